@@ -1,0 +1,103 @@
+"""Arithmetic on pytrees, and selection of their leaves by path.
+
+A path is written with slashes, ``"conv1/kernel"``; a pattern is a regular expression that is searched in it.
+"""
+
+import re
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl.typing import Array, ArrayLike, PyTree
+
+
+def path_name(path: tuple) -> str:
+    """Write the path of a leaf with slashes.
+
+    >>> jax.tree_util.tree_map_with_path(lambda path, leaf: path_name(path), {"conv1": {"kernel": 0}})
+    {'conv1': {'kernel': 'conv1/kernel'}}
+    """
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def flatten(tree: PyTree) -> dict[str, Array]:
+    """Map the path of every leaf to the leaf.
+
+    >>> flatten({"a": {"b": 1, "c": 2}})
+    {'a/b': 1, 'a/c': 2}
+    """
+    return {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def map_with_path(function: Callable[..., object], tree: PyTree, *rest: PyTree) -> PyTree:
+    """Apply ``function(path, leaf, *leaves)`` to every leaf, with its path written with slashes.
+
+    >>> map_with_path(lambda path, leaf: f"{path}={leaf}", {"a": 1})
+    {'a': 'a=1'}
+    """
+    return jax.tree_util.tree_map_with_path(lambda path, *leaves: function(path_name(path), *leaves), tree, *rest)
+
+
+def select(tree: PyTree, pattern: str) -> PyTree:
+    """Say for every leaf whether ``pattern`` is found in its path: a tree of Booleans, as optax's masks are.
+
+    >>> select({"conv": {"kernel": 1, "bias": 2}}, "kernel$")
+    {'conv': {'bias': False, 'kernel': True}}
+    """
+    search = re.compile(pattern).search
+    return map_with_path(lambda path, _: search(path) is not None, tree)
+
+
+def add(a: PyTree, b: PyTree) -> PyTree:
+    """Return ``a + b``, leaf by leaf."""
+    return jax.tree.map(jnp.add, a, b)
+
+
+def subtract(a: PyTree, b: PyTree) -> PyTree:
+    """Return ``a - b``, leaf by leaf."""
+    return jax.tree.map(jnp.subtract, a, b)
+
+
+def scale(factor: ArrayLike, tree: PyTree) -> PyTree:
+    """Return ``factor * tree``, leaf by leaf, each leaf in its own dtype."""
+    return jax.tree.map(lambda leaf: (factor * leaf).astype(leaf.dtype), tree)
+
+
+def dot(a: PyTree, b: PyTree) -> Array:
+    """Return the inner product ``sum_i a_i b_i`` over all leaves, accumulated in at least float32."""
+    products = jax.tree.map(lambda x, y: jnp.sum(_wide(x) * _wide(y)), a, b)
+    return jax.tree.reduce(jnp.add, products, jnp.zeros(()))
+
+
+def norm(tree: PyTree) -> Array:
+    """Return the Euclidean norm of all leaves together, ``sqrt(sum_i x_i^2)``.
+
+    >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array(4.0)}))
+    5.0
+    """
+    return jnp.sqrt(dot(tree, tree))
+
+
+def size(tree: PyTree) -> int:
+    """Count the numbers in all leaves.
+
+    >>> size({"kernel": jnp.zeros((5, 5, 1, 6)), "bias": jnp.zeros(6)})
+    156
+    """
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def take(tree: PyTree, index: ArrayLike) -> PyTree:
+    """Index every leaf along its first dimension: ``take(arrays, [2, 0])`` is a batch of two examples."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def stack(trees: list[PyTree]) -> PyTree:
+    """Stack equal trees along a new first dimension, the inverse of ``[take(tree, i) for i in ...]``."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def _wide(x: Array) -> Array:
+    x = jnp.asarray(x)
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

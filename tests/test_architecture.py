@@ -1,0 +1,77 @@
+"""The house rule: imports go down only, and every file stays one thing."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LEVELS = {
+    "typing": 0,
+    "tree": 0,
+    "losses": 1,
+    "metrics": 1,
+    "nn": 1,
+    "optim": 1,
+    "data": 1,
+    "models": 2,
+    "embeddings": 2,
+    "backprop": 2,
+    "tasks": 3,
+    "train": 3,
+    "decode": 3,
+    "interpret": 3,
+    "gradflow": 3,
+    "pretrained": 3,
+    "__main__": 4,
+}
+WITHOUT_FLAX = {"typing", "tree", "losses", "metrics", "optim", "data"}
+MODULES = sorted((ROOT / "jaxdl").rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    """Name the part of the house that a file belongs to: ``nn`` for ``jaxdl/nn/cells.py``."""
+    return path.relative_to(ROOT / "jaxdl").parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """List the modules that a file imports, each by its full name."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return names
+
+
+def parts_imported(path: Path) -> set[str]:
+    """List the parts of the house that a file imports."""
+    own = {name.split(".")[1] for name in imports(path) if name.startswith("jaxdl.")}
+    return own & LEVELS.keys()
+
+
+def test_every_part_has_a_level():
+    unknown = {part_of(path) for path in MODULES} - LEVELS.keys() - {"__init__"}
+    assert not unknown, f"give these parts a level in this table: {sorted(unknown)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down(path):
+    part = part_of(path)
+    if part == "__init__":
+        return
+    for other in parts_imported(path) - {part}:
+        assert LEVELS[other] < LEVELS[part], f"{part} (level {LEVELS[part]}) imports {other} (level {LEVELS[other]})"
+    if part in WITHOUT_FLAX:
+        assert not any(name.split(".")[0] == "flax" for name in imports(path)), f"{part} must not need flax"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_library_neither_prints_nor_draws(path):
+    assert not {name for name in imports(path) if name.split(".")[0] in {"matplotlib", "experiments"}}
+    if part_of(path) == "__main__":
+        return
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
