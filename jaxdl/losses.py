@@ -39,6 +39,99 @@ def mean_squared_error(
     return _reduce(jnp.square(y_hat - y), weights, reduction)
 
 
+def sum_squared_error(
+    predictions: ArrayLike, targets: ArrayLike, *, mask: ArrayLike | None = None, reduction: str = "sum"
+) -> Array:
+    """Return ``sum_j (y_hat_j - y_j)^2`` over the outputs ``j`` of an example, summed over the examples.
+
+    With ``reduction="mean"`` it is averaged over the examples, not over the outputs: ``1/N sum_i sum_j``.
+
+    Args:
+        predictions: ``y_hat``, ``[..., K]``.
+        targets: ``y``, of the same shape.
+        mask: weights ``[...]`` over the leading dimensions.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the shapes differ, the mask does not fit, or the reduction is unknown.
+
+    >>> float(sum_squared_error(jnp.array([[1.0, 2.0]]), jnp.array([[0.0, 4.0]])))
+    5.0
+    """
+    y_hat, y, weights = _prepare(predictions, targets, mask, outputs=1)
+    return _reduce(jnp.sum(jnp.square(y_hat - y), axis=-1), weights, reduction)
+
+
+def mean_absolute_error(
+    predictions: ArrayLike, targets: ArrayLike, *, mask: ArrayLike | None = None, reduction: str = "mean"
+) -> Array:
+    """Return ``|y_hat - y|``, averaged over every number; arguments and errors as in ``mean_squared_error``."""
+    y_hat, y, weights = _prepare(predictions, targets, mask)
+    return _reduce(jnp.abs(y_hat - y), weights, reduction)
+
+
+def huber(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    delta: float = 1.0,
+    mask: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> Array:
+    """Return ``e^2 / 2`` for small errors and ``delta (|e| - delta / 2)`` for large ones (Huber, 1964).
+
+    Args:
+        predictions: ``y_hat``, ``[...]``; ``e = y_hat - y``.
+        targets: ``y``, of the same shape.
+        delta: where the parabola turns into a line, in the units of the error.
+        mask: weights over the leading dimensions.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the shapes differ, the mask does not fit, or the reduction is unknown.
+
+    >>> huber(jnp.array([0.5, -3.0]), jnp.zeros(2), reduction="none").tolist()
+    [0.125, 2.5]
+    """
+    y_hat, y, weights = _prepare(predictions, targets, mask)
+    size = jnp.abs(y_hat - y)
+    bent = jnp.minimum(size, delta)
+    return _reduce(bent * (size - bent / 2), weights, reduction)
+
+
+def binary_cross_entropy(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    mask: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Array:
+    """Return ``-y ln p - (1 - y) ln(1 - p)`` with ``p = sigmoid(logits)``, averaged over every number.
+
+    The logarithms are taken as ``-ln(1 + e^-z)`` and ``-ln(1 + e^z)``, which neither overflow nor cancel. It is for
+    outputs that are independent yes-or-no questions; one class out of K is ``cross_entropy``. Label smoothing
+    replaces ``y`` by ``(1 - e) y + e / 2``.
+
+    Args:
+        logits: ``z``, ``[...]``.
+        targets: ``y``, probabilities of the same shape.
+        mask: weights over the leading dimensions.
+        label_smoothing: ``e``, from 0 to 1.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the shapes differ, the mask does not fit, or the smoothing or the reduction is unknown.
+
+    >>> binary_cross_entropy(jnp.array([0.0, 1e4]), jnp.array([1.0, 0.0]), reduction="none").round(4).tolist()
+    [0.693..., 10000.0]
+    """
+    z, y, weights = _prepare(logits, targets, mask)
+    _check_smoothing(label_smoothing)
+    y = (1 - label_smoothing) * y + label_smoothing / 2
+    return _reduce(-y * jax.nn.log_sigmoid(z) - (1 - y) * jax.nn.log_sigmoid(-z), weights, reduction)
+
+
 def cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -76,6 +169,116 @@ def cross_entropy(
     return _reduce(loss, weights, reduction)
 
 
+def negative_log_likelihood(
+    log_probabilities: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None, reduction: str = "mean"
+) -> Array:
+    """Return ``-sum_k y_k ln p_k`` of log-probabilities ``ln p``: minus the log-likelihood of the labels.
+
+    Arguments and errors as in ``cross_entropy``, with log-probabilities ``[..., K]`` in place of logits.
+
+    >>> float(negative_log_likelihood(jnp.log(jnp.array([[0.4, 0.6]])), jnp.array([1])))
+    0.5108...
+    """
+    log_p, y, weights = _prepare_classes("log_probabilities", log_probabilities, labels, mask)
+    return _reduce(-_pick(log_p, y), weights, reduction)
+
+
+def categorical_cross_entropy(
+    probabilities: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None, reduction: str = "mean"
+) -> Array:
+    """Return ``-sum_k y_k ln p_k`` of probabilities ``p``; where logits are at hand, ``cross_entropy`` is safer.
+
+    A label of probability 0 costs infinity. Arguments and errors as in ``cross_entropy``, with probabilities
+    ``[..., K]`` in place of logits.
+
+    >>> float(categorical_cross_entropy(jnp.array([[0.4, 0.6]]), jnp.array([1])))
+    0.5108...
+    """
+    p, y, weights = _prepare_classes("probabilities", probabilities, labels, mask)
+    if jnp.issubdtype(y.dtype, jnp.integer):
+        likelihood = _pick(p, y) if weights is None else jnp.where(weights != 0, _pick(p, y), 1)
+        return _reduce(-jnp.log(likelihood), weights, reduction)
+    return _reduce(-jnp.sum(y * jnp.log(jnp.where(y != 0, p, 1)), axis=-1), weights, reduction)
+
+
+def hinge(
+    scores: ArrayLike,
+    targets: ArrayLike,
+    *,
+    margin: float = 1.0,
+    mask: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> Array:
+    """Return ``max(0, margin - y s)`` for targets ``y`` of -1 and +1 (Cortes and Vapnik, 1995).
+
+    Args:
+        scores: ``s``, ``[...]``.
+        targets: ``y``, -1 or +1, of the same shape.
+        margin: how far on the right side of 0 a score must be to cost nothing.
+        mask: weights over the leading dimensions.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the shapes differ, the mask does not fit, or the reduction is unknown.
+
+    >>> hinge(jnp.array([2.0, 0.5]), jnp.array([1.0, -1.0]), reduction="none").tolist()
+    [0.0, 1.5]
+    """
+    s, y, weights = _prepare(scores, targets, mask)
+    return _reduce(jax.nn.relu(margin - y * s), weights, reduction)
+
+
+def multi_class_hinge(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    margin: float = 1.0,
+    mask: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> Array:
+    """Return ``1/K sum_(k != y) max(0, margin + s_k - s_y)`` (Weston and Watkins, 1999).
+
+    Args:
+        scores: ``s``, ``[..., K]``.
+        labels: class numbers ``y``, ``[...]``, integers.
+        margin: how far the label's score must lie above every other to cost nothing.
+        mask: weights ``[...]`` over the leading dimensions.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ValueError: the labels are not integers, the shapes do not belong together, or the reduction is unknown.
+
+    >>> float(multi_class_hinge(jnp.array([[2.0, 0.0, 1.5]]), jnp.array([0])))
+    0.1666...
+    """
+    s, y, weights = _prepare_classes("scores", scores, labels, mask)
+    if not jnp.issubdtype(y.dtype, jnp.integer):
+        raise ValueError(f"multi_class_hinge needs integer labels of shape {s.shape[:-1]}; got {y.dtype} {y.shape}")
+    others = jax.lax.broadcasted_iota(y.dtype, s.shape, s.ndim - 1) != y[..., None]
+    costs = jax.nn.relu(margin + s - _pick(s, y)[..., None])
+    return _reduce(jnp.sum(jnp.where(others, costs, 0), axis=-1) / s.shape[-1], weights, reduction)
+
+
+def margin_ranking(
+    preferred: ArrayLike,
+    other: ArrayLike,
+    *,
+    margin: float = 1.0,
+    mask: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> Array:
+    """Return ``max(0, margin + s_r - s)``: the preferred score ``s`` shall beat the other ``s_r`` by the margin.
+
+    It is the contrastive loss of word vectors that score a true window above a corrupted one (Collobert and Weston,
+    2008). Arguments and errors as in ``hinge``, with two arrays of scores of one shape.
+
+    >>> float(margin_ranking(jnp.array(0.5), jnp.array(0.25)))
+    0.75
+    """
+    s, s_r, weights = _prepare(preferred, other, mask)
+    return _reduce(jax.nn.relu(margin + s_r - s), weights, reduction)
+
+
 def _wide(x: ArrayLike) -> Array:
     """Widen to at least float32."""
     x = jnp.asarray(x)
@@ -100,12 +303,16 @@ def _keep(x: Array, weights: Array | None) -> Array:
     return jnp.where(weights != 0, x, jnp.zeros((), x.dtype))
 
 
-def _prepare(predictions: ArrayLike, targets: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array, Array | None]:
-    """Widen and check two arrays of one shape."""
+def _prepare(
+    predictions: ArrayLike, targets: ArrayLike, mask: ArrayLike | None, outputs: int = 0
+) -> tuple[Array, Array, Array | None]:
+    """Widen and check two arrays of one shape, of which the last dimensions are the outputs of one loss."""
     y_hat, y = _wide(predictions), _wide(targets)
     if y_hat.shape != y.shape:
         raise ValueError(f"predictions and targets must have one shape; they have {y_hat.shape} and {y.shape}")
-    weights = _fit(mask, y.shape)
+    if y.ndim < outputs:
+        raise ValueError(f"predictions and targets must have a last dimension of outputs; they have {y.shape}")
+    weights = _fit(mask, y.shape[: y.ndim - outputs])
     return _keep(y_hat, weights), _keep(y, weights), weights
 
 

@@ -1,25 +1,214 @@
-"""Losses against torch, and at the ends of the number line."""
+"""Losses against torch, at the ends of the number line, and with padding that is not a number."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 from jaxdl import losses
 
+REGRESSION = (losses.mean_squared_error, losses.sum_squared_error, losses.mean_absolute_error, losses.huber)
+BINARY = (losses.binary_cross_entropy, losses.hinge, losses.margin_ranking)
+CLASSES = (losses.cross_entropy, losses.multi_class_hinge)
+LOGITS = (losses.cross_entropy, losses.binary_cross_entropy, losses.hinge, losses.multi_class_hinge)
 
-def test_the_mean_divides_by_the_sum_of_the_mask():
-    predictions, targets = jnp.array([[1.0, 2.0], [3.0, 5.0]]), jnp.zeros((2, 2))
-    assert losses.mean_squared_error(predictions, targets, mask=jnp.array([1.0, 0.0])) == 2.5
-
-
-def test_cross_entropy_takes_class_numbers_and_probabilities():
-    logits, labels = jnp.array([[2.0, 1.0, 0.0]]), jnp.array([2])
-    expected = -np.log(np.exp(0) / np.exp([2, 1, 0]).sum())
-    np.testing.assert_allclose(losses.cross_entropy(logits, labels), expected, rtol=1e-6)
-    np.testing.assert_allclose(losses.cross_entropy(logits, jax.nn.one_hot(labels, 3)), expected, rtol=1e-6)
+name = {"ids": lambda loss: loss.__name__}
 
 
-def test_shapes_that_differ_are_named():
-    with pytest.raises(ValueError, match=r"\(4, 3\) need integer labels of shape \(4,\)"):
-        losses.cross_entropy(jnp.zeros((4, 3)), jnp.zeros((3,), int))
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def functional():
+    return pytest.importorskip("torch", reason="torch is the peer").nn.functional
+
+
+def tensors(*arrays):
+    import torch
+
+    return [torch.from_numpy(np.asarray(array)) for array in arrays]
+
+
+def example(loss, rng, batch=5):
+    """Predictions and targets that belong to a loss."""
+    predictions = 2 * rng.normal(size=(batch, 3))
+    if loss in CLASSES:
+        return predictions, rng.integers(0, 3, batch)
+    if loss is losses.binary_cross_entropy:
+        return predictions, rng.uniform(size=(batch, 3))
+    return predictions, np.sign(rng.normal(size=(batch, 3)))
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_losses_of_numbers_are_torchs(functional, rng, reduction):
+    y_hat, y = rng.normal(size=(2, 5, 3))
+    t_hat, t = tensors(y_hat, y)
+    pairs = [
+        (losses.mean_squared_error(y_hat, y, reduction=reduction), functional.mse_loss),
+        (losses.mean_absolute_error(y_hat, y, reduction=reduction), functional.l1_loss),
+        (losses.huber(y_hat, y, reduction=reduction), functional.huber_loss),
+        (losses.binary_cross_entropy(y_hat, y, reduction=reduction), functional.binary_cross_entropy_with_logits),
+    ]
+    for ours, theirs in pairs:
+        np.testing.assert_allclose(ours, theirs(t_hat, t, reduction=reduction), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_losses_of_classes_are_torchs(functional, rng, reduction):
+    z, y = rng.normal(size=(5, 3)), rng.integers(0, 3, 5)
+    t_z, t_y = tensors(z, y)
+    log_p, t_log_p = jax.nn.log_softmax(z), functional.log_softmax(t_z, -1)
+    r = {"reduction": reduction}
+    pairs = [
+        (losses.cross_entropy(z, y, **r), functional.cross_entropy(t_z, t_y, **r)),
+        (
+            losses.cross_entropy(z, y, label_smoothing=0.1, **r),
+            functional.cross_entropy(t_z, t_y, label_smoothing=0.1, **r),
+        ),
+        (losses.negative_log_likelihood(log_p, y, **r), functional.nll_loss(t_log_p, t_y, **r)),
+        (losses.categorical_cross_entropy(jnp.exp(log_p), y, **r), functional.nll_loss(t_log_p, t_y, **r)),
+        (losses.multi_class_hinge(z, y, **r), functional.multi_margin_loss(t_z, t_y, **r)),
+    ]
+    for ours, theirs in pairs:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+def test_probabilities_as_targets_are_torchs(functional, rng):
+    z, y = rng.normal(size=(5, 3)), rng.dirichlet(np.ones(3), 5)
+    t_z, t_y = tensors(z, y)
+    for smoothing in (0.0, 0.2):
+        ours = losses.cross_entropy(z, y, label_smoothing=smoothing)
+        np.testing.assert_allclose(ours, functional.cross_entropy(t_z, t_y, label_smoothing=smoothing), rtol=1e-12)
+    p = jax.nn.softmax(z)
+    np.testing.assert_allclose(losses.categorical_cross_entropy(p, y), functional.cross_entropy(t_z, t_y), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_weight_for_every_class_is_a_mask(functional, rng):
+    z, y, class_weights = rng.normal(size=(5, 3)), rng.integers(0, 3, 5), np.array([0.2, 1.0, 3.0])
+    t_z, t_y, t_weights = tensors(z, y, class_weights)
+    ours = losses.cross_entropy(z, y, mask=class_weights[y])
+    np.testing.assert_allclose(ours, functional.cross_entropy(t_z, t_y, weight=t_weights), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+def test_margins_are_torchs_and_scikit_learns(functional, rng):
+    sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is the peer")
+    s, s_r, y = rng.normal(size=7), rng.normal(size=7), np.sign(rng.normal(size=7))
+    t_s, t_r, t_y = tensors(s, s_r, np.ones(7))
+    np.testing.assert_allclose(losses.hinge(s, y), sklearn.hinge_loss(y, s), rtol=1e-12)
+    ours = losses.margin_ranking(s, s_r, margin=0.5)
+    np.testing.assert_allclose(ours, functional.margin_ranking_loss(t_s, t_r, t_y, margin=0.5), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("loss", [*REGRESSION, *BINARY, *CLASSES], **name)
+def test_gradients_are_those_of_finite_differences(loss, rng):
+    predictions, targets = example(loss, rng)
+    check_grads(lambda x: loss(x, targets), (predictions,), order=1, modes=["rev"], rtol=1e-6)
+
+
+def test_the_gradient_of_the_squared_error_has_its_factor_two():
+    gradient = jax.grad(losses.mean_squared_error)(jnp.array([3.0, 0.0]), jnp.zeros(2))
+    np.testing.assert_array_equal(gradient, [3.0, 0.0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("loss", LOGITS, **name)
+def test_enormous_logits_give_finite_losses_and_gradients(loss, dtype):
+    logits = jnp.array([[1e4, -1e4, 0.0], [-1e4, -1e4, 1e4], [1e4, 1e4, 1e4]], dtype)
+    targets = jnp.array([1, 0, 2]) if loss in CLASSES else jnp.array([[0.0, 1.0, 1.0]] * 3)
+    value, gradient = jax.value_and_grad(loss)(logits, targets)
+    assert value.dtype == jnp.float32
+    assert gradient.dtype == dtype
+    assert jnp.isfinite(value)
+    assert jnp.isfinite(gradient).all()
+
+
+def test_a_certain_and_right_answer_keeps_a_loss_above_zero_in_single_precision():
+    value = losses.binary_cross_entropy(jnp.array([30.0]), jnp.array([1.0]))
+    np.testing.assert_allclose(value, np.exp(-30), rtol=1e-5)
+
+
+def test_a_class_that_is_ruled_out_by_an_infinite_logit_leaves_the_gradient_finite():
+    logits = jnp.array([[0.0, 1.0, -jnp.inf]])
+    gradient = jax.grad(losses.cross_entropy)(logits, jnp.array([0]))
+    np.testing.assert_allclose(gradient, [[-0.731059, 0.731059, 0.0]], rtol=1e-5)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("loss", [*REGRESSION, *BINARY, *CLASSES], **name)
+def test_padding_never_changes_a_loss_or_a_gradient(loss, rng):
+    predictions, targets = example(loss, rng)
+    padded = np.where(np.arange(5)[:, None] < 3, predictions, np.nan)
+    padded_targets = np.concatenate([targets[:3], np.full_like(targets[3:], -100)])
+    expected, slope = jax.value_and_grad(loss)(predictions[:3], targets[:3])
+    value, gradient = jax.value_and_grad(loss)(padded, padded_targets, mask=np.arange(5) < 3)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    np.testing.assert_allclose(gradient, np.concatenate([slope, np.zeros((2, 3))]), rtol=1e-12)
+
+
+def test_a_masked_class_of_probability_zero_costs_nothing():
+    p, mask = jnp.array([[0.5, 0.5], [1.0, 0.0]]), jnp.array([1, 0])
+    value, gradient = jax.value_and_grad(losses.categorical_cross_entropy)(p, jnp.array([0, 1]), mask=mask)
+    np.testing.assert_allclose(value, np.log(2), rtol=1e-6)
+    np.testing.assert_array_equal(gradient, [[-2.0, 0.0], [0.0, 0.0]])
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_mask_of_fractions_is_a_weighted_mean_over_leading_dimensions(rng):
+    z, y, w = rng.normal(size=(2, 4, 3)), rng.integers(0, 3, (2, 4)), rng.uniform(size=(2, 4))
+    each = losses.cross_entropy(z, y, reduction="none")
+    np.testing.assert_allclose(losses.cross_entropy(z, y, mask=w), np.average(each, weights=w), rtol=1e-12)
+    by_row = losses.mean_squared_error(z, 0 * z, mask=w[:, 0])
+    np.testing.assert_allclose(by_row, np.average((z**2).mean((1, 2)), weights=w[:, 0]), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_sum_of_squares_may_be_averaged_over_examples_alone():
+    value = losses.sum_squared_error(np.ones((4, 3)), np.zeros((4, 3)), reduction="mean")
+    assert value == 3
+    assert losses.sum_squared_error(np.ones((4, 3)), np.zeros((4, 3))) == 12
+
+
+def test_a_mask_of_zeros_gives_zero_and_no_gradient():
+    value, gradient = jax.value_and_grad(losses.cross_entropy)(
+        jnp.ones((2, 3)), jnp.zeros(2, jnp.int32), mask=jnp.zeros(2)
+    )
+    assert value == 0
+    assert not gradient.any()
+
+
+def test_a_class_that_does_not_exist_is_not_a_number():
+    assert jnp.isnan(losses.cross_entropy(jnp.zeros((2, 3)), jnp.array([0, 3])))
+    assert jnp.isnan(losses.cross_entropy(jnp.zeros((2, 3)), jnp.array([0, -1])))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: losses.mean_squared_error(np.zeros((2, 3)), np.zeros((2,))), r"\(2, 3\) and \(2,\)"),
+        (lambda: losses.sum_squared_error(np.zeros(()), np.zeros(())), "last dimension"),
+        (lambda: losses.cross_entropy(np.zeros((4, 3)), np.zeros(3, int)), r"\(4, 3\) need .* shape \(4,\)"),
+        (lambda: losses.cross_entropy(np.zeros((4, 3)), np.zeros(4)), r"\(4, 3\); got float32 of shape \(4,\)"),
+        (lambda: losses.multi_class_hinge(np.zeros((4, 3)), np.zeros((4, 3))), r"integer labels of shape \(4,\)"),
+        (lambda: losses.hinge(np.zeros((4, 3)), np.zeros((4, 3)), mask=np.zeros(3)), r"mask of shape \(3,\)"),
+        (lambda: losses.huber(np.zeros(3), np.zeros(3), reduction="avg"), "mean, sum, none; got 'avg'"),
+        (lambda: losses.cross_entropy(np.zeros((4, 3)), np.zeros(4, int), label_smoothing=2.0), "got 2.0"),
+    ],
+)
+def test_mistakes_are_named_with_what_came(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_losses_run_under_jit_and_vmap(rng):
+    z, y = rng.normal(size=(2, 4, 3)).astype(np.float32), rng.integers(0, 3, (2, 4))
+    by_member = jax.jit(jax.vmap(losses.cross_entropy))(z, y)
+    np.testing.assert_allclose(by_member, [losses.cross_entropy(z[i], y[i]) for i in range(2)], rtol=1e-6)
