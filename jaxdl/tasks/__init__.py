@@ -1,0 +1,6 @@
+"""Tasks: what is learned, where model, loss and metrics meet."""
+
+from jaxdl.tasks.classification import classification
+from jaxdl.tasks.task import Task
+
+__all__ = ["Task", "classification"]

@@ -1,0 +1,40 @@
+"""Classification: one label for each example."""
+
+from flax import linen as nn
+
+from jaxdl import losses, metrics
+from jaxdl.metrics import Mean
+from jaxdl.tasks.task import Task, Variables, apply_in_training, init_model
+from jaxdl.typing import Array, Batch, Key
+
+
+def classification(model: nn.Module, *, inputs: str = "image", label_smoothing: float = 0.0) -> Task:
+    """Learn ``p(label | x) = softmax(model(x))`` by cross-entropy ``-sum_k y_k ln p_k``.
+
+    Batches have ``inputs`` (``[B, ...]``), ``"label"`` (``[B]`` integers) and may have ``"mask"`` (``[B]``). Training
+    reports ``accuracy``; evaluation reports ``loss`` (without smoothing) and ``accuracy``.
+
+    Args:
+        model: a module with ``model.apply(variables, x, train=...)`` that gives logits ``[B, K]``.
+        inputs: name of the model's input in a batch.
+        label_smoothing: the share of each label that is spread evenly over all classes.
+    """
+
+    def init(key: Key, batch: Batch) -> Variables:
+        return init_model(model, key, batch[inputs])
+
+    def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
+        logits, collections = apply_in_training(model, variables, batch[inputs], key)
+        labels, mask = batch["label"], batch.get("mask")
+        value = losses.cross_entropy(logits, labels, mask=mask, label_smoothing=label_smoothing)
+        return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, labels), mask).value})
+
+    def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
+        logits = model.apply(variables, batch[inputs], train=False)
+        labels, mask = batch["label"], batch.get("mask")
+        return {
+            "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
+            "accuracy": metrics.mean(metrics.correct(logits, labels), mask),
+        }
+
+    return Task(init, loss, measure)

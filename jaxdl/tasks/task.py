@@ -1,0 +1,44 @@
+"""What a task tells the training engine."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+from flax import linen as nn
+
+from jaxdl.metrics import Mean
+from jaxdl.typing import Array, Batch, Key, PyTree
+
+Variables = dict[str, PyTree]
+
+
+class Task(NamedTuple):
+    """A model, a loss and metrics, as three pure functions.
+
+    Attributes:
+        init: ``init(key, batch) -> variables``, the model's variables for batches of this shape.
+        loss: ``loss(variables, batch, key) -> (loss, (collections, metrics))`` in training mode, the loss a mean over
+            the examples whose mask is one, ``collections`` the model's other variables after the pass.
+        measure: ``measure(variables, batch) -> {name: Mean}`` in evaluation mode.
+    """
+
+    init: Callable[[Key, Batch], Variables]
+    loss: Callable[[Variables, Batch, Key], tuple[Array, tuple[Variables, dict[str, Array]]]]
+    measure: Callable[[Variables, Batch], dict[str, Mean]]
+
+
+def apply_in_training(model: nn.Module, variables: Variables, x: Array, key: Key) -> tuple[Array, Variables]:
+    """Apply a model with ``train=True``: return its output and its collections (batch statistics) after the pass.
+
+    ``key`` feeds every random layer, dropout for instance.
+    """
+    collections = [name for name in variables if name != "params"]
+    rngs = {"dropout": key}
+    output, updated = model.apply(variables, x, train=True, mutable=collections, rngs=rngs)
+    return output, dict(updated)
+
+
+def init_model(model: nn.Module, key: Key, x: Array) -> Variables:
+    """Make a model's variables in training mode, so that everything that training needs exists."""
+    params_key, dropout_key = jax.random.split(key)
+    return dict(jax.jit(lambda x: model.init({"params": params_key, "dropout": dropout_key}, x, train=True))(x))

@@ -1,0 +1,60 @@
+"""Evaluation of a whole data set without bias and without a second compilation."""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl import tree
+from jaxdl.metrics import Mean
+from jaxdl.typing import Array, ArrayLike, Batch, PyTree
+
+Measure = Callable[[dict[str, PyTree], Batch], dict[str, Mean]]
+"""``measure(variables, batch) -> {name: Mean}``: sums and counts over the examples whose mask is one."""
+
+
+def make_evaluation(
+    measure: Measure, arrays: Mapping[str, ArrayLike], *, batch_size: int = 256
+) -> Callable[[dict[str, PyTree]], dict[str, float]]:
+    """Make the function that measures a model on all of ``arrays``, ``evaluation(variables) -> {name: value}``.
+
+    The examples are read in order, in batches of one size inside one compiled scan. The last batch is filled up with
+    examples that its mask excludes, so that each example counts exactly once.
+
+    Args:
+        measure: as a task gives it.
+        arrays: named arrays ``[N, ...]``; they are put on the device once.
+        batch_size: examples at a time. It decides memory and speed, not the result.
+
+    >>> from jaxdl import metrics
+    >>> def measure(variables, batch):
+    ...     return {"mean": metrics.mean(batch["x"], batch["mask"])}
+    >>> make_evaluation(measure, {"x": np.arange(5.0)}, batch_size=2)({})
+    {'mean': 2.0}
+    """
+    sizes = {name: len(array) for name, array in arrays.items()}
+    if len(set(sizes.values())) != 1 or 0 in sizes.values():
+        raise ValueError(f"expected arrays with one common number of examples above zero, got {sizes}")
+    if batch_size < 1:
+        raise ValueError(f"expected batch_size >= 1, got {batch_size}")
+    size = next(iter(sizes.values()))
+    batch_size = min(batch_size, size)
+    steps = -(-size // batch_size)
+    places = np.arange(steps * batch_size).reshape(steps, batch_size)
+    index, mask = np.minimum(places, size - 1), (places < size).astype(np.float32)
+    on_device = jax.device_put(dict(arrays))
+
+    @jax.jit
+    def total(variables: dict[str, PyTree], arrays: Batch, index: Array, mask: Array) -> dict[str, Mean]:
+        def one(part: tuple[Array, Array]) -> dict[str, Mean]:
+            index, mask = part
+            return measure(variables, {**tree.take(arrays, index), "mask": mask})
+
+        return jax.tree.map(lambda sums: jnp.sum(sums, axis=0), jax.lax.map(one, (index, mask)))
+
+    def evaluation(variables: dict[str, PyTree]) -> dict[str, float]:
+        means = total(variables, on_device, index, mask)
+        return {name: float(mean.value) for name, mean in means.items()}
+
+    return evaluation

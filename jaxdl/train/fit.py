@@ -1,0 +1,205 @@
+"""The one training loop: it runs any ``step(state, batch) -> (state, metrics)`` over a loader's batches."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from jaxdl import tree
+from jaxdl.train.step import Step
+from jaxdl.typing import Array, Batch, PyTree
+
+DEVICE_SHARE = 0.25
+"""The share of a device's memory that a data set may take before it is streamed instead."""
+
+
+class Loader(Protocol):
+    """What ``fit`` asks of its data: batches by number, the same for the same number (``jaxdl.data.Loader`` is one).
+
+    A loader whose examples lie in memory also has ``arrays`` (named arrays ``[N, ...]``) and
+    ``indices(first_step, count)`` (``[count, B]``, the examples of each batch); then the examples can go to the device
+    once, and the batches are gathered there.
+    """
+
+    steps_per_epoch: int
+
+    def batch(self, step: int) -> Batch:
+        """Give the batch of update ``step``, counted from zero over all epochs."""
+        ...
+
+
+class Report(NamedTuple):
+    """What a hook is told after a stretch of steps.
+
+    Attributes:
+        step: number of updates made so far.
+        epoch: epochs completed, a fraction inside one.
+        state: the state after ``step``. Its buffers are given to the next step: a hook that keeps it must copy it.
+        metrics: the step's metrics, each ``[n, ...]`` for the ``n`` steps since the last report.
+        evaluation: what ``evaluate`` returned, at the end of an epoch.
+        seconds: time that those ``n`` steps took, without compilation and evaluation.
+        compile_seconds: time spent compiling so far.
+        total: number of updates that the run will have made at its end.
+    """
+
+    step: int
+    epoch: float
+    state: PyTree
+    metrics: dict[str, np.ndarray]
+    evaluation: dict[str, float] | None
+    seconds: float
+    compile_seconds: float
+    total: int
+
+
+Hook = Callable[[Report], bool | None]
+"""Called after every stretch of steps; a true answer ends the run."""
+
+
+def fit(
+    step: Step,
+    state: PyTree,
+    loader: Loader,
+    *,
+    epochs: float,
+    evaluate: Callable[[PyTree], dict[str, float]] | None = None,
+    hooks: Sequence[Hook] = (),
+    report_every: int = 50,
+    scan: bool | Literal["auto"] = "auto",
+) -> tuple[PyTree, list[dict[str, Any]]]:
+    """Train: ``state, metrics = step(state, batch)`` for every batch of every epoch, from ``state.step`` on.
+
+    Where the examples fit on the device, a stretch of steps is one compiled ``lax.scan`` and each batch is gathered on
+    the device; else each step is one call, with its batch sent ahead. Both give the same numbers. The state's buffers
+    are donated: the state that is passed in must not be used afterwards.
+
+    Args:
+        step: a pure function; ``jax.vmap`` of one trains many states at once, on the same batches.
+        state: any pytree with an attribute ``step``. A restored state goes on where it stopped: the batches depend on
+            the step's number alone.
+        loader: see ``Loader``.
+        epochs: passes over the data in all, counted from step zero. A fraction ends inside an epoch.
+        evaluate: called with the state at the end of every epoch and of the run.
+        hooks: called in order with a ``Report`` after every stretch; all are called even when one asks to stop.
+        report_every: most steps in a stretch. Stretches end with an epoch.
+        scan: many steps in one compiled call, ``True`` or ``False``; ``"auto"`` decides by the size of the data.
+
+    Returns:
+        The last state, and a row for every report: ``step``, ``epoch``, the mean of each metric over the stretch as
+        ``train/NAME``, and the evaluation as ``test/NAME``.
+
+    Raises:
+        ValueError: for a number of epochs or steps that is not positive, or ``scan=True`` without arrays in memory.
+    """
+    if epochs <= 0 or report_every < 1:
+        raise ValueError(f"expected epochs > 0 and report_every >= 1, got {epochs} and {report_every}")
+    per_epoch = loader.steps_per_epoch
+    total = math.ceil(epochs * per_epoch)
+    start = int(np.ravel(state.step)[0])
+    runner = _Scanned(step, loader) if _scans(loader, scan) else _Single(step, loader)
+    history = []
+    for first, count in stretches(start, total, per_epoch, report_every):
+        started, compiled = time.perf_counter(), runner.programs.seconds
+        state, metrics = runner(state, first, count)
+        metrics = jax.device_get(metrics)
+        seconds = time.perf_counter() - started - (runner.programs.seconds - compiled)
+        done = first + count
+        at_end = done % per_epoch == 0 or done == total
+        evaluation = evaluate(state) if evaluate is not None and at_end else None
+        report = Report(done, done / per_epoch, state, metrics, evaluation, seconds, runner.programs.seconds, total)
+        history.append(summarise(report))
+        if any([hook(report) for hook in hooks]):
+            break
+    return state, history
+
+
+def stretches(first: int, total: int, per_epoch: int, at_most: int) -> Iterator[tuple[int, int]]:
+    """Cut the steps ``first .. total - 1`` into stretches ``(first, count)`` that end with an epoch.
+
+    A length that divides the epoch is preferred, down to half of ``at_most``: then every stretch of the run is equally
+    long and there is one program to compile.
+
+    >>> list(stretches(0, 12, per_epoch=6, at_most=4))
+    [(0, 3), (3, 3), (6, 3), (9, 3)]
+    >>> list(stretches(5, 14, per_epoch=7, at_most=4))
+    [(5, 2), (7, 4), (11, 3)]
+    """
+    lengths = range(min(at_most, per_epoch), max(1, at_most // 2) - 1, -1)
+    length = next((n for n in lengths if per_epoch % n == 0), min(at_most, per_epoch))
+    while first < total:
+        epoch_end = (first // per_epoch + 1) * per_epoch
+        count = min(length, epoch_end - first, total - first)
+        yield first, count
+        first += count
+
+
+def summarise(report: Report) -> dict[str, Any]:
+    """Flatten a report into one row of plain numbers, as histories and logs keep it."""
+    means = {f"train/{name}": np.mean(values, axis=0).tolist() for name, values in report.metrics.items()}
+    tests = {f"test/{name}": value for name, value in (report.evaluation or {}).items()}
+    return {"step": report.step, "epoch": report.epoch, "seconds": report.seconds, **means, **tests}
+
+
+class _Scanned:
+    """Run ``n`` steps as one compiled scan, the batches gathered on the device."""
+
+    def __init__(self, step: Step, loader: Loader):
+        def run(state: PyTree, arrays: Batch, indices: Array) -> tuple[PyTree, dict[str, Array]]:
+            return jax.lax.scan(lambda state, index: step(state, tree.take(arrays, index)), state, indices)
+
+        self.loader = loader
+        self.arrays = jax.device_put(dict(loader.arrays))
+        self.programs = _Programs(run)
+
+    def __call__(self, state: PyTree, first: int, count: int) -> tuple[PyTree, dict[str, Array]]:
+        return self.programs(count, state, self.arrays, jax.device_put(self.loader.indices(first, count)))
+
+
+class _Single:
+    """Run ``n`` steps as ``n`` calls of one compiled step, each batch sent to the device while the last is computed."""
+
+    def __init__(self, step: Step, loader: Loader):
+        self.loader = loader
+        self.programs = _Programs(step)
+
+    def __call__(self, state: PyTree, first: int, count: int) -> tuple[PyTree, dict[str, Array]]:
+        rows = []
+        for number in range(first, first + count):
+            state, metrics = self.programs(1, state, jax.device_put(dict(self.loader.batch(number))))
+            rows.append(metrics)
+        return state, jax.tree.map(lambda *values: np.stack(values), *jax.device_get(rows))
+
+
+class _Programs:
+    """A function compiled once for each number of steps, ahead of the call: compiling is timed apart from running."""
+
+    def __init__(self, function: Callable[..., tuple[PyTree, dict[str, Array]]]):
+        self.function = function
+        self.compiled: dict[int, Callable] = {}
+        self.seconds = 0.0
+
+    def __call__(self, steps: int, state: PyTree, *inputs: PyTree) -> tuple[PyTree, dict[str, Array]]:
+        if steps not in self.compiled:
+            started = time.perf_counter()
+            # The state comes out placed as it goes in, also on several devices: the next call must fit the program.
+            placement = jax.tree.map(lambda leaf: leaf.sharding, state)
+            jitted = jax.jit(self.function, donate_argnums=0, out_shardings=(placement, None))
+            self.compiled[steps] = jitted.lower(state, *inputs).compile()
+            self.seconds += time.perf_counter() - started
+        return self.compiled[steps](state, *inputs)
+
+
+def _scans(loader: Loader, scan: bool | Literal["auto"]) -> bool:
+    """Decide whether many steps become one compiled scan: where the arrays are in memory and small for the device."""
+    in_memory = hasattr(loader, "arrays") and hasattr(loader, "indices")
+    if scan is True and not in_memory:
+        raise ValueError("scan=True needs a loader with arrays and indices in memory, as jaxdl.data.Loader has")
+    if scan != "auto":
+        return bool(scan)
+    if not in_memory:
+        return False
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 8 * 2**30)
+    return sum(np.asarray(array).nbytes for array in loader.arrays.values()) <= DEVICE_SHARE * limit

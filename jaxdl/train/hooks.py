@@ -1,0 +1,129 @@
+"""What may happen between stretches of steps: stop early, keep the best state, show progress, write a log."""
+
+import json
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from jaxdl.train.fit import Report, summarise
+from jaxdl.typing import PyTree
+
+
+class EarlyStopping:
+    """Stop when an evaluated metric has not improved for ``patience`` evaluations; keep the state at its best.
+
+    With ``best_t = min(best_(t-1), m_t)`` (``max`` for ``mode="max"``) the run ends at the first evaluation ``t`` for
+    which the last improvement by more than ``min_delta`` lies ``patience`` evaluations back.
+
+    Args:
+        metric: name in what ``evaluate`` returns, ``"loss"`` for instance.
+        patience: evaluations without improvement that are tolerated, at least one.
+        mode: ``"min"`` where less is better, ``"max"`` where more is.
+        min_delta: the least change that counts as an improvement.
+
+    Attributes:
+        best: best value so far.
+        best_step: its step.
+        best_state: a copy of its state, ``None`` before the first evaluation.
+
+    Source: Prechelt, "Early stopping - but when?", 1998.
+    """
+
+    def __init__(self, metric: str = "loss", *, patience: int, mode: str = "min", min_delta: float = 0.0):
+        if mode not in ("min", "max"):
+            raise ValueError(f"expected mode 'min' or 'max', got {mode!r}")
+        if patience < 1 or min_delta < 0:
+            raise ValueError(f"expected patience >= 1 and min_delta >= 0, got {patience} and {min_delta}")
+        self.metric, self.patience, self.min_delta = metric, patience, min_delta
+        self.sign = 1.0 if mode == "min" else -1.0
+        self.best = self.sign * math.inf
+        self.best_step = 0
+        self.best_state: PyTree = None
+        self.waited = 0
+
+    def __call__(self, report: Report) -> bool:
+        """Look at a report; true ends the run."""
+        if report.evaluation is None:
+            return False
+        if self.metric not in report.evaluation:
+            raise ValueError(f"no metric {self.metric!r} in the evaluation: it has {sorted(report.evaluation)}")
+        value = report.evaluation[self.metric]
+        if self.sign * value < self.sign * self.best - self.min_delta:
+            self.best, self.best_step, self.waited = value, report.step, 0
+            self.best_state = jax.tree.map(jnp.copy, report.state)
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+
+class MetricsFile:
+    """Write a line of JSON for every report, ``{"step": ..., "epoch": ..., "train/loss": ..., "test/accuracy": ...}``.
+
+    A run that is continued from ``step`` cuts off the lines after it, so that the file reads as one undisturbed run.
+    Numbers that are not finite are written as null, which every reader of JSON understands.
+    """
+
+    def __init__(self, path: Path, *, step: int = 0):
+        self.path = Path(path)
+        lines = self.path.read_text().splitlines() if step and self.path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        self.path.write_text("".join(f"{line}\n" for line in kept))
+
+    def __call__(self, report: Report) -> None:
+        """Append the report's row."""
+        row = {name: _finite_or_none(value) for name, value in summarise(report).items()}
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+class ProgressBar:
+    """Show a bar with epoch, loss, learning rate, examples/s, elapsed and remaining time; use it with ``with``.
+
+    Args:
+        batch_size: examples in a step, for examples/s.
+        description: text before the bar.
+        console: where to draw; by default the terminal's standard error.
+    """
+
+    def __init__(self, batch_size: int, description: str = "training", *, console: Console | None = None):
+        self.batch_size = batch_size
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} steps  {task.fields[numbers]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=console or Console(stderr=True),
+        )
+        self.task: TaskID = self.progress.add_task(description, total=None, numbers="compiling")
+
+    def __enter__(self) -> "ProgressBar":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def __call__(self, report: Report) -> None:
+        """Move the bar to the report's step."""
+        count = len(next(iter(report.metrics.values())))
+        rate = count * self.batch_size / max(report.seconds, 1e-9)
+        parts = [f"epoch {report.epoch:.2f}"]
+        for name, label in (("loss", "loss"), ("learning_rate", "learning rate")):
+            if name in report.metrics:
+                parts.append(f"{label} {np.mean(report.metrics[name][-1]):.3g}")
+        parts += [f"{rate:,.0f} examples/s", f"compiled in {report.compile_seconds:.1f} s"]
+        numbers = "  ".join(parts)
+        self.progress.update(self.task, total=report.total, completed=report.step, numbers=numbers)
+
+
+def _finite_or_none(value: object) -> object:
+    if isinstance(value, list):
+        return [_finite_or_none(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,57 @@
+"""The state of a training run: everything that a step reads and writes."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from jaxdl.typing import Array, Key, PyTree
+
+
+@struct.dataclass
+class TrainState:
+    """What a step maps to its successor, ``step(state, batch) -> (state, metrics)``.
+
+    Attributes:
+        step: number of updates made so far, ``int32 []``.
+        params: the parameters that the optimizer moves.
+        collections: every other variable collection of the model by name, ``batch_stats`` for instance.
+        opt_state: the optimizer's state.
+        key: the run's random key. It never changes: a step draws from ``fold_in(key, step)``, so that a run
+            which is continued draws what it would have drawn.
+    """
+
+    step: Array
+    params: PyTree
+    collections: dict[str, PyTree]
+    opt_state: PyTree
+    key: Key
+
+    @classmethod
+    def create(cls, variables: dict[str, PyTree], optimizer: optax.GradientTransformation, key: Key) -> TrainState:
+        """Make the state before the first step from a model's variables, as ``model.init`` returns them.
+
+        >>> state = TrainState.create({"params": {"w": jnp.zeros(3)}}, optax.sgd(0.1), jax.random.key(0))
+        >>> int(state.step)
+        0
+        """
+        if "params" not in variables:
+            raise ValueError(
+                f"expected variables with a collection 'params', got {sorted(variables)}: pass what model.init returned"
+            )
+        collections = {name: tree for name, tree in variables.items() if name != "params"}
+        params = variables["params"]
+        state = cls(jnp.zeros((), jnp.int32), params, collections, optimizer.init(params), key)
+        return jax.tree.map(_own, state)
+
+    @property
+    def variables(self) -> dict[str, PyTree]:
+        """The variables for ``model.apply``."""
+        return {"params": self.params, **self.collections}
+
+
+def _own(leaf: Array) -> Array:
+    """Copy a leaf with a dtype that is certain: a donated buffer must be nobody else's, a loop's carry never weak."""
+    return jnp.array(leaf, dtype=leaf.dtype) if isinstance(leaf, jax.Array) else jnp.asarray(leaf)

@@ -1,0 +1,111 @@
+"""The ordinary training step: gradient of a loss, then an optimizer's update."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from einops import rearrange
+
+from jaxdl import optim, tree
+from jaxdl.train.state import TrainState
+from jaxdl.typing import Array, Batch, Key, PyTree
+
+Metrics = dict[str, Array]
+Loss = Callable[[dict[str, PyTree], Batch, Key], tuple[Array, tuple[dict[str, PyTree], Metrics]]]
+"""``loss(variables, batch, key) -> (loss, (collections, metrics))``, the loss a mean over the batch's examples."""
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+"""The seam of training: ``step(state, batch) -> (state, metrics)``."""
+
+
+def make_step(loss: Loss, optimizer: optax.GradientTransformation, *, accumulate: int = 1) -> Step:
+    """Make the step ``g = d loss / d w;  u, s = update(g, s, w);  w = w + u``.
+
+    Args:
+        loss: as a task gives it.
+        optimizer: one of ``jaxdl.optim`` or any optax transformation; it is also given ``value=loss``.
+        accumulate: number ``k`` of equal parts into which a batch is cut. Their gradients are averaged before
+            the one update, weighted by the examples that count (``batch["mask"]``), so that the result is that
+            of the whole batch with a ``k``-th of the memory. Batch statistics are updated part by part.
+
+    Returns:
+        A pure function, neither jitted nor donating: ``train.fit`` compiles it, and so may you. Its metrics are
+        scalars: those of the task, ``loss``, ``gradient_norm``, ``parameter_norm`` and ``update_norm`` (Euclidean,
+        over all leaves), and ``learning_rate`` where the optimizer tells it.
+
+    >>> def loss(variables, batch, key):
+    ...     return jnp.mean((variables["params"]["w"] - batch["x"]) ** 2), ({}, {})
+    >>> optimizer = optim.sgd(0.25)
+    >>> state = TrainState.create({"params": {"w": jnp.array([0.0])}}, optimizer, jax.random.key(0))
+    >>> state, metrics = make_step(loss, optimizer)(state, {"x": jnp.array([2.0])})
+    >>> float(state.params["w"][0]), float(metrics["gradient_norm"])
+    (1.0, 4.0)
+    """
+    if accumulate < 1:
+        raise ValueError(f"expected accumulate >= 1, got {accumulate}")
+    gradient = accumulated(jax.value_and_grad(_of_params(loss), has_aux=True), accumulate)
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(state.key, state.step)
+        (value, (collections, metrics)), grads = gradient(state.params, state.collections, batch, key)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params, value=value)
+        params = optax.apply_updates(state.params, updates)
+        metrics = {
+            **metrics,
+            "loss": value,
+            "gradient_norm": tree.norm(grads),
+            "parameter_norm": tree.norm(params),
+            "update_norm": tree.norm(updates),
+        }
+        learning_rate = optim.learning_rate(opt_state)
+        if learning_rate is not None:
+            metrics["learning_rate"] = learning_rate
+        return TrainState(state.step + 1, params, collections, opt_state, state.key), metrics
+
+    return step
+
+
+def accumulated(gradient: Callable, parts: int) -> Callable:
+    """Make ``gradient(params, collections, batch, key)`` work through a batch in equal parts, one after the other."""
+    if parts == 1:
+        return gradient
+
+    def over_parts(params: PyTree, collections: dict[str, PyTree], batch: Batch, key: Key):
+        size = jax.tree.leaves(batch)[0].shape[0]
+        if size % parts:
+            raise ValueError(f"a batch of {size} examples does not divide into {parts} equal parts")
+        slices = jax.tree.map(lambda leaf: rearrange(leaf, "(k b) ... -> k b ...", k=parts), batch)
+        counts = jnp.sum(slices["mask"].reshape(parts, -1), axis=1) if "mask" in batch else jnp.ones(parts)
+
+        weights = counts / jnp.maximum(jnp.sum(counts), jnp.finfo(counts.dtype).tiny)
+
+        def weighted(collections: dict[str, PyTree], slice_: Batch, weight: Array, key: Key):
+            (value, (collections, metrics)), grads = gradient(params, collections, slice_, key)
+            # A part without a single example that counts has no mean: it adds nothing, not 0 * nan.
+            share = jax.tree.map(
+                lambda leaf: jnp.where(weight > 0, weight * leaf, 0).astype(leaf.dtype), (value, metrics, grads)
+            )
+            return collections, share
+
+        def one(carry: tuple, part: tuple):
+            collections, sums = carry
+            collections, values = weighted(collections, *part)
+            return (collections, tree.add(sums, values)), None
+
+        inputs = (slices, weights, jax.random.split(key, parts))
+        _, shapes = jax.eval_shape(weighted, collections, *tree.take(inputs, 0))
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        (collections, (value, metrics, grads)), _ = jax.lax.scan(one, (collections, zeros), inputs)
+        return (value, (collections, metrics)), grads
+
+    return over_parts
+
+
+def _of_params(loss: Loss) -> Callable:
+    """Put the parameters, which are differentiated, before the other collections."""
+
+    def of_params(params: PyTree, collections: dict[str, PyTree], batch: Batch, key: Key):
+        return loss({"params": params, **collections}, batch, key)
+
+    return of_params
