@@ -348,6 +348,7 @@ def _reduce(losses: Array, weights: Array | None, reduction: str) -> Array:
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}; got {reduction!r}")
     if weights is not None:
+        weights = weights.astype(losses.dtype)
         losses = losses * weights
     if reduction == "none":
         return losses

@@ -1,5 +1,7 @@
 """Losses against torch, at the ends of the number line, and with padding that is not a number."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ BINARY = (losses.binary_cross_entropy, losses.hinge, losses.margin_ranking)
 CLASSES = (losses.cross_entropy, losses.multi_class_hinge)
 LOGITS = (losses.cross_entropy, losses.binary_cross_entropy, losses.hinge, losses.multi_class_hinge)
 
+cross_entropy = jax.jit(losses.cross_entropy)
 name = {"ids": lambda loss: loss.__name__}
 
 
@@ -43,39 +46,49 @@ def example(loss, rng, batch=5):
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_losses_of_numbers_are_torchs(functional, rng, reduction):
+def test_losses_of_numbers_are_torchs(functional, rng):
     y_hat, y = rng.normal(size=(2, 5, 3))
     t_hat, t = tensors(y_hat, y)
-    pairs = [
-        (losses.mean_squared_error(y_hat, y, reduction=reduction), functional.mse_loss),
-        (losses.mean_absolute_error(y_hat, y, reduction=reduction), functional.l1_loss),
-        (losses.huber(y_hat, y, reduction=reduction), functional.huber_loss),
-        (losses.binary_cross_entropy(y_hat, y, reduction=reduction), functional.binary_cross_entropy_with_logits),
-    ]
-    for ours, theirs in pairs:
-        np.testing.assert_allclose(ours, theirs(t_hat, t, reduction=reduction), rtol=1e-12)
+    peers = {
+        losses.mean_squared_error: functional.mse_loss,
+        losses.mean_absolute_error: functional.l1_loss,
+        losses.huber: functional.huber_loss,
+        losses.binary_cross_entropy: functional.binary_cross_entropy_with_logits,
+    }
+    cases = [(loss, reduction) for loss in peers for reduction in losses.REDUCTIONS]
+    ours = jax.jit(lambda y_hat, y: [loss(y_hat, y, reduction=reduction) for loss, reduction in cases])(y_hat, y)
+    for value, (loss, reduction) in zip(ours, cases, strict=True):
+        np.testing.assert_allclose(value, peers[loss](t_hat, t, reduction=reduction), rtol=1e-12)
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_losses_of_classes_are_torchs(functional, rng, reduction):
+def test_losses_of_classes_are_torchs(functional, rng):
     z, y = rng.normal(size=(5, 3)), rng.integers(0, 3, 5)
-    t_z, t_y = tensors(z, y)
-    log_p, t_log_p = jax.nn.log_softmax(z), functional.log_softmax(t_z, -1)
-    r = {"reduction": reduction}
-    pairs = [
-        (losses.cross_entropy(z, y, **r), functional.cross_entropy(t_z, t_y, **r)),
-        (
-            losses.cross_entropy(z, y, label_smoothing=0.1, **r),
-            functional.cross_entropy(t_z, t_y, label_smoothing=0.1, **r),
-        ),
-        (losses.negative_log_likelihood(log_p, y, **r), functional.nll_loss(t_log_p, t_y, **r)),
-        (losses.categorical_cross_entropy(jnp.exp(log_p), y, **r), functional.nll_loss(t_log_p, t_y, **r)),
-        (losses.multi_class_hinge(z, y, **r), functional.multi_margin_loss(t_z, t_y, **r)),
-    ]
-    for ours, theirs in pairs:
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+    def ours(z, y, r):
+        log_p = jax.nn.log_softmax(z)
+        return (
+            losses.cross_entropy(z, y, reduction=r),
+            losses.cross_entropy(z, y, label_smoothing=0.1, reduction=r),
+            losses.negative_log_likelihood(log_p, y, reduction=r),
+            losses.categorical_cross_entropy(jnp.exp(log_p), y, reduction=r),
+            losses.multi_class_hinge(z, y, reduction=r),
+        )
+
+    def theirs(z, y, r):
+        log_p = functional.log_softmax(z, -1)
+        return (
+            functional.cross_entropy(z, y, reduction=r),
+            functional.cross_entropy(z, y, label_smoothing=0.1, reduction=r),
+            functional.nll_loss(log_p, y, reduction=r),
+            functional.nll_loss(log_p, y, reduction=r),
+            functional.multi_margin_loss(z, y, reduction=r),
+        )
+
+    values = jax.jit(lambda z, y: [ours(z, y, r) for r in losses.REDUCTIONS])(z, y)
+    expected = [theirs(*tensors(z, y), r) for r in losses.REDUCTIONS]
+    for value, other in zip(jax.tree.leaves(values), sum(expected, ()), strict=True):
+        np.testing.assert_allclose(value, other, rtol=1e-12)
 
 
 @pytest.mark.usefixtures("float64")
@@ -83,17 +96,17 @@ def test_probabilities_as_targets_are_torchs(functional, rng):
     z, y = rng.normal(size=(5, 3)), rng.dirichlet(np.ones(3), 5)
     t_z, t_y = tensors(z, y)
     for smoothing in (0.0, 0.2):
-        ours = losses.cross_entropy(z, y, label_smoothing=smoothing)
+        ours = jax.jit(partial(losses.cross_entropy, label_smoothing=smoothing))(z, y)
         np.testing.assert_allclose(ours, functional.cross_entropy(t_z, t_y, label_smoothing=smoothing), rtol=1e-12)
-    p = jax.nn.softmax(z)
-    np.testing.assert_allclose(losses.categorical_cross_entropy(p, y), functional.cross_entropy(t_z, t_y), rtol=1e-12)
+    ours = jax.jit(losses.categorical_cross_entropy)(t_z.softmax(-1).numpy(), y)
+    np.testing.assert_allclose(ours, functional.cross_entropy(t_z, t_y), rtol=1e-12)
 
 
 @pytest.mark.usefixtures("float64")
 def test_a_weight_for_every_class_is_a_mask(functional, rng):
     z, y, class_weights = rng.normal(size=(5, 3)), rng.integers(0, 3, 5), np.array([0.2, 1.0, 3.0])
     t_z, t_y, t_weights = tensors(z, y, class_weights)
-    ours = losses.cross_entropy(z, y, mask=class_weights[y])
+    ours = cross_entropy(z, y, mask=class_weights[y])
     np.testing.assert_allclose(ours, functional.cross_entropy(t_z, t_y, weight=t_weights), rtol=1e-12)
 
 
@@ -102,8 +115,8 @@ def test_margins_are_torchs_and_scikit_learns(functional, rng):
     sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is the peer")
     s, s_r, y = rng.normal(size=7), rng.normal(size=7), np.sign(rng.normal(size=7))
     t_s, t_r, t_y = tensors(s, s_r, np.ones(7))
-    np.testing.assert_allclose(losses.hinge(s, y), sklearn.hinge_loss(y, s), rtol=1e-12)
-    ours = losses.margin_ranking(s, s_r, margin=0.5)
+    np.testing.assert_allclose(jax.jit(losses.hinge)(s, y), sklearn.hinge_loss(y, s), rtol=1e-12)
+    ours = jax.jit(losses.margin_ranking)(s, s_r, margin=0.5)
     np.testing.assert_allclose(ours, functional.margin_ranking_loss(t_s, t_r, t_y, margin=0.5), rtol=1e-12)
 
 
@@ -111,7 +124,7 @@ def test_margins_are_torchs_and_scikit_learns(functional, rng):
 @pytest.mark.parametrize("loss", [*REGRESSION, *BINARY, *CLASSES], **name)
 def test_gradients_are_those_of_finite_differences(loss, rng):
     predictions, targets = example(loss, rng)
-    check_grads(lambda x: loss(x, targets), (predictions,), order=1, modes=["rev"], rtol=1e-6)
+    check_grads(jax.jit(lambda x: loss(x, targets)), (predictions,), order=1, modes=["rev"], rtol=1e-6)
 
 
 def test_the_gradient_of_the_squared_error_has_its_factor_two():
@@ -124,7 +137,7 @@ def test_the_gradient_of_the_squared_error_has_its_factor_two():
 def test_enormous_logits_give_finite_losses_and_gradients(loss, dtype):
     logits = jnp.array([[1e4, -1e4, 0.0], [-1e4, -1e4, 1e4], [1e4, 1e4, 1e4]], dtype)
     targets = jnp.array([1, 0, 2]) if loss in CLASSES else jnp.array([[0.0, 1.0, 1.0]] * 3)
-    value, gradient = jax.value_and_grad(loss)(logits, targets)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(logits, targets)
     assert value.dtype == jnp.float32
     assert gradient.dtype == dtype
     assert jnp.isfinite(value)
@@ -138,7 +151,7 @@ def test_a_certain_and_right_answer_keeps_a_loss_above_zero_in_single_precision(
 
 def test_a_class_that_is_ruled_out_by_an_infinite_logit_leaves_the_gradient_finite():
     logits = jnp.array([[0.0, 1.0, -jnp.inf]])
-    gradient = jax.grad(losses.cross_entropy)(logits, jnp.array([0]))
+    gradient = jax.grad(cross_entropy)(logits, jnp.array([0]))
     np.testing.assert_allclose(gradient, [[-0.731059, 0.731059, 0.0]], rtol=1e-5)
 
 
@@ -148,15 +161,16 @@ def test_padding_never_changes_a_loss_or_a_gradient(loss, rng):
     predictions, targets = example(loss, rng)
     padded = np.where(np.arange(5)[:, None] < 3, predictions, np.nan)
     padded_targets = np.concatenate([targets[:3], np.full_like(targets[3:], -100)])
-    expected, slope = jax.value_and_grad(loss)(predictions[:3], targets[:3])
-    value, gradient = jax.value_and_grad(loss)(padded, padded_targets, mask=np.arange(5) < 3)
+    gradient_of = jax.jit(jax.value_and_grad(loss))
+    expected, slope = gradient_of(predictions[:3], targets[:3])
+    value, gradient = gradient_of(padded, padded_targets, mask=np.arange(5) < 3)
     np.testing.assert_allclose(value, expected, rtol=1e-12)
     np.testing.assert_allclose(gradient, np.concatenate([slope, np.zeros((2, 3))]), rtol=1e-12)
 
 
 def test_a_masked_class_of_probability_zero_costs_nothing():
     p, mask = jnp.array([[0.5, 0.5], [1.0, 0.0]]), jnp.array([1, 0])
-    value, gradient = jax.value_and_grad(losses.categorical_cross_entropy)(p, jnp.array([0, 1]), mask=mask)
+    value, gradient = jax.value_and_grad(jax.jit(losses.categorical_cross_entropy))(p, jnp.array([0, 1]), mask=mask)
     np.testing.assert_allclose(value, np.log(2), rtol=1e-6)
     np.testing.assert_array_equal(gradient, [[-2.0, 0.0], [0.0, 0.0]])
 
@@ -164,9 +178,9 @@ def test_a_masked_class_of_probability_zero_costs_nothing():
 @pytest.mark.usefixtures("float64")
 def test_a_mask_of_fractions_is_a_weighted_mean_over_leading_dimensions(rng):
     z, y, w = rng.normal(size=(2, 4, 3)), rng.integers(0, 3, (2, 4)), rng.uniform(size=(2, 4))
-    each = losses.cross_entropy(z, y, reduction="none")
-    np.testing.assert_allclose(losses.cross_entropy(z, y, mask=w), np.average(each, weights=w), rtol=1e-12)
-    by_row = losses.mean_squared_error(z, 0 * z, mask=w[:, 0])
+    each = jax.jit(partial(losses.cross_entropy, reduction="none"))(z, y)
+    np.testing.assert_allclose(cross_entropy(z, y, mask=w), np.average(each, weights=w), rtol=1e-12)
+    by_row = jax.jit(losses.mean_squared_error)(z, 0 * z, mask=w[:, 0])
     np.testing.assert_allclose(by_row, np.average((z**2).mean((1, 2)), weights=w[:, 0]), rtol=1e-12)
 
 
@@ -178,16 +192,14 @@ def test_a_sum_of_squares_may_be_averaged_over_examples_alone():
 
 
 def test_a_mask_of_zeros_gives_zero_and_no_gradient():
-    value, gradient = jax.value_and_grad(losses.cross_entropy)(
-        jnp.ones((2, 3)), jnp.zeros(2, jnp.int32), mask=jnp.zeros(2)
-    )
+    value, gradient = jax.value_and_grad(cross_entropy)(jnp.ones((2, 3)), jnp.array([0, 1]), mask=jnp.zeros(2))
     assert value == 0
     assert not gradient.any()
 
 
 def test_a_class_that_does_not_exist_is_not_a_number():
-    assert jnp.isnan(losses.cross_entropy(jnp.zeros((2, 3)), jnp.array([0, 3])))
-    assert jnp.isnan(losses.cross_entropy(jnp.zeros((2, 3)), jnp.array([0, -1])))
+    assert np.isnan(cross_entropy(jnp.zeros((2, 3)), jnp.array([0, 3])))
+    assert np.isnan(cross_entropy(jnp.zeros((2, 3)), jnp.array([0, -1])))
 
 
 @pytest.mark.parametrize(
@@ -211,4 +223,4 @@ def test_mistakes_are_named_with_what_came(call, message):
 def test_losses_run_under_jit_and_vmap(rng):
     z, y = rng.normal(size=(2, 4, 3)).astype(np.float32), rng.integers(0, 3, (2, 4))
     by_member = jax.jit(jax.vmap(losses.cross_entropy))(z, y)
-    np.testing.assert_allclose(by_member, [losses.cross_entropy(z[i], y[i]) for i in range(2)], rtol=1e-6)
+    np.testing.assert_allclose(by_member, [cross_entropy(z[i], y[i]) for i in range(2)], rtol=1e-6)

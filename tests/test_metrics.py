@@ -1,9 +1,38 @@
 """Metrics against scikit-learn."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxdl import metrics
+
+K = 4
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def sklearn():
+    return pytest.importorskip("sklearn.metrics", reason="scikit-learn is the peer")
+
+
+@pytest.fixture
+def classes(rng):
+    """True and predicted classes of which the last is never predicted, and a mask."""
+    labels = rng.integers(0, K, 60)
+    predictions = np.where(rng.uniform(size=60) < 0.5, labels, rng.integers(0, K - 1, 60)) % (K - 1)
+    return labels, predictions, rng.uniform(size=60) < 0.8
+
+
+def scores_with_ties(rng):
+    scores = rng.integers(0, 12, 50) / 8
+    return scores, (rng.uniform(size=50) < scores / 1.5).astype(int)
 
 
 def test_a_merged_mean_is_the_mean_of_everything():
@@ -11,5 +40,129 @@ def test_a_merged_mean_is_the_mean_of_everything():
     assert merged.value == 3
 
 
-def test_a_mean_of_nothing_is_not_a_number():
-    assert np.isnan(metrics.mean(jnp.array([1.0]), jnp.array([0.0])).value)
+def test_a_mean_of_nothing_is_not_a_number_and_padding_does_not_matter():
+    assert np.isnan(metrics.mean(jnp.array([1.0, 1.0]), jnp.array([0.0, 0.0])).value)
+    assert metrics.mean(jnp.array([1.0, jnp.nan]), jnp.array([1.0, 0.0])).value == 1
+
+
+def test_top_k_is_scikit_learns(sklearn, rng):
+    logits, labels = rng.normal(size=(30, 6)).astype(np.float32), rng.integers(0, 6, 30)
+    measure = jax.jit(lambda *args: [metrics.accuracy(*args), *(metrics.top_k_accuracy(*args, k) for k in range(1, 6))])
+    expected = [sklearn.top_k_accuracy_score(labels, logits, k=k, labels=range(6)) for k in (1, 1, 2, 3, 4, 5)]
+    np.testing.assert_allclose(measure(logits, labels), expected, rtol=1e-6)
+
+
+def test_of_equal_logits_the_first_classes_are_the_larger():
+    top_k = jax.jit(metrics.top_k_correct, static_argnums=2)
+    labels = np.arange(3)
+    assert top_k(np.zeros((3, 3), np.float32), labels, 2).tolist() == [1, 1, 0]
+    assert top_k(np.zeros((3, 3), np.float32), labels, 1).tolist() == [1, 0, 0]
+
+
+def test_logits_that_are_not_numbers_are_never_right():
+    top_k = jax.jit(metrics.top_k_correct, static_argnums=2)
+    assert not top_k(np.full((3, 3), np.nan, np.float32), np.arange(3), 2).any()
+
+
+def test_a_confusion_matrix_is_scikit_learns(sklearn, classes):
+    labels, predictions, mask = classes
+    count = jax.jit(metrics.confusion_matrix, static_argnums=2)
+    plain = count(predictions, labels, K)
+    assert plain.dtype == jnp.int32
+    np.testing.assert_array_equal(plain, sklearn.confusion_matrix(labels, predictions))
+    kept = sklearn.confusion_matrix(labels[mask], predictions[mask])
+    np.testing.assert_array_equal(count(predictions, np.where(mask, labels, -100), K, mask=mask), kept)
+    np.testing.assert_array_equal(count(predictions, np.where(mask, labels, K), K), kept)
+    weights = mask * 0.5
+    np.testing.assert_array_equal(
+        count(predictions.reshape(6, 10), labels.reshape(6, 10), K, mask=weights[0]), plain / 2
+    )
+
+
+@pytest.mark.parametrize("average", [None, "macro", "micro", "weighted"])
+def test_ratios_are_scikit_learns(sklearn, classes, average):
+    labels, predictions, _ = classes
+    matrix = sklearn.confusion_matrix(labels, predictions)
+    measures = (metrics.precision, metrics.recall, metrics.sensitivity, metrics.f1)
+    ours = jax.jit(lambda matrix: [measure(matrix, average) for measure in measures])(matrix)
+    *theirs, _ = sklearn.precision_recall_fscore_support(labels, predictions, average=average, zero_division=0)
+    for value, expected in zip(ours, [theirs[0], theirs[1], theirs[1], theirs[2]], strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+
+def test_specificity_is_the_recall_of_the_opposite(sklearn, classes):
+    labels, predictions, _ = classes
+    matrix = sklearn.confusion_matrix(labels, predictions)
+    expected = [sklearn.recall_score(labels != k, predictions != k) for k in range(K)]
+    np.testing.assert_allclose(jax.jit(metrics.specificity)(matrix), expected, rtol=1e-6)
+
+
+def test_the_five_of_twelve_dogs():
+    matrix = np.array([[0, 7], [0, 5]])
+    assert metrics.precision(matrix)[1] == np.float32(5 / 12)
+    assert metrics.recall(matrix)[1] == 1
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_roc_curve_and_its_area_are_scikit_learns(sklearn, rng, masked):
+    scores, labels = scores_with_ties(rng)
+    mask = rng.uniform(size=50) < 0.7 if masked else None
+    shown = np.where(mask, scores, np.nan) if masked else scores
+    kept = mask if masked else slice(None)
+    curve = jax.jit(metrics.roc_curve)(shown, labels, mask=mask)
+    expected = sklearn.roc_curve(labels[kept], scores[kept], drop_intermediate=False)
+    _, first = np.unique(-np.asarray(curve.thresholds), return_index=True)
+    for ours, theirs in zip(curve, expected, strict=True):
+        np.testing.assert_allclose(ours[first], theirs, rtol=1e-12)
+    area = jax.jit(metrics.auc)(shown, labels, mask=mask)
+    np.testing.assert_allclose(area, sklearn.roc_auc_score(labels[kept], scores[kept]), rtol=1e-12)
+    trapezoids = np.trapezoid(curve.true_positive_rate, curve.false_positive_rate)
+    np.testing.assert_allclose(trapezoids, area, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+def test_an_area_with_weights_is_scikit_learns(sklearn, rng):
+    scores, labels = scores_with_ties(rng)
+    weights = rng.uniform(size=50)
+    expected = sklearn.roc_auc_score(labels, scores, sample_weight=weights)
+    np.testing.assert_allclose(jax.jit(metrics.auc)(scores, labels, mask=weights), expected, rtol=1e-12)
+
+
+def test_an_area_without_a_class_is_not_a_number():
+    assert np.isnan(jax.jit(metrics.auc)(jnp.array([0.1, 0.2]), jnp.array([1, 1])))
+
+
+def test_thresholds_are_the_best_of_all(rng):
+    scores, labels = scores_with_ties(rng)
+    curve = jax.jit(metrics.roc_curve)(scores, labels)
+
+    def rates(threshold):
+        called = scores >= threshold
+        return called[labels == 1].mean(), (~called)[labels == 0].mean()
+
+    candidates = {t: rates(t) for t in scores}
+    choose = jax.jit(metrics.choose_threshold)
+    assert sum(rates(float(choose(curve)))) == max(map(sum, candidates.values()))
+    target = sorted(tpr for tpr, _ in candidates.values())[5]
+    assert choose(curve, sensitivity=target) == max(t for t, (tpr, _) in candidates.items() if tpr >= target)
+    target = sorted(tnr for _, tnr in candidates.values())[5]
+    assert choose(curve, specificity=target) == min(t for t, (_, tnr) in candidates.items() if tnr >= target)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (partial(metrics.mean, np.zeros((2, 3)), np.zeros(3)), r"mask of shape \(3,\) .* \(2, 3\)"),
+        (partial(metrics.correct, np.zeros((2, 3)), np.zeros(3)), r"labels of shape \(2,\); got .* \(3,\)"),
+        (partial(metrics.top_k_correct, np.zeros((2, 3)), np.zeros(2), 4), "number of classes, 3; got 4"),
+        (partial(metrics.confusion_matrix, np.zeros(2), np.zeros(3), 2), r"\(2,\) and \(3,\)"),
+        (partial(metrics.precision, np.zeros((2, 3))), r"\[..., K, K\]; got \(2, 3\)"),
+        (partial(metrics.precision, np.zeros((2, 2)), "mean"), "got 'mean'"),
+        (partial(metrics.auc, np.zeros((2, 2)), np.zeros((2, 2))), r"\[N\].*got \(2, 2\)"),
+        (partial(metrics.choose_threshold, None, sensitivity=0.5, specificity=0.5), "not for both"),
+    ],
+)
+def test_mistakes_are_named_with_what_came(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
