@@ -99,7 +99,7 @@ def fit(
     per_epoch = loader.steps_per_epoch
     total = math.ceil(epochs * per_epoch)
     start = int(np.ravel(state.step)[0])
-    runner = _Scanned(step, loader) if _scans(loader, scan) else _Single(step, loader)
+    runner = Scanned(step, loader) if _scans(loader, scan) else Single(step, loader)
     history = []
     for first, count in stretches(start, total, per_epoch, report_every):
         started, compiled = time.perf_counter(), runner.programs.seconds
@@ -143,7 +143,7 @@ def summarise(report: Report) -> dict[str, Any]:
     return {"step": report.step, "epoch": report.epoch, "seconds": report.seconds, **means, **tests}
 
 
-class _Scanned:
+class Scanned:
     """Run ``n`` steps as one compiled scan, the batches gathered on the device."""
 
     def __init__(self, step: Step, loader: Loader):
@@ -152,20 +152,22 @@ class _Scanned:
 
         self.loader = loader
         self.arrays = jax.device_put(dict(loader.arrays))
-        self.programs = _Programs(run)
+        self.programs = Programs(run)
 
     def __call__(self, state: PyTree, first: int, count: int) -> tuple[PyTree, dict[str, Array]]:
+        """Make ``count`` updates from ``first`` on; the metrics are ``[count, ...]``."""
         return self.programs(count, state, self.arrays, jax.device_put(self.loader.indices(first, count)))
 
 
-class _Single:
+class Single:
     """Run ``n`` steps as ``n`` calls of one compiled step, each batch sent to the device while the last is computed."""
 
     def __init__(self, step: Step, loader: Loader):
         self.loader = loader
-        self.programs = _Programs(step)
+        self.programs = Programs(step)
 
     def __call__(self, state: PyTree, first: int, count: int) -> tuple[PyTree, dict[str, Array]]:
+        """Make ``count`` updates from ``first`` on; the metrics are ``[count, ...]``."""
         rows = []
         for number in range(first, first + count):
             state, metrics = self.programs(1, state, jax.device_put(dict(self.loader.batch(number))))
@@ -173,7 +175,7 @@ class _Single:
         return state, jax.tree.map(lambda *values: np.stack(values), *jax.device_get(rows))
 
 
-class _Programs:
+class Programs:
     """A function compiled once for each number of steps, ahead of the call: compiling is timed apart from running."""
 
     def __init__(self, function: Callable[..., tuple[PyTree, dict[str, Array]]]):
@@ -182,6 +184,7 @@ class _Programs:
         self.seconds = 0.0
 
     def __call__(self, steps: int, state: PyTree, *inputs: PyTree) -> tuple[PyTree, dict[str, Array]]:
+        """Call the program for this number of steps."""
         if steps not in self.compiled:
             started = time.perf_counter()
             # The state comes out placed as it goes in, also on several devices: the next call must fit the program.

@@ -1,0 +1,1 @@
+"""Experiments: one short file each, run by one command line, ``python -m experiments``."""

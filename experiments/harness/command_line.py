@@ -1,0 +1,134 @@
+"""The one command line of all experiments."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.harness import catalogue
+from experiments.harness.configuration import as_dict, parse
+from experiments.harness.errors import UsageError, unknown
+from experiments.harness.run_folder import Run, read_manifest
+
+USAGE = """usage: python -m experiments COMMAND
+
+  list                       the experiments, a line each
+  run NAME [--flags]         run one; run NAME --help lists its flags
+  show RUN                   what a run folder holds
+  bench [NAME] [--json FILE] our time against the peers'; without a name, the benchmarks there are
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command and return the exit status: 0, or 2 after a usage error told in one line."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(USAGE)
+        return 0
+    command, *rest = arguments
+    try:
+        if command not in COMMANDS:
+            raise unknown("command", command, COMMANDS)
+        return COMMANDS[command](rest)
+    except UsageError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+
+
+def list_experiments(arguments: list[str]) -> int:
+    """Print a line for every experiment."""
+    _no_more(arguments)
+    table = Table(box=None, show_header=False)
+    for name in catalogue.names():
+        table.add_row(name, catalogue.header(name).splitlines()[0])
+    Console().print(table)
+    return 0
+
+
+def run_experiment(arguments: list[str]) -> int:
+    """Run an experiment in a run folder and set its result beside its goal."""
+    if not arguments or arguments[0].startswith("-"):
+        raise UsageError("run needs the name of an experiment: python -m experiments list")
+    name, *flags = arguments
+    experiment = catalogue.load(name)
+    config, options = parse(name, experiment.Config, flags)
+    run = Run.open(name, as_dict(config), options.out, smoke=options.smoke, resume=options.resume)
+    try:
+        result = experiment.run(config, run)
+    except BaseException as error:
+        run.write_manifest(f"stopped by {type(error).__name__}", {})
+        raise
+    run.write_manifest("finished", result)
+    run.console.print(result_table(name, result, getattr(experiment, "GOAL", {})))
+    run.console.print(f"run folder: {run.directory}")
+    return 0
+
+
+def show_run(arguments: list[str]) -> int:
+    """Print a run's manifest, result and files."""
+    if len(arguments) != 1:
+        raise UsageError("show needs the path of one run folder")
+    directory = Path(arguments[0])
+    manifest = read_manifest(directory)
+    console = Console()
+    table = Table(title=f"{manifest['experiment']}: {manifest['status']}", show_header=False)
+    for name in ("command", "started", "wall_seconds", "git_commit", "devices", "versions", "seed"):
+        table.add_row(name, str(manifest[name]))
+    console.print(table)
+    console.print(result_table("result", manifest["result"], {}))
+    for path in sorted(directory.rglob("*")):
+        if path.is_file() and len(path.relative_to(directory).parts) == 1:
+            console.print(f"  {path.name}  {path.stat().st_size:,} bytes")
+    return 0
+
+
+def bench(arguments: list[str]) -> int:
+    """Measure our time against the peers' and print a row a case."""
+    from experiments.benchmarks import measure, names
+
+    if not arguments:
+        Console().print("\n".join(names()))
+        return 0
+    name, *flags = arguments
+    if name not in names():
+        raise unknown("benchmark", name, names())
+    if flags and (len(flags) != 2 or flags[0] != "--json"):
+        raise UsageError(f"bench takes --json FILE, got {' '.join(flags)!r}")
+    rows = measure(name)
+    if flags:
+        Path(flags[1]).write_text(json.dumps(rows, indent=2) + "\n")
+    return 0
+
+
+def result_table(name: str, result: dict[str, object], goal: dict[str, float]) -> Table:
+    """Set every number of a result beside its goal, where it has one."""
+    table = Table(title=name)
+    for column in ("measure", "result", "goal", ""):
+        table.add_column(column, justify="left" if column == "measure" else "right")
+    for measure, value in result.items():
+        shown = f"{value:.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+        wanted = goal.get(measure)
+        if wanted is None:
+            table.add_row(measure, shown, "", "")
+        else:
+            less_is_better = measure.endswith(("loss", "error"))
+            reached = value <= wanted if less_is_better else value >= wanted
+            table.add_row(
+                measure, shown, f"{'<=' if less_is_better else '>='} {wanted:g}", "PASS" if reached else "MISS"
+            )
+    return table
+
+
+def _no_more(arguments: list[str]) -> None:
+    if arguments:
+        raise UsageError(f"expected nothing more, got {' '.join(arguments)!r}")
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "list": list_experiments,
+    "run": run_experiment,
+    "show": show_run,
+    "bench": bench,
+}

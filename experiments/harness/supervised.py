@@ -1,0 +1,149 @@
+"""Training a classifier: what every experiment that does it shares."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import optax
+
+from experiments.harness import figures
+from experiments.harness.configuration import Config, require
+from experiments.harness.errors import unknown
+from experiments.harness.run_folder import Run
+from jaxdl import data, metrics, models, optim, tasks, train, tree
+from jaxdl.optim import schedules
+
+OptimizerName = Literal[
+    "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamw", "adamax", "maxprop", "nadam"
+]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimizer by name, with its schedule."""
+
+    name: OptimizerName = "adam"
+    """Which update rule."""
+    learning_rate: float = 1e-3
+    """Largest learning rate of the schedule."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """How the learning rate goes from its largest value over the run."""
+    warmup: float = 0.0
+    """Share of the run in which the learning rate rises from zero."""
+    clip_norm: float | None = None
+    """Largest Euclidean norm of the whole gradient."""
+
+    def __post_init__(self) -> None:
+        require(self.learning_rate > 0, "optimizer.learning-rate", "> 0", self.learning_rate)
+        require(0 <= self.warmup < 1, "optimizer.warmup", "in [0, 1)", self.warmup)
+        require(self.clip_norm is None or self.clip_norm > 0, "optimizer.clip-norm", "> 0", self.clip_norm)
+
+    def make(self, steps: int) -> optax.GradientTransformation:
+        """Make the transformation for a run of so many steps."""
+        rising = round(self.warmup * steps)
+        rate = schedules.constant(self.learning_rate)
+        if self.schedule == "cosine":
+            rate = schedules.cosine(self.learning_rate, max(1, steps - rising))
+        if rising:
+            rate = schedules.warmup(rate, rising)
+        optimizer = getattr(optim, self.name)(rate)
+        if self.clip_norm is not None:
+            optimizer = optax.chain(optim.clip_by_global_norm(self.clip_norm), optimizer)
+        return optimizer
+
+
+@dataclass(frozen=True)
+class Classification(Config):
+    """A model, the images that it learns, and how."""
+
+    data: str = "digits"
+    """Name of the data set."""
+    data_dir: Path | None = None
+    """Folder with the data set's files."""
+    model: str = "lenet5"
+    """Name of the model: python -m jaxdl models lists them."""
+    epochs: float = 20.0
+    """Passes over the training examples."""
+    batch_size: int = 64
+    """Examples in an update."""
+    accumulate: int = 1
+    """Equal parts in which a batch is worked through."""
+    label_smoothing: float = 0.0
+    """Share of each label that is spread over all classes."""
+    patience: int | None = None
+    """Epochs without a lower test loss after which the run stops and the best state is kept."""
+    optimizer: Optimizer = field(default_factory=Optimizer)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.epochs > 0, "epochs", "> 0", self.epochs)
+        require(self.batch_size >= 1, "batch-size", ">= 1", self.batch_size)
+        require(self.accumulate >= 1, "accumulate", ">= 1", self.accumulate)
+        require(
+            self.batch_size % max(1, self.accumulate) == 0, "accumulate", "a divisor of --batch-size", self.accumulate
+        )
+        require(0 <= self.label_smoothing < 1, "label-smoothing", "in [0, 1)", self.label_smoothing)
+        require(self.patience is None or self.patience >= 1, "patience", ">= 1", self.patience)
+        if self.model not in models.list():
+            raise unknown("model", self.model, models.list())
+        if self.data not in data.sources():
+            raise unknown("data set", self.data, data.sources())
+
+
+def train_classifier(config: Classification, run: Run, dataset: data.Dataset) -> dict[str, float]:
+    """Train a model on a data set as the configuration says; draw what it learned; return the result.
+
+    The result has the held-out ``accuracy`` and ``loss``, and the best of what was seen where ``patience`` is given.
+    """
+    train_arrays, test_arrays = dataset.train, dataset.test
+    epochs, batch_size = config.epochs, config.batch_size
+    if run.smoke:
+        batch_size = min(batch_size, 8 * config.accumulate)
+        train_arrays, test_arrays, epochs = (
+            tree.take(train_arrays, slice(2 * batch_size)),
+            tree.take(test_arrays, slice(16)),
+            1,
+        )
+    loader = data.Loader(train_arrays, batch_size, seed=config.seed)
+    steps = int(np.ceil(epochs * loader.steps_per_epoch))
+    model = models.create(config.model, num_classes=len(dataset.classes))
+    task = tasks.classification(model, label_smoothing=config.label_smoothing)
+    optimizer = config.optimizer.make(steps)
+    init_key, run_key = jax.random.split(jax.random.key(config.seed))
+    state = train.TrainState.create(task.init(init_key, loader.batch(0)), optimizer, run_key)
+    step = train.make_step(task.loss, optimizer, accumulate=config.accumulate)
+    evaluation = train.make_evaluation(task.measure, test_arrays)
+    stopping = train.EarlyStopping("loss", patience=config.patience) if config.patience else None
+    history: list[dict[str, Any]] = []
+    with train.ProgressBar(batch_size, run.name) as bar:
+        hooks = [bar, train.MetricsFile(run.directory / "metrics.jsonl"), *([stopping] if stopping else [])]
+        state, history = train.fit(
+            step, state, loader, epochs=epochs, evaluate=lambda state: evaluation(state.variables), hooks=hooks
+        )
+    if stopping and stopping.best_state is not None:
+        state = stopping.best_state
+    run.figure("curves", figures.curves(history))
+    draw_model(run, model, state, dataset.classes, test_arrays)
+    return {**evaluation(state.variables), "parameters": tree.size(state.params), "steps": int(state.step)}
+
+
+def draw_model(
+    run: Run, model: Any, state: train.TrainState, classes: tuple[str, ...], examples: dict[str, np.ndarray]
+) -> None:
+    """Draw the first layer's filters, the confusion matrix and the mistakes."""
+    kernels = [leaf for name, leaf in tree.flatten(state.params).items() if name.endswith("kernel") and leaf.ndim == 4]
+    if kernels:
+        run.figure("filters", figures.filters(kernels[0]))
+    predict = jax.jit(lambda x: model.apply(state.variables, x, train=False))
+    parts = np.array_split(np.arange(len(examples["label"])), -(-len(examples["label"]) // 500))
+    logits = np.concatenate([np.asarray(predict(examples["image"][part])) for part in parts])
+    predicted, labels = logits.argmax(axis=-1), examples["label"]
+    run.figure(
+        "confusion", figures.confusion_matrix(metrics.confusion_matrix(predicted, labels, len(classes)), classes)
+    )
+    wrong = np.flatnonzero(predicted != labels)[:40]
+    titles = [f"{classes[labels[i]]} as {classes[predicted[i]]}" for i in wrong]
+    if len(wrong):
+        run.figure("mistakes", figures.pictures_grid(examples["image"][wrong], titles))

@@ -1,0 +1,31 @@
+"""LeNet-5 learns the handwritten digits that scikit-learn carries.
+
+    python -m experiments run lenet_digits
+
+The 1,797 real digits of 8 x 8 pixels, 360 of them held out, are enlarged to the 32 x 32 pixels of the network. No
+network connection is needed.
+"""
+
+from dataclasses import dataclass, field
+
+from experiments.harness.run_folder import Run
+from experiments.harness.supervised import Classification, Optimizer, train_classifier
+from jaxdl import data
+
+GOAL = {"accuracy": 0.98}
+
+
+@dataclass(frozen=True)
+class Config(Classification):
+    """LeNet-5 on scikit-learn's digits."""
+
+    epochs: float = 25.0
+    """Passes over the training examples."""
+    batch_size: int = 32
+    """Examples in an update."""
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", learning_rate=2e-3))
+
+
+def run(config: Config, run: Run) -> dict[str, float]:
+    """Train and evaluate."""
+    return train_classifier(config, run, data.load(config.data, config.data_dir, size=32))
