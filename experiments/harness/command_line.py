@@ -1,5 +1,6 @@
 """The one command line of all experiments."""
 
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -18,6 +19,10 @@ USAGE = """usage: python -m experiments COMMAND
   list                       the experiments, a line each
   run NAME [--flags]         run one; run NAME --help lists its flags
   show RUN                   what a run folder holds
+  claims [--smoke] [--json FILE] [--out DIR]
+                             what the lecture notes claim, measured, with verdicts
+  audit                      the worked numbers of the lecture notes, computed again
+  torture [--short]          runs killed and files damaged, to see that nothing is lost
   bench [NAME] [--json FILE] our time against the peers'; without a name, the benchmarks there are
 """
 
@@ -126,9 +131,17 @@ def _no_more(arguments: list[str]) -> None:
         raise UsageError(f"expected nothing more, got {' '.join(arguments)!r}")
 
 
+def elsewhere(module: str) -> Callable[[list[str]], int]:
+    """Make a command of the function ``main`` of a module that is imported only when the command is called."""
+    return lambda arguments: importlib.import_module(module).main(arguments)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_experiments,
     "run": run_experiment,
     "show": show_run,
     "bench": bench,
+    "claims": elsewhere("experiments.harness.claims"),
+    "audit": elsewhere("experiments.audit"),
+    "torture": elsewhere("experiments.torture"),
 }

@@ -1,5 +1,6 @@
 """The folder that a run leaves: configuration, metrics, checkpoint, weights, pictures and a manifest."""
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -29,6 +30,7 @@ class Run:
         smoke: whether two tiny steps are enough.
         resume: whether to go on from the newest checkpoint.
         console: where to print.
+        claims: what the experiment has said of the claims that it tests.
     """
 
     def __init__(self, name: str, config: dict[str, Any], directory: Path, *, smoke: bool, resume: bool):
@@ -37,6 +39,7 @@ class Run:
         self.console = Console()
         self.started = time.time()
         self.pictures: list[str] = []
+        self.claims: list[Any] = []
 
     @classmethod
     def open(cls, name: str, config: dict[str, Any], out: Path | None, *, smoke: bool, resume: bool) -> "Run":
@@ -69,12 +72,20 @@ class Run:
         figure.savefig(self.directory / f"{name}.png", dpi=130, bbox_inches="tight")
         self.pictures.append(f"{name}.png")
 
+    def claim(self, claim: Any) -> None:
+        """Note a claim with its verdict, a ``claims.Claim``."""
+        self.claims.append(claim)
+        self.console.print(
+            f"claim {claim.claim}: {claim.statement}: {claim.value:.3g} {claim.measure}: {claim.verdict}"
+        )
+
     def write_manifest(self, status: str, result: dict[str, Any]) -> None:
         """Write ``manifest.json``: what ran, on what, for how long, and what came out."""
         manifest = {
             "experiment": self.name,
             "status": status,
             "result": result,
+            "claims": [dataclasses.asdict(claim) for claim in self.claims],
             "seed": self.config.get("seed"),
             "smoke": self.smoke,
             "started": datetime.fromtimestamp(self.started).astimezone().isoformat(timespec="seconds"),
