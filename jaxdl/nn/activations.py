@@ -1,0 +1,291 @@
+"""Activation functions, elementwise where not said otherwise; ``get`` finds them by name.
+
+Values and gradients stay finite over the whole range of the dtype, which is the dtype of the input.
+"""
+
+import difflib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxdl.typing import Array, ArrayLike, Key
+
+Activation = Callable[[Array], Array]
+
+
+def identity(x: ArrayLike) -> Array:
+    """Return ``x``: the output of a linear unit."""
+    return jnp.asarray(x)
+
+
+def step(x: ArrayLike) -> Array:
+    """Return 1 where ``x >= 0`` and 0 elsewhere, the perceptron's threshold; its gradient is 0 everywhere.
+
+    >>> step(jnp.array([-1.0, 0.0, 2.0])).tolist()
+    [0.0, 1.0, 1.0]
+    """
+    x = jnp.asarray(x)
+    return (x >= 0).astype(x.dtype)
+
+
+def sigmoid(x: ArrayLike) -> Array:
+    """Return ``1 / (1 + e^-x)``; its slope ``s (1 - s)`` is at most 1/4."""
+    return jax.lax.logistic(_floating(x))
+
+
+def tanh(x: ArrayLike) -> Array:
+    """Return ``tanh(x) = 2 sigmoid(2 x) - 1``, which is centred on 0; its slope ``1 - tanh(x)^2`` is at most 1."""
+    return jnp.tanh(x)
+
+
+def scaled_tanh(x: ArrayLike) -> Array:
+    """Return ``1.7159 tanh(2 x / 3)``, which is 1 at 1 and -1 at -1 (LeCun, 1989).
+
+    >>> round(float(scaled_tanh(1.0)), 4)
+    1.0
+    """
+    return 1.7159 * jnp.tanh(2 / 3 * _floating(x))
+
+
+def relu(x: ArrayLike) -> Array:
+    """Return ``max(0, x)`` (Nair and Hinton, 2010); the gradient at 0 is 0."""
+    return jax.nn.relu(_floating(x))
+
+
+def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Array:
+    """Return ``x`` where positive and ``negative_slope * x`` elsewhere (Maas et al., 2013)."""
+    return prelu(x, negative_slope)
+
+
+def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
+    """Return ``x`` where positive and ``alpha x`` elsewhere, with a slope that is learned (He et al., 2015).
+
+    Args:
+        x: ``[..., C]``.
+        alpha: a number, or one for every channel, ``[C]``.
+
+    >>> prelu(jnp.array([[-1.0, -2.0]]), jnp.array([0.5, 0.1])).tolist()
+    [[-0.5, -0.2...]]
+    """
+    x = _floating(x)
+    return jnp.where(x > 0, x, _per_channel(alpha, x) * x)
+
+
+def elu(x: ArrayLike, alpha: float = 1.0) -> Array:
+    """Return ``x`` where positive and ``alpha (e^x - 1)`` elsewhere (Clevert et al., 2016).
+
+    >>> round(float(elu(-1.0)), 4)
+    -0.6321
+    """
+    x = _floating(x)
+    # The exponential sees no positive number, so that it cannot overflow in the branch that is not taken.
+    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.where(x > 0, 0, x)))
+
+
+def maxout(x: ArrayLike, pieces: int) -> Array:
+    """Return the largest of every ``pieces`` neighbours along the last dimension (Goodfellow et al., 2013).
+
+    Args:
+        x: ``[..., K * pieces]``.
+        pieces: how many linear units make one maxout unit.
+
+    Returns:
+        ``[..., K]``.
+
+    Raises:
+        ValueError: the last dimension is not a multiple of ``pieces``.
+
+    >>> maxout(jnp.array([1.0, 3.0, -2.0, -5.0]), pieces=2).tolist()
+    [3.0, -2.0]
+    """
+    x = jnp.asarray(x)
+    if x.ndim == 0 or pieces < 1 or x.shape[-1] % pieces:
+        raise ValueError(f"maxout needs a last dimension that {pieces} pieces divide; got the shape {x.shape}")
+    return jnp.max(x.reshape(*x.shape[:-1], x.shape[-1] // pieces, pieces), axis=-1)
+
+
+def gelu(x: ArrayLike, approximate: str = "none") -> Array:
+    """Return ``x Phi(x)``, ``Phi`` the distribution function of the normal (Hendrycks and Gimpel, 2016).
+
+    Args:
+        x: ``[...]``.
+        approximate: ``"none"`` for the error function; ``"tanh"`` for ``Phi(x) = (1 + tanh(sqrt(2/pi) (x + 0.044715
+            x^3))) / 2``; ``"sigmoid"`` for ``Phi(x) = sigmoid(1.702 x)``.
+
+    Raises:
+        ValueError: the approximation is none of these.
+
+    >>> [round(float(gelu(1.0, form)), 4) for form in ("none", "tanh", "sigmoid")]
+    [0.8413, 0.8412, 0.8458]
+    """
+    x = _floating(x)
+    if approximate == "none":
+        return x * _normal_cdf(x)
+    if approximate == "tanh":
+        # Beyond 10 the hyperbolic tangent is 1 in every dtype, and the cube would overflow.
+        z = jnp.clip(x, -10, 10)
+        return x * (1 + jnp.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))) / 2
+    if approximate == "sigmoid":
+        return swish(x, 1.702)
+    raise ValueError(f"approximate must be 'none', 'tanh' or 'sigmoid'; got {approximate!r}")
+
+
+def stochastic_gelu(key: Key, x: ArrayLike) -> Array:
+    """Return ``m x`` with ``m ~ Bernoulli(Phi(x))``: dropout that depends on the input, with the mean ``gelu(x)``.
+
+    The gradient is ``m``: no gradient flows through the draw.
+
+    Args:
+        key: a random key.
+        x: ``[...]``.
+
+    >>> x = jnp.array([0.0, 9.0, -9.0])
+    >>> stochastic_gelu(jax.random.key(0), x).tolist()
+    [0.0, 9.0, -0.0]
+    """
+    x = _floating(x)
+    return x * jax.random.bernoulli(key, _normal_cdf(x)).astype(x.dtype)
+
+
+def swish(x: ArrayLike, beta: ArrayLike = 1.0) -> Array:
+    """Return ``x sigmoid(beta x)`` (Ramachandran et al., 2017): linear for ``beta`` 0, near ``relu`` for a large one.
+
+    Args:
+        x: ``[..., C]``.
+        beta: a number, or one for every channel, ``[C]``; 1.702 comes near to ``gelu``.
+    """
+    x = _floating(x)
+    return x * jax.lax.logistic(_per_channel(beta, x) * x)
+
+
+def silu(x: ArrayLike) -> Array:
+    """Return ``x sigmoid(x)``, the sigmoid-weighted linear unit (Elfwing et al., 2018): ``swish`` with ``beta`` 1."""
+    return swish(x)
+
+
+def softplus(x: ArrayLike) -> Array:
+    """Return ``ln(1 + e^x)``, a smooth ``relu`` whose slope is ``sigmoid(x)``."""
+    x = _floating(x)
+    return jnp.logaddexp(x, jnp.zeros_like(x))
+
+
+def softmax(x: ArrayLike, axis: int = -1, *, mask: ArrayLike | None = None) -> Array:
+    """Return ``p_k = e^(x_k) / sum_j e^(x_j)``, computed in at least float32.
+
+    Args:
+        x: ``[...]``.
+        axis: the dimension of ``k``.
+        mask: Booleans of the shape of ``x``, or with ones in it; where False, ``p`` is 0 and no gradient flows. Where
+            nothing is allowed all of ``p`` is 0.
+
+    Raises:
+        ValueError: the mask has another number of dimensions than ``x``.
+
+    >>> [round(p, 4) for p in softmax(jnp.array([2.0, 1.0, 0.0])).tolist()]
+    [0.6652, 0.2447, 0.09]
+    >>> softmax(jnp.array([2.0, 1.0, 0.0]), mask=jnp.array([False, True, False])).tolist()
+    [0.0, 1.0, 0.0]
+    """
+    x = _floating(x)
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    if mask is not None:
+        mask = jnp.asarray(mask, bool)
+        if mask.ndim != x.ndim:
+            raise ValueError(f"the mask needs as many dimensions as x of shape {x.shape}; got {mask.shape}")
+        wide = jnp.where(mask, wide, -jnp.inf)
+    largest = jax.lax.stop_gradient(jnp.max(wide, axis=axis, keepdims=True))
+    powers = jnp.exp(wide - jnp.where(jnp.isfinite(largest), largest, 0))
+    total = jnp.sum(powers, axis=axis, keepdims=True)
+    return (powers / jnp.where(total == 0, 1, total)).astype(x.dtype)
+
+
+class PReLU(nn.Module):
+    """``prelu`` with learned slopes, the parameter ``alpha``: one for every channel, or one for all."""
+
+    per_channel: bool = True
+    initial_slope: float = 0.25
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Map ``[..., C]`` to ``[..., C]``."""
+        shape = (x.shape[-1],) if self.per_channel else ()
+        alpha = self.param("alpha", nn.initializers.constant(self.initial_slope), shape, self.param_dtype)
+        return prelu(x, alpha.astype(x.dtype))
+
+
+class Swish(nn.Module):
+    """``swish`` with a learned ``beta``, one for all channels."""
+
+    initial_beta: float = 1.0
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Map ``[...]`` to ``[...]``."""
+        beta = self.param("beta", nn.initializers.constant(self.initial_beta), (), self.param_dtype)
+        return swish(x, beta.astype(x.dtype))
+
+
+def _gelu_tanh(x: ArrayLike) -> Array:
+    return gelu(x, approximate="tanh")
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": identity,
+    "step": step,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "scaled_tanh": scaled_tanh,
+    "relu": relu,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "gelu": gelu,
+    "gelu_tanh": _gelu_tanh,
+    "silu": silu,
+    "swish": swish,
+    "softplus": softplus,
+    "softmax": softmax,
+}
+"""The functions of one array, by name."""
+
+
+def get(activation: str | Activation) -> Activation:
+    """Return the activation of this name; a function is returned as it is.
+
+    Raises:
+        ValueError: no activation has this name; the nearest are named.
+
+    >>> get("relu") is relu
+    True
+    >>> get("leaky_rel")
+    Traceback (most recent call last):
+    ...
+    ValueError: no activation is called 'leaky_rel'; did you mean leaky_relu?
+    """
+    if callable(activation):
+        return activation
+    if activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]
+    near = difflib.get_close_matches(str(activation), ACTIVATIONS, n=2) or sorted(ACTIVATIONS)
+    raise ValueError(f"no activation is called {activation!r}; did you mean {', '.join(near)}?")
+
+
+def _floating(x: ArrayLike) -> Array:
+    """Make an array of floating-point numbers, whose dtype stays if it is one."""
+    x = jnp.asarray(x)
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
+
+
+def _normal_cdf(x: Array) -> Array:
+    """Return ``Phi(x)``; the complementary error function keeps its digits where ``Phi`` is small."""
+    return jax.scipy.special.erfc(-math.sqrt(0.5) * x) / 2
+
+
+def _per_channel(value: ArrayLike, x: Array) -> ArrayLike:
+    """Give one value a channel, ``[C]``, the dimensions of ``x``."""
+    return jnp.expand_dims(value, tuple(range(x.ndim - 1))) if jnp.ndim(value) == 1 else value

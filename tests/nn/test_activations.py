@@ -1,0 +1,153 @@
+"""Activations against torch, finite differences, and the ends of the number line."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from jaxdl.nn import activations
+
+ELEMENTWISE = {name: function for name, function in activations.ACTIVATIONS.items() if name != "softmax"}
+POINTS = np.linspace(-7.3, 7.1, 24).reshape(4, 6)
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="torch is the peer")
+
+
+def all_of(functions, x):
+    return jnp.stack([function(x) for function in functions])
+
+
+@pytest.mark.usefixtures("float64")
+def test_values_and_gradients_are_torchs(torch):
+    functional = torch.nn.functional
+    peers = [
+        (activations.sigmoid, torch.sigmoid),
+        (activations.tanh, torch.tanh),
+        (activations.relu, functional.relu),
+        (activations.leaky_relu, functional.leaky_relu),
+        (partial(activations.leaky_relu, negative_slope=0.1), partial(functional.leaky_relu, negative_slope=0.1)),
+        (activations.elu, functional.elu),
+        (partial(activations.elu, alpha=0.5), partial(functional.elu, alpha=0.5)),
+        (activations.gelu, functional.gelu),
+        (partial(activations.gelu, approximate="tanh"), partial(functional.gelu, approximate="tanh")),
+        (activations.silu, functional.silu),
+        (activations.softplus, functional.softplus),
+        (activations.softmax, partial(functional.softmax, dim=-1)),
+        (partial(activations.softmax, axis=0), partial(functional.softmax, dim=0)),
+    ]
+    x = POINTS.copy()
+    x[0, 0] = 0  # where torch has chosen one of two slopes
+    cotangent = np.random.default_rng(0).normal(size=x.shape)
+
+    @jax.jit
+    def ours(x):
+        values, pull = zip(*[jax.vjp(function, x) for function, _ in peers], strict=True)
+        return values, [back(jnp.asarray(cotangent))[0] for back in pull]
+
+    values, gradients = ours(x)
+    for (function, peer), value, gradient in zip(peers, values, gradients, strict=True):
+        t = torch.tensor(x, requires_grad=True)
+        out = peer(t)
+        out.backward(torch.tensor(cotangent))
+        np.testing.assert_allclose(value, out.detach(), rtol=1e-12, atol=1e-14, err_msg=str(function))
+        np.testing.assert_allclose(gradient, t.grad, rtol=1e-10, atol=1e-13, err_msg=str(function))
+
+
+@pytest.mark.usefixtures("float64")
+def test_learned_slopes_are_torchs(torch):
+    alpha = np.array([0.25, 0.1, 0.0, -0.5, 1.0, 2.0])
+    slopes = jax.jit(jax.grad(lambda alpha: activations.prelu(POINTS, alpha).sum()))(alpha)
+    t = torch.tensor(alpha, requires_grad=True)
+    out = torch.nn.functional.prelu(torch.tensor(POINTS), t)
+    out.sum().backward()
+    np.testing.assert_allclose(activations.prelu(POINTS, alpha), out.detach(), rtol=1e-12)
+    np.testing.assert_allclose(slopes, t.grad, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+def test_gradients_are_those_of_finite_differences():
+    points = POINTS[np.abs(POINTS) > 1e-3]
+    check_grads(jax.jit(partial(all_of, ELEMENTWISE.values())), (points,), order=1, modes=["rev"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_ends_of_the_number_line_are_finite_and_keep_the_dtype(dtype):
+    largest = float(jnp.finfo(dtype).max) / 2
+    x = jnp.array([-largest, -1e4, -100.0, -1e-30, 0.0, 100.0, 1e4, largest], dtype)
+    values, pull = jax.jit(partial(jax.vjp, partial(all_of, ELEMENTWISE.values())))(x)
+    assert values.dtype == dtype
+    assert jnp.isfinite(values).all()
+    for row in np.eye(len(values)):
+        (gradient,) = jax.jit(lambda pull, g: pull(g))(pull, jnp.asarray(row[:, None] * np.ones(8), dtype))
+        assert jnp.isfinite(gradient).all(), list(ELEMENTWISE)[row.argmax()]
+
+
+def test_the_scaled_hyperbolic_tangent_is_one_at_one():
+    np.testing.assert_allclose(activations.scaled_tanh(jnp.array([-1.0, 1.0])), [-1.0, 1.0], rtol=1e-5)
+
+
+def test_maxout_is_a_relu_and_an_absolute_value():
+    x = jnp.linspace(-2, 2, 5)
+    np.testing.assert_array_equal(activations.maxout(jnp.stack([x, 0 * x], -1), 2)[:, 0], activations.relu(x))
+    np.testing.assert_array_equal(activations.maxout(jnp.stack([x, -x], -1), 2)[:, 0], jnp.abs(x))
+
+
+def test_the_mean_of_the_stochastic_gelu_is_the_gelu(key):
+    x = jnp.linspace(-3, 3, 13)
+    draws = jax.jit(jax.vmap(activations.stochastic_gelu, (0, None)))(jax.random.split(key, 20_000), x)
+    phi = activations.gelu(x) / jnp.where(x == 0, 1, x)
+    error = jnp.abs(x) * jnp.sqrt(phi * (1 - phi) / len(draws))
+    assert (jnp.abs(draws.mean(0) - activations.gelu(x)) <= 4 * error + 1e-6).all()
+    assert ((draws == 0) | (draws == x[None])).all()
+
+
+def test_a_masked_softmax_is_the_softmax_of_what_is_left():
+    x = jnp.array([[1.0, jnp.nan, 3.0, -2.0], [0.0, 0.0, 0.0, 0.0]])
+    mask = jnp.array([[True, False, True, True], [False] * 4])
+    weights = jnp.arange(8.0).reshape(2, 4)
+
+    @jax.jit
+    @jax.value_and_grad
+    def weighted(x):
+        return jnp.sum(weights * activations.softmax(x, mask=mask))
+
+    left = np.exp([1.0, 3.0, -2.0]) / np.exp([1.0, 3.0, -2.0]).sum()
+    value, gradient = weighted(x)
+    np.testing.assert_allclose(value, left @ [0, 2, 3], rtol=1e-6)
+    assert jnp.isfinite(gradient).all()
+    np.testing.assert_array_equal(jnp.where(mask, 0, gradient), np.zeros((2, 4)))
+
+
+def test_modules_hold_the_learned_numbers(key):
+    x = jnp.array([[-1.0, 2.0]])
+    (out, variables) = activations.PReLU().init_with_output(key, x)
+    assert variables["params"]["alpha"].shape == (2,)
+    np.testing.assert_array_equal(out, [[-0.25, 2.0]])
+    (out, variables) = activations.Swish().init_with_output(key, x)
+    np.testing.assert_allclose(out, activations.silu(x), rtol=1e-6)
+    assert variables["params"]["beta"].shape == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: activations.get("sigmod"), "'sigmod'; did you mean sigmoid"),
+        (lambda: activations.get("quux"), "did you mean elu, gelu"),
+        (lambda: activations.maxout(np.zeros((2, 5)), 2), r"2 pieces divide; got the shape \(2, 5\)"),
+        (lambda: activations.gelu(np.zeros(2), "erf"), "got 'erf'"),
+        (lambda: activations.softmax(np.zeros((2, 3)), mask=np.zeros(3)), r"\(2, 3\); got \(3,\)"),
+    ],
+)
+def test_mistakes_are_named_with_what_came(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_function_is_its_own_name():
+    assert activations.get(jnp.sin) is jnp.sin
