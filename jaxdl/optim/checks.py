@@ -86,3 +86,10 @@ def map_wide(function: Callable[..., Array], tree: PyTree, *rest: PyTree) -> PyT
         return function(widen(leaf), *map(widen, leaves)).astype(jnp.asarray(leaf).dtype)
 
     return jax.tree.map(apply, tree, *rest)
+
+
+def weight_of_average(decay: ArrayLike, t: Array) -> Array:
+    """Return ``1 - decay^t``, the weight that an exponential average has gathered, without cancellation near 1."""
+    is_array = isinstance(decay, jax.Array | np.ndarray)
+    log = jnp.log(decay) if is_array or decay == 0 else math.log(decay)
+    return -jnp.expm1(t.astype(float) * log)

@@ -5,14 +5,13 @@ first moment by the root of a second one (AdaGrad, RMSProp, Adam, AdaMax, MaxPro
 the methods differ in; the ``scale_by_*`` functions below it are its presets.
 """
 
-import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from optax import GradientTransformation
 
-from jaxdl.optim.checks import at_step, in_range, increment, is_decay, map_wide, one_of, widen
+from jaxdl.optim.checks import at_step, in_range, increment, is_decay, map_wide, one_of, weight_of_average, widen
 from jaxdl.typing import Array, ArrayLike, PyTree, Schedule
 
 MOMENTUM_DECAY = 0.004  # psi, the rate at which NAdam's own momentum schedule rises to b1
@@ -134,12 +133,12 @@ def scale_by_moments(
         count = increment(state.count)
         nu = jax.tree.map(lambda g, v: _second(widen(g), widen(v), b2, second_moment), updates, state.nu)
         corrected = bias_correction and second_moment == "mean"
-        correction = _weight(b2, count) if corrected else jnp.ones(())
+        correction = weight_of_average(b2, count) if corrected else jnp.ones(())
 
         def divide(numerator, v):
             v = v / correction.astype(v.dtype) if corrected else v
             s = v + eps if second_moment == "maximum" else jnp.sqrt(v + eps_root) + eps
-            return jnp.where(s > 0, numerator / jnp.where(s > 0, s, 1), 0)
+            return jnp.where(s == 0, 0, numerator / jnp.where(s == 0, 1, s))
 
         if b1 is None:
             direction = map_wide(divide, updates, nu)
@@ -169,9 +168,104 @@ def scale_by_adam(
     return scale_by_moments(b1, b2, eps, eps_root, moment_dtype=moment_dtype)
 
 
+def scale_by_nadam(
+    b1: ArrayLike = 0.9,
+    b2: ArrayLike = 0.999,
+    eps: ArrayLike = 1e-8,
+    eps_root: ArrayLike = 0.0,
+    *,
+    variant: str = "dozat",
+    moment_dtype: jax.typing.DTypeLike | None = None,
+) -> GradientTransformation:
+    """Adam with a look-ahead in the numerator, in one of three forms: see `nadam`."""
+    one_of("variant", variant, LOOK_AHEADS[1:])
+    return scale_by_moments(b1, b2, eps, eps_root, look_ahead=variant, moment_dtype=moment_dtype)
+
+
+def scale_by_adamax(
+    b1: ArrayLike = 0.9,
+    b2: ArrayLike = 0.999,
+    eps: ArrayLike = 1e-8,
+    *,
+    moment_dtype: jax.typing.DTypeLike | None = None,
+) -> GradientTransformation:
+    """Divide the mean gradient by the decayed maximum of its size: see `adamax`."""
+    return scale_by_moments(b1, b2, eps, second_moment="maximum", moment_dtype=moment_dtype)
+
+
+def scale_by_maximum(
+    decay: ArrayLike = 0.9, eps: ArrayLike = 1e-8, *, moment_dtype: jax.typing.DTypeLike | None = None
+) -> GradientTransformation:
+    """Divide the gradient by the decayed maximum of its size: see `maxprop`."""
+    is_decay("decay", decay)
+    return scale_by_moments(None, decay, eps, second_moment="maximum", moment_dtype=moment_dtype)
+
+
+def scale_by_rms(
+    decay: ArrayLike = 0.9,
+    eps: ArrayLike = 1e-8,
+    eps_root: ArrayLike = 0.0,
+    *,
+    bias_correction: bool = False,
+    moment_dtype: jax.typing.DTypeLike | None = None,
+) -> GradientTransformation:
+    """Divide the gradient by the root of its mean square: see `rmsprop`."""
+    is_decay("decay", decay)
+    return scale_by_moments(None, decay, eps, eps_root, bias_correction=bias_correction, moment_dtype=moment_dtype)
+
+
+def scale_by_rss(
+    initial_accumulator_value: ArrayLike = 0.0,
+    eps: ArrayLike = 1e-8,
+    eps_root: ArrayLike = 0.0,
+    *,
+    moment_dtype: jax.typing.DTypeLike | None = None,
+) -> GradientTransformation:
+    """Divide the gradient by the root of the sum of its squares: see `adagrad`."""
+    return scale_by_moments(
+        None,
+        eps=eps,
+        eps_root=eps_root,
+        second_moment="sum",
+        initial_accumulator_value=initial_accumulator_value,
+        moment_dtype=moment_dtype,
+    )
+
+
+class ScaleByAdadeltaState(NamedTuple):
+    """The mean squares of the gradients, ``v``, and of the directions, ``u``."""
+
+    v: PyTree
+    u: PyTree
+
+
+def scale_by_adadelta(
+    rho: ArrayLike = 0.9, eps: ArrayLike = 1e-6, *, moment_dtype: jax.typing.DTypeLike | None = None
+) -> GradientTransformation:
+    """Give the gradient the size of the past directions: see `adadelta`.
+
+    Raises:
+        ValueError: ``rho`` is outside of [0, 1), or ``eps`` is not positive: with 0 it would never start to move.
+    """
+    is_decay("rho", rho)
+    in_range("eps", eps, includes_low=False)
+
+    def init(params):
+        return ScaleByAdadeltaState(_full_like(params, 0.0, moment_dtype), _full_like(params, 0.0, moment_dtype))
+
+    def update(updates, state, params=None):
+        del params
+        v = jax.tree.map(lambda g, v: _second(widen(g), widen(v), rho, "mean"), updates, state.v)
+        d = jax.tree.map(lambda g, v, u: jnp.sqrt(widen(u) + eps) / jnp.sqrt(v + eps) * widen(g), updates, v, state.u)
+        u = jax.tree.map(lambda d, u: _second(d, widen(u), rho, "mean"), d, state.u)
+        return _cast(d, updates), ScaleByAdadeltaState(_cast(v, state.v), _cast(u, state.u))
+
+    return GradientTransformation(init, update)
+
+
 def _full_like(params: PyTree, value: ArrayLike, dtype: jax.typing.DTypeLike | None) -> PyTree:
     """Fill a tree of the parameters' shapes and shardings."""
-    return jax.tree.map(lambda w: jnp.full_like(w, value, dtype=dtype), params)
+    return jax.tree.map(lambda w: jnp.full_like(w, value, dtype=dtype or jnp.asarray(w).dtype), params)
 
 
 def _cast(tree: PyTree, like: PyTree) -> PyTree:
@@ -186,12 +280,6 @@ def _second(g: Array, v: Array, b2: ArrayLike, second_moment: str) -> Array:
     return b2 * v + (1 - b2) * jnp.square(g)
 
 
-def _weight(b: ArrayLike, t: Array) -> Array:
-    """Return ``1 - b^t``, the weight that an average has gathered, without the cancellation of b near 1."""
-    log = jnp.log(b) if isinstance(b, jax.Array) else math.log(b) if b > 0 else -math.inf
-    return -jnp.expm1(t.astype(float) * log)
-
-
 def _numerator(
     b1: ArrayLike, t: Array, product: Array | None, look_ahead: str | None, bias_correction: bool
 ) -> tuple[Array, Array, Array | None]:
@@ -202,9 +290,9 @@ def _numerator(
         now, following = (b1 * (1 - 0.5 * 0.96 ** (s.astype(float) * MOMENTUM_DECAY)) for s in (t, t + 1))
         product = (product * now).astype(product.dtype)
         return following / (1 - product * following), (1 - now) / (1 - product), product
-    weight = _weight(b1, t)
+    weight = weight_of_average(b1, t)
     if look_ahead == "dozat":
-        return b1 / _weight(b1, t + 1), (1 - b1) / weight, None
+        return b1 / weight_of_average(b1, t + 1), (1 - b1) / weight, None
     if look_ahead == "simplified":
         return b1 / weight, (1 - b1) / weight, None
     return 1 / weight, jnp.zeros(()), None

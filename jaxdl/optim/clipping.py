@@ -1,0 +1,72 @@
+"""Clipping of gradients: by value, by the norm of each leaf, by the norm of all leaves together."""
+
+import jax
+import jax.numpy as jnp
+from optax import EmptyState, GradientTransformation
+
+from jaxdl.optim.checks import in_range, widen
+from jaxdl.tree import norm
+from jaxdl.typing import Array, ArrayLike, PyTree
+
+
+def clip(max_delta: ArrayLike) -> GradientTransformation:
+    """Clip each number to ``[-max_delta, max_delta]``.
+
+    Raises:
+        ValueError: the bound is negative.
+    """
+    in_range("max_delta", max_delta)
+
+    def update(updates, state, params=None):
+        del params
+        return jax.tree.map(lambda g: jnp.clip(g, -max_delta, max_delta).astype(g.dtype), updates), state
+
+    return GradientTransformation(_init, update)
+
+
+def clip_by_norm(max_norm: ArrayLike) -> GradientTransformation:
+    """Shrink each leaf whose norm is larger to ``g max_norm / ||g||``.
+
+    Raises:
+        ValueError: the bound is negative.
+    """
+    in_range("max_norm", max_norm)
+
+    def update(updates, state, params=None):
+        del params
+        return jax.tree.map(lambda g: _shrink(g, norm(g), max_norm), updates), state
+
+    return GradientTransformation(_init, update)
+
+
+def clip_by_global_norm(max_norm: ArrayLike) -> GradientTransformation:
+    """Shrink all leaves by one factor ``max_norm / ||g||`` when their common norm is larger (Pascanu et al., 2013).
+
+    The direction stays. A norm beyond the largest float gives a zero update; nan stays nan.
+
+    Raises:
+        ValueError: the bound is negative.
+
+    >>> transform = clip_by_global_norm(1.0)
+    >>> update, _ = transform.update(jnp.array([3.0, 4.0]), transform.init(None))
+    >>> update
+    Array([0.6, 0.8], dtype=float32)
+    """
+    in_range("max_norm", max_norm)
+
+    def update(updates, state, params=None):
+        del params
+        total = norm(updates)
+        return jax.tree.map(lambda g: _shrink(g, total, max_norm), updates), state
+
+    return GradientTransformation(_init, update)
+
+
+def _init(params: PyTree) -> EmptyState:
+    del params
+    return EmptyState()
+
+
+def _shrink(g: Array, size: Array, max_norm: ArrayLike) -> Array:
+    factor = jnp.where(size > max_norm, max_norm / size, 1).astype(widen(g).dtype)
+    return (factor * widen(g)).astype(g.dtype)

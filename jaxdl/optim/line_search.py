@@ -1,0 +1,110 @@
+"""Line searches: how far to go along a direction. They end with a loss that is never larger than at the start.
+
+A direction is what an optimizer calls its update: parameters move to ``w + s d``, where ``s`` is the step size.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl.optim.checks import in_range, positive_integer, widen
+from jaxdl.tree import dot
+from jaxdl.typing import Array, ArrayLike, PyTree
+
+
+class LineSearch(NamedTuple):
+    """Where a search ended: parameters, the step size taken (0: none was better), and the loss there."""
+
+    params: PyTree
+    step_size: Array
+    loss: Array
+
+
+def best_candidate(
+    loss: Callable[[PyTree], Array], params: PyTree, direction: PyTree, step_sizes: ArrayLike
+) -> LineSearch:
+    """Try all step sizes under one `jax.vmap`, and no step, and keep the one of the smallest loss.
+
+    A step whose loss is nan is not taken.
+
+    Args:
+        loss: scalar function of the parameters.
+        params: where to start.
+        direction: tree like the parameters.
+        step_sizes: ``[N]``.
+
+    Raises:
+        ValueError: ``step_sizes`` is not a list of at least one number.
+
+    >>> best_candidate(lambda w: (w - 3.0) ** 2, jnp.zeros(()), jnp.ones(()), [1.0, 2.0, 8.0]).step_size
+    Array(2., dtype=float32)
+    """
+    step_sizes = jnp.asarray(step_sizes, float)
+    if step_sizes.ndim != 1 or step_sizes.size == 0:
+        raise ValueError(f"step_sizes must be a list of at least one number, got an array of shape {step_sizes.shape}")
+    step_sizes = jnp.concatenate([jnp.zeros(1, step_sizes.dtype), step_sizes])
+    losses = jax.vmap(lambda size: loss(_move(params, direction, size)))(step_sizes)
+    best = jnp.argmin(jnp.where(jnp.isnan(losses), jnp.inf, losses))
+    return LineSearch(_move(params, direction, step_sizes[best]), step_sizes[best], losses[best])
+
+
+def backtracking(
+    loss: Callable[[PyTree], Array],
+    params: PyTree,
+    direction: PyTree,
+    gradient: PyTree,
+    *,
+    initial_step: ArrayLike = 1.0,
+    factor: ArrayLike = 0.5,
+    slope: ArrayLike = 1e-4,
+    max_steps: int = 30,
+) -> LineSearch:
+    """Shorten the step until the loss falls as much as its slope promises (Armijo, 1966).
+
+    Takes the first ``s`` of ``initial_step factor^i``, ``i < max_steps``, with
+    ``loss(w + s d) <= loss(w) + slope s min(<g, d>, 0)``; no step where none holds.
+
+    Args:
+        loss: scalar function of the parameters.
+        params: where to start, ``w``.
+        direction: ``d``, a tree like the parameters.
+        gradient: ``g``, the gradient of the loss at the parameters.
+        initial_step: the first ``s``.
+        factor: what the step is multiplied by, in (0, 1).
+        slope: the share of the promised fall that is asked for, in [0, 1).
+        max_steps: how many steps are tried.
+
+    Raises:
+        ValueError: an argument is outside of its range.
+    """
+    in_range("initial_step", initial_step, includes_low=False)
+    in_range("factor", factor, 0.0, 1.0, includes_low=False, includes_high=False)
+    in_range("slope", slope, 0.0, 1.0, includes_high=False)
+    positive_integer("max_steps", max_steps)
+    start = loss(params)
+    promised = slope * jnp.minimum(dot(gradient, direction), 0)
+
+    def fails(search):
+        step_size, value, _ = search
+        return ~(value <= start + (step_size * promised).astype(start.dtype))  # nan fails too
+
+    def shorten(search):
+        step_size, _, tried = search
+        step_size = step_size * factor
+        return step_size, loss(_move(params, direction, step_size)), tried + 1
+
+    first = jnp.asarray(initial_step, jnp.result_type(float))
+    search = (first, loss(_move(params, direction, first)), jnp.ones((), jnp.int32))
+    search = jax.lax.while_loop(lambda search: fails(search) & (search[2] < max_steps), shorten, search)
+    failed = fails(search)
+    step_size = jnp.where(failed, 0, search[0])
+    return LineSearch(_move(params, direction, step_size), step_size, jnp.where(failed, start, search[1]))
+
+
+def _move(params: PyTree, direction: PyTree, step_size: Array) -> PyTree:
+    def move(w, d):
+        return (widen(w) + step_size.astype(widen(w).dtype) * widen(d)).astype(jnp.asarray(w).dtype)
+
+    return jax.tree.map(move, params, direction)
