@@ -8,6 +8,7 @@ network connection is needed.
 
 from dataclasses import dataclass, field
 
+from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
 from experiments.harness.supervised import Classification, Optimizer, train_classifier
 from jaxdl import data
@@ -28,4 +29,6 @@ class Config(Classification):
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train and evaluate."""
-    return train_classifier(config, run, data.load(config.data, config.data_dir, size=32))
+    with preparing():
+        dataset = data.load(config.data, config.data_dir, size=32)
+    return train_classifier(config, run, dataset)

@@ -23,6 +23,7 @@ LEVELS = {
     "interpret": 3,
     "gradflow": 3,
     "pretrained": 3,
+    "doctor": 3,
     "__main__": 4,
 }
 SIBLINGS = {("tree", "typing")}  # the imports within a level that are allowed

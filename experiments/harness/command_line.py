@@ -62,6 +62,9 @@ def run_experiment(arguments: list[str]) -> int:
     run = Run.open(name, as_dict(config), options.out, smoke=options.smoke, resume=options.resume)
     try:
         result = experiment.run(config, run)
+    except UsageError:
+        run.discard()
+        raise
     except BaseException as error:
         run.write_manifest(f"stopped by {type(error).__name__}", {})
         raise

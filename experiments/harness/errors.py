@@ -1,7 +1,8 @@
 """Mistakes of the user, told in one line and without a traceback."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class UsageError(Exception):
@@ -18,3 +19,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(known)}"
     return UsageError(f"unknown {kind} {name!r}: {hint}")
+
+
+@contextlib.contextmanager
+def preparing() -> Iterator[None]:
+    """Tell what the library refuses while a run is prepared (data, model, loader) as a mistake of the user."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        raise UsageError(str(error)) from error

@@ -1,5 +1,6 @@
 """The folder that a run leaves: configuration, metrics, checkpoint, weights, pictures and a manifest."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -66,6 +67,14 @@ class Run:
         run = cls(name, config, directory, smoke=smoke, resume=resume)
         run.write_manifest("running", {})
         return run
+
+    def discard(self) -> None:
+        """Remove the folder of a run that was refused before it began."""
+        if not self.resume:
+            (self.directory / "config.json").unlink()
+            (self.directory / "manifest.json").unlink()
+            with contextlib.suppress(OSError):  # it holds something else
+                self.directory.rmdir()
 
     def figure(self, name: str, figure: Figure) -> None:
         """Save a figure as ``NAME.png``."""

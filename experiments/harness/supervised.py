@@ -10,7 +10,7 @@ import optax
 
 from experiments.harness import figures
 from experiments.harness.configuration import Config, require
-from experiments.harness.errors import unknown
+from experiments.harness.errors import preparing, unknown
 from experiments.harness.run_folder import Run
 from jaxdl import data, metrics, models, optim, tasks, train, tree
 from jaxdl.optim import schedules
@@ -45,7 +45,7 @@ class Optimizer:
         rising = round(self.warmup * steps)
         rate = schedules.constant(self.learning_rate)
         if self.schedule == "cosine":
-            rate = schedules.cosine(self.learning_rate, max(1, steps - rising))
+            rate = schedules.cosine_decay(self.learning_rate, max(1, steps - rising))
         if rising:
             rate = schedules.warmup(rate, rising)
         optimizer = getattr(optim, self.name)(rate)
@@ -106,9 +106,10 @@ def train_classifier(config: Classification, run: Run, dataset: data.Dataset) ->
             tree.take(test_arrays, slice(16)),
             1,
         )
-    loader = data.Loader(train_arrays, batch_size, seed=config.seed)
+    with preparing():
+        loader = data.Loader(train_arrays, batch_size, seed=config.seed)
+        model = models.create(config.model, num_classes=len(dataset.classes))
     steps = int(np.ceil(epochs * loader.steps_per_epoch))
-    model = models.create(config.model, num_classes=len(dataset.classes))
     task = tasks.classification(model, label_smoothing=config.label_smoothing)
     optimizer = config.optimizer.make(steps)
     init_key, run_key = jax.random.split(jax.random.key(config.seed))

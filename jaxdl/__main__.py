@@ -1,0 +1,63 @@
+"""The library's own command line: ``python -m jaxdl doctor | models [PATTERN] | inspect NAME``."""
+
+import sys
+
+import jax
+from flax import linen as nn
+from rich.console import Console
+from rich.table import Table
+
+from jaxdl import doctor, models
+
+USAGE = """usage: python -m jaxdl COMMAND
+
+  doctor             devices, versions, memory and cache: what is wrong, and how to mend it
+  models [PATTERN]   the registered models, those that match a shell pattern
+  inspect NAME       a model layer by layer: shapes, parameters, FLOPs
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command; return the exit status: 2 after a mistake told in one line, 1 where the doctor finds fault."""
+    match arguments:
+        case [] | ["-h" | "--help"]:
+            sys.stdout.write(USAGE)
+            return 0
+        case ["doctor"]:
+            return show_findings(Console())
+        case ["models", *rest] if len(rest) <= 1:
+            sys.stdout.write("".join(f"{name}\n" for name in models.list(*rest)))
+            return 0
+        case ["inspect", name]:
+            try:
+                inspect(name, Console())
+            except ValueError as error:
+                sys.stderr.write(f"error: {error}\n")
+                return 2
+            return 0
+    sys.stderr.write(f"error: cannot read {' '.join(arguments)!r}: python -m jaxdl --help\n")
+    return 2
+
+
+def show_findings(console: Console) -> int:
+    """Print what the doctor found."""
+    table = Table(title="jaxdl doctor")
+    for column in ("", "subject", "found", "mend"):
+        table.add_column(column)
+    findings = doctor.examine()
+    for finding in findings:
+        table.add_row(finding.verdict, finding.subject, finding.found, finding.mend)
+    console.print(table)
+    return int(any(finding.verdict == "wrong" for finding in findings))
+
+
+def inspect(name: str, console: Console) -> None:
+    """Print a model layer by layer. Nothing is computed: shapes are traced, FLOPs estimated by the compiler."""
+    model = models.create(name)
+    x = jax.ShapeDtypeStruct((1, *models.input_shape(name)), "float32")
+    tabulate = nn.tabulate(model, jax.random.key(0), compute_flops=True, console_kwargs={"width": console.width})
+    console.print(tabulate(x), markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
