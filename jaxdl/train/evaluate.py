@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxdl import tree
 from jaxdl.metrics import Mean
+from jaxdl.train import parallel
 from jaxdl.typing import Array, ArrayLike, Batch, PyTree
 
 Measure = Callable[[dict[str, PyTree], Batch], dict[str, Mean]]
@@ -15,7 +17,7 @@ Measure = Callable[[dict[str, PyTree], Batch], dict[str, Mean]]
 
 
 def make_evaluation(
-    measure: Measure, arrays: Mapping[str, ArrayLike], *, batch_size: int = 256
+    measure: Measure, arrays: Mapping[str, ArrayLike], *, batch_size: int = 256, mesh: Mesh | None = None
 ) -> Callable[[dict[str, PyTree]], dict[str, float]]:
     """Make the function that measures a model on all of ``arrays``, ``evaluation(variables) -> {name: value}``.
 
@@ -26,6 +28,8 @@ def make_evaluation(
         measure: as a task gives it.
         arrays: named arrays ``[N, ...]``; they are put on the device once.
         batch_size: examples at a time. It decides memory and speed, not the result.
+        mesh: devices that share the work, from ``parallel.mesh``; each holds all arrays and measures a part of every
+            batch, whose size is raised to a multiple of their number.
 
     >>> from jaxdl import metrics
     >>> def measure(variables, batch):
@@ -40,18 +44,20 @@ def make_evaluation(
         raise ValueError(f"expected batch_size >= 1, got {batch_size}")
     size = next(iter(sizes.values()))
     batch_size = min(batch_size, size)
+    batch_size += -batch_size % parallel.data_devices(mesh)
     steps = -(-size // batch_size)
     places = np.arange(steps * batch_size).reshape(steps, batch_size)
     index, mask = np.minimum(places, size - 1), (places < size).astype(np.float32)
-    on_device = jax.device_put(dict(arrays))
+    on_device = parallel.place_arrays(arrays, mesh)
 
     @jax.jit
     def total(variables: dict[str, PyTree], arrays: Batch, index: Array, mask: Array) -> dict[str, Mean]:
         def one(part: tuple[Array, Array]) -> dict[str, Mean]:
             index, mask = part
-            return measure(variables, {**tree.take(arrays, index), "mask": mask})
+            return measure(variables, parallel.spread({**tree.take(arrays, index), "mask": mask}, mesh))
 
-        return jax.tree.map(lambda sums: jnp.sum(sums, axis=0), jax.lax.map(one, (index, mask)))
+        sums = jax.tree.map(lambda parts: jnp.sum(parts, axis=0), jax.lax.map(one, (index, mask)))
+        return parallel.gathered(sums, mesh)
 
     def evaluation(variables: dict[str, PyTree]) -> dict[str, float]:
         means = total(variables, on_device, index, mask)

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxdl import tree
+from jaxdl.train import parallel
 from jaxdl.train.step import Step
 from jaxdl.typing import Array, Batch, PyTree
 
@@ -69,6 +72,7 @@ def fit(
     hooks: Sequence[Hook] = (),
     report_every: int = 50,
     scan: bool | Literal["auto"] = "auto",
+    mesh: Mesh | None = None,
 ) -> tuple[PyTree, list[dict[str, Any]]]:
     """Train: ``state, metrics = step(state, batch)`` for every batch of every epoch, from ``state.step`` on.
 
@@ -86,20 +90,25 @@ def fit(
         hooks: called in order with a ``Report`` after every stretch; all are called even when one asks to stop.
         report_every: most steps in a stretch. Stretches end with an epoch.
         scan: many steps in one compiled call, ``True`` or ``False``; ``"auto"`` decides by the size of the data.
+        mesh: devices to train on together, from ``parallel.mesh``. The rows of every batch are spread over its axis
+            ``"data"``; the state lies as ``parallel.place`` has put it, and what does not lie on the mesh is
+            replicated.
 
     Returns:
         The last state, and a row for every report: ``step``, ``epoch``, the mean of each metric over the stretch as
         ``train/NAME``, and the evaluation as ``test/NAME``.
 
     Raises:
-        ValueError: for a number of epochs or steps that is not positive, or ``scan=True`` without arrays in memory.
+        ValueError: for a number of epochs or steps that is not positive, ``scan=True`` without arrays in memory, or
+            a batch that the devices do not divide.
     """
     if epochs <= 0 or report_every < 1:
         raise ValueError(f"expected epochs > 0 and report_every >= 1, got {epochs} and {report_every}")
     per_epoch = loader.steps_per_epoch
     total = math.ceil(epochs * per_epoch)
     start = int(np.ravel(state.step)[0])
-    runner = Scanned(step, loader) if _scans(loader, scan) else Single(step, loader)
+    state = parallel.on_mesh(state, mesh)
+    runner = (Scanned if _scans(loader, scan, mesh) else Single)(step, loader, mesh)
     history = []
     for first, count in stretches(start, total, per_epoch, report_every):
         started, compiled = time.perf_counter(), runner.programs.seconds
@@ -146,31 +155,37 @@ def summarise(report: Report) -> dict[str, Any]:
 class Scanned:
     """Run ``n`` steps as one compiled scan, the batches gathered on the device."""
 
-    def __init__(self, step: Step, loader: Loader):
+    def __init__(self, step: Step, loader: Loader, mesh: Mesh | None = None):
         def run(state: PyTree, arrays: Batch, indices: Array) -> tuple[PyTree, dict[str, Array]]:
-            return jax.lax.scan(lambda state, index: step(state, tree.take(arrays, index)), state, indices)
+            def one(state: PyTree, index: Array) -> tuple[PyTree, dict[str, Array]]:
+                return step(state, parallel.spread(gather(arrays, index, padded=padded), mesh))
 
-        self.loader = loader
-        self.arrays = jax.device_put(dict(loader.arrays))
-        self.programs = Programs(run)
+            return jax.lax.scan(one, state, indices)
+
+        padded = not getattr(loader, "drop_remainder", True)
+        self.loader, self.mesh = loader, mesh
+        # What does not fit a device whole is cut over all of them, and each batch is put together from its parts.
+        self.arrays = parallel.place_arrays(loader.arrays, mesh, cut=_bytes(loader) > _room())
+        self.programs = Programs(run, mesh)
 
     def __call__(self, state: PyTree, first: int, count: int) -> tuple[PyTree, dict[str, Array]]:
         """Make ``count`` updates from ``first`` on; the metrics are ``[count, ...]``."""
-        return self.programs(count, state, self.arrays, jax.device_put(self.loader.indices(first, count)))
+        indices = parallel.place_batch({"index": self.loader.indices(first, count)}, self.mesh, axis=1)["index"]
+        return self.programs(count, state, self.arrays, indices)
 
 
 class Single:
     """Run ``n`` steps as ``n`` calls of one compiled step, each batch sent to the device while the last is computed."""
 
-    def __init__(self, step: Step, loader: Loader):
-        self.loader = loader
-        self.programs = Programs(step)
+    def __init__(self, step: Step, loader: Loader, mesh: Mesh | None = None):
+        self.loader, self.mesh = loader, mesh
+        self.programs = Programs(step, mesh)
 
     def __call__(self, state: PyTree, first: int, count: int) -> tuple[PyTree, dict[str, Array]]:
         """Make ``count`` updates from ``first`` on; the metrics are ``[count, ...]``."""
         rows = []
         for number in range(first, first + count):
-            state, metrics = self.programs(1, state, jax.device_put(dict(self.loader.batch(number))))
+            state, metrics = self.programs(1, state, parallel.place_batch(self.loader.batch(number), self.mesh))
             rows.append(metrics)
         return state, jax.tree.map(lambda *values: np.stack(values), *jax.device_get(rows))
 
@@ -178,8 +193,9 @@ class Single:
 class Programs:
     """A function compiled once for each number of steps, ahead of the call: compiling is timed apart from running."""
 
-    def __init__(self, function: Callable[..., tuple[PyTree, dict[str, Array]]]):
+    def __init__(self, function: Callable[..., tuple[PyTree, dict[str, Array]]], mesh: Mesh | None = None):
         self.function = function
+        self.metrics_lie = None if mesh is None else NamedSharding(mesh, PartitionSpec())
         self.compiled: dict[int, Callable] = {}
         self.seconds = 0.0
 
@@ -189,20 +205,36 @@ class Programs:
             started = time.perf_counter()
             # The state comes out placed as it goes in, also on several devices: the next call must fit the program.
             placement = jax.tree.map(lambda leaf: leaf.sharding, state)
-            jitted = jax.jit(self.function, donate_argnums=0, out_shardings=(placement, None))
+            jitted = jax.jit(self.function, donate_argnums=0, out_shardings=(placement, self.metrics_lie))
             self.compiled[steps] = jitted.lower(state, *inputs).compile()
             self.seconds += time.perf_counter() - started
         return self.compiled[steps](state, *inputs)
 
 
-def _scans(loader: Loader, scan: bool | Literal["auto"]) -> bool:
-    """Decide whether many steps become one compiled scan: where the arrays are in memory and small for the device."""
+def gather(arrays: Batch, index: Array, *, padded: bool) -> Batch:
+    """Take the rows ``index`` of every array; where they may be padding, which -1 marks, add the mask that says so."""
+    batch = dict(tree.take(arrays, index))
+    if padded:
+        counts = (index >= 0).astype(jnp.float32)
+        mask = batch.get("mask", counts)
+        batch["mask"] = mask * counts.reshape(-1, *[1] * (mask.ndim - 1))
+    return batch
+
+
+def _scans(loader: Loader, scan: bool | Literal["auto"], mesh: Mesh | None) -> bool:
+    """Decide whether many steps become one compiled scan: where the arrays are in memory and small for the devices."""
     in_memory = hasattr(loader, "arrays") and hasattr(loader, "indices")
     if scan is True and not in_memory:
         raise ValueError("scan=True needs a loader with arrays and indices in memory, as jaxdl.data.Loader has")
     if scan != "auto":
         return bool(scan)
-    if not in_memory:
-        return False
-    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 8 * 2**30)
-    return sum(np.asarray(array).nbytes for array in loader.arrays.values()) <= DEVICE_SHARE * limit
+    return in_memory and _bytes(loader) <= _room() * parallel.data_devices(mesh)
+
+
+def _bytes(loader: Loader) -> int:
+    return sum(np.asarray(array).nbytes for array in loader.arrays.values())
+
+
+def _room() -> float:
+    """Say how many bytes of data a device may hold."""
+    return DEVICE_SHARE * (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 8 * 2**30)
