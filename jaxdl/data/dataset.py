@@ -1,0 +1,112 @@
+"""What a source returns, and the plain functions that bring its images to size and scale."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxdl.typing import ArrayLike
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled images, ``{"image": float32 [N, H, W, C] in [0, 1], "label": int32 [N]}``, to train on and to test on.
+
+    ``classes`` names the labels: ``classes[label]``. ``source`` says where the data come from.
+    """
+
+    name: str
+    train: Mapping[str, np.ndarray]
+    test: Mapping[str, np.ndarray]
+    classes: tuple[str, ...]
+    source: str = ""
+
+
+def examples(image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
+    """Bring bytes ``[N, H, W, C]`` or ``[N, H, W]`` and integer labels to the form of a batch.
+
+    >>> {name: (array.shape, array.dtype.name) for name, array in examples(np.zeros((2, 8, 8)), np.zeros(2)).items()}
+    {'image': ((2, 8, 8, 1), 'float32'), 'label': ((2,), 'int32')}
+    """
+    image = np.divide(image, 255, dtype=np.float32)
+    return {"image": image if image.ndim == 4 else image[..., None], "label": label.astype(np.int32)}
+
+
+def statistics(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the standard deviation of each channel, float32 ``[C]``, of images ``[..., C]``.
+
+    They are summed in float64; take them from the training images alone.
+
+    >>> mean, std = statistics(np.array([[0.0, 1.0], [2.0, 1.0]]))
+    >>> mean.tolist(), std.tolist()
+    ([1.0, 1.0], [1.0, 0.0])
+    """
+    flat = np.asarray(image).reshape(-1, np.shape(image)[-1])
+    if flat.size == 0:
+        raise ValueError(f"expected images [..., C] to take statistics of, got shape {list(np.shape(image))}")
+    mean = np.mean(flat, axis=0, dtype=np.float64)
+    blocks = (flat[i : i + 65536].astype(np.float64) - mean for i in range(0, len(flat), 65536))
+    variance = sum(np.square(block).sum(axis=0) for block in blocks) / len(flat)
+    return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
+
+
+def standardize(image: ArrayLike, mean: ArrayLike, std: ArrayLike) -> ArrayLike:
+    """Return ``(image - mean) / std`` channel by channel, for NumPy and JAX arrays ``[..., C]`` alike.
+
+    Raises ValueError if a standard deviation is not positive, as that of a channel that never changes.
+
+    >>> standardize(np.array([[1.0, 4.0]]), mean=[0.0, 2.0], std=[1.0, 0.5]).tolist()
+    [[1.0, 4.0]]
+    """
+    channels = image.shape[-1]
+    mean, std = (np.asarray(each, np.float64) for each in (mean, std))
+    for name, each in (("mean", mean), ("std", std)):
+        if each.shape not in {(), (1,), (channels,)}:
+            raise ValueError(
+                f"{name} must be one number or one for each of {channels} channels, got {list(each.shape)}"
+            )
+    if not (std > 0).all():
+        raise ValueError(f"std must be positive, got {std.tolist()}")
+    ones = (1,) * (image.ndim - 1)
+    mean, std = (np.broadcast_to(each, channels).reshape(*ones, channels).astype(image.dtype) for each in (mean, std))
+    return (image - mean) / std
+
+
+def resize(image: np.ndarray, size: int | tuple[int, int], method: str = "bilinear") -> np.ndarray:
+    """Sample images ``[N, H, W, C]`` anew at ``size``, an edge or (height, width), in their dtype.
+
+    Pixel ``i`` of ``n`` has its centre at ``(i + 1/2) / n``; ``method`` is "bilinear" (between the two nearest
+    centres on each axis) or "nearest". There is no filter against aliasing, so it is meant for enlarging.
+
+    >>> resize(np.array([0.0, 1.0]).reshape(1, 1, 2, 1), (1, 4)).ravel().tolist()
+    [0.0, 0.25, 0.75, 1.0]
+    """
+    if image.ndim != 4:
+        raise ValueError(f"expected images [N, H, W, C], got shape {list(image.shape)}")
+    if method not in {"bilinear", "nearest"}:
+        raise ValueError(f'method must be "bilinear" or "nearest", got {method!r}')
+    for axis, length in zip((1, 2), as_size(size), strict=True):
+        image = _resize_axis(image, axis, length, method)
+    return image
+
+
+def as_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Read a size, an edge or (height, width), as (height, width)."""
+    height, width = (size, size) if isinstance(size, int | np.integer) else size
+    if height < 1 or width < 1:
+        raise ValueError(f"size must be at least 1 by 1, got {height} by {width}")
+    return height, width
+
+
+def _resize_axis(image: np.ndarray, axis: int, length: int, method: str) -> np.ndarray:
+    n = image.shape[axis]
+    if n == length:
+        return image
+    position = (np.arange(length) + 0.5) * (n / length)
+    if method == "nearest":
+        return image.take(position.astype(int), axis)
+    position = np.clip(position - 0.5, 0, n - 1)
+    low = position.astype(int)
+    high = np.minimum(low + 1, n - 1)
+    share = (position - low).astype(image.dtype).reshape(-1, *[1] * (image.ndim - axis - 1))
+    return image.take(low, axis) * (1 - share) + image.take(high, axis) * share

@@ -1,0 +1,78 @@
+"""Size and scale of images, against JAX, torch and plain formulas."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.data import resize, standardize, statistics
+
+IMAGES = np.random.default_rng(0).random((2, 8, 5, 3), dtype=np.float32)
+
+
+@pytest.mark.parametrize("size", [(8, 5), (28, 28), (9, 3), (1, 1)])
+@pytest.mark.parametrize("method", ["bilinear", "nearest"])
+def test_resize_agrees_with_jax(size, method):
+    theirs = jax.image.resize(IMAGES, (2, *size, 3), method, antialias=False)
+    result = resize(IMAGES, size, method)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize(("method", "theirs"), [("bilinear", "bilinear"), ("nearest", "nearest-exact")])
+def test_resize_agrees_with_torch(method, theirs):
+    torch = pytest.importorskip("torch", reason="the peer that resizes")
+    image = torch.from_numpy(IMAGES.transpose(0, 3, 1, 2).astype(np.float64))
+    expected = torch.nn.functional.interpolate(image, (32, 20), mode=theirs).numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(resize(IMAGES.astype(np.float64), (32, 20), method), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("image", "size", "method", "words"),
+    [
+        (IMAGES[0], 4, "bilinear", r"\[N, H, W, C\], got shape \[8, 5, 3\]"),
+        (IMAGES, 0, "bilinear", "at least 1 by 1, got 0 by 0"),
+        (IMAGES, 4, "cubic", "got 'cubic'"),
+    ],
+)
+def test_what_cannot_be_resized_is_refused(image, size, method, words):
+    with pytest.raises(ValueError, match=words):
+        resize(image, size, method)
+
+
+def test_standardized_images_have_mean_0_and_deviation_1():
+    images = np.random.default_rng(1).normal([3.0, -1.0], [2.0, 0.1], (300, 20, 20, 2)).astype(np.float32)
+    mean, std = statistics(images)
+    np.testing.assert_allclose(mean, images.mean(axis=(0, 1, 2), dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(std, images.astype(np.float64).std(axis=(0, 1, 2)), rtol=1e-6)
+    result = standardize(images, mean, std)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result.mean(axis=(0, 1, 2)), 0, atol=1e-4)
+    np.testing.assert_allclose(result.std(axis=(0, 1, 2)), 1, atol=1e-4)
+
+
+def test_standardize_is_the_same_for_jax_arrays_and_inside_jit():
+    mean, std = statistics(IMAGES)
+    expected = standardize(IMAGES, mean, std)
+    result = jax.jit(lambda image: standardize(image, mean, std))(IMAGES)
+    assert isinstance(result, jax.Array)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+    assert standardize(jnp.zeros((3, 1), jnp.bfloat16), 0.5, 2.0).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "words"),
+    [
+        ([0.0, 0.0], 1.0, r"mean must be .* 3 channels, got \[2\]"),
+        (0.0, [1.0, 0.0, 1.0], r"std must be positive, got \[1.0, 0.0, 1.0\]"),
+        (0.0, float("nan"), "std must be positive, got nan"),
+    ],
+)
+def test_statistics_that_do_not_fit_are_refused(mean, std, words):
+    with pytest.raises(ValueError, match=words):
+        standardize(IMAGES, mean, std)
+
+
+def test_statistics_of_nothing_are_refused():
+    with pytest.raises(ValueError, match=r"got shape \[0, 8, 8, 1\]"):
+        statistics(np.zeros((0, 8, 8, 1)))
