@@ -8,6 +8,7 @@ import optax
 from einops import rearrange
 
 from jaxdl import optim, tree
+from jaxdl.train.explicit import count_examples, mean_gradient
 from jaxdl.train.state import TrainState
 from jaxdl.typing import Array, Batch, Key, PyTree
 
@@ -18,7 +19,9 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 """The seam of training: ``step(state, batch) -> (state, metrics)``."""
 
 
-def make_step(loss: Loss, optimizer: optax.GradientTransformation, *, accumulate: int = 1) -> Step:
+def make_step(
+    loss: Loss, optimizer: optax.GradientTransformation, *, accumulate: int = 1, axis_name: str | None = None
+) -> Step:
     """Make the step ``g = d loss / d w;  u, s = update(g, s, w);  w = w + u``.
 
     Args:
@@ -27,6 +30,8 @@ def make_step(loss: Loss, optimizer: optax.GradientTransformation, *, accumulate
         accumulate: number ``k`` of equal parts into which a batch is cut. Their gradients are averaged before
             the one update, weighted by the examples that count (``batch["mask"]``), so that the result is that
             of the whole batch with a ``k``-th of the memory. Batch statistics are updated part by part.
+        axis_name: the mapped axis whose devices each hold a part of the batch, for ``explicit.with_shard_map`` and
+            ``with_pmap`` only; loss, metrics and gradient are then averaged over it.
 
     Returns:
         A pure function, neither jitted nor donating: ``train.fit`` compiles it, and so may you. Its metrics are
@@ -43,7 +48,7 @@ def make_step(loss: Loss, optimizer: optax.GradientTransformation, *, accumulate
     """
     if accumulate < 1:
         raise ValueError(f"expected accumulate >= 1, got {accumulate}")
-    gradient = accumulated(jax.value_and_grad(_of_params(loss), has_aux=True), accumulate)
+    gradient = accumulated(mean_gradient(_of_params(loss), axis_name), accumulate, axis_name)
     optimizer = optax.with_extra_args_support(optimizer)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -66,7 +71,7 @@ def make_step(loss: Loss, optimizer: optax.GradientTransformation, *, accumulate
     return step
 
 
-def accumulated(gradient: Callable, parts: int) -> Callable:
+def accumulated(gradient: Callable, parts: int, axis_name: str | None = None) -> Callable:
     """Make ``gradient(params, collections, batch, key)`` work through a batch in equal parts, one after the other."""
     if parts == 1:
         return gradient
@@ -76,8 +81,9 @@ def accumulated(gradient: Callable, parts: int) -> Callable:
         if size % parts:
             raise ValueError(f"a batch of {size} examples does not divide into {parts} equal parts")
         slices = jax.tree.map(lambda leaf: rearrange(leaf, "(k b) ... -> k b ...", k=parts), batch)
-        counts = jnp.sum(slices["mask"].reshape(parts, -1), axis=1) if "mask" in batch else jnp.ones(parts)
-
+        counts = jax.vmap(count_examples)(slices)
+        if axis_name is not None:
+            counts = jax.lax.psum(counts, axis_name)
         weights = counts / jnp.maximum(jnp.sum(counts), jnp.finfo(counts.dtype).tiny)
 
         def weighted(collections: dict[str, PyTree], slice_: Batch, weight: Array, key: Key):

@@ -1,4 +1,5 @@
 import importlib
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -7,9 +8,9 @@ import pytest
 from flax import linen as nn
 from jax.sharding import PartitionSpec
 
-from jaxdl import data, optim, tasks, train, tree
+from jaxdl import data, metrics, optim, tasks, train, tree
 from jaxdl.nn.normalization import BatchNorm
-from jaxdl.train import parallel
+from jaxdl.train import explicit, parallel
 
 STEPS = 10
 BATCH = 16
@@ -38,7 +39,7 @@ def make_run(axis_name=None, loader=None):
     task = tasks.classification(Normalised(axis_name))
     optimizer = optim.momentum(0.1, 0.9)
     state = train.TrainState.create(task.init(jax.random.key(0), loader.batch(0)), optimizer, jax.random.key(1))
-    return task, train.make_step(task.loss, optimizer), state, loader
+    return task, train.make_step(task.loss, optimizer, axis_name=axis_name), state, loader
 
 
 def fit(step, state, loader, **kwargs):
@@ -82,6 +83,95 @@ def test_the_gathered_batch_is_spread_over_the_devices():
 
     fit(watched, state, loader, mesh=parallel.mesh({"data": 8}), scan=True)
     assert {sharding.shard_shape((BATCH, 8)) for sharding in seen} == {(BATCH // 8, 8)}
+
+
+FORMS = {"jit": None, "shard_map": explicit.with_shard_map, "pmap": explicit.with_pmap}
+explicitly = pytest.mark.parametrize("form", [name for name in FORMS if FORMS[name]])
+
+
+def in_form(form, make, mesh):
+    """Make the step of a form: ``make(axis_name)`` alone for jit, else mapped over the devices."""
+    return make(None) if FORMS[form] is None else FORMS[form](make("data"), mesh)
+
+
+@explicitly
+def test_explicit_data_parallel_training_equals_one_device(alone, form):
+    _, _, state, loader = make_run()
+    mesh = parallel.mesh({"data": 8})
+    step = in_form(form, lambda axis_name: make_run(axis_name)[1], mesh)
+    many, history = fit(step, state, loader, mesh=mesh)
+    assert_close(many, alone[0])
+    assert history[-1]["train/loss"] == pytest.approx(alone[1][-1]["train/loss"], abs=1e-6)
+    assert history[-1]["train/gradient_norm"] == pytest.approx(alone[1][-1]["train/gradient_norm"], abs=1e-5)
+
+
+def linear(axis_name, **kwargs):
+    """Make a step whose update is the gradient itself, the mean of ``x`` over the examples that count."""
+
+    def loss(variables, batch, key):
+        mean = metrics.mean(variables["params"]["w"] * batch["x"], batch.get("mask")).value
+        return mean, ({}, {"x": mean})
+
+    return train.make_step(loss, optim.sgd(1.0), axis_name=axis_name, **kwargs)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_the_gradient_is_the_mean_over_the_whole_batch(form, count):
+    mesh = parallel.mesh({"data": count})
+    step = in_form(form, linear, mesh)
+    state = train.TrainState.create({"params": {"w": jnp.array(1.0)}}, optim.sgd(1.0), jax.random.key(0))
+    batch = parallel.place_batch({"x": np.arange(16.0, dtype=np.float32)}, mesh)
+    after, seen = jax.jit(step)(parallel.place(state, mesh), batch)
+    assert float(after.params["w"]) == 1.0 - 7.5
+    assert {name: float(seen[name]) for name in ("x", "loss", "gradient_norm")} == dict.fromkeys(
+        ("x", "loss", "gradient_norm"), 7.5
+    )
+
+
+@explicitly
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_mask_weighs_the_devices_by_the_examples_that_count(form, accumulate):
+    mesh = parallel.mesh({"data": 4})
+    step = in_form(form, partial(linear, accumulate=accumulate), mesh)
+    state = train.TrainState.create({"params": {"w": jnp.array(1.0)}}, optim.sgd(1.0), jax.random.key(0))
+    x = np.arange(16.0, dtype=np.float32)
+    mask = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1], np.float32)  # the third device has none
+    after, seen = jax.jit(step)(state, {"x": x, "mask": mask})
+    expected = x[mask == 1].mean()
+    assert float(after.params["w"]) == pytest.approx(1.0 - expected, abs=1e-6)
+    assert float(seen["loss"]) == pytest.approx(expected, abs=1e-6)
+
+
+@explicitly
+def test_a_masked_batch_has_one_gradient_also_through_batch_normalisation(form):
+    task, step, state, loader = make_run()
+    batch = {**loader.batch(0), "mask": np.array([1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1], np.float32)}
+    mesh = parallel.mesh({"data": 4})
+    mapped = in_form(form, lambda axis_name: make_run(axis_name)[1], mesh)
+    assert_close(jax.jit(mapped)(state, batch)[0], jax.jit(step)(state, batch)[0])
+
+
+def test_a_step_that_forgot_to_average_is_refused():
+    _, step, state, loader = make_run()
+    mesh = parallel.mesh({"data": 2})
+    with pytest.raises(ValueError, match="replicat"):
+        jax.eval_shape(explicit.with_shard_map(step, mesh), state, loader.batch(0))
+
+
+@explicitly
+def test_devices_draw_from_keys_of_their_own(form):
+    def loss(variables, batch, key):
+        noise = jax.random.normal(key, batch["x"].shape)
+        return jnp.mean(variables["params"]["w"] * noise), ({}, {})
+
+    mesh = parallel.mesh({"data": 2})
+    step = FORMS[form](train.make_step(loss, optim.sgd(1.0), axis_name="data"), mesh)
+    state = train.TrainState.create({"params": {"w": jnp.array(0.0)}}, optim.sgd(1.0), jax.random.key(3))
+    after, _ = jax.jit(step)(state, {"x": jnp.zeros(2)})
+    key = jax.random.fold_in(state.key, 0)
+    drawn = [jax.random.normal(jax.random.fold_in(key, i), (1,)) for i in range(2)]
+    assert float(after.params["w"]) == pytest.approx(-float(jnp.mean(jnp.stack(drawn))), abs=1e-6)
 
 
 TENSOR_PARALLEL = parallel.by_path(
