@@ -59,7 +59,11 @@ class Report(NamedTuple):
 
 
 Hook = Callable[[Report], bool | None]
-"""Called after every stretch of steps; a true answer ends the run."""
+"""Called after every stretch of steps; a true answer ends the run.
+
+A hook with a method ``finish`` is told the last report once more, ``hook.finish(report)``, after all have been called:
+then it is known that the run ends, also where another hook has ended it.
+"""
 
 
 def fit(
@@ -120,7 +124,10 @@ def fit(
         evaluation = evaluate(state) if evaluate is not None and at_end else None
         report = Report(done, done / per_epoch, state, metrics, evaluation, seconds, runner.programs.seconds, total)
         history.append(summarise(report))
-        if any([hook(report) for hook in hooks]):
+        if any([hook(report) for hook in hooks]) or done == total:
+            for hook in hooks:
+                if hasattr(hook, "finish"):
+                    hook.finish(report)
             break
     return state, history
 
