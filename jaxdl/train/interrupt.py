@@ -1,0 +1,101 @@
+"""Signals that ask a run to stop: it ends after the stretch of steps that it is in, and what it learned is saved."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from jaxdl.train.fit import Report
+
+PATIENCE = 1.0
+"""Seconds after a second signal in which Python may end by itself; compiled code does not hear of signals."""
+
+
+class Interruption:
+    """A hook that ends the run once a signal has come.
+
+    Attributes:
+        signal: the signal's name, ``"SIGTERM"`` for instance; ``None`` before.
+    """
+
+    def __init__(self) -> None:
+        self.signal: str | None = None
+
+    def __call__(self, report: Report) -> bool:
+        """Say whether to stop."""
+        return self.signal is not None
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+
+@contextmanager
+def interruptible(
+    signals: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+) -> Iterator[Interruption]:
+    """Turn Ctrl-C and SIGTERM into a stop after the present stretch of steps; a second one ends at once.
+
+    Give what it yields to ``fit`` as a hook, with ``SaveEvery`` beside it::
+
+        with train.interruptible() as interruption:
+            hooks = [interruption, train.SaveEvery(checkpoints)]
+            state, history = train.fit(step, state, loader, epochs=9, hooks=hooks)
+        if interruption:
+            return  # saved: the exit status is 0
+
+    A second signal raises KeyboardInterrupt. Where Python does not come to that, because it waits for compiled code,
+    the process ends after a second, with status 128 + the signal's number; a checkpoint is never left half written.
+
+    Raises:
+        ValueError: called outside the main thread, which alone hears of signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise ValueError("interruptible() works in the main thread alone, the one that Python tells of signals")
+    signals = tuple(signals)
+    interruption, count = Interruption(), 0
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        interruption.signal = signal.Signals(number).name
+        if count > 1:
+            raise KeyboardInterrupt
+
+    with _watched({int(number) for number in signals}):
+        before = {number: signal.signal(number, note) for number in signals}
+        try:
+            yield interruption
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _watched(signals: set[int]) -> Iterator[None]:
+    """End the process some time after a second signal, from a thread that hears of each even while Python waits."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    closed = threading.Event()
+
+    def watch() -> None:
+        count = 0
+        while number := os.read(reader, 1):
+            count += number[0] in signals
+            if count == 2:
+                if not closed.wait(PATIENCE):
+                    os._exit(128 + number[0])
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        closed.set()
+        os.close(writer)
+        thread.join()
+        os.close(reader)
