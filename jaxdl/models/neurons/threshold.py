@@ -1,0 +1,45 @@
+"""The neuron of McCulloch and Pitts: it counts, compares and can be forbidden."""
+
+import jax.numpy as jnp
+
+from jaxdl.nn.activations import step
+from jaxdl.typing import Array, ArrayLike
+
+
+def mcculloch_pitts(x: ArrayLike, threshold: ArrayLike, inhibitory: ArrayLike | None = None) -> Array:
+    """Fire, ``y = 1``, iff no inhibitory input is on and ``sum_i x_i >= theta`` over the others.
+
+    Every gate is a choice of the two (McCulloch and Pitts, 1943):
+
+    ======================  =============  ==========
+    gate of n inputs        threshold      inhibitory
+    ======================  =============  ==========
+    AND                     n              none
+    OR                      1              none
+    NOT, NOR                0              all
+    always on               0              none
+    ======================  =============  ==========
+
+    Args:
+        x: inputs of 0 and 1, ``[..., n]``.
+        threshold: ``theta``, a number.
+        inhibitory: which inputs veto, Booleans ``[n]``; None is none.
+
+    Returns:
+        ``y`` of 0 and 1, ``[...]``.
+
+    Raises:
+        ValueError: ``inhibitory`` does not have one entry for every input.
+
+    >>> inputs = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> mcculloch_pitts(inputs, threshold=2).tolist(), mcculloch_pitts(inputs, threshold=1).tolist()
+    ([0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 1.0])
+    """
+    x = jnp.asarray(x)
+    vetoes = jnp.zeros(x.shape[-1], bool) if inhibitory is None else jnp.asarray(inhibitory, bool)
+    if vetoes.shape != x.shape[-1:]:
+        raise ValueError(f"inhibitory must have the shape {x.shape[-1:]} of the inputs; got {vetoes.shape}")
+    vetoes = jnp.expand_dims(vetoes, tuple(range(x.ndim - 1)))
+    forbidden = jnp.any((x != 0) & vetoes, axis=-1)
+    total = jnp.sum(jnp.where(vetoes, 0, x), axis=-1)
+    return jnp.where(forbidden, 0, step(total - threshold))
