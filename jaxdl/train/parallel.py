@@ -5,6 +5,7 @@ Under ``jax.jit`` the compiler then inserts the communication: the step's mean o
 it, batch statistics included. ``jaxdl.train.explicit`` has the two forms in which the communication is written out.
 """
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -98,6 +99,27 @@ def simulate_devices(count: int) -> None:
             raise RuntimeError(
                 f"JAX already runs with {present} CPU devices: ask for {count} before anything else uses JAX"
             ) from error
+
+
+def from_flags(devices: int | None = None, axes: str | None = None) -> Mesh | None:
+    """Make the mesh that ``--devices N`` and ``--mesh data=4,model=2`` ask for; to be called before JAX is used.
+
+    One flag is enough: ``N`` devices are ``data=N``, and a mesh says itself how many devices it needs. Where the CPU is
+    all there is, it counts as so many. Without flags there is no mesh, ``None``.
+
+    Raises:
+        ValueError: the flags contradict each other, or there are too few devices.
+    """
+    if devices is None and axes is None:
+        return None
+    wanted = {DATA: devices} if axes is None else parse_mesh(axes)
+    count = math.prod(wanted.values())
+    if devices not in (None, count):
+        raise ValueError(f"--mesh {axes} is a mesh of {count} devices, --devices asks for {devices}: leave one out")
+    # Where JAX runs already the devices are what they are, and the mesh is refused if they are too few.
+    with contextlib.suppress(RuntimeError):
+        simulate_devices(count)
+    return mesh(wanted)
 
 
 def replicated(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
@@ -224,6 +246,49 @@ def place_arrays(arrays: Mapping[str, ArrayLike], mesh: Mesh | None, *, cut: boo
     }
     sharding = NamedSharding(mesh, PartitionSpec(DATA) if cut and DATA in mesh.shape else PartitionSpec())
     return jax.tree.map(lambda array: _put(array, sharding), filled)
+
+
+class PaddedLoader:
+    """A loader whose batches are filled up, with examples that their mask excludes, until the devices divide them.
+
+    The loss and its gradient stay those of the batch; only batch statistics that know no mask see the copies.
+
+    >>> from jaxdl import data
+    >>> loader = data.Loader({"x": np.arange(6)}, 3, shuffle=False)
+    >>> PaddedLoader(loader, 2).batch(1)
+    {'x': array([3, 4, 5, 5]), 'mask': array([1., 1., 1., 0.], dtype=float32)}
+
+    Args:
+        loader: as ``train.fit`` takes it.
+        multiple: what shall divide the rows, ``data_devices(mesh)`` in a run of one process.
+    """
+
+    drop_remainder = False
+
+    def __init__(self, loader: Any, multiple: int):
+        self.loader, self.multiple = loader, multiple
+        self.steps_per_epoch = loader.steps_per_epoch
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """The arrays of the loader, where it has them in memory."""
+        return self.loader.arrays
+
+    def indices(self, first_step: int, count: int) -> np.ndarray:
+        """Return the examples of ``count`` batches, -1 where a row is filled up."""
+        indices = self.loader.indices(first_step, count)
+        return np.pad(indices, ((0, 0), (0, -indices.shape[1] % self.multiple)), constant_values=-1)
+
+    def batch(self, step: int) -> dict[str, np.ndarray]:
+        """Give the batch of a step, with its mask."""
+        batch = dict(self.loader.batch(step))
+        rows = len(next(iter(batch.values())))
+        missing = -rows % self.multiple
+        mask = batch.pop("mask", np.ones(rows, np.float32))
+        filled = {
+            name: np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) for name, array in batch.items()
+        }
+        return {**filled, "mask": np.concatenate([mask, np.zeros((missing, *mask.shape[1:]), mask.dtype)])}
 
 
 def spread(batch: Batch, mesh: Mesh | None) -> Batch:

@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec
 from jaxdl import data, metrics, optim, tasks, train, tree
 from jaxdl.nn.normalization import BatchNorm
 from jaxdl.train import explicit, parallel
+from jaxdl.train.collectives import collectives, in_text
 
 STEPS = 10
 BATCH = 16
@@ -214,6 +215,28 @@ def test_a_data_set_that_is_cut_over_the_devices_gives_the_same_batches(monkeypa
     assert_close(parts, whole)
 
 
+def test_a_batch_that_does_not_divide_is_refused_with_its_numbers():
+    _, step, state, _ = make_run()
+    loader, mesh = make_loader(batch_size=12), parallel.mesh({"data": 8})
+    for scan in (True, False):
+        with pytest.raises(ValueError, match=r"12 rows of .* do not divide over 8 devices, 4 would be left over"):
+            fit(step, state, loader, mesh=mesh, scan=scan)
+    for form in (explicit.with_shard_map, explicit.with_pmap):
+        with pytest.raises(ValueError, match="12 rows do not divide over 8 devices, 4 would be left over"):
+            form(step, mesh)(state, loader.batch(0))
+
+
+@pytest.mark.parametrize("scan", [True, False])
+def test_a_batch_that_does_not_divide_is_filled_up_where_that_is_asked_for(scan):
+    x = np.random.default_rng(1).normal(size=36).astype(np.float32)
+    loader, mesh = data.Loader({"x": x}, 12), parallel.mesh({"data": 8})
+    state = train.TrainState.create({"params": {"w": jnp.array(1.0)}}, optim.sgd(1.0), jax.random.key(0))
+    padded = parallel.PaddedLoader(loader, parallel.data_devices(mesh))
+    after, _ = train.fit(linear(None), state, padded, epochs=2 / 3, mesh=mesh, scan=scan)
+    expected = 1.0 - sum(loader.batch(i)["x"].mean() for i in range(2))
+    assert float(after.params["w"]) == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_padded_loader_trains_alike_scanned_and_step_by_step():
     _, step, state, _ = make_run()
     loader = make_loader(size=40, drop_remainder=False)
@@ -245,3 +268,115 @@ def test_simulated_devices_are_asked_for_in_time():
         parallel.simulate_devices(3)
     with pytest.raises(ValueError, match="at least one"):
         parallel.simulate_devices(0)
+
+
+def test_the_flags_of_a_command_name_a_mesh():
+    assert parallel.from_flags() is None
+    assert dict(parallel.from_flags(devices=4).shape) == {"data": 4}
+    assert dict(parallel.from_flags(axes="data=2,model=4").shape) == {"data": 2, "model": 4}
+    assert dict(parallel.from_flags(devices=8, axes="data=8").shape) == {"data": 8}
+    with pytest.raises(ValueError, match="a mesh of 8 devices, --devices asks for 4"):
+        parallel.from_flags(devices=4, axes="data=8")
+    with pytest.raises(ValueError, match="needs 16 devices, there are 8"):
+        parallel.from_flags(devices=16)
+
+
+def test_the_same_seed_gives_the_same_bits_twice():
+    _, step, state, loader = make_run()
+    mesh = parallel.mesh({"data": 8})
+    once, twice = (fit(step, state, loader, mesh=mesh)[0] for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, numbers(once), numbers(twice))
+
+
+@pytest.mark.parametrize("axes", [{"data": 8}, {"data": 2, "model": 4}])
+def test_evaluation_on_a_mesh_gives_the_same_numbers(axes):
+    task, _, state, _ = make_run()
+    arrays = make_loader(size=45).arrays
+    expected = train.make_evaluation(task.measure, arrays, batch_size=20)(state.variables)
+    mesh = parallel.mesh(axes)
+    rule = TENSOR_PARALLEL if "model" in axes else parallel.replicated
+    placed = parallel.place(state, mesh, rule)
+    measured = train.make_evaluation(task.measure, arrays, batch_size=20, mesh=mesh)(placed.variables)
+    assert measured == pytest.approx(expected, rel=1e-6)
+
+
+def test_dropout_on_a_mesh_draws_what_one_device_draws():
+    def loss(variables, batch, key):
+        noise = jax.random.normal(key, batch["x"].shape)
+        return jnp.mean(variables["params"]["w"] * noise * batch["x"]), ({}, {})
+
+    step, mesh = jax.jit(train.make_step(loss, optim.sgd(1.0))), parallel.mesh({"data": 8})
+    state = train.TrainState.create({"params": {"w": jnp.array(1.0)}}, optim.sgd(1.0), jax.random.key(0))
+    batch = {"x": np.arange(16.0, dtype=np.float32)}
+    many, _ = step(parallel.place(state, mesh), parallel.place_batch(batch, mesh))
+    assert float(many.params["w"]) == pytest.approx(float(step(state, batch)[0].params["w"]), abs=1e-6)
+
+
+def test_each_leaf_lies_where_the_rule_says():
+    _, _, state, _ = make_run()
+    mesh = parallel.mesh({"data": 4, "model": 2})
+    sharded = tree.flatten(parallel.shardings(state, mesh, parallel.fully_sharded))
+    specs = {path: tuple(sharding.spec) for path, sharding in sharded.items()}
+    assert specs["params/up/kernel"] == (None, "data")  # [8, 16]
+    assert specs["params/down/kernel"] == ("data",)  # [16, 8]
+    assert specs["opt_state/0/trace/down/kernel"] == ("data",)
+    assert specs["step"] == specs["key"] == specs["collections/batch_stats/norm/mean"] == ()
+    large_only = partial(parallel.fully_sharded, minimum_size=17)
+    assert large_only("bias", (16,), mesh) == PartitionSpec()
+    assert parallel.fully_sharded("odd", (3, 5), mesh) == PartitionSpec()
+    mixed = parallel.by_path([("kernel$", PartitionSpec(None, "model"))], otherwise=parallel.fully_sharded)
+    assert mixed("a/kernel", (8, 8), mesh) == PartitionSpec(None, "model")
+    assert mixed("a/bias", (8,), mesh) == PartitionSpec("data")
+
+
+def test_a_rule_that_cannot_be_is_refused():
+    _, _, state, _ = make_run()
+    mesh = parallel.mesh({"data": 2, "model": 3})
+    for spec, message in [
+        (PartitionSpec("row"), r"names \['row'\], the mesh has data=2,model=3"),
+        (PartitionSpec("model"), r"up/kernel \[8, 16\]: 3 devices of .* do not divide a dimension of 8"),
+        (PartitionSpec(None, None, "data"), "up/kernel has 2 dimensions"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            parallel.place(state, mesh, parallel.by_path([("up/kernel", spec)]))
+    placed = parallel.place(state, mesh)
+    with pytest.raises(ValueError, match="lies on the mesh data=2,model=3, expected data=8"):
+        parallel.on_mesh(placed, parallel.mesh({"data": 8}))
+
+
+def test_a_large_state_is_born_where_it_belongs():
+    mesh = parallel.mesh({"data": 8})
+
+    def make():
+        variables = {"params": {"kernel": jnp.ones((16, 4))}}
+        return train.TrainState.create(variables, optim.momentum(0.1), jax.random.key(0))
+
+    state = jax.jit(make, out_shardings=parallel.shardings(jax.eval_shape(make), mesh, parallel.fully_sharded))()
+    assert state.params["kernel"].addressable_shards[0].data.shape == (2, 4)
+    assert state.opt_state[0].trace["kernel"].addressable_shards[0].data.shape == (2, 4)
+
+
+def test_a_placed_state_outlives_the_donation_of_its_copy():
+    _, step, state, loader = make_run()
+    placed = parallel.place(state, parallel.mesh({"data": 8}))
+    train.fit(step, placed, loader, epochs=1 / 3, mesh=parallel.mesh({"data": 8}))
+    assert all(not leaf.is_deleted() for leaf in jax.tree.leaves(state))
+
+
+def test_collectives_are_read_from_the_compiled_program():
+    task, step, state, loader = make_run()
+    mesh = parallel.mesh({"data": 8})
+    batch = parallel.place_batch(loader.batch(0), mesh)
+    compiled = jax.jit(step).lower(parallel.place(state, mesh), batch).compile()
+    (found,) = collectives(compiled)
+    assert found.kind == "all-reduce"
+    # The gradient, and little besides: the sums for the moments of 16 channels and for their gradients, two scalars.
+    assert 0 < found.bytes - 4 * tree.size(state.params) <= 4 * (4 * 16 + 2)
+    text = """
+      %gathered = (f32[2,4]{1,0:T(8,128)}, f32[16,4]{1,0:T(8,128)}) all-gather-start(%shard), dimensions={0}
+      %done = f32[16,4]{1,0} all-gather-done(%gathered)
+      ROOT %moved = (bf16[8]{0}, bf16[8]{0}, u32[], u32[]) collective-permute-start(%x), channel_id=3
+      %sum = (pred[], s8[3]{0}) all-reduce(%a, %b), metadata={op_name="reduce_sum"}
+      %first = f32[3]{0} get-tuple-element(%all-reduce.1), index=0
+    """
+    assert in_text(text) == [("all-gather", 1, 256), ("all-reduce", 1, 4), ("collective-permute", 1, 16)]
