@@ -16,8 +16,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 CHUNK = 1 << 20
 LONGEST_NAME = 1024
@@ -26,7 +27,7 @@ ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # lzma would allocate 
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 # RecursionError: tarfile calls itself for each of a chain of extended headers.
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, RecursionError)
-COMPRESSIONS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
+COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
 }
@@ -70,26 +71,26 @@ def extract(
     return sorted(path for path in directory.rglob("*") if path.is_file())
 
 
-def read_tar(file: BinaryIO) -> Iterator[tuple[Member, Callable[[], BinaryIO]]]:
+def read_tar(file: IO[bytes]) -> Iterator[tuple[Member, Callable[[], Any]]]:
     """Yield the members of a tar archive, each with a function that opens its content."""
     file.seek(0)
     start = file.read(3)
     file.seek(0)
     unpack = next((unpack for magic, unpack in COMPRESSIONS.items() if start.startswith(magic)), None)
-    source = _Careful(unpack(file) if unpack else file)
+    source: Any = _Careful(unpack(file) if unpack else file)
     with tarfile.open(fileobj=source, mode="r:") as tar:
         for info in tar:
-            yield Member(info.name, _kind_in_tar(info), info.size), lambda info=info: tar.extractfile(info)
+            yield Member(info.name, _kind_in_tar(info), info.size), partial(tar.extractfile, info)
         source.seek(tar.offset)  # tarfile takes a damaged header for the end; the end is a block of zeros
         if source.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError(f"no header and no end of archive at byte {tar.offset}")
 
 
-def read_zip(file: BinaryIO) -> Iterator[tuple[Member, Callable[[], BinaryIO]]]:
+def read_zip(file: IO[bytes]) -> Iterator[tuple[Member, Callable[[], Any]]]:
     """Yield the members of a zip archive, each with a function that opens its content."""
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
-            yield Member(info.orig_filename, _kind_in_zip(info), info.file_size), lambda info=info: archive.open(info)
+            yield Member(info.orig_filename, _kind_in_zip(info), info.file_size), partial(archive.open, info)
 
 
 def check_members(archive: str | Path, members: list[Member]) -> None:
@@ -104,7 +105,7 @@ def check_members(archive: str | Path, members: list[Member]) -> None:
 class _Careful:
     """A file that refuses reads of absurd length, as a damaged header of tar would make them."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: IO[bytes]):
         self.tell, self.seek = file.tell, file.seek
         self._read = file.read
 
@@ -202,7 +203,7 @@ def _limited(archive: Path, members: Iterable[Member], most_files: int, most_byt
         yield member
 
 
-def _write(path: Path, member: Member, opened: Callable[[], BinaryIO]) -> None:
+def _write(path: Path, member: Member, opened: Callable[[], Any]) -> None:
     if member.kind == "folder":
         path.mkdir(parents=True, exist_ok=True)
         return

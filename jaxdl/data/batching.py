@@ -142,7 +142,7 @@ class Loader:
         batch = {name: array[indices] for name, array in self.arrays.items()}
         if not self.drop_remainder:
             counts = (indices != PADDING).astype(np.float32)
-            mask = batch.get("mask", counts)
+            mask = np.asarray(batch.get("mask", counts))
             batch["mask"] = mask * counts.reshape(-1, *[1] * (mask.ndim - 1))
         return batch
 

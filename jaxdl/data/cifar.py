@@ -81,7 +81,7 @@ def _check_instructions(content: bytes) -> None:
     for opcode, argument, position in pickletools.genops(content):
         if opcode.name not in INSTRUCTIONS:
             raise pickle.UnpicklingError(f"instruction {opcode.name} at byte {position} is not admitted")
-        if opcode.name.endswith("PUT") and argument > len(content):  # the memo would grow to that length
+        if opcode.name.endswith("PUT") and (argument or 0) > len(content):  # the memo would grow to that length
             raise pickle.UnpicklingError(f"memo {argument} at byte {position} of {len(content)}")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxdl.typing import ArrayLike
+from jaxdl.typing import Array, ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +47,10 @@ def statistics(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = np.mean(flat, axis=0, dtype=np.float64)
     blocks = (flat[i : i + 65536].astype(np.float64) - mean for i in range(0, len(flat), 65536))
     variance = sum(np.square(block).sum(axis=0) for block in blocks) / len(flat)
-    return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
+    return np.asarray(mean, np.float32), np.asarray(np.sqrt(variance), np.float32)
 
 
-def standardize(image: ArrayLike, mean: ArrayLike, std: ArrayLike) -> ArrayLike:
+def standardize(image: Array | np.ndarray, mean: ArrayLike, std: ArrayLike) -> Array | np.ndarray:
     """Return ``(image - mean) / std`` channel by channel, for NumPy and JAX arrays ``[..., C]`` alike.
 
     Raises ValueError if a standard deviation is not positive, as that of a channel that never changes.

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -24,6 +24,7 @@ HIGHEST_RANK = 8
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_RATIO = 1032  # deflate cannot shrink anything further than this, so no honest file claims more
 CHUNK = 1 << 20
+Stream = IO[bytes] | gzip.GzipFile
 
 
 def read(path: str | Path, *, trailing: tuple[int, ...] | None = None) -> np.ndarray:
@@ -81,7 +82,7 @@ def check_labels(path: str | Path, label: np.ndarray, classes: int) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
+def _opened(path: Path) -> Iterator[tuple[Stream, bool]]:
     """Open a file that may be gzip, and report damage of the compression as ValueError."""
     with path.open("rb") as file:
         compressed = file.read(2) == GZIP_MAGIC
@@ -92,7 +93,7 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
             raise ValueError(f"{path}: damaged gzip file: {error}") from error
 
 
-def _read_header(file: BinaryIO, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
+def _read_header(file: Stream, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
     magic = file.read(4)
     if len(magic) < 4:
         raise ValueError(f"{path}: {len(magic)} bytes are no IDX header, which has at least 8")
@@ -121,7 +122,7 @@ def _check_length(path: Path, expected: int, compressed: bool, header: int) -> N
         raise ValueError(f"{path}: the header asks for {expected} bytes, but {length - header} follow it")
 
 
-def _read_exactly(file: BinaryIO, path: Path, expected: int) -> bytearray:
+def _read_exactly(file: Stream, path: Path, expected: int) -> bytearray:
     payload = bytearray()
     while len(payload) < expected:
         chunk = file.read(min(CHUNK, expected - len(payload)))

@@ -123,8 +123,8 @@ def cifar10(data_dir: str | Path | None = None, *, fetch: bool = True) -> Datase
 def _idx_parts(
     title: str, remotes: Mapping[str, Remote], places: list[Path], fetch: bool
 ) -> Iterator[dict[str, np.ndarray]]:
-    paths = {file: find(places, file, f"{file}.gz") for file in remotes}
-    absent = [file for file, path in paths.items() if path is None]
+    paths = {file: path for file in remotes if (path := find(places, file, f"{file}.gz"))}
+    absent = [file for file in remotes if file not in paths]
     if absent:
         wanted = f"{', '.join(absent)} (each plain or .gz)"
         fetched = _fetched(title, [remotes[file] for file in absent], places[0], wanted, fetch)

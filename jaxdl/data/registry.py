@@ -3,13 +3,14 @@
 import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.folder import image_folder
 from jaxdl.data.images import cifar10, digits, fashion_mnist, mnist
 
 
-def load(name: str, data_dir: str | Path | None = None, **options: object) -> Dataset:
+def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Dataset:
     """Return the data set of a name, one of :func:`sources`; ``options`` are those of its function.
 
     Raises ValueError with the nearest name for one that is unknown.
@@ -33,11 +34,11 @@ def sources() -> tuple[str, ...]:
     return tuple(sorted(_SOURCES))
 
 
-def _digits(data_dir: str | Path | None, **options: object) -> Dataset:
+def _digits(data_dir: str | Path | None, **options: Any) -> Dataset:
     return digits(**options)
 
 
-def _image_folder(data_dir: str | Path | None, **options: object) -> Dataset:
+def _image_folder(data_dir: str | Path | None, **options: Any) -> Dataset:
     if data_dir is None:
         raise ValueError("image_folder needs data_dir, the directory that holds a folder of images for each class")
     return image_folder(data_dir, **options)
