@@ -111,16 +111,13 @@ def scale_by_moments(
     Raises:
         ValueError: a number is outside of its range, or a name is unknown.
     """
-    if b1 is not None:
-        is_decay("b1", b1)
-    is_decay("b2", b2)
-    in_range("eps", eps)
-    in_range("eps_root", eps_root)
-    in_range("initial_accumulator_value", initial_accumulator_value)
-    one_of("second_moment", second_moment, SECOND_MOMENTS)
-    one_of("look_ahead", look_ahead, LOOK_AHEADS)
-    if look_ahead is not None and (b1 is None or not bias_correction):
-        raise ValueError(f"look_ahead={look_ahead!r} needs a first moment (b1) and bias_correction=True")
+    _check_moments(b1, b2, second_moment, look_ahead, bias_correction)
+    for name, value in {
+        "eps": eps,
+        "eps_root": eps_root,
+        "initial_accumulator_value": initial_accumulator_value,
+    }.items():
+        in_range(name, value)
 
     def init(params):
         mu = None if b1 is None else _full_like(params, 0.0, moment_dtype)
@@ -131,27 +128,21 @@ def scale_by_moments(
     def update(updates, state, params=None):
         del params
         count = increment(state.count)
-        nu = jax.tree.map(lambda g, v: _second(widen(g), widen(v), b2, second_moment), updates, state.nu)
-        corrected = bias_correction and second_moment == "mean"
-        correction = weight_of_average(b2, count) if corrected else jnp.ones(())
-
-        def divide(numerator, v):
-            v = v / correction.astype(v.dtype) if corrected else v
-            s = v + eps if second_moment == "maximum" else jnp.sqrt(v + eps_root) + eps
-            return jnp.where(s == 0, 0, numerator / jnp.where(s == 0, 1, s))
-
-        if b1 is None:
-            direction = map_wide(divide, updates, nu)
-            return direction, ScaleByMomentsState(count, None, _cast(nu, state.nu), None)
-        mu = jax.tree.map(lambda g, m: b1 * widen(m) + (1 - b1) * widen(g), updates, state.mu)
+        mu, nu = updates, jax.tree.map(lambda g, v: _second(widen(g), widen(v), b2, second_moment), updates, state.nu)
+        if b1 is not None:
+            mu = jax.tree.map(lambda g, m: b1 * widen(m) + (1 - b1) * widen(g), updates, state.mu)
         of_mu, of_gradient, product = _numerator(b1, count, state.product, look_ahead, bias_correction)
+        corrected = bias_correction and second_moment == "mean"
+        of_nu = 1 / weight_of_average(b2, count) if corrected else jnp.ones(())
 
         def rule(g, m, v):
-            n = of_mu.astype(m.dtype) * m
-            return divide(n if look_ahead is None else n + of_gradient.astype(g.dtype) * g, v)
+            n, v = of_mu.astype(m.dtype) * m, of_nu.astype(v.dtype) * v
+            n = n if look_ahead is None else n + of_gradient.astype(g.dtype) * g
+            return _divide(n, v + eps) if second_moment == "maximum" else _divide(n, jnp.sqrt(v + eps_root) + eps)
 
         direction = map_wide(rule, updates, mu, nu)
-        return direction, ScaleByMomentsState(count, _cast(mu, state.mu), _cast(nu, state.nu), product)
+        mu = None if b1 is None else _cast(mu, state.mu)
+        return direction, ScaleByMomentsState(count, mu, _cast(nu, state.nu), product)
 
     return GradientTransformation(init, update)
 
@@ -272,6 +263,23 @@ def _cast(tree: PyTree, like: PyTree) -> PyTree:
     return jax.tree.map(lambda x, y: x.astype(jnp.asarray(y).dtype), tree, like)
 
 
+def _check_moments(
+    b1: ArrayLike | None, b2: ArrayLike, second_moment: str, look_ahead: str | None, bias_correction: bool
+) -> None:
+    if b1 is not None:
+        is_decay("b1", b1)
+    is_decay("b2", b2)
+    one_of("second_moment", second_moment, SECOND_MOMENTS)
+    one_of("look_ahead", look_ahead, LOOK_AHEADS)
+    if look_ahead is not None and (b1 is None or not bias_correction):
+        raise ValueError(f"look_ahead={look_ahead!r} needs a first moment (b1) and bias_correction=True")
+
+
+def _divide(numerator: Array, denominator: Array) -> Array:
+    """Divide, and rest where nothing has been seen yet: without eps, 0 / 0 is 0."""
+    return jnp.where(denominator == 0, 0, numerator / denominator)
+
+
 def _second(g: Array, v: Array, b2: ArrayLike, second_moment: str) -> Array:
     if second_moment == "sum":
         return v + jnp.square(g)
@@ -281,10 +289,10 @@ def _second(g: Array, v: Array, b2: ArrayLike, second_moment: str) -> Array:
 
 
 def _numerator(
-    b1: ArrayLike, t: Array, product: Array | None, look_ahead: str | None, bias_correction: bool
+    b1: ArrayLike | None, t: Array, product: Array | None, look_ahead: str | None, bias_correction: bool
 ) -> tuple[Array, Array, Array | None]:
     """Return the factors of ``m_t`` and ``g_t`` in the numerator, and the new product of decays."""
-    if not bias_correction:
+    if b1 is None or not bias_correction:
         return jnp.ones(()), jnp.zeros(()), None
     if look_ahead == "momentum_decay":
         now, following = (b1 * (1 - 0.5 * 0.96 ** (s.astype(float) * MOMENTUM_DECAY)) for s in (t, t + 1))
