@@ -218,6 +218,11 @@ def test_a_split_is_a_partition_with_the_share_of_every_class(size, held_out, se
     np.testing.assert_array_equal(test["x"], split(arrays, held_out, seed=seed)[1]["x"])
 
 
+def test_a_split_rounds_by_largest_remainder():
+    labels = np.repeat([0, 1, 2], [3, 9, 8])  # a quarter is 0.75, 2.25 and 2
+    assert np.bincount(split({"label": labels}, 5)[1]["label"]).tolist() == [1, 2, 2]
+
+
 def test_a_split_by_fraction_and_without_classes():
     rest, test = split({"x": np.arange(10.0)}, 0.2, seed=4, stratify=None)
     assert (len(rest["x"]), len(test["x"])) == (8, 2)

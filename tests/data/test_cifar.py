@@ -60,6 +60,12 @@ def test_batches_pickled_again_by_python_3_are_read(tmp_path, protocol):
     assert label.tolist() == [3, 9]
 
 
+def test_an_array_stored_column_by_column_is_refused(tmp_path):
+    batch = GOOD | {b"data": np.asfortranarray(IMAGE)}
+    with pytest.raises(ValueError, match="must be in C order"):
+        cifar.read_pickle(written(tmp_path, pickle.dumps(batch, 3)))
+
+
 class Calls:
     """Pickles as a call."""
 
