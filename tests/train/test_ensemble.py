@@ -1,0 +1,126 @@
+"""Ensembles: members trained together are those trained alone, and averages are what their equations say."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import data, losses, optim, train, tree
+from jaxdl.train import ensemble
+
+MEMBERS, SIZE = 3, 24
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(SIZE, 4)).astype(np.float32)
+    return {"x": x, "label": np.argmax(x[:, :3], axis=1).astype(np.int32)}
+
+
+def loss(variables, batch, key):
+    kernel = variables["params"]["kernel"]
+    # The draw stands for dropout: each member has its own random numbers.
+    logits = batch["x"] @ kernel + 0.1 * jax.random.normal(key, (1, 3))
+    return losses.cross_entropy(logits, batch["label"]), ({}, {})
+
+
+optimizer = optim.adam(0.1)
+step = train.make_step(loss, optimizer)
+keys = jax.random.split(jax.random.key(1), MEMBERS)
+
+
+@jax.jit
+def create(key):
+    params = {"kernel": jax.random.normal(key, (4, 3))}
+    return train.TrainState.create({"params": params}, optimizer, key)
+
+
+def assert_each_is(states, alone):
+    for i, state in enumerate(alone):
+        np.testing.assert_allclose(states.params["kernel"][i], state.params["kernel"], rtol=1e-5, atol=1e-6)
+
+
+def test_members_trained_together_are_those_trained_alone(arrays):
+    loader = data.Loader(arrays, 8)
+    alone = [train.fit(step, create(key), loader, epochs=2)[0] for key in keys]
+    states, history = train.fit(jax.vmap(step, in_axes=(0, None)), jax.vmap(create)(keys), loader, epochs=2)
+    assert_each_is(states, alone)
+    assert len(history[-1]["train/loss"]) == MEMBERS
+    assert len(np.unique(np.asarray(states.params["kernel"])[:, 0, 0])) == MEMBERS
+
+
+def test_bagging_is_training_on_resampled_data(arrays):
+    samples = ensemble.bootstrap(jax.random.key(2), MEMBERS, SIZE)
+    alone = []
+    for key, sample in zip(keys, np.asarray(samples), strict=True):
+        alone.append(train.fit(step, create(key), data.Loader(tree.take(arrays, sample), 8), epochs=2)[0])
+    loader = data.Loader({"index": np.arange(SIZE)}, 8)
+    together = ensemble.on_samples(step, arrays, samples)
+    assert_each_is(train.fit(together, jax.vmap(create)(keys), loader, epochs=2)[0], alone)
+
+
+def test_a_bootstrap_leaves_out_a_share_of_the_examples():
+    samples = ensemble.bootstrap(jax.random.key(0), 200, 50)
+    left_out = np.mean([50 - len(np.unique(sample)) for sample in np.asarray(samples)]) / 50
+    assert left_out == pytest.approx((1 - 1 / 50) ** 50, abs=0.01)
+
+
+def test_averages_of_predictions_are_the_means_of_probabilities():
+    logits = np.random.default_rng(3).normal(size=(5, 2, 4)).astype(np.float32) * 3
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    arithmetic = np.exp(ensemble.average_predictions(logits))
+    np.testing.assert_allclose(arithmetic, p.mean(0), rtol=1e-5)
+    geometric = np.prod(p, axis=0) ** (1 / 5)
+    expected = geometric / geometric.sum(-1, keepdims=True)
+    np.testing.assert_allclose(np.exp(ensemble.average_predictions(logits, "geometric")), expected, rtol=1e-5)
+    certain = jnp.array([[1e4, 0.0], [0.0, 1e4]])
+    for average in ensemble.AVERAGES:
+        np.testing.assert_allclose(ensemble.average_predictions(certain, average), np.log([0.5, 0.5]), rtol=1e-6)
+
+
+def test_the_mean_of_parameters_predicts_the_mean_of_a_linear_model():
+    members = {"kernel": jax.random.normal(jax.random.key(0), (4, 3, 2)), "half": jnp.ones((4, 1), jnp.bfloat16)}
+    mean = ensemble.average_parameters(members)
+    x = jnp.arange(3.0)[None]
+    each = jax.vmap(lambda kernel: x @ kernel)(members["kernel"])
+    np.testing.assert_allclose(x @ mean["kernel"], each.mean(0), rtol=1e-5)
+    assert mean["half"].dtype == jnp.bfloat16
+
+
+def test_snapshots_are_the_variables_at_the_ends_of_the_cycles(arrays):
+    loader = data.Loader(arrays, 8)
+    snapshots = ensemble.Snapshots(epochs=2)
+    state, _ = train.fit(step, create(keys[0]), loader, epochs=4, hooks=[snapshots], report_every=2)
+    first, last = snapshots.variables
+    early, _ = train.fit(step, create(keys[0]), loader, epochs=2)
+    np.testing.assert_allclose(first["params"]["kernel"], early.params["kernel"], rtol=1e-6)
+    np.testing.assert_array_equal(last["params"]["kernel"], state.params["kernel"])
+    assert tree.stack(snapshots.variables)["params"]["kernel"].shape == (2, 4, 3)
+
+
+@pytest.mark.parametrize("members", [2, 5])
+def test_the_error_of_an_average_is_its_formula(members):
+    generator = np.random.default_rng(members)
+    errors = generator.normal(size=(members, 2000)) + 0.7 * generator.normal(size=2000)
+    variance, covariance = ensemble.error_moments(errors)
+    measured = np.square(errors.mean(0)).mean()
+    assert ensemble.squared_error_of_average(variance, covariance, members) == pytest.approx(measured, rel=1e-5)
+    expected = ensemble.squared_error_of_average(1 + 0.49, 0.49, members)
+    assert measured == pytest.approx(expected, rel=4.5 * np.sqrt(2 / 2000))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ensemble.bootstrap(jax.random.key(0), 0, 5), "one member and one example, got 0 and 5"),
+        (lambda: ensemble.on_samples(step, {}, np.arange(3)), r"samples \[k, n\], .* shape \(3,\)"),
+        (lambda: ensemble.on_samples(step, {}, np.ones((2, 3), int))(None, {"x": 0}), r"got batches with \['x'\]"),
+        (lambda: ensemble.average_predictions(np.ones((2, 3)), "median"), "got 'median'"),
+        (lambda: ensemble.error_moments(np.ones((1, 3))), r"shape \(1, 3\)"),
+        (lambda: ensemble.Snapshots(0), "got 0"),
+    ],
+)
+def test_mistakes_are_named_with_what_came(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
