@@ -1,6 +1,6 @@
-"""Data: sources, batches, synthetic tasks."""
+"""Data: sources, batches, augmentation, synthetic tasks."""
 
-from jaxdl.data import archive, cifar, idx, synthetic
+from jaxdl.data import archive, augmentation, cifar, idx, synthetic
 from jaxdl.data.batching import Loader, count_examples, padded_batches, prefetch, split
 from jaxdl.data.dataset import Dataset, resize, standardize, statistics
 from jaxdl.data.folder import image_folder
@@ -11,6 +11,7 @@ __all__ = [
     "Dataset",
     "Loader",
     "archive",
+    "augmentation",
     "cifar",
     "cifar10",
     "count_examples",
