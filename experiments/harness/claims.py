@@ -74,7 +74,8 @@ def main(arguments: list[str]) -> int:
     for name, experiment in tested.items():
         config = experiment.Config()
         folder = None if options["out"] is None else Path(options["out"]) / name
-        run = Run.open(name, as_dict(config), folder, smoke=options["smoke"], resume=False)
+        run = Run(name, as_dict(config), folder, smoke=options["smoke"])
+        run.begin()
         run.console.print(f"[bold]{name}[/bold]: claims {', '.join(map(str, experiment.CLAIMS))}")
         run.write_manifest("finished", experiment.run(config, run))
         claims += [{**asdict(claim), "experiment": name} for claim in run.claims]

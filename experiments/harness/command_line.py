@@ -13,6 +13,8 @@ from experiments.harness import catalogue
 from experiments.harness.configuration import as_dict, parse
 from experiments.harness.errors import UsageError, unknown
 from experiments.harness.run_folder import Run, read_manifest
+from experiments.harness.training import Interrupted
+from jaxdl import train
 
 USAGE = """usage: python -m experiments COMMAND
 
@@ -59,15 +61,23 @@ def run_experiment(arguments: list[str]) -> int:
     name, *flags = arguments
     experiment = catalogue.load(name)
     config, options = parse(name, experiment.Config, flags)
-    run = Run.open(name, as_dict(config), options.out, smoke=options.smoke, resume=options.resume)
+    run = Run.from_options(name, as_dict(config), options)
+    run.begin()
     try:
         result = experiment.run(config, run)
     except UsageError:
         run.discard()
         raise
+    except Interrupted as interrupted:
+        run.write_manifest("interrupted", {})
+        run.console.print(str(interrupted))
+        return 0
     except BaseException as error:
         run.write_manifest(f"stopped by {type(error).__name__}", {})
-        raise
+        if not isinstance(error, train.NonfiniteError):
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        return 1
     run.write_manifest("finished", result)
     run.console.print(result_table(name, result, getattr(experiment, "GOAL", {})))
     run.console.print(f"run folder: {run.directory}")

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,13 @@ class Options:
     smoke: bool = False
     """Two tiny steps, to see that everything works."""
     resume: bool = False
-    """Go on from the newest checkpoint in --out."""
+    """Go on from the newest good checkpoint in --out."""
+    skip_nonfinite: bool = False
+    """Leave out the steps that would give NaN or infinity, and count them, in place of stopping."""
+    devices: int | None = None
+    """Devices to train on together, each with its share of every batch; a CPU simulates them."""
+    mesh: str | None = None
+    """The same with named axes, such as data=4,model=2."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +99,8 @@ def flags(config_type: type, prefix: str = "") -> list[str]:
 
 
 def as_dict(config: Any) -> dict[str, Any]:
-    """Turn a configuration into plain data, as JSON writes it."""
-    return dataclasses.asdict(config)
+    """Turn a configuration into plain data, as JSON reads it back."""
+    return json.loads(json.dumps(dataclasses.asdict(config), default=str))
 
 
 def _first_paragraph(box: str) -> str:

@@ -14,59 +14,89 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from experiments.harness.errors import UsageError
+from experiments.harness.configuration import Options
+from experiments.harness.errors import UsageError, preparing
+from jaxdl.train import parallel
 
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
 
 
 class Run:
-    """One run of an experiment.
+    """One run of an experiment, and the folder that it leaves.
 
     Attributes:
         name: the experiment's.
+        config: its configuration as plain data.
         directory: the run folder.
         smoke: whether two tiny steps are enough.
-        resume: whether to go on from the newest checkpoint.
+        resume: whether to go on from the newest good checkpoint.
+        skip_nonfinite: whether steps that would give NaN or infinity are left out.
+        mesh: the devices to train on together, ``None`` for one.
         console: where to print.
         claims: what the experiment has said of the claims that it tests.
     """
 
-    def __init__(self, name: str, config: dict[str, Any], directory: Path, *, smoke: bool, resume: bool):
-        self.name, self.config, self.directory = name, config, directory
-        self.smoke, self.resume = smoke, resume
+    def __init__(self, name: str, config: dict[str, Any], directory: Path | None = None, *, smoke: bool = False):
+        self.name, self.config, self.smoke = name, config, smoke
+        self.directory = directory or _new_folder(name)
+        self.resume = self.skip_nonfinite = False
+        self.mesh: Mesh | None = None
         self.console = Console()
         self.started = time.time()
         self.pictures: list[str] = []
         self.claims: list[Any] = []
 
     @classmethod
-    def open(cls, name: str, config: dict[str, Any], out: Path | None, *, smoke: bool, resume: bool) -> "Run":
+    def from_options(cls, name: str, config: dict[str, Any], options: Options) -> "Run":
+        """Make the run that the flags ask for.
+
+        Raises:
+            UsageError: the flags contradict each other or ask for devices that are not there.
+        """
+        if options.resume and options.out is None:
+            raise UsageError("--resume needs --out DIR, the folder of the run to go on with")
+        run = cls(name, config, options.out, smoke=options.smoke)
+        run.resume, run.skip_nonfinite = options.resume, options.skip_nonfinite
+        with preparing():
+            run.mesh = parallel.from_flags(options.devices, options.mesh)
+        return run
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a run to be continued."""
+        return {"experiment": self.name, "smoke": self.smoke, **self.config}
+
+    def begin(self) -> None:
         """Make the run folder, or enter it again to resume.
 
         Raises:
-            UsageError: the folder holds another run, or nothing that could be resumed.
+            UsageError: the folder holds another run, nothing that could be resumed, or cannot be written.
         """
-        if resume and out is None:
-            raise UsageError("--resume needs --out DIR, the folder of the run to go on with")
-        directory = out or _new_folder(name)
-        written = directory / "config.json"
-        if resume:
+        written = self.directory / "config.json"
+        if self.resume:
             if not written.exists():
-                raise UsageError(f"nothing to resume in {directory}: it has no config.json")
-            before = json.loads(written.read_text())
-            if before != json.loads(json.dumps({"experiment": name, **config})):
-                raise UsageError(f"{directory} was begun with other settings: {_differences(before, name, config)}")
-        elif directory.exists() and any(directory.iterdir()):
-            raise UsageError(f"{directory} is not empty: give another --out, or --resume to go on with the run in it")
-        directory.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            written.write_text(json.dumps({"experiment": name, **config}, indent=2) + "\n")
-        run = cls(name, config, directory, smoke=smoke, resume=resume)
-        run.write_manifest("running", {})
-        return run
+                raise UsageError(f"nothing to resume in {self.directory}: it has no config.json")
+            self._refuse_another(json.loads(written.read_text()))
+        elif self.directory.exists() and (not self.directory.is_dir() or any(self.directory.iterdir())):
+            raise UsageError(f"{self.directory} is not empty: give another --out, or --resume to go on with its run")
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            if not self.resume:
+                written.write_text(json.dumps(self.identity, indent=2) + "\n")
+            self.write_manifest("running", {})
+        except OSError as error:
+            raise UsageError(f"the run folder {self.directory} cannot be written: {error.strerror}") from error
+
+    def _refuse_another(self, before: dict[str, Any]) -> None:
+        now = self.identity
+        different = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+        if different:
+            said = ", ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in different)
+            raise UsageError(f"{self.directory} was begun with other settings: {said}")
 
     def discard(self) -> None:
         """Remove the folder of a run that was refused before it began."""
@@ -105,6 +135,7 @@ class Run:
             "platform": platform.platform(),
             "versions": {package: _version(package) for package in PACKAGES},
             "devices": [str(device) for device in jax.devices()],
+            "mesh": dict(self.mesh.shape) if self.mesh else None,
             "backend": jax.default_backend(),
             "flags": {name: os.environ[name] for name in sorted(os.environ) if name.startswith(("XLA_", "JAX_"))},
             "pictures": self.pictures,
@@ -124,12 +155,6 @@ def _new_folder(name: str) -> Path:
     stem = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     candidates = [Path("runs") / stem, *(Path("runs") / f"{stem}-{i}" for i in range(2, 100))]
     return next(path for path in candidates if not path.exists())
-
-
-def _differences(before: dict[str, Any], name: str, config: dict[str, Any]) -> str:
-    now = json.loads(json.dumps({"experiment": name, **config}))
-    different = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-    return ", ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in different)
 
 
 def _version(package: str) -> str | None:

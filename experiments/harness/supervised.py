@@ -1,5 +1,6 @@
 """Training a classifier: what every experiment that does it shares."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from experiments.harness import figures
 from experiments.harness.configuration import Config, require
 from experiments.harness.errors import preparing, unknown
 from experiments.harness.run_folder import Run
+from experiments.harness.training import train_task
 from jaxdl import data, metrics, models, optim, tasks, train, tree
 from jaxdl.optim import schedules
 
@@ -93,41 +95,33 @@ class Classification(Config):
 
 
 def train_classifier(config: Classification, run: Run, dataset: data.Dataset) -> dict[str, float]:
-    """Train a model on a data set as the configuration says; draw what it learned; return the result.
+    """Train a model on a data set as the configuration says; draw what it learned; return what was measured.
 
-    The result has the held-out ``accuracy`` and ``loss``, and the best of what was seen where ``patience`` is given.
+    The result has the held-out ``accuracy`` and ``loss``.
     """
     train_arrays, test_arrays = dataset.train, dataset.test
     epochs, batch_size = config.epochs, config.batch_size
     if run.smoke:
-        batch_size = min(batch_size, 8 * config.accumulate)
-        train_arrays, test_arrays, epochs = (
-            tree.take(train_arrays, slice(2 * batch_size)),
-            tree.take(test_arrays, slice(16)),
-            1,
-        )
+        epochs, batch_size = 1, 8 * config.accumulate
+        train_arrays, test_arrays = tree.take(train_arrays, slice(2 * batch_size)), tree.take(test_arrays, slice(16))
     with preparing():
         loader = data.Loader(train_arrays, batch_size, seed=config.seed)
         model = models.create(config.model, num_classes=len(dataset.classes))
-    steps = int(np.ceil(epochs * loader.steps_per_epoch))
     task = tasks.classification(model, label_smoothing=config.label_smoothing)
-    optimizer = config.optimizer.make(steps)
-    init_key, run_key = jax.random.split(jax.random.key(config.seed))
-    state = train.TrainState.create(task.init(init_key, loader.batch(0)), optimizer, run_key)
-    step = train.make_step(task.loss, optimizer, accumulate=config.accumulate)
-    evaluation = train.make_evaluation(task.measure, test_arrays)
-    stopping = train.EarlyStopping("loss", patience=config.patience) if config.patience else None
-    history: list[dict[str, Any]] = []
-    with train.ProgressBar(batch_size, run.name) as bar:
-        hooks = [bar, train.MetricsFile(run.directory / "metrics.jsonl"), *([stopping] if stopping else [])]
-        state, history = train.fit(
-            step, state, loader, epochs=epochs, evaluate=lambda state: evaluation(state.variables), hooks=hooks
-        )
-    if stopping and stopping.best_state is not None:
-        state = stopping.best_state
-    run.figure("curves", figures.curves(history))
+    optimizer = config.optimizer.make(math.ceil(epochs * loader.steps_per_epoch))
+    state, result = train_task(
+        run,
+        task,
+        loader,
+        optimizer,
+        test_arrays,
+        epochs=epochs,
+        accumulate=config.accumulate,
+        patience=config.patience,
+    )
+    run.figure("curves", figures.curves(train.MetricsFile.read(run.directory / "metrics.jsonl")))
     draw_model(run, model, state, dataset.classes, test_arrays)
-    return {**evaluation(state.variables), "parameters": tree.size(state.params), "steps": int(state.step)}
+    return result
 
 
 def draw_model(

@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from jaxdl.train.checkpoint import Checkpoints
 from jaxdl.train.fit import Report, summarise
 from jaxdl.typing import PyTree
 
@@ -25,6 +28,7 @@ class EarlyStopping:
         patience: evaluations without improvement that are tolerated, at least one.
         mode: ``"min"`` where less is better, ``"max"`` where more is.
         min_delta: the least change that counts as an improvement.
+        checkpoints: where the best state is also saved, so that a run that is continued still has it.
 
     Attributes:
         best: best value so far.
@@ -34,12 +38,20 @@ class EarlyStopping:
     Source: Prechelt, "Early stopping - but when?", 1998.
     """
 
-    def __init__(self, metric: str = "loss", *, patience: int, mode: str = "min", min_delta: float = 0.0):
+    def __init__(
+        self,
+        metric: str = "loss",
+        *,
+        patience: int,
+        mode: str = "min",
+        min_delta: float = 0.0,
+        checkpoints: Checkpoints | None = None,
+    ):
         if mode not in ("min", "max"):
             raise ValueError(f"expected mode 'min' or 'max', got {mode!r}")
         if patience < 1 or min_delta < 0:
             raise ValueError(f"expected patience >= 1 and min_delta >= 0, got {patience} and {min_delta}")
-        self.metric, self.patience, self.min_delta = metric, patience, min_delta
+        self.metric, self.patience, self.min_delta, self.checkpoints = metric, patience, min_delta, checkpoints
         self.sign = 1.0 if mode == "min" else -1.0
         self.best = self.sign * math.inf
         self.best_step = 0
@@ -52,13 +64,37 @@ class EarlyStopping:
             return False
         if self.metric not in report.evaluation:
             raise ValueError(f"no metric {self.metric!r} in the evaluation: it has {sorted(report.evaluation)}")
-        value = report.evaluation[self.metric]
-        if self.sign * value < self.sign * self.best - self.min_delta:
-            self.best, self.best_step, self.waited = value, report.step, 0
+        if self._improves(report.evaluation[self.metric], report.step):
             self.best_state = jax.tree.map(jnp.copy, report.state)
-        else:
-            self.waited += 1
+            if self.checkpoints is not None and report.step not in self.checkpoints.steps():
+                self.checkpoints.save(self.best_state)
+        return self.exhausted
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience has run out."""
         return self.waited >= self.patience
+
+    def replay(self, rows: Iterable[Mapping[str, Any]], *, like: PyTree) -> None:
+        """Go through the evaluations of a run that is continued, and fetch its best state from the checkpoints.
+
+        Args:
+            rows: as ``fit`` returns them and ``MetricsFile.read`` reads them.
+            like: a state, for the structure of the best one.
+        """
+        for row in rows:
+            if row.get(f"test/{self.metric}") is not None:
+                self._improves(row[f"test/{self.metric}"], row["step"])
+        if self.best_step and self.checkpoints is not None:
+            self.best_state = self.checkpoints.restore(like, step=self.best_step)
+
+    def _improves(self, value: float, step: int) -> bool:
+        """Note an evaluation; say whether it is the best."""
+        if self.sign * value < self.sign * self.best - self.min_delta:
+            self.best, self.best_step, self.waited = value, step, 0
+            return True
+        self.waited += 1
+        return False
 
 
 class MetricsFile:
@@ -70,9 +106,19 @@ class MetricsFile:
 
     def __init__(self, path: Path, *, step: int = 0):
         self.path = Path(path)
-        lines = self.path.read_text().splitlines() if step and self.path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        self.path.write_text("".join(f"{line}\n" for line in kept))
+        kept = [row for row in self.read(self.path) if row["step"] <= step] if step and self.path.exists() else []
+        self.path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+
+    @staticmethod
+    def read(path: Path) -> list[dict[str, Any]]:
+        """Read the rows of a file; a last line that was cut off in the middle is no row."""
+        rows = []
+        for line in path.read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
 
     def __call__(self, report: Report) -> None:
         """Append the report's row."""
