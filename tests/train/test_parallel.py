@@ -5,72 +5,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 from jax.sharding import PartitionSpec
 
-from jaxdl import data, metrics, optim, tasks, train, tree
-from jaxdl.nn.normalization import BatchNorm
+from jaxdl import data, optim, train, tree
 from jaxdl.train import explicit, parallel
-from jaxdl.train.collectives import collectives, in_text
-
-STEPS = 10
-BATCH = 16
-
-
-class Normalised(nn.Module):
-    """Two products with batch normalisation between them, and every dimension a multiple of eight."""
-
-    axis_name: str | None = None
-
-    @nn.compact
-    def __call__(self, x, train=False):
-        x = nn.Dense(16, name="up")(x)
-        x = BatchNorm(axis_name=self.axis_name, name="norm")(x, train=train)
-        return nn.Dense(8, name="down")(nn.relu(x))
-
-
-def make_loader(batch_size=BATCH, size=48, **kwargs):
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(size, 8)).astype(np.float32)
-    return data.Loader({"image": x, "label": np.argmax(x, axis=1).astype(np.int32)}, batch_size, seed=1, **kwargs)
-
-
-def make_run(axis_name=None, loader=None):
-    loader = loader or make_loader()
-    task = tasks.classification(Normalised(axis_name))
-    optimizer = optim.momentum(0.1, 0.9)
-    state = train.TrainState.create(task.init(jax.random.key(0), loader.batch(0)), optimizer, jax.random.key(1))
-    return task, train.make_step(task.loss, optimizer, axis_name=axis_name), state, loader
-
-
-def fit(step, state, loader, **kwargs):
-    """Train for ten steps on a copy of the state."""
-    return train.fit(step, jax.tree.map(jnp.copy, state), loader, epochs=STEPS / loader.steps_per_epoch, **kwargs)
-
-
-def numbers(state):
-    """Everything in a state but the key, which never changes."""
-    return jax.device_get(state.replace(key=None))
-
-
-def assert_close(a, b, tolerance=1e-6):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=tolerance), numbers(a), numbers(b))
-
-
-@pytest.fixture(scope="module")
-def alone():
-    """What one device computes: the state after ten steps and the history."""
-    _, step, state, loader = make_run()
-    return fit(step, state, loader)
+from tests.train.small import (
+    BATCH,
+    alone,
+    assert_close,
+    fit,
+    linear,
+    linear_state,
+    make_loader,
+    make_run,
+    numbers,
+)
 
 
 @pytest.mark.parametrize("scan", [True, False])
-def test_data_parallel_training_equals_one_device(alone, scan):
+def test_data_parallel_training_equals_one_device(scan):
     _, step, state, loader = make_run()
     mesh = parallel.mesh({"data": 8})
     many, history = fit(step, state, loader, mesh=mesh, scan=scan)
-    assert_close(many, alone[0])
-    assert history[-1]["train/loss"] == pytest.approx(alone[1][-1]["train/loss"], abs=1e-6)
+    assert_close(many, alone()[0])
+    assert history[-1]["train/loss"] == pytest.approx(alone()[1][-1]["train/loss"], abs=1e-6)
     assert all(len(leaf.sharding.device_set) == 8 for leaf in jax.tree.leaves(many))
 
 
@@ -84,95 +42,6 @@ def test_the_gathered_batch_is_spread_over_the_devices():
 
     fit(watched, state, loader, mesh=parallel.mesh({"data": 8}), scan=True)
     assert {sharding.shard_shape((BATCH, 8)) for sharding in seen} == {(BATCH // 8, 8)}
-
-
-FORMS = {"jit": None, "shard_map": explicit.with_shard_map, "pmap": explicit.with_pmap}
-explicitly = pytest.mark.parametrize("form", [name for name in FORMS if FORMS[name]])
-
-
-def in_form(form, make, mesh):
-    """Make the step of a form: ``make(axis_name)`` alone for jit, else mapped over the devices."""
-    return make(None) if FORMS[form] is None else FORMS[form](make("data"), mesh)
-
-
-@explicitly
-def test_explicit_data_parallel_training_equals_one_device(alone, form):
-    _, _, state, loader = make_run()
-    mesh = parallel.mesh({"data": 8})
-    step = in_form(form, lambda axis_name: make_run(axis_name)[1], mesh)
-    many, history = fit(step, state, loader, mesh=mesh)
-    assert_close(many, alone[0])
-    assert history[-1]["train/loss"] == pytest.approx(alone[1][-1]["train/loss"], abs=1e-6)
-    assert history[-1]["train/gradient_norm"] == pytest.approx(alone[1][-1]["train/gradient_norm"], abs=1e-5)
-
-
-def linear(axis_name, **kwargs):
-    """Make a step whose update is the gradient itself, the mean of ``x`` over the examples that count."""
-
-    def loss(variables, batch, key):
-        mean = metrics.mean(variables["params"]["w"] * batch["x"], batch.get("mask")).value
-        return mean, ({}, {"x": mean})
-
-    return train.make_step(loss, optim.sgd(1.0), axis_name=axis_name, **kwargs)
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("count", [1, 2, 8])
-def test_the_gradient_is_the_mean_over_the_whole_batch(form, count):
-    mesh = parallel.mesh({"data": count})
-    step = in_form(form, linear, mesh)
-    state = train.TrainState.create({"params": {"w": jnp.array(1.0)}}, optim.sgd(1.0), jax.random.key(0))
-    batch = parallel.place_batch({"x": np.arange(16.0, dtype=np.float32)}, mesh)
-    after, seen = jax.jit(step)(parallel.place(state, mesh), batch)
-    assert float(after.params["w"]) == 1.0 - 7.5
-    assert {name: float(seen[name]) for name in ("x", "loss", "gradient_norm")} == dict.fromkeys(
-        ("x", "loss", "gradient_norm"), 7.5
-    )
-
-
-@explicitly
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_mask_weighs_the_devices_by_the_examples_that_count(form, accumulate):
-    mesh = parallel.mesh({"data": 4})
-    step = in_form(form, partial(linear, accumulate=accumulate), mesh)
-    state = train.TrainState.create({"params": {"w": jnp.array(1.0)}}, optim.sgd(1.0), jax.random.key(0))
-    x = np.arange(16.0, dtype=np.float32)
-    mask = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1], np.float32)  # the third device has none
-    after, seen = jax.jit(step)(state, {"x": x, "mask": mask})
-    expected = x[mask == 1].mean()
-    assert float(after.params["w"]) == pytest.approx(1.0 - expected, abs=1e-6)
-    assert float(seen["loss"]) == pytest.approx(expected, abs=1e-6)
-
-
-@explicitly
-def test_a_masked_batch_has_one_gradient_also_through_batch_normalisation(form):
-    task, step, state, loader = make_run()
-    batch = {**loader.batch(0), "mask": np.array([1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1], np.float32)}
-    mesh = parallel.mesh({"data": 4})
-    mapped = in_form(form, lambda axis_name: make_run(axis_name)[1], mesh)
-    assert_close(jax.jit(mapped)(state, batch)[0], jax.jit(step)(state, batch)[0])
-
-
-def test_a_step_that_forgot_to_average_is_refused():
-    _, step, state, loader = make_run()
-    mesh = parallel.mesh({"data": 2})
-    with pytest.raises(ValueError, match="replicat"):
-        jax.eval_shape(explicit.with_shard_map(step, mesh), state, loader.batch(0))
-
-
-@explicitly
-def test_devices_draw_from_keys_of_their_own(form):
-    def loss(variables, batch, key):
-        noise = jax.random.normal(key, batch["x"].shape)
-        return jnp.mean(variables["params"]["w"] * noise), ({}, {})
-
-    mesh = parallel.mesh({"data": 2})
-    step = FORMS[form](train.make_step(loss, optim.sgd(1.0), axis_name="data"), mesh)
-    state = train.TrainState.create({"params": {"w": jnp.array(0.0)}}, optim.sgd(1.0), jax.random.key(3))
-    after, _ = jax.jit(step)(state, {"x": jnp.zeros(2)})
-    key = jax.random.fold_in(state.key, 0)
-    drawn = [jax.random.normal(jax.random.fold_in(key, i), (1,)) for i in range(2)]
-    assert float(after.params["w"]) == pytest.approx(-float(jnp.mean(jnp.stack(drawn))), abs=1e-6)
 
 
 TENSOR_PARALLEL = parallel.by_path(
@@ -192,14 +61,14 @@ TENSOR_PARALLEL = parallel.by_path(
     ],
     ids=["fully sharded", "tensor parallel"],
 )
-def test_sharded_parameters_train_as_on_one_device(alone, axes, rule):
+def test_sharded_parameters_train_as_on_one_device(axes, rule):
     _, step, state, loader = make_run()
     placed = parallel.place(state, parallel.mesh(axes), rule)
     momentum = next(leaf for path, leaf in tree.flatten(placed.opt_state).items() if path.endswith("up/kernel"))
     assert momentum.sharding == placed.params["up"]["kernel"].sharding
     assert momentum.addressable_shards[0].data.size < momentum.size
     many, _ = fit(step, placed, loader, mesh=parallel.mesh(axes))
-    assert_close(many, alone[0])
+    assert_close(many, alone()[0])
     assert many.params["up"]["kernel"].sharding == placed.params["up"]["kernel"].sharding
 
 
@@ -230,9 +99,8 @@ def test_a_batch_that_does_not_divide_is_refused_with_its_numbers():
 def test_a_batch_that_does_not_divide_is_filled_up_where_that_is_asked_for(scan):
     x = np.random.default_rng(1).normal(size=36).astype(np.float32)
     loader, mesh = data.Loader({"x": x}, 12), parallel.mesh({"data": 8})
-    state = train.TrainState.create({"params": {"w": jnp.array(1.0)}}, optim.sgd(1.0), jax.random.key(0))
     padded = parallel.PaddedLoader(loader, parallel.data_devices(mesh))
-    after, _ = train.fit(linear(None), state, padded, epochs=2 / 3, mesh=mesh, scan=scan)
+    after, _ = train.fit(linear(None), linear_state(), padded, epochs=2 / 3, mesh=mesh, scan=scan)
     expected = 1.0 - sum(loader.batch(i)["x"].mean() for i in range(2))
     assert float(after.params["w"]) == pytest.approx(expected, abs=1e-6)
 
@@ -361,22 +229,3 @@ def test_a_placed_state_outlives_the_donation_of_its_copy():
     placed = parallel.place(state, parallel.mesh({"data": 8}))
     train.fit(step, placed, loader, epochs=1 / 3, mesh=parallel.mesh({"data": 8}))
     assert all(not leaf.is_deleted() for leaf in jax.tree.leaves(state))
-
-
-def test_collectives_are_read_from_the_compiled_program():
-    task, step, state, loader = make_run()
-    mesh = parallel.mesh({"data": 8})
-    batch = parallel.place_batch(loader.batch(0), mesh)
-    compiled = jax.jit(step).lower(parallel.place(state, mesh), batch).compile()
-    (found,) = collectives(compiled)
-    assert found.kind == "all-reduce"
-    # The gradient, and little besides: the sums for the moments of 16 channels and for their gradients, two scalars.
-    assert 0 < found.bytes - 4 * tree.size(state.params) <= 4 * (4 * 16 + 2)
-    text = """
-      %gathered = (f32[2,4]{1,0:T(8,128)}, f32[16,4]{1,0:T(8,128)}) all-gather-start(%shard), dimensions={0}
-      %done = f32[16,4]{1,0} all-gather-done(%gathered)
-      ROOT %moved = (bf16[8]{0}, bf16[8]{0}, u32[], u32[]) collective-permute-start(%x), channel_id=3
-      %sum = (pred[], s8[3]{0}) all-reduce(%a, %b), metadata={op_name="reduce_sum"}
-      %first = f32[3]{0} get-tuple-element(%all-reduce.1), index=0
-    """
-    assert in_text(text) == [("all-gather", 1, 256), ("all-reduce", 1, 4), ("collective-permute", 1, 16)]

@@ -1,0 +1,75 @@
+"""A small run with what several devices could get wrong: batch statistics, momentum, shuffled batches."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from jaxdl import data, metrics, optim, tasks, train
+from jaxdl.nn.normalization import BatchNorm
+
+STEPS = 10
+BATCH = 16
+
+
+class Normalised(nn.Module):
+    """Two products with batch normalisation between them, and every dimension a multiple of eight."""
+
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.Dense(16, name="up")(x)
+        x = BatchNorm(axis_name=self.axis_name, name="norm")(x, train=train)
+        return nn.Dense(8, name="down")(nn.relu(x))
+
+
+def make_loader(batch_size=BATCH, size=48, **kwargs):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(size, 8)).astype(np.float32)
+    return data.Loader({"image": x, "label": np.argmax(x, axis=1).astype(np.int32)}, batch_size, seed=1, **kwargs)
+
+
+def make_run(axis_name=None, loader=None):
+    loader = loader or make_loader()
+    task = tasks.classification(Normalised(axis_name))
+    optimizer = optim.momentum(0.1, 0.9)
+    state = train.TrainState.create(task.init(jax.random.key(0), loader.batch(0)), optimizer, jax.random.key(1))
+    return task, train.make_step(task.loss, optimizer, axis_name=axis_name), state, loader
+
+
+def fit(step, state, loader, **kwargs):
+    """Train for ten steps on a copy of the state."""
+    return train.fit(step, jax.tree.map(jnp.copy, state), loader, epochs=STEPS / loader.steps_per_epoch, **kwargs)
+
+
+@functools.cache
+def alone():
+    """What one device computes: the state after ten steps and the history."""
+    _, step, state, loader = make_run()
+    return fit(step, state, loader)
+
+
+def numbers(state):
+    """Everything in a state but the key, which never changes."""
+    return jax.device_get(state.replace(key=None))
+
+
+def assert_close(a, b, tolerance=1e-6):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=tolerance), numbers(a), numbers(b))
+
+
+def linear(axis_name, **kwargs):
+    """Make a step whose update is the gradient itself, the mean of ``x`` over the examples that count."""
+
+    def loss(variables, batch, key):
+        mean = metrics.mean(variables["params"]["w"] * batch["x"], batch.get("mask")).value
+        return mean, ({}, {"x": mean})
+
+    return train.make_step(loss, optim.sgd(1.0), axis_name=axis_name, **kwargs)
+
+
+def linear_state(w=1.0):
+    return train.TrainState.create({"params": {"w": jnp.array(w)}}, optim.sgd(1.0), jax.random.key(0))
