@@ -91,9 +91,10 @@ def test_the_exclusive_or_ends_with_a_clear_result(rule):
 
 
 def test_the_rule_that_adds_is_the_textbooks_loop():
-    x, labels = CORNERS, np.array([0, 0, 0, 1])
+    x = np.random.default_rng(0).integers(-9, 10, (12, 2)).astype(np.float32)
+    labels = (x @ [2, -1] > 1.5).astype(int)
     w, mistakes, clean = np.zeros(3), 0, 0
-    while clean < 4:
+    while clean < len(x):
         for point, label in zip(x, labels, strict=True):
             p = np.append(1, point)
             clean += 1
