@@ -1,0 +1,146 @@
+"""What holds for every optimizer: it converges, composes, compiles once, can be donated, sharded and mapped."""
+
+from functools import partial
+from operator import itemgetter
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxdl import optim
+
+# name: how to make it from a rate, and a rate with which it converges on Rosenbrock's valley
+TABLE = {
+    "sgd": (optim.sgd, 3e-3),
+    "momentum": (optim.momentum, 1e-3),
+    "nesterov": (optim.nesterov, 1e-3),
+    "adagrad": (optim.adagrad, 1.0),
+    "rmsprop": (optim.rmsprop, 1e-2),
+    "adadelta": (optim.adadelta, 1.0),
+    "adam": (optim.adam, 1e-2),
+    "adamw": (partial(optim.adamw, weight_decay=1e-6), 1e-2),
+    "adamax": (optim.adamax, 1e-2),
+    "maxprop": (optim.maxprop, 3e-3),
+    "nadam": (optim.nadam, 1e-2),
+    "nadam simplified": (partial(optim.nadam, variant="simplified"), 1e-2),
+    "nadam momentum_decay": (partial(optim.nadam, variant="momentum_decay"), 1e-2),
+}
+LAW = pytest.mark.parametrize(("make", "rate"), TABLE.values(), ids=TABLE)
+
+
+def losses(params):
+    x, y = params["rosenbrock"]
+    return jnp.array([params["parabola"] @ params["parabola"], (1 - x) ** 2 + 100 * (y - x**2) ** 2])
+
+
+def start():
+    return {"parabola": jnp.array([1.0, -2.0]), "rosenbrock": jnp.array([-1.0, 1.0])}
+
+
+def gradients_of(params):
+    return jax.grad(lambda params: jnp.sum(losses(params)))(params)
+
+
+def descend(optimizer, params, steps):
+    def step(_, carry):
+        params, state = carry
+        update, state = optimizer.update(gradients_of(params), state, params)
+        return optax.apply_updates(params, update), state
+
+    return jax.lax.fori_loop(0, steps, step, (params, optimizer.init(params)))[0]
+
+
+@LAW
+def test_it_converges_on_a_parabola_and_in_a_valley(make, rate):
+    steps = 4000
+    optimizer = make(optim.schedules.cosine_decay(rate, steps))
+    before, after = losses(start()), losses(jax.jit(descend, static_argnums=0)(optimizer, start(), steps))
+    assert np.all(after < 1e-3 * before), after
+
+
+@LAW
+def test_it_maps_over_learning_rates(make, rate):
+    run = jax.jit(lambda rate, steps: descend(make(rate), start(), steps))
+    rates = jnp.array([rate, 0.3 * rate])
+    mapped = jax.jit(jax.vmap(run, (0, None)))(rates, 3)
+    for index in range(2):
+        one_of_many = jax.tree.map(itemgetter(index), mapped)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), one_of_many, run(rates[index], 3))
+
+
+@LAW
+def test_it_composes_with_the_combinators_of_optax(make, rate):
+    gradients = [
+        {"a": jnp.array([1.0, -0.5]), "b": {"c": jnp.array(2.0)}},
+        {"a": jnp.ones(2), "b": {"c": jnp.array(0.1)}},
+    ]
+    params = jax.tree.map(jnp.ones_like, gradients[0])
+    wrapped = {
+        "bare": make(rate),
+        "chain": optax.chain(optax.scale(2.0), optim.clip(1e9), optax.scale(0.5), make(rate), optax.identity()),
+        "multi_transform": optax.multi_transform({"x": make(rate), "y": make(rate)}, {"a": "x", "b": "y"}),
+        "inject_hyperparams": optax.inject_hyperparams(make)(learning_rate=rate),
+        "MultiSteps": optax.MultiSteps(make(rate), 2),
+    }
+
+    @jax.jit
+    def run(gradients, params):
+        states = {name: optimizer.init(params) for name, optimizer in wrapped.items()}
+        all_updates = {name: [] for name in wrapped}
+        for gradient in gradients:
+            for name, optimizer in wrapped.items():
+                update, states[name] = optimizer.update(gradient, states[name], params)
+                if name == "MultiSteps":  # the mean of twice the same is the same; the first call changes nothing
+                    update, states[name] = optimizer.update(gradient, states[name], params)
+                all_updates[name].append(update)
+        return all_updates, {name: optim.learning_rate(state) for name, state in states.items()}
+
+    updates, rates = run(gradients, params)
+    bare = updates.pop("bare")
+    assert all(np.all(leaf != 0) for leaf in jax.tree.leaves(bare))
+    for name, update in updates.items():
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=2e-5, err_msg=name), update, bare)
+    np.testing.assert_allclose(list(rates.values()), rate, rtol=1e-6)
+
+
+@LAW
+def test_it_compiles_once_and_gives_its_memory_back(make, rate):
+    optimizer = make(rate)
+
+    @partial(jax.jit, donate_argnums=(0, 1))
+    def step(params, state):
+        update, state = optimizer.update(gradients_of(params), state, params)
+        return optax.apply_updates(params, update), state
+
+    params = start()
+    state = optimizer.init(params)
+    given = [leaf for leaf in jax.tree.leaves((params, state)) if leaf.ndim > 0]
+    for _ in range(3):
+        params, state = step(params, state)
+    assert step._cache_size() == 1
+    assert all(leaf.is_deleted() for leaf in given)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
+
+
+@LAW
+def test_a_sharded_update_equals_an_unsharded_one(make, rate):
+    assert len(jax.devices()) == 8
+    optimizer = make(rate)
+    update_once = jax.jit(optimizer.update)
+    params = {"kernel": jnp.linspace(-1.0, 1.0, 32).reshape(16, 2), "bias": jnp.ones(2)}
+    gradients = jax.tree.map(jnp.cos, params)
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    split, whole = (jax.sharding.NamedSharding(mesh, jax.P(*axes)) for axes in (("data",), ()))
+    shardings = {"kernel": split, "bias": whole}
+    sharded_params, sharded_gradients = jax.device_put((params, gradients), (shardings, shardings))
+    state, sharded_state = optimizer.init(params), optimizer.init(sharded_params)
+    kernels = [leaf for leaf in jax.tree.leaves(sharded_state) if leaf.shape == (16, 2)]
+    assert all(leaf.sharding == split for leaf in kernels)
+    want, _ = update_once(gradients, state, params)
+    got, new_state = update_once(sharded_gradients, sharded_state, sharded_params)
+    assert got["kernel"].sharding.is_equivalent_to(split, 2)
+    for leaf in jax.tree.leaves(new_state):
+        assert leaf.shape != (16, 2) or leaf.sharding.is_equivalent_to(split, 2)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), got, want)
