@@ -22,6 +22,7 @@ autodoc_typehints = "none"
 autodoc_default_options = {"members": True, "show-inheritance": False}
 autodoc_inherit_docstrings = False
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 html_theme = "sphinx_book_theme"
