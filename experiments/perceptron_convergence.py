@@ -5,8 +5,8 @@
 A thousand random sets of points, each separated by a random line with a random margin, are learned by one mapped
 program, from weights of zero and with points of length one. Each point of the first picture is a set: its mistakes, and
 the bound 1 / delta^2. The second follows the angle between the weights and the separating vector, whose cosine the
-proof holds above k delta / sqrt(k). Result: 1,000 sets within the bound, half of them below 5 % of it and the nearest at
-65 %; the cosine is never below its bound. Six seconds.
+proof holds above k delta / sqrt(k). Result: 1,000 sets within the bound, half of them below 5 % of it and the nearest
+at 65 %; the cosine is never below its bound. Six seconds.
 """
 
 from dataclasses import dataclass
