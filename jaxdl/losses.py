@@ -13,6 +13,7 @@ Predictions narrower than float32 are widened first, so a loss has at least sing
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import fit_mask, widen
 from jaxdl.typing import Array, ArrayLike
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -279,22 +280,6 @@ def margin_ranking(
     return _reduce(jax.nn.relu(margin + s_r - s), weights, reduction)
 
 
-def _wide(x: ArrayLike) -> Array:
-    """Widen to at least float32."""
-    x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-def _fit(mask: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
-    """Give a mask over leading dimensions as many dimensions as ``shape`` has."""
-    if mask is None:
-        return None
-    mask = _wide(mask)
-    if mask.ndim > len(shape) or any(m not in (1, n) for m, n in zip(mask.shape, shape, strict=False)):
-        raise ValueError(f"mask of shape {mask.shape} does not fit the leading dimensions of losses {shape}")
-    return mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
-
-
 def _keep(x: Array, weights: Array | None) -> Array:
     """Put zeros where nothing counts, so that no nan of the padding reaches a gradient."""
     if weights is None:
@@ -307,12 +292,12 @@ def _prepare(
     predictions: ArrayLike, targets: ArrayLike, mask: ArrayLike | None, outputs: int = 0
 ) -> tuple[Array, Array, Array | None]:
     """Widen and check two arrays of one shape, of which the last dimensions are the outputs of one loss."""
-    y_hat, y = _wide(predictions), _wide(targets)
+    y_hat, y = widen(predictions), widen(targets)
     if y_hat.shape != y.shape:
         raise ValueError(f"predictions and targets must have one shape; they have {y_hat.shape} and {y.shape}")
     if y.ndim < outputs:
         raise ValueError(f"predictions and targets must have a last dimension of outputs; they have {y.shape}")
-    weights = _fit(mask, y.shape[: y.ndim - outputs])
+    weights = None if mask is None else fit_mask(mask, y.shape[: y.ndim - outputs])
     return _keep(y_hat, weights), _keep(y, weights), weights
 
 
@@ -320,13 +305,13 @@ def _prepare_classes(
     name: str, scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Array, Array, Array | None]:
     """Widen and check scores ``[..., K]`` with class numbers ``[...]`` or probabilities ``[..., K]``."""
-    z, y = _wide(scores), jnp.asarray(labels)
+    z, y = widen(scores), jnp.asarray(labels)
     integers = jnp.issubdtype(y.dtype, jnp.integer)
     if z.ndim == 0 or y.shape != (z.shape[:-1] if integers else z.shape):
         expected = f"integer labels of shape {z.shape[:-1]}, or float probabilities of shape {z.shape}"
         raise ValueError(f"{name} of shape {z.shape} need {expected}; got {y.dtype} of shape {y.shape}")
-    weights = _fit(mask, z.shape[:-1])
-    return _keep(z, weights), _keep(y if integers else _wide(y), weights), weights
+    weights = None if mask is None else fit_mask(mask, z.shape[:-1])
+    return _keep(z, weights), _keep(y if integers else widen(y), weights), weights
 
 
 def _check_smoothing(label_smoothing: float) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import fit_mask, widen
 from jaxdl.typing import Array, ArrayLike
 
 
@@ -42,10 +43,10 @@ def mean(values: ArrayLike, mask: ArrayLike | None = None) -> Mean:
     Raises:
         ValueError: the mask does not fit the leading dimensions of the values.
     """
-    values = _wide(values)
+    values = widen(values)
     if mask is None:
         return Mean(jnp.sum(values), jnp.asarray(values.size, values.dtype))
-    weights = _fit(mask, values.shape).astype(values.dtype)
+    weights = _weights(mask, values.shape).astype(values.dtype)
     return Mean(jnp.sum(jnp.where(weights != 0, values, 0) * weights), jnp.sum(weights))
 
 
@@ -129,7 +130,7 @@ def confusion_matrix(
     weights = exists.astype(jnp.int32)
     if mask is not None:
         floating = jnp.issubdtype(jnp.asarray(mask).dtype, jnp.floating)
-        fitted = _fit(mask, labels.shape)
+        fitted = _weights(mask, labels.shape)
         weights = weights * (fitted if floating else fitted.astype(jnp.int32))
     matrix = jnp.zeros((num_classes, num_classes), weights.dtype)
     return matrix.at[labels.reshape(-1), predictions.reshape(-1)].add(weights.reshape(-1), mode="drop")
@@ -298,18 +299,9 @@ def choose_threshold(curve: RocCurve, *, sensitivity: float | None = None, speci
     return curve.thresholds[index]
 
 
-def _wide(x: ArrayLike) -> Array:
-    """Widen to at least float32."""
-    x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-def _fit(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
+def _weights(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Spread a mask over leading dimensions to the whole of ``shape``."""
-    mask = _wide(mask)
-    if mask.ndim > len(shape) or any(m not in (1, n) for m, n in zip(mask.shape, shape, strict=False)):
-        raise ValueError(f"mask of shape {mask.shape} does not fit the leading dimensions of values {shape}")
-    return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim)), shape)
+    return jnp.broadcast_to(fit_mask(mask, shape), shape)
 
 
 def _logits_and_labels(logits: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
@@ -329,7 +321,7 @@ def _pair(name: str, values: ArrayLike, labels: ArrayLike) -> tuple[Array, Array
 
 def _ratio(part: Array, whole: Array, c: Counts, average: str | None) -> Array:
     """Divide counts class by class, 0 / 0 = 0, and average over the classes."""
-    part, whole = _wide(part), _wide(whole)
+    part, whole = widen(part), widen(whole)
     if average == "micro":
         part, whole = jnp.sum(part, axis=-1), jnp.sum(whole, axis=-1)
     ratios = part / jnp.where(whole == 0, 1, whole)
@@ -338,7 +330,7 @@ def _ratio(part: Array, whole: Array, c: Counts, average: str | None) -> Array:
     if average == "macro":
         return jnp.mean(ratios, axis=-1)
     if average == "weighted":
-        support = _wide(c.true_positive + c.false_negative)
+        support = widen(c.true_positive + c.false_negative)
         return jnp.sum(ratios * support, axis=-1) / jnp.sum(support, axis=-1)
     raise ValueError(f"average must be None, 'macro', 'micro' or 'weighted'; got {average!r}")
 
@@ -348,8 +340,8 @@ def _weigh(scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None) -> tupl
     scores, labels = _pair("scores", scores, labels)
     if scores.ndim != 1 or scores.size == 0:
         raise ValueError(f"scores and labels must have the shape [N], N at least 1; got {scores.shape}")
-    scores = _wide(scores)
-    weights = jnp.ones_like(scores) if mask is None else _fit(mask, scores.shape).astype(scores.dtype)
+    scores = widen(scores)
+    weights = jnp.ones_like(scores) if mask is None else _weights(mask, scores.shape).astype(scores.dtype)
     is_positive = labels > 0
     return (
         jnp.where(weights != 0, scores, 0),

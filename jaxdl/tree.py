@@ -9,6 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import widen
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 
@@ -66,7 +67,7 @@ def scale(factor: ArrayLike, tree: PyTree) -> PyTree:
 
 def dot(a: PyTree, b: PyTree) -> Array:
     """Return the inner product ``sum_i a_i b_i`` over all leaves, accumulated in at least float32."""
-    products = jax.tree.map(lambda x, y: jnp.sum(_wide(x) * _wide(y)), a, b)
+    products = jax.tree.map(lambda x, y: jnp.sum(widen(x) * widen(y)), a, b)
     return jax.tree.reduce(jnp.add, products, jnp.zeros(()))
 
 
@@ -96,8 +97,3 @@ def take(tree: PyTree, index: ArrayLike) -> PyTree:
 def stack(trees: list[PyTree]) -> PyTree:
     """Stack equal trees along a new first dimension, the inverse of ``[take(tree, i) for i in ...]``."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
-def _wide(x: Array) -> Array:
-    x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

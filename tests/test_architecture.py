@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LEVELS = {
     "typing": 0,
+    "arrays": 0,
     "tree": 0,
     "losses": 1,
     "metrics": 1,
@@ -26,8 +27,8 @@ LEVELS = {
     "doctor": 3,
     "__main__": 4,
 }
-SIBLINGS = {("tree", "typing")}  # the imports within a level that are allowed
-WITHOUT_FLAX = {"typing", "tree", "losses", "metrics", "optim", "data"}
+SIBLINGS = {("arrays", "typing"), ("tree", "arrays"), ("tree", "typing")}  # the imports within a level that are allowed
+WITHOUT_FLAX = {"typing", "arrays", "tree", "losses", "metrics", "optim", "data"}
 MODULES = sorted((ROOT / "jaxdl").rglob("*.py"))
 
 

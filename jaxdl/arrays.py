@@ -1,0 +1,30 @@
+"""What every function of arrays and masks shares: arithmetic in at least float32, and masks over leading dimensions."""
+
+import jax.numpy as jnp
+
+from jaxdl.typing import Array, ArrayLike
+
+
+def widen(x: ArrayLike) -> Array:
+    """Cast to float32, unless the type is wider already.
+
+    >>> widen(jnp.ones(2, jnp.bfloat16)).dtype
+    dtype('float32')
+    """
+    x = jnp.asarray(x)
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """Give a mask over leading dimensions as many dimensions as ``shape`` has, widened.
+
+    Raises:
+        ValueError: the mask does not fit the leading dimensions.
+
+    >>> fit_mask(jnp.ones(3), (3, 4)).shape
+    (3, 1)
+    """
+    mask = widen(mask)
+    if mask.ndim > len(shape) or any(m not in (1, n) for m, n in zip(mask.shape, shape, strict=False)):
+        raise ValueError(f"mask of shape {mask.shape} does not fit the leading dimensions of {shape}")
+    return mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
