@@ -1,0 +1,248 @@
+"""LeNet-5, as it is used today and as it was published (LeCun, Bottou, Bengio and Haffner, 1998)."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.models.registry import register
+from jaxdl.nn import activations
+from jaxdl.nn.activations import Activation, scaled_tanh
+from jaxdl.nn.convolution import Conv, convolve
+from jaxdl.nn.pooling import average_pool, max_pool
+from jaxdl.typing import Array, ArrayLike, Key
+
+SIDE = 32
+"""Height and width of what the first convolution sees, padding included."""
+
+CONNECTIONS = (
+    (0, 1, 2),
+    (1, 2, 3),
+    (2, 3, 4),
+    (3, 4, 5),
+    (0, 4, 5),
+    (0, 1, 5),
+    (0, 1, 2, 3),
+    (1, 2, 3, 4),
+    (2, 3, 4, 5),
+    (0, 3, 4, 5),
+    (0, 1, 4, 5),
+    (0, 1, 2, 5),
+    (0, 1, 3, 4),
+    (1, 2, 4, 5),
+    (0, 2, 3, 5),
+    (0, 1, 2, 3, 4, 5),
+)
+"""For each of C3's sixteen maps the maps of S2 that it sees: table I of the paper."""
+
+BITMAPS = """
+..###.. ...#... .#####. .#####. .....#. ####### ..####. ####### ..###.. .#####.
+.#...#. ..##... #.....# #.....# ....##. #...... .#..... ......# .#...#. #.....#
+#.....# .#.#... ......# ......# ...#.#. #...... #...... ......# #.....# #.....#
+#.....# ...#... ......# ......# ..#..#. #...... #...... .....#. #.....# #.....#
+#.....# ...#... .....#. .....#. .#...#. #.####. #.####. .....#. .#...#. #.....#
+#.....# ...#... ....#.. ..###.. #....#. ##....# ##....# ....#.. ..###.. .######
+#.....# ...#... ...#... .....#. ####### ......# #.....# ....#.. .#...#. ......#
+#.....# ...#... ..#.... ......# .....#. ......# #.....# ...#... #.....# ......#
+#.....# ...#... .#..... ......# .....#. ......# #.....# ...#... #.....# ......#
+#.....# ...#... #...... #.....# .....#. #.....# #.....# ..#.... #.....# .....#.
+.#...#. ...#... #...... #.....# .....#. .#...#. .#...#. ..#.... .#...#. ....#..
+..###.. .#####. ####### .#####. .....#. ..###.. ..###.. ..#.... ..###.. .###...
+"""
+"""The digits 0 to 9 in 7x12 dots, drawn in the manner of figure 3 of the paper, which gives no numbers."""
+
+
+def digit_codes() -> np.ndarray:
+    """Return the targets of the output layer, 84 numbers for each digit: +1 where its bitmap has a dot, else -1.
+
+    >>> digit_codes().shape, digit_codes()[1, :7].tolist()
+    ((10, 84), [-1.0, -1.0, -1.0, 1.0, -1.0, -1.0, -1.0])
+    """
+    lines = [line.split() for line in BITMAPS.split("\n") if line]
+    rows = ["".join(line[digit] for line in lines) for digit in range(10)]
+    return np.array([[1.0 if dot == "#" else -1.0 for dot in row] for row in rows], np.float32)
+
+
+class LeNet5(nn.Module):
+    """LeNet-5 as it is used today: every map sees every map below, pooling has no parameters, the output is linear.
+
+    ``[32, 32, C]`` (28 padded by 2) - conv1 5x5, 6 - pool1 2x2 - conv2 5x5, 16 - pool2 2x2 - dense1 120 - dense2 84 -
+    output; 61,706 parameters for one channel and ten classes. The features are ``conv1``, ``pool1``, ``conv2``,
+    ``pool2``, ``dense1`` and ``dense2``; each is what the next layer sees.
+
+    >>> logits, variables = LeNet5().init_with_output(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
+    >>> logits.shape, sum(leaf.size for leaf in jax.tree.leaves(variables))
+    ((1, 10), 61706)
+    """
+
+    num_classes: int = 10
+    activation: str | Activation = "relu"
+    pooling: Literal["max", "average"] = "max"
+    pad: int = 2
+
+    @nn.compact
+    def __call__(
+        self, x: ArrayLike, train: bool = False, return_features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Return the logits ``[B, num_classes]`` of images ``[B, 32 - 2 pad, 32 - 2 pad, C]``.
+
+        Raises:
+            ValueError: the images have another size, or a name is unknown.
+        """
+        x = jnp.asarray(x)
+        _check_size("LeNet5", x, self.pad)
+        pools = {"max": max_pool, "average": average_pool}
+        if self.pooling not in pools:
+            raise ValueError(f"pooling is one of {sorted(pools)}; came {self.pooling!r}")
+        pool, activation = partial(pools[self.pooling], window=2), activations.get(self.activation)
+        out = {}
+        x = out["conv1"] = activation(Conv(6, (5, 5), padding=self.pad, name="conv1")(x))
+        x = out["pool1"] = pool(x)
+        x = out["conv2"] = activation(Conv(16, (5, 5), name="conv2")(x))
+        x = out["pool2"] = pool(x)
+        x = x.reshape(x.shape[0], -1)
+        x = out["dense1"] = activation(nn.Dense(120, name="dense1")(x))
+        x = out["dense2"] = activation(nn.Dense(84, name="dense2")(x))
+        logits = nn.Dense(self.num_classes, name="output")(x)
+        return (logits, out) if return_features else logits
+
+
+class LeNet5Original(nn.Module):
+    """LeNet-5 as published: a table of connections, trainable subsampling, scaled tanh, outputs of distances.
+
+    With ``f(a) = 1.7159 tanh(2 a / 3)`` after each of the layers C1 to F6:
+
+    ======  ====================================================  ===========  ==========
+    layer   equation                                              shape        parameters
+    ======  ====================================================  ===========  ==========
+    c1      5x5 convolution                                       28, 28, 6    156
+    s2      coefficient times the sum of 2x2, plus bias           14, 14, 6    12
+    c3      5x5 convolution of the maps that ``CONNECTIONS`` has  10, 10, 16   1,516
+    s4      coefficient times the sum of 2x2, plus bias           5, 5, 16     32
+    c5      5x5 convolution                                       120          48,120
+    f6      linear                                                84           10,164
+    output  ``y_i = sum_j (x_j - w_ij)^2``, w fixed bitmaps       10           0
+    ======  ====================================================  ===========  ==========
+
+    Together 60,000 parameters. The logits are ``-y``; ``output="dense"`` puts a linear layer in place of the distances.
+    The features have the names of the layers up to ``f6``. The paper scales images so that the background is -0.1 and
+    the ink 1.175.
+    """
+
+    num_classes: int = 10
+    output: Literal["rbf", "dense"] = "rbf"
+    pad: int = 2
+    background: float = 0.0
+
+    @nn.compact
+    def __call__(
+        self, x: ArrayLike, train: bool = False, return_features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Return the logits ``[B, num_classes]`` of images ``[B, 32 - 2 pad, 32 - 2 pad, C]``.
+
+        Raises:
+            ValueError: the images have another size, there is no such output, or it has bitmaps for ten classes only.
+        """
+        x = jnp.asarray(x)
+        _check_size("LeNet5Original", x, self.pad)
+        if self.output not in {"rbf", "dense"}:
+            raise ValueError(f"output is 'rbf' or 'dense'; came {self.output!r}")
+        if self.output == "rbf" and self.num_classes != 10:
+            raise ValueError(f"output='rbf' has bitmaps for 10 classes; for {self.num_classes} give output='dense'")
+        sides = (self.pad, self.pad)
+        x = jnp.pad(x, ((0, 0), sides, sides, (0, 0)), constant_values=self.background)
+        conv = partial(Conv, kernel_size=(5, 5), kernel_init=published)
+        out = {}
+        x = out["c1"] = scaled_tanh(conv(6, name="c1")(x))
+        x = out["s2"] = scaled_tanh(Subsampling(name="s2")(x))
+        x = out["c3"] = scaled_tanh(TableConv(CONNECTIONS, (5, 5), name="c3")(x))
+        x = out["s4"] = scaled_tanh(Subsampling(name="s4")(x))
+        x = out["c5"] = scaled_tanh(conv(120, name="c5")(x))
+        x = x.reshape(x.shape[0], -1)
+        x = out["f6"] = scaled_tanh(nn.Dense(84, kernel_init=published, name="f6")(x))
+        if self.output == "rbf":
+            logits = -squared_distances(x, jnp.asarray(digit_codes(), x.dtype))
+        else:
+            logits = nn.Dense(self.num_classes, kernel_init=published, name="output")(x)
+        return (logits, out) if return_features else logits
+
+
+class Subsampling(nn.Module):
+    """``y = coefficient sum_(2x2) x + bias``, one ``coefficient`` and one ``bias`` for each map."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Halve height and width of ``[B, H, W, C]``."""
+        shape = x.shape[-1:]
+        coefficient = self.param("coefficient", partial(published, inputs=4), shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
+        x, coefficient, bias = nn.dtypes.promote_dtype(x, coefficient, bias)
+        return 4 * average_pool(x, 2) * coefficient[None, None, None] + bias[None, None, None]
+
+
+class TableConv(nn.Module):
+    """A convolution whose every output map sees the input maps that a table names, and has weights for those alone.
+
+    ``kernel`` is ``[H, W, pairs]``, the pairs of output and input in the order of the table.
+    """
+
+    table: Sequence[Sequence[int]]
+    kernel_size: tuple[int, int]
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Convolve ``[B, H, W, C]`` without padding."""
+        pairs = [(source, target) for target, sources in enumerate(self.table) for source in sources]
+        source, target = np.array(pairs).T
+        fan_in = np.array([len(sources) for sources in self.table])[target] * np.prod(self.kernel_size)
+        initial = partial(published, inputs=fan_in)
+        sparse = self.param("kernel", initial, (*self.kernel_size, len(pairs)), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (len(self.table),), jnp.float32)
+        x, sparse, bias = nn.dtypes.promote_dtype(x, sparse, bias)
+        dense = jnp.zeros((*self.kernel_size, x.shape[-1], len(self.table)), sparse.dtype)
+        kernel = dense.at[:, :, source, target].set(sparse)
+        return convolve(x, kernel) + bias[None, None, None]
+
+
+def squared_distances(x: Array, codes: Array) -> Array:
+    """Return ``y_i = sum_j (x_j - w_ij)^2`` for ``x [B, J]`` and codes ``w [I, J]``: radial basis functions.
+
+    >>> squared_distances(jnp.array([[1.0, 1.0]]), jnp.array([[1.0, 1.0], [-1.0, 1.0]])).tolist()
+    [[0.0, 4.0]]
+    """
+    return jnp.sum(jnp.square(x[:, None] - codes[None]), axis=-1)
+
+
+def published(key: Key, shape: Sequence[int], dtype: Any = jnp.float32, inputs: ArrayLike | None = None) -> Array:
+    """Draw from ``U(-2.4 / n_in, 2.4 / n_in)``, the paper's first values.
+
+    ``n_in`` is ``inputs``, or the product of all dimensions but the last.
+    """
+    inputs = np.prod(shape[:-1]) if inputs is None else inputs
+    bound = jnp.broadcast_to(jnp.asarray(2.4 / inputs, dtype), shape)
+    return jax.random.uniform(key, shape, dtype, -1, 1) * bound
+
+
+def _check_size(name: str, x: Array, pad: int) -> None:
+    side = SIDE - 2 * pad
+    if x.ndim != 4 or x.shape[1:3] != (side, side):
+        raise ValueError(
+            f"{name} with pad={pad} expects images [B, {side}, {side}, C]; came {x.shape}. "
+            f"Images of 28x28 take pad=2, of 32x32 pad=0"
+        )
+
+
+@register
+def lenet5() -> LeNet5:
+    """LeNet-5 as it is used today: rectified units and largest values, for 28x28 images."""
+    return LeNet5()
+
+
+@register
+def lenet5_original() -> LeNet5Original:
+    """LeNet-5 as published in 1998, for 28x28 images."""
+    return LeNet5Original()

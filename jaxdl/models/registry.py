@@ -1,0 +1,65 @@
+"""Models by name: a name is a function without arguments that returns a model, and ``create`` changes its fields."""
+
+import dataclasses
+import difflib
+import fnmatch
+from collections.abc import Callable, Iterable
+
+import flax.linen as nn
+
+Builder = Callable[[], nn.Module]
+
+_BUILDERS: dict[str, Builder] = {}
+
+
+def register(builder: Builder) -> Builder:
+    """Make the model that ``builder()`` returns known by the name of the function.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    name = builder.__name__
+    if name in _BUILDERS:
+        raise ValueError(f"a model called {name!r} is registered already, in {_BUILDERS[name].__module__}")
+    _BUILDERS[name] = builder
+    return builder
+
+
+def create(name: str, **changes: object) -> nn.Module:
+    """Return the model of this name with some of its fields changed.
+
+    Raises:
+        ValueError: there is no such model, or it has no such field; the nearest are named.
+
+    >>> from jaxdl import models
+    >>> models.create("mlp", hidden=(32,)).hidden
+    (32,)
+    >>> models.create("lenet", num_classes=2)
+    Traceback (most recent call last):
+    ...
+    ValueError: no model is called 'lenet'; did you mean lenet5...?
+    """
+    if name not in _BUILDERS:
+        raise ValueError(f"no model is called {name!r}; did you mean {_nearest(name, _BUILDERS)}?")
+    model = _BUILDERS[name]()
+    fields = [field.name for field in dataclasses.fields(model) if field.name not in {"parent", "name"}]
+    for change in changes:
+        if change not in fields:
+            raise ValueError(f"model {name!r} has no field {change!r}; did you mean {_nearest(change, fields)}?")
+    return model.clone(**changes)
+
+
+def list(pattern: str = "*") -> tuple[str, ...]:
+    """Return the names that fit a shell pattern, in alphabetical order.
+
+    >>> from jaxdl import models
+    >>> models.list("lenet*")
+    ('lenet5', 'lenet5_original')
+    """
+    return tuple(sorted(name for name in _BUILDERS if fnmatch.fnmatchcase(name, pattern)))
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """Name the two nearest, or all when none is near."""
+    names = sorted(names)
+    return ", ".join(difflib.get_close_matches(name, names, n=2) or names)

@@ -1,0 +1,78 @@
+"""First values of parameters: functions ``(key, shape, dtype) -> array``, and functions that make such functions.
+
+``n_in`` and ``n_out`` are the numbers of inputs and outputs of one unit. They are read from the shape, whose last two
+dimensions are channels in and channels out; those before them are the window of a convolution and multiply both: a
+kernel ``[H, W, C_in, C_out]`` has ``n_in = H W C_in`` and ``n_out = H W C_out``.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.nn.initializers as jax_initializers
+
+from jaxdl.typing import Array, Key
+
+Initializer = Callable[[Key, Sequence[int], Any], Array]
+
+zeros = jax_initializers.zeros
+"""All values 0: right for biases. Units of a layer that all start at 0 stay equal for ever."""
+
+ones = jax_initializers.ones
+"""All values 1: right for scales. Units of a layer that all start at 1 stay equal for ever."""
+
+
+def constant(value: float) -> Initializer:
+    """Make all values ``value``; a forget gate's bias of 1 is one use.
+
+    >>> import jax
+    >>> constant(0.5)(jax.random.key(0), (2,)).tolist()
+    [0.5, 0.5]
+    """
+    return jax_initializers.constant(value)
+
+
+def uniform_fan_in() -> Initializer:
+    """Draw from ``U(-1 / sqrt(n_in), 1 / sqrt(n_in))``, of variance ``1 / (3 n_in)``."""
+    return jax_initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def normal(stddev: float = 0.01) -> Initializer:
+    """Draw from ``N(0, stddev^2)``."""
+    return jax_initializers.normal(stddev)
+
+
+def lecun_normal() -> Initializer:
+    """Draw from a normal distribution cut at two deviations, of variance ``1 / n_in`` (LeCun et al., 1998)."""
+    return jax_initializers.lecun_normal()
+
+
+def xavier_uniform() -> Initializer:
+    """Draw from ``U(-a, a)`` with ``a = sqrt(6 / (n_in + n_out))`` (Glorot and Bengio, 2010)."""
+    return jax_initializers.glorot_uniform()
+
+
+def xavier_normal() -> Initializer:
+    """Draw from ``N(0, 2 / (n_in + n_out))`` (Glorot and Bengio, 2010)."""
+    return jax_initializers.variance_scaling(1, "fan_avg", "normal")
+
+
+def he_uniform() -> Initializer:
+    """Draw from ``U(-a, a)`` with ``a = sqrt(6 / n_in)`` (He et al., 2015), for rectified units."""
+    return jax_initializers.he_uniform()
+
+
+def he_normal() -> Initializer:
+    """Draw from ``N(0, 2 / n_in)`` (He et al., 2015), for rectified units."""
+    return jax_initializers.variance_scaling(2, "fan_in", "normal")
+
+
+def orthogonal(scale: float = 1.0) -> Initializer:
+    """Draw ``W`` with ``W^T W = scale^2 I``, or ``W W^T`` where there are fewer rows than columns (Saxe et al., 2014).
+
+    The rows of ``W`` are all dimensions but the last.
+    """
+    return jax_initializers.orthogonal(scale)
+
+
+glorot_uniform = xavier_uniform
+glorot_normal = xavier_normal
