@@ -64,7 +64,7 @@ def backtracking(
     """Shorten the step until the loss falls as much as its slope promises (Armijo, 1966).
 
     Takes the first ``s`` of ``initial_step factor^i``, ``i < max_steps``, with
-    ``loss(w + s d) <= loss(w) + slope s min(<g, d>, 0)``; no step where none holds.
+    ``loss(w + s d) <= loss(w) + slope s <g, d>``; no step where none holds, or where ``<g, d>`` is not negative.
 
     Args:
         loss: scalar function of the parameters.
@@ -84,11 +84,12 @@ def backtracking(
     in_range("slope", slope, 0.0, 1.0, includes_high=False)
     positive_integer("max_steps", max_steps)
     start = loss(params)
-    promised = slope * jnp.minimum(dot(gradient, direction), 0)
+    fall = dot(gradient, direction)
+    downhill = fall < 0
 
     def fails(search):
         step_size, value, _ = search
-        return ~(value <= start + (step_size * promised).astype(start.dtype))  # nan fails too
+        return ~(value <= start + (slope * step_size * fall).astype(start.dtype))  # nan fails too
 
     def shorten(search):
         step_size, _, tried = search
@@ -97,8 +98,8 @@ def backtracking(
 
     first = jnp.asarray(initial_step, jnp.result_type(float))
     search = (first, loss(_move(params, direction, first)), jnp.ones((), jnp.int32))
-    search = jax.lax.while_loop(lambda search: fails(search) & (search[2] < max_steps), shorten, search)
-    failed = fails(search)
+    search = jax.lax.while_loop(lambda search: downhill & fails(search) & (search[2] < max_steps), shorten, search)
+    failed = fails(search) | ~downhill
     step_size = jnp.where(failed, 0, search[0])
     return LineSearch(_move(params, direction, step_size), step_size, jnp.where(failed, start, search[1]))
 
