@@ -40,7 +40,7 @@ def make_run(axis_name=None, loader=None):
     return task, train.make_step(task.loss, optimizer, axis_name=axis_name), state, loader
 
 
-def fit(step, state, loader, **kwargs):
+def train_ten(step, state, loader, **kwargs):
     """Train for ten steps on a copy of the state."""
     return train.fit(step, jax.tree.map(jnp.copy, state), loader, epochs=STEPS / loader.steps_per_epoch, **kwargs)
 
@@ -49,7 +49,7 @@ def fit(step, state, loader, **kwargs):
 def alone():
     """What one device computes: the state after ten steps and the history."""
     _, step, state, loader = make_run()
-    return fit(step, state, loader)
+    return train_ten(step, state, loader)
 
 
 def numbers(state):

@@ -7,7 +7,7 @@ import pytest
 
 from jaxdl import optim, train
 from jaxdl.train import explicit, parallel
-from tests.train.small import alone, assert_close, fit, linear, linear_state, make_run
+from tests.train.small import alone, assert_close, linear, linear_state, make_run, train_ten
 
 FORMS = {"jit": None, "shard_map": explicit.with_shard_map, "pmap": explicit.with_pmap}
 explicitly = pytest.mark.parametrize("form", [name for name in FORMS if FORMS[name]])
@@ -23,7 +23,7 @@ def test_explicit_data_parallel_training_equals_one_device(form):
     _, _, state, loader = make_run()
     mesh = parallel.mesh({"data": 8})
     step = in_form(form, lambda axis_name: make_run(axis_name)[1], mesh)
-    many, history = fit(step, state, loader, mesh=mesh)
+    many, history = train_ten(step, state, loader, mesh=mesh)
     assert_close(many, alone()[0])
     assert history[-1]["train/loss"] == pytest.approx(alone()[1][-1]["train/loss"], abs=1e-6)
     assert history[-1]["train/gradient_norm"] == pytest.approx(alone()[1][-1]["train/gradient_norm"], abs=1e-5)

@@ -13,12 +13,12 @@ from tests.train.small import (
     BATCH,
     alone,
     assert_close,
-    fit,
     linear,
     linear_state,
     make_loader,
     make_run,
     numbers,
+    train_ten,
 )
 
 
@@ -26,7 +26,7 @@ from tests.train.small import (
 def test_data_parallel_training_equals_one_device(scan):
     _, step, state, loader = make_run()
     mesh = parallel.mesh({"data": 8})
-    many, history = fit(step, state, loader, mesh=mesh, scan=scan)
+    many, history = train_ten(step, state, loader, mesh=mesh, scan=scan)
     assert_close(many, alone()[0])
     assert history[-1]["train/loss"] == pytest.approx(alone()[1][-1]["train/loss"], abs=1e-6)
     assert all(len(leaf.sharding.device_set) == 8 for leaf in jax.tree.leaves(many))
@@ -40,7 +40,7 @@ def test_the_gathered_batch_is_spread_over_the_devices():
         jax.debug.inspect_array_sharding(batch["image"], callback=seen.append)
         return step(state, batch)
 
-    fit(watched, state, loader, mesh=parallel.mesh({"data": 8}), scan=True)
+    train_ten(watched, state, loader, mesh=parallel.mesh({"data": 8}), scan=True)
     assert {sharding.shard_shape((BATCH, 8)) for sharding in seen} == {(BATCH // 8, 8)}
 
 
@@ -67,7 +67,7 @@ def test_sharded_parameters_train_as_on_one_device(axes, rule):
     momentum = next(leaf for path, leaf in tree.flatten(placed.opt_state).items() if path.endswith("up/kernel"))
     assert momentum.sharding == placed.params["up"]["kernel"].sharding
     assert momentum.addressable_shards[0].data.size < momentum.size
-    many, _ = fit(step, placed, loader, mesh=parallel.mesh(axes))
+    many, _ = train_ten(step, placed, loader, mesh=parallel.mesh(axes))
     assert_close(many, alone()[0])
     assert many.params["up"]["kernel"].sharding == placed.params["up"]["kernel"].sharding
 
@@ -79,8 +79,8 @@ def test_a_data_set_that_is_cut_over_the_devices_gives_the_same_batches(monkeypa
     monkeypatch.setattr(engine, "_room", lambda: 1000.0)
     runner = engine.Scanned(step, loader, mesh)
     assert {shard.data.shape for shard in runner.arrays["image"].addressable_shards} == {(7, 8)}
-    whole, _ = fit(step, state, loader, scan=False)
-    parts, _ = fit(step, state, loader, mesh=mesh, scan=True)
+    whole, _ = train_ten(step, state, loader, scan=False)
+    parts, _ = train_ten(step, state, loader, mesh=mesh, scan=True)
     assert_close(parts, whole)
 
 
@@ -89,7 +89,7 @@ def test_a_batch_that_does_not_divide_is_refused_with_its_numbers():
     loader, mesh = make_loader(batch_size=12), parallel.mesh({"data": 8})
     for scan in (True, False):
         with pytest.raises(ValueError, match=r"12 rows of .* do not divide over 8 devices, 4 would be left over"):
-            fit(step, state, loader, mesh=mesh, scan=scan)
+            train_ten(step, state, loader, mesh=mesh, scan=scan)
     for form in (explicit.with_shard_map, explicit.with_pmap):
         with pytest.raises(ValueError, match="12 rows do not divide over 8 devices, 4 would be left over"):
             form(step, mesh)(state, loader.batch(0))
@@ -108,8 +108,8 @@ def test_a_batch_that_does_not_divide_is_filled_up_where_that_is_asked_for(scan)
 def test_a_padded_loader_trains_alike_scanned_and_step_by_step():
     _, step, state, _ = make_run()
     loader = make_loader(size=40, drop_remainder=False)
-    scanned, _ = fit(step, state, loader, scan=True)
-    single, _ = fit(step, state, loader, scan=False)
+    scanned, _ = train_ten(step, state, loader, scan=True)
+    single, _ = train_ten(step, state, loader, scan=False)
     assert_close(scanned, single)
 
 
@@ -152,7 +152,7 @@ def test_the_flags_of_a_command_name_a_mesh():
 def test_the_same_seed_gives_the_same_bits_twice():
     _, step, state, loader = make_run()
     mesh = parallel.mesh({"data": 8})
-    once, twice = (fit(step, state, loader, mesh=mesh)[0] for _ in range(2))
+    once, twice = (train_ten(step, state, loader, mesh=mesh)[0] for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, numbers(once), numbers(twice))
 
 

@@ -1,0 +1,41 @@
+"""One of two processes that train as one: ``python -m tests.train.distributed_process PROCESS PORT FOLDER``.
+
+It trains, writes what came out, and then works on until the other is gone. Process 1 kills itself.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from jaxdl import train, tree
+from jaxdl.train import distributed, parallel
+from tests.train.small import make_loader, make_run, train_ten
+
+DEVICES = 4
+
+
+def main(process: int, port: int, folder: Path) -> None:
+    parallel.simulate_devices(DEVICES)
+    distributed.initialize(f"127.0.0.1:{port}", processes=2, process=process, start_timeout=60, heartbeat_timeout=4)
+    mesh = parallel.mesh({"data": 2 * DEVICES})
+    loader = make_loader(**parallel.process_share(mesh))
+    task, step, state, _ = make_run()
+    for name, rule in {"replicated": parallel.replicated, "sharded": parallel.fully_sharded}.items():
+        trained, history = train_ten(step, parallel.place(state, mesh, rule), loader, mesh=mesh)
+        whole = tree.flatten(distributed.collect(trained.replace(key=None)))
+        np.savez(folder / f"{name}{process}.npz", **whole, loss=history[-1]["train/loss"])
+    test = train.make_evaluation(task.measure, loader.arrays, batch_size=20, mesh=mesh)(trained.variables)
+    sys.stdout.write(f"trained: {json.dumps(test)}\n")
+    sys.stdout.flush()
+    if process == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    while True:
+        distributed.collect(trained.step)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,126 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdl import train, tree
+from jaxdl.train import distributed, parallel
+from tests.train.small import make_run, numbers, train_ten
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """Two processes of four devices, one of which kills itself in the end: what they wrote, said, how they ended."""
+    folder = tmp_path_factory.mktemp("processes")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    environment["JAX_COMPILATION_CACHE_DIR"] = jax.config.jax_compilation_cache_dir
+    command = [sys.executable, "-m", "tests.train.distributed_process"]
+    processes = [
+        subprocess.Popen(
+            [*command, str(i), str(port), str(folder)],
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for i in range(2)
+    ]
+    try:
+        said = [processes[1].communicate(timeout=120)[0]]
+        died = time.monotonic()
+        said.insert(0, processes[0].communicate(timeout=60)[0])
+        outlived = time.monotonic() - died
+    finally:
+        for process in processes:
+            process.kill()
+    return folder, said, [process.returncode for process in processes], outlived
+
+
+@pytest.mark.parametrize("name", ["replicated", "sharded"])
+def test_two_processes_of_four_devices_equal_one_of_eight(two_processes, name):
+    folder, said, *_ = two_processes
+    assert all("trained" in text for text in said), "\n".join(said)
+    first, second = (dict(np.load(folder / f"{name}{i}.npz")) for i in range(2))
+    assert first.keys() == second.keys()
+    for leaf in first:
+        np.testing.assert_array_equal(first[leaf], second[leaf], err_msg=leaf)
+    _, step, state, loader = make_run()
+    one, history = train_ten(step, state, loader, mesh=parallel.mesh({"data": 8}))
+    for leaf, value in tree.flatten(numbers(one)).items():
+        np.testing.assert_allclose(first[leaf], value, rtol=0, atol=1e-6, err_msg=leaf)
+    assert float(first["loss"]) == pytest.approx(history[-1]["train/loss"], abs=1e-6)
+
+
+def test_two_processes_evaluate_as_one(two_processes):
+    _, said, *_ = two_processes
+    task, step, state, loader = make_run()
+    one, _ = train_ten(step, state, loader, mesh=parallel.mesh({"data": 8}))
+    expected = train.make_evaluation(task.measure, loader.arrays)(one.variables)
+    for text in said:
+        assert json.loads(text.split("trained: ")[1].splitlines()[0]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_process_that_dies_ends_the_other_with_a_message(two_processes):
+    _, said, codes, outlived = two_processes
+    assert codes[1] == -signal.SIGKILL
+    assert codes[0] not in (0, None)
+    assert "Terminating process because the JAX distributed service detected fatal errors" in said[0]
+    assert "another task died" in said[0]
+    assert outlived < 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"coordinator": "127.0.0.1:9000"}, "together or none"),
+        ({"coordinator": "127.0.0.1:9000", "processes": 2, "process": 2}, "process 2 of 2"),
+        ({"coordinator": "127.0.0.1:9000", "processes": 0, "process": 0}, "process 0 of 0"),
+        ({"coordinator": "127.0.0.1", "processes": 2, "process": 0}, "like '10.0.0.1:9000', got '127.0.0.1'"),
+        ({"coordinator": "host:99999", "processes": 2, "process": 0}, "like '10.0.0.1:9000'"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        distributed.initialize(arguments.pop("coordinator"), **arguments)
+
+
+def test_an_address_that_does_not_serve_is_refused_in_time():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ConnectionError, match=r"process 1 cannot reach process 0 at .* after 1 s .*running there"):
+            distributed.initialize(address, processes=2, process=1, start_timeout=1)
+        taken.listen()
+        with pytest.raises(ConnectionError, match=r"process 0 cannot listen at port \d+: Address already in use"):
+            distributed.initialize(address, processes=2, process=0, start_timeout=1)
+
+
+def test_initialising_after_jax_is_in_use_is_refused():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(RuntimeError, match="JAX is in use already: call initialize before"):
+        distributed.initialize(address, processes=1, process=0)
+
+
+def test_collecting_in_one_process_gives_the_state_as_numpy():
+    _, _, state, _ = make_run()
+    placed = parallel.place(state, parallel.mesh({"data": 8}), parallel.fully_sharded)
+    whole = distributed.collect(placed)
+    assert isinstance(whole.params["up"]["kernel"], np.ndarray)
+    np.testing.assert_array_equal(whole.params["up"]["kernel"], state.params["up"]["kernel"])
+    assert whole.key == state.key
