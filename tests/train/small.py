@@ -6,12 +6,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax.sharding import PartitionSpec
 
 from jaxdl import data, metrics, optim, tasks, train
 from jaxdl.nn.normalization import BatchNorm
+from jaxdl.train import parallel
 
 STEPS = 10
 BATCH = 16
+TENSOR_PARALLEL = parallel.by_path(
+    [
+        ("up/kernel$", PartitionSpec(None, "model")),
+        ("(up/bias|norm/.*)$", PartitionSpec("model")),
+        ("down/kernel$", PartitionSpec("model")),
+    ]
+)
 
 
 class Normalised(nn.Module):

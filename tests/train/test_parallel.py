@@ -11,6 +11,7 @@ from jaxdl import data, optim, train, tree
 from jaxdl.train import explicit, parallel
 from tests.train.small import (
     BATCH,
+    TENSOR_PARALLEL,
     alone,
     assert_close,
     linear,
@@ -42,15 +43,6 @@ def test_the_gathered_batch_is_spread_over_the_devices():
 
     train_ten(watched, state, loader, mesh=parallel.mesh({"data": 8}), scan=True)
     assert {sharding.shard_shape((BATCH, 8)) for sharding in seen} == {(BATCH // 8, 8)}
-
-
-TENSOR_PARALLEL = parallel.by_path(
-    [
-        ("up/kernel$", PartitionSpec(None, "model")),
-        ("(up/bias|norm/.*)$", PartitionSpec("model")),
-        ("down/kernel$", PartitionSpec("model")),
-    ]
-)
 
 
 @pytest.mark.parametrize(
