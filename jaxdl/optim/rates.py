@@ -57,7 +57,7 @@ class ReduceOnPlateauState(NamedTuple):
     plateau_count: Array
     cooldown_count: Array
     count: Array
-    avg_value: Array
+    mean_value: Array
 
 
 def reduce_on_plateau(
@@ -98,7 +98,7 @@ def reduce_on_plateau(
         return ReduceOnPlateauState(jnp.ones(()), jnp.full((), jnp.inf), zero, zero + 0, zero + 0, jnp.zeros(()))
 
     def judge(state: ReduceOnPlateauState) -> ReduceOnPlateauState:
-        value, best = state.avg_value, state.reference_value
+        value, best = state.mean_value, state.reference_value
         threshold = (1 - rtol) * best - atol
         improved = value < threshold if reference == "best" else value <= threshold
         renewed = improved if reference == "best" else ~jnp.isnan(value)
@@ -111,7 +111,7 @@ def reduce_on_plateau(
             plateau_count=jnp.where(reduced, 0, bad),
             cooldown_count=jnp.where(reduced, cooldown, jnp.maximum(state.cooldown_count - 1, 0)),
             count=jnp.zeros_like(state.count),
-            avg_value=jnp.zeros_like(value),
+            mean_value=jnp.zeros_like(value),
         )
 
     def update(updates, state, params=None, *, value=None, **extra_args):
@@ -119,8 +119,8 @@ def reduce_on_plateau(
         if value is None:
             raise ValueError("reduce_on_plateau needs the loss: call update(gradients, state, params, value=loss)")
         count = state.count + 1
-        mean = state.avg_value + (jnp.asarray(value, state.avg_value.dtype) - state.avg_value) / count
-        state = state._replace(count=count, avg_value=mean)
+        mean = state.mean_value + (jnp.asarray(value, state.mean_value.dtype) - state.mean_value) / count
+        state = state._replace(count=count, mean_value=mean)
         judged = judge(state)
         state = jax.tree.map(lambda new, old: jnp.where(count == accumulation_size, new, old), judged, state)
         return map_wide(lambda u: state.scale.astype(u.dtype) * u, updates), state
