@@ -1,0 +1,98 @@
+"""A training step on 1, 2, 4 and 8 devices: its time, the share that communication takes of it, and what is sent.
+
+The share compares the step with the same step without its sums over the devices, whose parameters drift apart. Where
+there are no eight accelerators the CPU counts as eight devices, which share its cores: then the times say what
+communication and dispatch cost here, not how training scales; the bytes are those of any machine.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.benchmarks.timing import Case, compare
+from jaxdl import data, models, optim, tasks, train
+from jaxdl.train import explicit, parallel
+from jaxdl.train.collectives import collectives
+
+COUNTS = (1, 2, 4, 8)
+WITHOUT = "without communication"
+
+
+def cases(smoke: bool = False) -> Iterator[Case]:
+    """Yield the step for every number of devices, ``ours`` with its communication and ``theirs`` without."""
+    for count in counts():
+        yield case(count, *written_out(parallel.mesh({"data": count}), smoke))
+
+
+def rows(smoke: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield for every number of devices ``seconds``, ``communication_share`` and, by layout, the ``collectives``.
+
+    Args:
+        smoke: a tiny network, measured in one round.
+    """
+    for count in counts():
+        mesh = parallel.mesh({"data": count})
+        measured = compare(case(count, *written_out(mesh, smoke))._replace(rounds=1 if smoke else 7))
+        layouts = {"replicated": parallel.replicated, "fully sharded": parallel.fully_sharded}
+        yield {
+            "case": measured["case"],
+            "devices": count,
+            "seconds": measured["ours"],
+            "seconds_without_communication": measured["peer"],
+            "communication_share": max(0.0, 1 - 1 / measured["ratio"]),
+            "stable": measured["stable"],
+            "collectives": {name: said_by(mesh, rule, smoke) for name, rule in layouts.items()},
+        }
+
+
+def counts() -> list[int]:
+    """Simulate eight devices where JAX still can, and list the numbers of devices that there are."""
+    with contextlib.suppress(RuntimeError):
+        parallel.simulate_devices(COUNTS[-1])
+    return [count for count in COUNTS if count <= len(jax.devices())]
+
+
+def case(count: int, ours: Callable[[], object], theirs: Callable[[], object]) -> Case:
+    """Name the two steps on so many devices."""
+    return Case(f"step on {count} device{'s' * (count > 1)}", WITHOUT, ours, theirs)
+
+
+def problem(smoke: bool, axis_name: str | None = None) -> tuple[train.TrainState, Callable, dict[str, np.ndarray]]:
+    """Make a state, its step and a batch: a network of 1.2 million parameters and 512 images of MNIST's size."""
+    rows, width = (16, 8) if smoke else (512, 768)
+    generator = np.random.default_rng(0)
+    arrays = {
+        "image": generator.normal(size=(rows, 28, 28, 1)).astype(np.float32),
+        "label": generator.integers(0, 10, rows).astype(np.int32),
+    }
+    batch = data.Loader(arrays, rows).batch(0)
+    task, optimizer = tasks.classification(models.create("mlp", hidden=(width, width))), optim.momentum(0.1, 0.9)
+    state = train.TrainState.create(task.init(jax.random.key(0), batch), optimizer, jax.random.key(1))
+    return state, train.make_step(task.loss, optimizer, axis_name=axis_name), batch
+
+
+def written_out(mesh: jax.sharding.Mesh, smoke: bool) -> list[Callable[[], object]]:
+    """Make the step that ``shard_map`` runs on every device, with the sums over the devices and without."""
+    calls = []
+    for axis_name in (parallel.DATA, None):
+        state, step, batch = problem(smoke, axis_name)
+        inputs = parallel.place(state, mesh), parallel.place_batch(batch, mesh)
+        compiled = jax.jit(explicit.with_shard_map(step, mesh, check=False)).lower(*inputs).compile()
+        calls.append(partial(wait_for, compiled, *inputs))
+    return calls
+
+
+def wait_for(compiled: Callable, *inputs: Any) -> None:
+    """Call a compiled step and wait until it is done."""
+    jax.block_until_ready(compiled(*inputs))
+
+
+def said_by(mesh: jax.sharding.Mesh, rule: parallel.Rule, smoke: bool) -> list[dict[str, Any]]:
+    """List the collectives that the compiler puts into the ordinary step."""
+    state, step, batch = problem(smoke)
+    inputs = parallel.place(state, mesh, rule), parallel.place_batch(batch, mesh)
+    return [found._asdict() for found in collectives(jax.jit(step).lower(*inputs).compile())]
