@@ -1,0 +1,216 @@
+"""Every schedule of the learning rate is drawn, and cyclical ones are set against decays at a saddle point.
+
+    python -m experiments run learning_rate_schedules
+
+The loss is ``a x^2 / 2 + x^2 y^2 / 2 + c (y^2 - 1)^2 / 4``. Far out along x it is a valley whose floor, y = 0, runs
+into a saddle at 0 between two minima at y = -1 and 1: on the way y shrinks, and at the saddle it must grow again.
+Gradient descent has left the saddle once |y| > 1/2 with |x| < 1.
+
+Chosen beforehand: 1,000 steps; every schedule goes from 0.1 to 0.001, the decays over the whole run, the cyclical ones
+in five cycles; 256 starts and curvatures, a from 0.15 to 0.25, c from 0.4 to 0.6, |x| from 1.5 to 2.5, |y| from 0.1 to
+1; no noise. The claim is about a rate that decays exponentially. The cosine decay is a control: its mean rate is that
+of the cyclical schedules.
+
+Seen, in 10 seconds: cyclical rates leave in 99.8 % of the runs, exponential decay in 54 %, step decay in 79 %, inverse
+time decay in none: reproduced. The cosine decay leaves in 99.6 %, and sooner: it is not the cycles but the sum of the
+rates that decides, all schedules lie on one curve of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from experiments.harness import configuration
+from experiments.harness.claims import judge
+from experiments.harness.figures import COLOURS
+from experiments.harness.run_folder import Run
+from jaxdl import optim
+from jaxdl.optim import schedules
+from jaxdl.typing import Array, Schedule
+
+CLAIMS = (5,)
+HIGHEST, LOWEST, CYCLES = 0.1, 0.001, 5
+CYCLICAL = ("triangular", "cosine restarts")
+DECAYS = ("exponential decay", "step decay", "inverse time decay", "cosine decay")
+PALETTE = (*COLOURS, "#1a202c")
+
+
+@dataclass(frozen=True)
+class Config(configuration.Config):
+    """Schedules at a saddle."""
+
+    steps: int = 1000
+    """Steps of a run."""
+    runs: int = 256
+    """Starts and curvatures."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        configuration.require(self.steps >= 20, "steps", ">= 20", self.steps)
+        configuration.require(self.runs >= 2, "runs", ">= 2", self.runs)
+
+
+class Saddles(NamedTuple):
+    """The curvatures ``a`` and ``c`` of each loss, and the start ``w = (x, y)``."""
+
+    a: np.ndarray
+    c: np.ndarray
+    w: np.ndarray
+
+
+def run(config: Config, run: Run) -> dict[str, float]:
+    """Draw the schedules, descend with each from every start, judge."""
+    steps, runs = (60, 8) if run.smoke else (config.steps, config.runs)
+    run.figure("schedules", draw_schedules())
+    rates = table(compared(steps), steps)
+    saddles = draw_saddles(np.random.default_rng(config.seed), runs)
+    paths = np.asarray(descend(np.stack([*rates.values()]), saddles))
+    left = {name: has_left(path) for name, path in zip(rates, paths, strict=True)}
+    cyclical = np.mean([left[name][:, -1] for name in CYCLICAL], axis=0)
+    for decay in DECAYS:
+        statement = f"cyclical rates leave a saddle that {decay} does not"
+        run.claim(judge(5, statement, "of the runs more", cyclical - left[decay][:, -1]))
+    run.figure("saddle", draw_saddle(saddles, rates, paths, left))
+    return {f"left_{name}".replace(" ", "_"): float(there[:, -1].mean()) for name, there in left.items()}
+
+
+def compared(steps: int) -> dict[str, Schedule]:
+    """Make the schedules that are compared, each from the highest rate to the lowest."""
+    fall, period = np.log(HIGHEST / LOWEST), steps // CYCLES
+    return {
+        "triangular": schedules.triangular(LOWEST, HIGHEST, period // 2),
+        "cosine restarts": schedules.cosine_restarts(HIGHEST, period, LOWEST),
+        "exponential decay": schedules.exponential_decay(HIGHEST, fall / steps),
+        "step decay": schedules.step_decay(HIGHEST, every=max(1, round(steps * np.log(2) / fall))),
+        "inverse time decay": schedules.inverse_time_decay(HIGHEST, (HIGHEST / LOWEST - 1) / steps),
+        "cosine decay": schedules.cosine_decay(HIGHEST, steps, LOWEST),
+    }
+
+
+def table(made: dict[str, Schedule], steps: int) -> dict[str, np.ndarray]:
+    """Evaluate schedules at every step."""
+    values = jax.device_get(jax.jit(lambda t: [make(t) for make in made.values()])(np.arange(steps)))
+    return dict(zip(made, values, strict=True))
+
+
+def draw_saddles(generator: np.random.Generator, runs: int) -> Saddles:
+    """Draw curvatures and starts."""
+    size = generator.uniform([1.5, 0.1], [2.5, 1.0], (runs, 2)) * generator.choice([-1, 1], (runs, 2))
+    a, c = generator.uniform(0.15, 0.25, runs), generator.uniform(0.4, 0.6, runs)
+    return Saddles(*(leaf.astype(np.float32) for leaf in (a, c, size)))
+
+
+def loss(w: Sequence[Array], a: Array, c: Array) -> Array:
+    """Return the loss, whose saddle is at 0 and whose minima are at y = -1 and 1."""
+    x, y = w
+    return a * x**2 / 2 + x**2 * y**2 / 2 + c * (y**2 - 1) ** 2 / 4
+
+
+@jax.jit
+def descend(rates: Array, saddles: Saddles) -> Array:
+    """Return the paths ``[S, N, T + 1, 2]`` of ``N`` runs with each of the schedules ``[S, T]``."""
+
+    def one(rates: Array, saddle: Saddles) -> Array:
+        optimizer = optim.sgd(lambda step: rates[step])
+
+        def step(carry: tuple, _: None) -> tuple:
+            w, state = carry
+            updates, state = optimizer.update(jax.grad(loss)(w, saddle.a, saddle.c), state)
+            w = optax.apply_updates(w, updates)
+            return (w, state), w
+
+        _, path = jax.lax.scan(step, (saddle.w, optimizer.init(saddle.w)), length=rates.size)
+        return jnp.concatenate([saddle.w[None], path])
+
+    return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(rates, saddles)
+
+
+def has_left(path: np.ndarray) -> np.ndarray:
+    """Say at each place of paths ``[..., 2]`` whether the saddle lies behind."""
+    x, y = np.abs(np.moveaxis(path, -1, 0))
+    return (y > 0.5) & (x < 1)
+
+
+def draw_schedules(steps: int = 100) -> Figure:
+    """Draw every schedule of the library over 100 steps."""
+    shown = {
+        "constant": schedules.constant(1.0),
+        "linear": schedules.linear(1.0, 0.0, steps),
+        "step_decay, halved every 20": schedules.step_decay(1.0, 20),
+        "exponential_decay": schedules.exponential_decay(1.0, 0.04),
+        "inverse_time_decay": schedules.inverse_time_decay(1.0, 0.1),
+        "piecewise_constant": schedules.piecewise_constant([1.0, 0.3, 0.6], [30, 60]),
+        "triangular": schedules.triangular(0.1, 1.0, 20),
+        "cosine_decay": schedules.cosine_decay(1.0, steps),
+        "cosine_restarts, paper": schedules.cosine_restarts(1.0, 25),
+        "cosine_restarts, lecture": schedules.cosine_restarts(1.0, 25, variant="lecture"),
+        "cosine_restarts, multiplier 2": schedules.cosine_restarts(1.0, 14, multiplier=2),
+        "warmup, then cosine": schedules.warmup(schedules.cosine_decay(1.0, 80), 20),
+        "join": schedules.join([schedules.constant(0.4), schedules.exponential_decay(1.0, 0.03)], [40]),
+        "sutskever_momentum": schedules.sutskever_momentum(every=10),
+    }
+    values = table(shown, steps)
+    values["reduce_on_plateau"] = plateau(steps)
+    figure, axes = plt.subplots(3, 5, figsize=(14, 6.6), sharex=True, sharey=True)
+    for axis, (name, value) in zip(axes.flat, values.items(), strict=True):
+        axis.plot(value, linewidth=1.6)
+        axis.set_title(name, fontsize=10)
+        axis.set_ylim(-0.05, 1.05)
+    figure.supxlabel("step")
+    figure.supylabel("value")
+    return figure
+
+
+def plateau(steps: int) -> np.ndarray:
+    """Return the scale that is halved wherever a loss, which falls in three stages, has not fallen for eight steps."""
+    transform = optim.reduce_on_plateau(patience=8)
+    stage = np.arange(steps) % 33
+    losses = np.repeat([4.0, 2.0, 1.0, 0.5], 33)[:steps] * np.maximum(1 - stage / 20, 0.55)
+
+    def step(state: optax.OptState, value: Array) -> tuple:
+        state = transform.update(jnp.zeros(1), state, value=value)[1]
+        return state, state.scale
+
+    return np.asarray(jax.jit(lambda losses: jax.lax.scan(step, transform.init(None), losses)[1])(losses))
+
+
+def draw_saddle(saddles: Saddles, rates: dict, paths: np.ndarray, left: dict[str, np.ndarray]) -> Figure:
+    """Draw the rates, how many runs have left the saddle, how far they had gone, and one run."""
+    figure, axes = plt.subplots(1, 4, figsize=(19, 3.9))
+    steps = rates["triangular"].size
+    needed = np.where(left["triangular"].any(axis=1), left["triangular"].argmax(axis=1), steps)
+    travelled = np.cumsum(rates["triangular"])[np.sort(needed) - 1]
+    example = int(np.argmax(np.abs(saddles.w[:, 0])))
+    draw_contours(axes[3], saddles.a[example], saddles.c[example])
+    for colour, (name, rate), path in zip(PALETTE, rates.items(), paths, strict=True):
+        axes[0].plot(rate, color=colour, label=f"{name}, sum {rate.sum():.0f}", linewidth=1.3)
+        axes[1].plot(left[name].mean(0), color=colour)
+        axes[2].plot(rate.sum(), left[name][:, -1].mean(), "o", color=colour)
+        place = path[example] * np.sign(saddles.w[example])
+        axes[3].plot(*place.T, color=colour, linewidth=1.2)
+        axes[3].plot(*place[-1], "o", color=colour, markeredgecolor="white", markersize=7)
+    every = np.arange(1, 1 + travelled.size) / travelled.size
+    axes[2].plot(travelled, every, color="grey", linewidth=1, zorder=0, label="triangular, as it goes")
+    axes[0].set(title="learning rate", xlabel="step", yscale="log")
+    axes[1].set(title="runs that have left the saddle", xlabel="step", ylabel="share", ylim=(-0.03, 1.03))
+    axes[2].set(title="runs that have left at the end", xlabel="sum of the rates", ylim=(-0.03, 1.03))
+    axes[2].legend(fontsize=8, loc="lower right")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return figure
+
+
+def draw_contours(axis: plt.Axes, a: float, c: float) -> None:
+    """Draw the contours of one loss."""
+    x, y = np.meshgrid(np.linspace(-0.3, 2.6, 120), np.linspace(-1.3, 1.3, 120))
+    height = np.log10(loss((x, y), a, c) + 0.02)
+    greys = plt.get_cmap("Greys")(np.linspace(0.05, 0.5, 12))
+    axis.contourf(x, y, height, levels=np.linspace(height.min(), height.max(), 13), colors=greys)
+    axis.set(title="one run", xlabel="x", ylabel="y")
+    axis.grid(visible=False)
