@@ -1,0 +1,42 @@
+"""The command of the audit."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import jax
+from rich.console import Console
+from rich.table import Table
+
+from experiments.audit import neurons, vision, words
+from experiments.audit.item import Item, Row, examine
+from experiments.harness.errors import UsageError
+
+ITEMS = [*neurons.ITEMS, *vision.ITEMS, *words.ITEMS]
+COLOURS = {"PASS": "green", "CORRECTED": "yellow", "FAIL": "red"}
+
+
+def main(arguments: list[str], items: Sequence[Item] = ITEMS) -> int:
+    """Compute every item, print the table, and return 0 where each came out as expected, else 1."""
+    if arguments and (len(arguments) != 2 or arguments[0] != "--json"):
+        raise UsageError(f"audit takes --json FILE, got {' '.join(arguments)!r}")
+    with jax.enable_x64(True):
+        rows = [examine(item) for item in items]
+    Console().print(table(rows))
+    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in COLOURS}
+    Console().print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    if arguments:
+        Path(arguments[1]).write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    return 1 if counts["FAIL"] else 0
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Set what is printed beside what was computed."""
+    result = Table(title="worked numbers of the lecture notes")
+    for column in ("item", "printed", "computed", "", "reason"):
+        result.add_column(column)
+    for row in rows:
+        colour = COLOURS[row.verdict]
+        result.add_row(row.name, row.printed, row.computed, f"[{colour}]{row.verdict}[/{colour}]", row.reason)
+    return result

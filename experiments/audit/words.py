@@ -1,0 +1,73 @@
+"""Words: the corpus of four titles, and the thinning of frequent words."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.audit.item import Item
+from jaxdl import embeddings
+
+CORPUS = [
+    ["human", "machine", "interface", "for", "computer", "applications"],
+    ["user", "opinion", "of", "computer", "system", "response", "time"],
+    ["user", "interface", "management", "system"],
+    ["system", "engineering", "for", "improved", "response", "time"],
+]
+SHOWN = ["human", "machine", "system", "for", "user"]
+PAIRS = [("human", "machine"), ("machine", "for"), ("system", "for"), ("system", "user")]
+
+
+def one_hot_pair() -> list[jnp.ndarray]:
+    """Measure the distance and the cosine of two one-hot words."""
+    words = embeddings.vocabulary(CORPUS)
+    human, machine = embeddings.one_hot(jnp.array([words["human"], words["machine"]]), len(words))
+    return [embeddings.euclidean_distance(human, machine), embeddings.cosine_similarity(human, machine)]
+
+
+def cooccurrence(window: int) -> list[int]:
+    """Count the ten pairs of the five words that the table shows."""
+    words = embeddings.vocabulary(CORPUS)
+    counts = embeddings.cooccurrence(CORPUS, words, window=window)
+    shown = [words[word] for word in SHOWN]
+    return [counts[shown[i], shown[j]] for i in range(5) for j in range(i + 1, 5)]
+
+
+def mutual_information() -> list[jnp.ndarray]:
+    """Compute the four entries that the table shows, with the window that its counts have."""
+    words = embeddings.vocabulary(CORPUS)
+    counts = embeddings.cooccurrence(CORPUS, words, window=4)
+    totals = embeddings.token_counts(CORPUS, words)
+    values = embeddings.pmi(counts, word_counts=totals, context_counts=totals, total=np.sum(totals))
+    return [values[words[word], words[context]] for word, context in PAIRS]
+
+
+ITEMS = [
+    Item(
+        "words in the vocabulary",
+        printed="16",
+        right="15",
+        compute=lambda: len(embeddings.vocabulary(CORPUS)),
+        reason="'interface' is listed twice",
+    ),
+    Item("distance and cosine of two one-hot words", "1.4142 0.0000", "1.41421356 0.0000", one_hot_pair),
+    Item(
+        "co-occurrence within 2 words: pairs of human, machine, system, for, user",
+        printed="1 0 1 0 0 1 0 1 2 0",
+        right="1 0 0 0 0 1 0 1 0 0",
+        compute=lambda: cooccurrence(2),
+        reason="human-for are 3 words apart, system-user 3 and 4: both are 0",
+    ),
+    Item("the same within 4 words", "1 0 1 0 0 1 0 1 2 0", "1 0 1 0 0 1 0 1 2 0", lambda: cooccurrence(4)),
+    Item(
+        "PMI of human-machine, machine-for, system-for, system-user",
+        printed="2.944 2.25 1.15 1.84",
+        right="3.1355 2.4423 1.3437 2.0369",
+        compute=mutual_information,
+        reason="printed as for a corpus of 19 tokens; this one has 23",
+    ),
+    Item(
+        "probability of leaving out a word seen 700 times in a million, t = 1e-4",
+        printed="0.622",
+        right="0.62204",
+        compute=lambda: embeddings.discard_probability(700 / 1e6, 1e-4),
+    ),
+]

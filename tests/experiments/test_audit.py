@@ -1,0 +1,49 @@
+import json
+
+import pytest
+
+from experiments.audit import main, neurons
+from experiments.audit.item import Item, examine
+from experiments.audit.report import ITEMS
+from experiments.harness import command_line
+from jaxdl.nn import activations
+
+
+def test_every_worked_number_comes_out_as_expected(tmp_path, capsys):
+    written = tmp_path / "audit.json"
+    assert command_line.main(["audit", "--json", str(written)]) == 0
+    rows = json.loads(written.read_text())
+    assert [row["name"] for row in rows] == [item.name for item in ITEMS]
+    assert {row["verdict"] for row in rows} == {"PASS", "CORRECTED"}
+    assert all(bool(row["reason"]) == (row["verdict"] == "CORRECTED") for row in rows)
+    assert "0 FAIL" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("item", "verdict"),
+    [
+        (Item("right", "0.51", "0.5108", lambda: 0.51083), "PASS"),
+        (Item("misprinted", "0.61", "0.5108", lambda: 0.51083, "a slip"), "CORRECTED"),
+        (Item("several", "4 9 6 7", "4 9 11 6", lambda: [[4, 9], [11, 6]], "a slip"), "CORRECTED"),
+        (Item("computed wrongly", "0.51", "0.5108", lambda: 0.51093), "FAIL"),
+        (Item("computed as misprinted", "0.61", "0.5108", lambda: 0.61, "a slip"), "FAIL"),
+        (Item("right, but said to be wrong", "0.51", "0.5108", lambda: 0.51083, "a slip"), "FAIL"),
+        (Item("wrong, but not said to be", "0.61", "0.5108", lambda: 0.51083), "FAIL"),
+        (Item("one number too few", "1 2", "1 2", lambda: [1]), "FAIL"),
+        (Item("not a number", "1", "1", lambda: float("nan")), "FAIL"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Item) else value,
+)
+def test_a_number_passes_is_corrected_or_fails(item, verdict):
+    assert examine(item).verdict == verdict
+
+
+def test_a_library_that_computes_wrongly_fails_the_audit(monkeypatch, capsys):
+    monkeypatch.setattr(activations, "sigmoid", lambda x: 0.5 + 0.2 * x)
+    assert main([], neurons.SIGMOIDS) == 1
+    assert "FAIL" in capsys.readouterr().out
+
+
+def test_other_flags_are_refused_in_one_line(capsys):
+    assert command_line.main(["audit", "--jsn", "x"]) == 2
+    assert capsys.readouterr().err == "error: audit takes --json FILE, got '--jsn x'\n"
