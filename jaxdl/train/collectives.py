@@ -54,6 +54,25 @@ def in_text(program: str) -> list[Collective]:
     return [Collective(kind, counts[kind], sizes[kind]) for kind in sorted(counts)]
 
 
+def all_reduce_seconds(size: float, devices: int, bandwidth: float, latency: float = 0.0) -> float:
+    """Predict the time of an all-reduce in a ring, ``2 (N - 1) / N size / bandwidth + 2 (N - 1) latency``.
+
+    The data are cut into ``N`` parts, and each device sends ``N - 1`` of them to its neighbour twice: once to sum, once
+    to spread the sums (Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms", 2009).
+
+    Args:
+        size: bytes that are summed.
+        devices: ``N``.
+        bandwidth: bytes that a device sends a second.
+        latency: seconds that a message takes, however small it is.
+
+    >>> all_reduce_seconds(102.2e6, 8, bandwidth=450e9)
+    0.00039...
+    """
+    parts = 2 * (devices - 1)
+    return parts / devices * size / bandwidth + parts * latency
+
+
 _COLLECTIVE = re.compile(
     r" = (\(.*?\)|\S+) "
     r"(all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute|collective-broadcast)(-start)?\("
