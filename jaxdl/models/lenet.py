@@ -70,11 +70,13 @@ def digit_codes() -> np.ndarray:
 class LeNet5(nn.Module):
     """LeNet-5 as it is used today: every map sees every map below, pooling has no parameters, the output is linear.
 
-    ``[32, 32, C]`` (28 padded by 2) - conv1 5x5, 6 - pool1 2x2 - conv2 5x5, 16 - pool2 2x2 - dense1 120 - dense2 84 -
-    output; 61,706 parameters for one channel and ten classes. The features are ``conv1``, ``pool1``, ``conv2``,
-    ``pool2``, ``dense1`` and ``dense2``; each is what the next layer sees.
+    ``[32, 32, C]``, or 28 x 28 padded by 2 - conv1 5x5, 6 - pool1 2x2 - conv2 5x5, 16 - pool2 2x2 - dense1 120 -
+    dense2 84 - output; 61,706 parameters for one channel and ten classes. The features are ``conv1``, ``pool1``,
+    ``conv2``, ``pool2``, ``dense1`` and ``dense2``; each is what the next layer sees. Each side is padded
+    by ``pad``; None chooses it by the size of the images.
 
-    >>> logits, variables = LeNet5().init_with_output(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
+    >>> build = LeNet5().init_with_output
+    >>> logits, variables = jax.eval_shape(build, jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
     >>> logits.shape, sum(leaf.size for leaf in jax.tree.leaves(variables))
     ((1, 10), 61706)
     """
@@ -82,25 +84,25 @@ class LeNet5(nn.Module):
     num_classes: int = 10
     activation: str | Activation = "relu"
     pooling: Literal["max", "average"] = "max"
-    pad: int = 2
+    pad: int | None = None
 
     @nn.compact
     def __call__(
         self, x: ArrayLike, train: bool = False, return_features: bool = False
     ) -> Array | tuple[Array, dict[str, Array]]:
-        """Return the logits ``[B, num_classes]`` of images ``[B, 32 - 2 pad, 32 - 2 pad, C]``.
+        """Return the logits ``[B, num_classes]`` of images ``[B, 32, 32, C]`` or ``[B, 28, 28, C]``.
 
         Raises:
             ValueError: the images have another size, or a name is unknown.
         """
         x = jnp.asarray(x)
-        _check_size("LeNet5", x, self.pad)
+        pad = padding_of("LeNet5", x, self.pad)
         pools = {"max": max_pool, "average": average_pool}
         if self.pooling not in pools:
             raise ValueError(f"pooling is one of {sorted(pools)}; came {self.pooling!r}")
         pool, activation = partial(pools[self.pooling], window=2), activations.get(self.activation)
         out = {}
-        x = out["conv1"] = activation(Conv(6, (5, 5), padding=self.pad, name="conv1")(x))
+        x = out["conv1"] = activation(Conv(6, (5, 5), padding=pad, name="conv1")(x))
         x = out["pool1"] = pool(x)
         x = out["conv2"] = activation(Conv(16, (5, 5), name="conv2")(x))
         x = out["pool2"] = pool(x)
@@ -130,31 +132,30 @@ class LeNet5Original(nn.Module):
 
     Together 60,000 parameters. The logits are ``-y``; ``output="dense"`` puts a linear layer in place of the distances.
     The features have the names of the layers up to ``f6``. The paper scales images so that the background is -0.1 and
-    the ink 1.175.
+    the ink 1.175; ``background`` is what ``pad`` (None: as the size of the images asks) adds.
     """
 
     num_classes: int = 10
     output: Literal["rbf", "dense"] = "rbf"
-    pad: int = 2
+    pad: int | None = None
     background: float = 0.0
 
     @nn.compact
     def __call__(
         self, x: ArrayLike, train: bool = False, return_features: bool = False
     ) -> Array | tuple[Array, dict[str, Array]]:
-        """Return the logits ``[B, num_classes]`` of images ``[B, 32 - 2 pad, 32 - 2 pad, C]``.
+        """Return the logits ``[B, num_classes]`` of images ``[B, 32, 32, C]`` or ``[B, 28, 28, C]``.
 
         Raises:
             ValueError: the images have another size, there is no such output, or it has bitmaps for ten classes only.
         """
         x = jnp.asarray(x)
-        _check_size("LeNet5Original", x, self.pad)
+        pad = padding_of("LeNet5Original", x, self.pad)
         if self.output not in {"rbf", "dense"}:
             raise ValueError(f"output is 'rbf' or 'dense'; came {self.output!r}")
         if self.output == "rbf" and self.num_classes != 10:
             raise ValueError(f"output='rbf' has bitmaps for 10 classes; for {self.num_classes} give output='dense'")
-        sides = (self.pad, self.pad)
-        x = jnp.pad(x, ((0, 0), sides, sides, (0, 0)), constant_values=self.background)
+        x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=self.background)
         conv = partial(Conv, kernel_size=(5, 5), kernel_init=published)
         out = {}
         x = out["c1"] = scaled_tanh(conv(6, name="c1")(x))
@@ -227,22 +228,27 @@ def published(key: Key, shape: Sequence[int], dtype: Any = jnp.float32, inputs: 
     return jax.random.uniform(key, shape, dtype, -1, 1) * bound
 
 
-def _check_size(name: str, x: Array, pad: int) -> None:
-    side = SIDE - 2 * pad
-    if x.ndim != 4 or x.shape[1:3] != (side, side):
-        raise ValueError(
-            f"{name} with pad={pad} expects images [B, {side}, {side}, C]; came {x.shape}. "
-            f"Images of 28x28 take pad=2, of 32x32 pad=0"
-        )
+def padding_of(name: str, x: Array, pad: int | None = None) -> int:
+    """Return how much each side of the images is padded by to be 32: ``pad``, or if None 2 for 28 x 28, else 0.
+
+    Raises:
+        ValueError: the padded images have another size.
+    """
+    choices = (0, 2) if pad is None else (pad,)
+    for choice in choices:
+        if x.ndim == 4 and x.shape[1:3] == (SIDE - 2 * choice, SIDE - 2 * choice):
+            return choice
+    expected = " or ".join(f"[B, {SIDE - 2 * choice}, {SIDE - 2 * choice}, C]" for choice in choices)
+    raise ValueError(f"{name} with pad={pad} expects images {expected}; came {x.shape}")
 
 
 @register
 def lenet5() -> LeNet5:
-    """LeNet-5 as it is used today: rectified units and largest values, for 28x28 images."""
+    """LeNet-5 as it is used today: rectified units and largest values."""
     return LeNet5()
 
 
 @register
 def lenet5_original() -> LeNet5Original:
-    """LeNet-5 as published in 1998, for 28x28 images."""
+    """LeNet-5 as published in 1998."""
     return LeNet5Original()

@@ -1,0 +1,119 @@
+"""Pooling against torch: values and gradients, tiles and overlapping windows, one to three dimensions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.nn import pooling
+
+CASES = {
+    "tiles 1-D": ((8,), (2,), {}),
+    "tiles 2-D": ((6, 4), (2, 2), {}),
+    "tiles 2-D with a rest": ((7, 5), (3, 2), {}),
+    "tiles 3-D": ((4, 4, 6), (2, 2, 3), {}),
+    "overlapping": ((7, 7), (3, 3), {"stride": 2}),
+    "padded": ((7, 6), (3, 3), {"stride": 2, "padding": 1}),
+    "gaps 1-D": ((9,), (2,), {"stride": 3}),
+    "overlapping 3-D": ((4, 5, 4), (3, 3, 2), {"stride": 1, "padding": 1}),
+}
+
+
+def torch_pool(name, x, weights, window, options):
+    torch = pytest.importorskip("torch", reason="parity with torch")
+    a = torch.tensor(np.moveaxis(x, -1, 1).copy(), requires_grad=True)
+    y = getattr(torch.nn.functional, f"{name}_pool{len(window)}d")(a, window, **options)
+    y.backward(torch.tensor(np.moveaxis(weights, -1, 1).copy()))
+    return np.moveaxis(y.detach().numpy(), 1, -1), np.moveaxis(a.grad.numpy(), 1, -1)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.usefixtures("float64")
+def test_values_and_gradients_are_those_of_torch(case):
+    sizes, window, options = CASES[case]
+    random = np.random.RandomState(0)
+    x = random.standard_normal((2, *sizes, 3))
+    counts = [{}] if "padding" not in options else [{}, {"count_include_pad": False}]
+    runs = [("max", pooling.max_pool, {}), *(("avg", pooling.average_pool, count) for count in counts)]
+    for name, pool, count in runs:
+        y, pull = jax.vjp(lambda x, pool=pool, count=count: pool(x, window, **options, **count), x)
+        weights = random.standard_normal(y.shape)
+        expected, gradient = torch_pool(name, x, weights, window, options | count)
+        np.testing.assert_allclose(y, expected, atol=1e-13, err_msg=name)
+        np.testing.assert_allclose(pull(jnp.asarray(weights))[0], gradient, atol=1e-13, err_msg=name)
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 1, "padding": 1}])
+def test_the_smallest_is_minus_the_largest_of_minus_x(options, key):
+    x = jax.random.normal(key, (2, 6, 6, 2))
+    expected = -pooling.max_pool(-x, 2, **options)
+    np.testing.assert_array_equal(pooling.min_pool(x, 2, **options), expected)
+    unsigned = jnp.array([0, 3, 200, 255], jnp.uint8).reshape(4, 1)
+    assert pooling.min_pool(unsigned, (2,)).ravel().tolist() == [0, 200]
+    assert pooling.max_pool(unsigned, (2,), stride=1).ravel().tolist() == [3, 200, 255]
+
+
+def test_tiles_and_scattered_windows_agree(monkeypatch, key):
+    x = jax.random.normal(key, (2, 6, 4, 3))
+
+    def results(pool):
+        y, pull = jax.vjp(lambda x: pool(x, 2), x)
+        return y, pull(jnp.cos(y))[0]
+
+    for pool in (pooling.max_pool, pooling.min_pool, pooling.average_pool):
+        tiles = results(pool)
+        with monkeypatch.context() as patched:
+            patched.setattr(jax, "default_backend", lambda: "gpu")
+            windows = results(pool)
+        for a, b in zip(tiles, windows, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+def test_numbers_that_are_not_numbers_and_bounds_pass(key):
+    x = jax.random.normal(key, (1, 4, 4, 1)).at[0, 0, 0, 0].set(jnp.nan).at[0, 2:, 2:].set(-jnp.inf)
+    y = pooling.max_pool(x, 2)
+    assert jnp.isnan(y[0, 0, 0, 0])
+    assert y[0, 1, 1, 0] == -jnp.inf
+
+
+def test_equal_numbers_share_a_gradient_that_sums_to_one():
+    gradient = jax.grad(lambda x: pooling.max_pool(x, 2).sum())(jnp.zeros((1, 2, 2, 1)))
+    assert gradient.sum() == 1
+
+
+def test_global_pooling_is_pooling_by_a_window_as_large_as_the_input(key):
+    x = jax.random.normal(key, (2, 5, 4, 3))
+    np.testing.assert_allclose(pooling.global_average_pool(x), x.mean((1, 2)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(pooling.global_max_pool(x), pooling.max_pool(x, (5, 4))[:, 0, 0])
+    assert pooling.global_max_pool(x, dimensions=3).shape == (3,)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_the_dtype_stays_and_means_are_wide(dtype):
+    x = jnp.full((1, 16, 16, 1), 1.0, dtype)
+    for y in (pooling.average_pool(x, 16), pooling.average_pool(x, 16, padding=1), pooling.max_pool(x, 2)):
+        assert y.dtype == dtype
+    assert pooling.average_pool(x, 16).item() == 1
+    assert pooling.global_average_pool(x).item() == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "window", "options", "message"),
+    [
+        ((4, 4), 2, {}, r"needs x \[\.\.\., H, W, C\]"),
+        ((1, 4, 4, 1), (0, 2), {}, "positive sizes"),
+        ((1, 4, 4, 1), (2, 2, 2, 2), {}, "one to three"),
+        ((1, 4, 4, 1), 5, {}, "covers 5 numbers of dimension H, which has 4"),
+        ((1, 4, 4, 1), 2, {"padding": 2}, "must be less than the window's 2"),
+        ((1, 4, 4, 1), 2, {"stride": 0}, "stride needs"),
+    ],
+)
+def test_mistakes_are_answered_with_what_was_expected(shape, window, options, message):
+    for pool in (pooling.max_pool, pooling.min_pool, pooling.average_pool):
+        with pytest.raises(ValueError, match=message):
+            pool(np.zeros(shape, np.float32), window, **options)
+
+
+def test_global_pooling_refuses_too_few_dimensions():
+    with pytest.raises(ValueError, match="2 dimensions"):
+        pooling.global_max_pool(np.zeros((4, 3)))
