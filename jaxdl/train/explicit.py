@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from einops import rearrange
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxdl.train.parallel import DATA, data_devices
+from jaxdl.train.parallel import DATA, data_devices, refuse_remainder
 from jaxdl.typing import Array, Batch, Key, PyTree
 
 Loss = Callable[[PyTree, dict[str, PyTree], Batch, Key], tuple[Array, tuple[dict[str, PyTree], dict[str, Array]]]]
@@ -78,7 +78,7 @@ def with_shard_map(step: Callable, mesh: Mesh, *, check: bool = True) -> Callabl
     """
 
     def run(state: PyTree, batch: Batch) -> tuple[PyTree, dict[str, Array]]:
-        _refuse_remainder(batch, data_devices(mesh))
+        refuse_remainder(len(jax.tree.leaves(batch)[0]), data_devices(mesh))
         parts = jax.shard_map(
             step, mesh=mesh, in_specs=(PartitionSpec(), PartitionSpec(DATA)), out_specs=PartitionSpec(), check_vma=check
         )
@@ -96,7 +96,7 @@ def with_pmap(step: Callable, mesh: Mesh) -> Callable:
 
     def run(state: PyTree, batch: Batch) -> tuple[PyTree, dict[str, Array]]:
         count = data_devices(mesh)
-        _refuse_remainder(batch, count)
+        refuse_remainder(len(jax.tree.leaves(batch)[0]), count)
         devices = list(mesh.devices.reshape(count, -1)[:, 0])
         parts = jax.tree.map(lambda rows: rearrange(rows, "(n b) ... -> n b ...", n=count), batch)
         mapped = jax.pmap(step, axis_name=DATA, in_axes=(None, 0), out_axes=None, devices=devices)
@@ -114,9 +114,3 @@ def _agreed(leaf: Array, axis_name: str) -> Array:
     """Make a collection's leaf the same everywhere: a mean, or of whole numbers the largest."""
     reduce = jax.lax.pmean if jnp.issubdtype(leaf.dtype, jnp.inexact) else jax.lax.pmax
     return reduce(leaf, axis_name)
-
-
-def _refuse_remainder(batch: Batch, count: int) -> None:
-    rows = jax.tree.leaves(batch)[0].shape[0]
-    if rows % count:
-        raise ValueError(f"{rows} rows do not divide over {count} devices, {rows % count} would be left over")

@@ -220,16 +220,25 @@ def place_batch(batch: Mapping[str, ArrayLike], mesh: Mesh | None, *, axis: int 
     """
     if mesh is None:
         return jax.device_put(dict(batch))
-    count = data_devices(mesh) // process_share(mesh)["process_count"]
-    for name, array in batch.items():
-        rows = np.shape(array)[axis]
-        if rows % count:
-            raise ValueError(
-                f"{rows} rows of {name!r} do not divide over {count} devices, {rows % count} would be left over: take "
-                f"a batch size that is a multiple of {count}, or fill up with jaxdl.train.parallel.PaddedLoader"
-            )
+    rows = np.shape(next(iter(batch.values())))[axis]
+    refuse_remainder(rows, data_devices(mesh) // process_share(mesh)["process_count"])
     spec = PartitionSpec(*[None] * axis, DATA) if DATA in mesh.shape else PartitionSpec()
     return jax.make_array_from_process_local_data(NamedSharding(mesh, spec), dict(batch))
+
+
+def refuse_remainder(rows: int, devices: int) -> None:
+    """Raise ValueError unless the devices divide the rows of a batch.
+
+    >>> refuse_remainder(12, 8)
+    Traceback (most recent call last):
+    ...
+    ValueError: a batch of 12 rows does not divide over 8 devices, 4 would be left over: take a multiple of 8...
+    """
+    if rows % devices:
+        raise ValueError(
+            f"a batch of {rows} rows does not divide over {devices} devices, {rows % devices} would be left over: "
+            f"take a multiple of {devices}, or fill it up with jaxdl.train.parallel.PaddedLoader"
+        )
 
 
 def place_arrays(arrays: Mapping[str, ArrayLike], mesh: Mesh | None, *, cut: bool = False) -> Batch:
