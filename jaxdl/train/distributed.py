@@ -93,31 +93,40 @@ def collect(state: PyTree) -> PyTree:
     def one(leaf: Any) -> Any:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(one(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
-        return np.asarray(multihost_utils.process_allgather(leaf, tiled=True))
+        # An array of this process alone would be joined with those of the others.
+        mine = getattr(leaf, "is_fully_addressable", True)
+        return np.asarray(leaf if mine else multihost_utils.process_allgather(leaf, tiled=True))
 
     return jax.tree.map(one, state)
 
 
 class OnFirstProcess:
-    """A hook that only process 0 heeds, with the whole state: for what writes files or draws on a terminal.
+    """A hook that only process 0 heeds: for what writes files or draws on a terminal.
 
     Its answer is ignored: what ends a run must end it in every process.
+
+    Args:
+        hook: what process 0 calls.
+        state: whether the hook looks at the state. Then it is collected for every report; else the hook is given None.
     """
 
-    def __init__(self, hook: Hook):
-        self.hook = hook
+    def __init__(self, hook: Hook, *, state: bool = False):
+        self.hook, self.state = hook, state
 
     def __call__(self, report: Report) -> None:
-        """Collect the state in every process, and tell the hook in the first."""
-        report = report._replace(state=collect(report.state))
+        """Tell the hook in process 0."""
+        report = self._collected(report)
         if jax.process_index() == 0:
             self.hook(report)
 
     def finish(self, report: Report) -> None:
-        """Tell the hook that the run ends, where it wants to know."""
-        report = report._replace(state=collect(report.state))
+        """Tell the hook in process 0 that the run ends, where it wants to know."""
+        report = self._collected(report)
         if jax.process_index() == 0 and hasattr(self.hook, "finish"):
             self.hook.finish(report)
+
+    def _collected(self, report: Report) -> Report:
+        return report._replace(state=collect(report.state) if self.state else None)
 
 
 def _checked(coordinator: str | None, processes: int | None, process: int | None) -> tuple[str, int] | None:

@@ -117,6 +117,18 @@ def test_initialising_after_jax_is_in_use_is_refused():
         distributed.initialize(address, processes=1, process=0)
 
 
+def test_a_hook_of_the_first_process_is_given_the_whole_state_where_it_wants_it():
+    _, step, state, loader = make_run()
+    told, states = [], []
+    hooks = [
+        distributed.OnFirstProcess(lambda report: told.append((report.step, report.state)) or True),
+        distributed.OnFirstProcess(lambda report: states.append(report.state), state=True),
+    ]
+    trained, _ = train.fit(step, state, loader, epochs=2, mesh=parallel.mesh({"data": 8}), hooks=hooks)
+    assert told == [(3, None), (6, None)]
+    np.testing.assert_array_equal(states[-1].params["up"]["kernel"], trained.params["up"]["kernel"])
+
+
 def test_collecting_in_one_process_gives_the_state_as_numpy():
     _, _, state, _ = make_run()
     placed = parallel.place(state, parallel.mesh({"data": 8}), parallel.fully_sharded)
