@@ -12,6 +12,7 @@ from itertools import product
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.typing import Array, ArrayLike, Batch, Key
 
@@ -100,7 +101,8 @@ def crop(
         ValueError: the padded image is smaller than what is to be cut out.
     """
     size = _check(images)
-    padded = _pad(images, (padding, padding), mode, fill)
+    settings = {"constant_values": fill} if _known(mode) == "constant" else {}
+    padded = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)), mode=mode, **settings)
     room = (padded.shape[1] - height, padded.shape[2] - width)
     if min(height, width) < 1 or min(room) < 0:
         raise ValueError(f"cannot cut {height} x {width} pixels out of {padded.shape[1]} x {padded.shape[2]}")
@@ -168,9 +170,9 @@ def elastic(
     The defaults are for digits of 28 x 28 pixels. Source: Simard, Steinkraus and Platt, "Best practices for
     convolutional neural networks applied to visual document analysis", 2003.
     """
-    size = _check(images)
+    _check(images)
     field = jax.random.uniform(key, (*images.shape[:3], 2), minval=-1.0, maxval=1.0)
-    moved = strength * _smooth(field, jnp.full(size, float(sigma)), _radius(sigma), "constant")
+    moved = strength * _smooth(field, jnp.array([sigma]), _radius(sigma), "constant")
     return warp(images, _grid(images)[None] + moved, mode=mode, fill=fill)
 
 
@@ -185,7 +187,8 @@ def affine(images: Array, matrices: Array, *, mode: str = "constant", fill: floa
     """
     centre = jnp.array([(images.shape[1] - 1) / 2, (images.shape[2] - 1) / 2])[None, None]
     places = _grid(images) - centre
-    return warp(images, jnp.einsum("bij,hwj->bhwi", matrices, places) + centre[None], mode=mode, fill=fill)
+    coordinates = jnp.einsum("bij,hwj->bhwi", matrices, places, precision="highest") + centre[None]
+    return warp(images, coordinates, mode=mode, fill=fill)
 
 
 def warp(images: Array, coordinates: Array, *, mode: str = "constant", fill: float = 0.0) -> Array:
@@ -211,7 +214,7 @@ def warp(images: Array, coordinates: Array, *, mode: str = "constant", fill: flo
     [[[[1.5]]]]
     """
     _check(images)
-    _one_of_modes(mode)
+    _known(mode)
     batch, height, width, channels = images.shape
     if coordinates.ndim != 4 or coordinates.shape[0] != batch or coordinates.shape[-1] != 2:
         raise ValueError(f"images of shape {images.shape} need coordinates [{batch}, H, W, 2]; got {coordinates.shape}")
@@ -248,23 +251,21 @@ def _grid(images: Array) -> Array:
 
 
 def _smooth(images: Array, sigmas: Array, radius: int, mode: str) -> Array:
-    """Blur with one Gaussian an image, down and then across, in at least float32."""
+    """Blur with one Gaussian an image (or one for all, ``sigmas [1]``), down and then across, in at least float32."""
     x = images.astype(jnp.promote_types(images.dtype, jnp.float32))
-    place = jnp.arange(-radius, radius + 1)[None]
-    weights = jnp.exp(-jnp.square(place / jnp.maximum(sigmas, 1e-6)[:, None]) / 2)
+    weights = jnp.exp(-jnp.square(np.arange(-radius, radius + 1)[None] / jnp.maximum(sigmas, 1e-6)[:, None]) / 2)
     weights = (weights / jnp.sum(weights, axis=1, keepdims=True)).astype(x.dtype)
-    for axis in (1, 2):
-        padded = _pad(x, (radius, 0) if axis == 1 else (0, radius), mode, 0.0)
-        taps = [jax.lax.slice_in_dim(padded, i, i + x.shape[axis], axis=axis) for i in range(2 * radius + 1)]
-        x = sum(weights[:, i, None, None, None] * tap for i, tap in enumerate(taps))
+    for _ in range(2):
+        # A product with a matrix per axis: for a wide Gaussian it is several times as fast as a sum of shifts, and quick to compile.
+        batch, length = x.shape[:2]
+        read_at = np.pad(np.eye(length), ((radius, radius), (0, 0)), _known(mode)).astype(x.dtype)
+        tap = np.arange(length + 2 * radius)[None] - np.arange(length)[:, None]
+        inside = (tap >= 0) & (tap <= 2 * radius)
+        matrix = jnp.where(inside[None], weights[:, np.clip(tap, 0, 2 * radius)], 0)
+        matrix = jnp.matmul(matrix, read_at[None], precision="highest")
+        smoothed = jnp.matmul(matrix, x.reshape(batch, length, -1), precision="highest")
+        x = smoothed.reshape(x.shape).swapaxes(1, 2)
     return x
-
-
-def _pad(images: Array, sides: tuple[int, int], mode: str, fill: float) -> Array:
-    """Pad rows and columns."""
-    _one_of_modes(mode)
-    settings = {"constant_values": fill} if mode == "constant" else {}
-    return jnp.pad(images, ((0, 0), (sides[0],) * 2, (sides[1],) * 2, (0, 0)), mode=mode, **settings)
 
 
 def _radius(sigma: ArrayLike) -> int:
@@ -299,9 +300,10 @@ def _check(images: Array) -> int:
     return images.shape[0]
 
 
-def _one_of_modes(mode: str) -> None:
+def _known(mode: str) -> str:
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    return mode
 
 
 def _positive(name: str, value: ArrayLike) -> None:
