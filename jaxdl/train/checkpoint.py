@@ -104,8 +104,9 @@ class Checkpoints:
         try:
             snapshot.write(partial, state, step=step, position=position, config=self.config)
             partial.rename(self.folder(step))
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
+            error.add_note(f"no checkpoint of step {step} was written to {self.directory}; those before it are whole")
             raise
         snapshot.flush(self.directory)
         for old in self.steps()[: -self.keep]:

@@ -135,10 +135,9 @@ def read(folder: Path, manifest: dict[str, Any], like: PyTree) -> PyTree:
         array = restored[_folder_name(name)] if name in targets else jnp.zeros(leaf.shape, leaf.dtype)
         if leaf_digest(np.asarray(array)) != manifest["leaves"][name]["sha256"]:
             raise DamagedError(f"{folder} is damaged at leaf {name}: other numbers came out than were put in")
-        if not is_key(leaf):
-            return array
-        key = jax.random.wrap_key_data(jnp.asarray(array), impl=key_implementation(leaf))
-        return key if leaf.sharding is None else jax.device_put(key, leaf.sharding)
+        if is_key(leaf):
+            array = jax.random.wrap_key_data(jnp.asarray(array), impl=key_implementation(leaf))
+        return array if isinstance(leaf, np.ndarray) else jax.device_put(array, leaf.sharding)
 
     return tree.map_with_path(leaf_of, like)
 

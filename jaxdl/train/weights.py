@@ -21,8 +21,8 @@ HEADER_LIMIT = 100 * 2**20
 def save(path: Path | str, variables: PyTree) -> None:
     """Write the leaves under their paths, ``"params/conv1/kernel"`` or ``"batch_stats/norm1/mean"``.
 
-    The file appears whole or not at all, and equal weights give equal files. Its metadata hold the SHA-256 of every
-    leaf under ``"sha256"``, as JSON.
+    The file appears whole or not at all, once it has been read again and compared; equal weights give equal files. Its
+    metadata hold the SHA-256 of every leaf under ``"sha256"``, as JSON.
 
     Args:
         path: the file; one that exists is replaced.
@@ -33,16 +33,17 @@ def save(path: Path | str, variables: PyTree) -> None:
     """
     path = Path(path)
     forms(variables)
-    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in tree.flatten(jax.device_get(variables)).items()}
+    arrays = {name: np.asarray(leaf, order="C") for name, leaf in tree.flatten(jax.device_get(variables)).items()}
     digests = {name: leaf_digest(arrays[name]) for name in sorted(arrays)}
     partial = path.with_name(f"{path.name}.partial")
     try:
         save_file(arrays, partial, metadata={"sha256": _compact(digests)})
+        _read(partial, verify=True)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
-    except SafetensorError as error:
-        raise TypeError(f"safetensors cannot hold these weights: {error}") from error
+    except (SafetensorError, DamagedError) as error:
+        raise TypeError(f"the format safetensors cannot hold these weights: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -60,6 +61,17 @@ def load(path: Path | str, like: PyTree | None = None, *, verify: bool = True) -
         ValueError: no safetensors file; or other leaves than expected, each named. Nothing is ever cast.
     """
     path = Path(path)
+    arrays = _read(path, verify=verify)
+    narrowed = [name for name, array in arrays.items() if jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype]
+    if narrowed:
+        raise ValueError(f"{path} needs jax_enable_x64 for its 64-bit leaves: {', '.join(sorted(narrowed))}")
+    if like is None:
+        return _nested(path, arrays)
+    refuse_differences(forms(arrays), forms(like), path)
+    return tree.map_with_path(lambda name, leaf: jax.device_put(arrays[name], getattr(leaf, "sharding", None)), like)
+
+
+def _read(path: Path, *, verify: bool) -> dict[str, np.ndarray]:
     digests = _read_header(path, verify=verify)
     try:
         arrays = load_file(path)
@@ -69,13 +81,7 @@ def load(path: Path | str, like: PyTree | None = None, *, verify: bool = True) -
         for name, array in arrays.items():
             if digests.get(name) != leaf_digest(array):
                 raise DamagedError(f"{path} is damaged at leaf {name}: its SHA-256 is not the file's")
-    narrowed = [name for name, array in arrays.items() if jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype]
-    if narrowed:
-        raise ValueError(f"{path} needs jax_enable_x64 for its 64-bit leaves: {', '.join(sorted(narrowed))}")
-    if like is None:
-        return _nested(path, arrays)
-    refuse_differences(forms(arrays), forms(like), path)
-    return tree.map_with_path(lambda name, leaf: jax.device_put(arrays[name], getattr(leaf, "sharding", None)), like)
+    return arrays
 
 
 def _read_header(path: Path, *, verify: bool) -> dict[str, str]:
@@ -93,7 +99,7 @@ def _read_header(path: Path, *, verify: bool) -> dict[str, str]:
     except (ValueError, AttributeError, TypeError, RecursionError):
         raise DamagedError(f"{path} is no safetensors file or damaged: its header cannot be read") from None
     if digests is None:
-        raise ValueError(f"{path} has no digests: give verify=False to load a file from elsewhere unchecked")
+        raise ValueError(f"{path} has no digests: it is damaged, or from elsewhere, which verify=False loads unchecked")
     if verify:
         # Written in any other way than the writer's, the same header could hide a changed bit.
         if _compact(header).encode() != text.rstrip(b" ") or _compact(digests) != written:
