@@ -256,7 +256,7 @@ def _smooth(images: Array, sigmas: Array, radius: int, mode: str) -> Array:
     weights = jnp.exp(-jnp.square(np.arange(-radius, radius + 1)[None] / jnp.maximum(sigmas, 1e-6)[:, None]) / 2)
     weights = (weights / jnp.sum(weights, axis=1, keepdims=True)).astype(x.dtype)
     for _ in range(2):
-        # A product with a matrix per axis: for a wide Gaussian it is several times as fast as a sum of shifts, and quick to compile.
+        # A product with a matrix: for a wide Gaussian several times as fast as a sum of shifts, and quick to compile.
         batch, length = x.shape[:2]
         read_at = np.pad(np.eye(length), ((radius, radius), (0, 0)), _known(mode)).astype(x.dtype)
         tap = np.arange(length + 2 * radius)[None] - np.arange(length)[:, None]
