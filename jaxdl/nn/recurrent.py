@@ -1,0 +1,382 @@
+"""The only scan over time: any cell over sequences, with lengths, in both directions, in stacks.
+
+For ``x_1 .. x_T`` it is the loop ``h_t, y_t = cell(parameters, h_(t-1), x_t)``. The part of the steps that needs no
+state is done before the loop as one product over all times. Vanilla cells, LSTM and GRU go backward by equations of
+their own, with the gradient of the weights as one product after the loop (``jaxdl.nn.recurrent_gradients``); other
+cells are differentiated as they stand.
+
+Sequences are ``[..., T, D]``. A time that a mask rules out changes nothing: the state stays, the output is 0 and no
+gradient flows, whatever stands in the input. So a padded sequence in reverse begins at its last true time.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxdl.nn.cells import Cell, Parameters, init
+from jaxdl.nn.noise import dropout
+from jaxdl.nn.recurrent_gradients import rule_for
+from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
+
+DIRECTIONS = ("forward", "backward")
+READ_BEFORE_THE_LOOP = ("kernel", "bias")
+UNROLL_FORWARD = 1  # measured on a CPU; the loop backward is best left as it is
+
+Run = Callable[[Parameters, PyTree, Array, Array | None], tuple[PyTree, Array]]
+
+
+def scan(
+    cell: Cell,
+    parameters: Parameters,
+    x: ArrayLike,
+    carry: PyTree | None = None,
+    *,
+    lengths: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    reverse: bool = False,
+    segments: int = 1,
+    truncation: int | None = None,
+    own_gradient: bool = True,
+) -> tuple[PyTree, Array]:
+    """Return the last state and all outputs of a cell over a sequence, in the dtype of ``x``.
+
+    Args:
+        cell: what is done at each time.
+        parameters: of the cell, from ``cells.init``.
+        x: ``[..., T, D]``.
+        carry: the state before the first time; None for zeros.
+        lengths: ``[...]``; what comes after is padding.
+        mask: ``[..., T]``, where 0 is padding, anywhere; in the place of ``lengths``.
+        reverse: go from the last time to the first; outputs keep the places of their inputs.
+        segments: cut the time into so many pieces, keep the states between them alone, and compute the rest again for
+            the gradient. ``sqrt(T)`` pieces need the least memory: ``sqrt(T)`` steps beside the input and the output.
+        truncation: cut the gradient, not the state, after every so many steps: truncated backpropagation through time
+            (Williams and Peng, 1990). From ``T`` on nothing is cut.
+        own_gradient: use the equations written for the cell, if there are any. With False, forward-mode differentiation
+            works (``jax.jvp``).
+
+    Returns:
+        The state after the last time, and the outputs ``[..., T, H]``.
+
+    Raises:
+        ValueError: the shapes do not fit each other, or a number is not positive.
+
+    >>> parameters = {"kernel": jnp.ones((1, 1)), "recurrent_kernel": jnp.ones((1, 1))}
+    >>> from jaxdl.nn.cells import Vanilla
+    >>> h, y = jax.jit(partial(scan, Vanilla(1, "identity")))(parameters, jnp.array([[1.0], [2.0], [9.0]]), lengths=2)
+    >>> h.tolist(), y.tolist()
+    ([3.0], [[1.0], [3.0], [0.0]])
+    """
+    x, mask = _check(x, lengths, mask, segments, truncation)
+    batch_shape, (steps, size) = x.shape[:-2], x.shape[-2:]
+    carry = _flat(cell, carry, batch_shape, x.dtype)
+    parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, x.dtype), parameters)
+    if mask is not None:
+        x = jnp.where(mask[..., None], x, jnp.zeros((), x.dtype))
+        mask = mask.reshape(-1, steps).T
+    run = partial(_run, cell, reverse, own_gradient)
+    if segments > 1:
+        run = _in_chunks(jax.checkpoint(run), -(-min(truncation or steps, steps) // segments), reverse)
+    if truncation is not None and truncation < steps:
+        run = _in_chunks(run, truncation, reverse, between=jax.lax.stop_gradient)
+    carry, y = run(parameters, carry, jnp.moveaxis(x.reshape(-1, steps, size), 1, 0), mask)
+    carry = jax.tree.map(lambda leaf: leaf.reshape(*batch_shape, leaf.shape[-1]), carry)
+    return carry, jnp.moveaxis(y, 0, 1).reshape(*batch_shape, steps, y.shape[-1])
+
+
+def bidirectional_scan(
+    cell: Cell, parameters: PyTree, x: ArrayLike, carry: PyTree | None = None, **options: Any
+) -> tuple[PyTree, Array]:
+    """Run one cell forward and one backward (Schuster and Paliwal, 1997), with their outputs side by side.
+
+    Args:
+        cell: what is done at each time.
+        parameters: ``{"forward": ..., "backward": ...}``.
+        x: ``[..., T, D]``.
+        carry: ``{"forward": ..., "backward": ...}``, or None.
+        options: of ``scan``.
+
+    Returns:
+        The last state of each direction, which for "backward" is that at the first time, and ``[..., T, 2 H]``.
+    """
+    carry = carry or {"forward": None, "backward": None}
+    forward, y = scan(cell, parameters["forward"], x, carry["forward"], **options)
+    backward, y_back = scan(cell, parameters["backward"], x, carry["backward"], reverse=True, **options)
+    return {"forward": forward, "backward": backward}, jnp.concatenate([y, y_back], axis=-1)
+
+
+def stack(
+    cells: Sequence[Cell],
+    parameters: PyTree,
+    x: ArrayLike,
+    carries: Sequence[PyTree] | None = None,
+    *,
+    bidirectional: bool = False,
+    retain_probability: ArrayLike = 1.0,
+    key: Key | None = None,
+    train: bool = False,
+    **options: Any,
+) -> tuple[tuple[PyTree, ...], Array]:
+    """Run layers of cells, each over the outputs of the one before, with dropout between them.
+
+    Args:
+        cells: one a layer.
+        parameters: ``{"layer0": ..., "layer1": ...}``, from ``init_stack``.
+        x: ``[..., T, D]``.
+        carries: the states before the first time, one a layer, or None.
+        bidirectional: every layer is a ``bidirectional_scan``.
+        retain_probability: what dropout keeps of the outputs of every layer but the last.
+        key: for the dropout.
+        train: drop.
+        options: of ``scan``.
+
+    Returns:
+        The last states, one a layer, and the outputs of the last layer.
+
+    Raises:
+        ValueError: there are not as many carries as cells, or a key is missing.
+    """
+    carries = [None] * len(cells) if carries is None else carries
+    if len(carries) != len(cells):
+        raise ValueError(f"stack expects one carry for each of its {len(cells)} cells; got {len(carries)}")
+    layer = bidirectional_scan if bidirectional else scan
+    keys = [None] * len(cells) if key is None else jax.random.split(key, len(cells))
+    last, y = [], x
+    for index, cell in enumerate(cells):
+        if index and train:
+            y = dropout(keys[index], y, retain_probability)
+        carry, y = layer(cell, parameters[f"layer{index}"], y, carries[index], **options)
+        last.append(carry)
+    return tuple(last), y
+
+
+def init_stack(
+    key: Key, cells: Sequence[Cell], in_features: int, *, bidirectional: bool = False, dtype: Any = jnp.float32
+) -> dict[str, PyTree]:
+    """Draw the parameters of ``stack``."""
+    parameters = {}
+    for index, (cell, keys) in enumerate(zip(cells, jax.random.split(key, (len(cells), 2)), strict=True)):
+        layers = {way: init(keys[n], cell, in_features, dtype) for n, way in enumerate(DIRECTIONS[: 1 + bidirectional])}
+        parameters[f"layer{index}"] = layers if bidirectional else layers["forward"]
+        in_features = cell.output_features * (1 + bidirectional)
+    return parameters
+
+
+def chunks(batch: Batch, length: int) -> Batch:
+    """Cut the time of a batch into pieces, for training that carries the state from one to the next.
+
+    Args:
+        batch: arrays ``[B, T, ...]``; ``"mask"`` is ``[B, T]``, and is made if there is none.
+        length: steps of a piece.
+
+    Returns:
+        Arrays ``[N, B, length, ...]`` with ``N = ceil(T / length)``; the last piece is padded, and the mask says where.
+
+    Raises:
+        ValueError: the length is not positive.
+
+    >>> chunks({"token": jnp.array([[1, 2, 3]])}, 2)["token"].tolist()
+    [[[1, 2]], [[3, 0]]]
+    """
+    if length < 1:
+        raise ValueError(f"length is the number of steps of a piece and must be at least 1; got {length}")
+    batch = {"mask": jnp.ones(next(iter(batch.values())).shape[:2]), **batch}
+    return {name: jnp.moveaxis(_cut(leaf, length, axis=1), 1, 0) for name, leaf in batch.items()}
+
+
+class CellParameters(nn.Module):
+    """The parameters of a cell, or of the two of a ``bidirectional_scan``, as a linen module that returns them."""
+
+    cell: Cell
+    bidirectional: bool = False
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, in_features: int) -> Parameters:
+        """Make or read the parameters for inputs of ``in_features``."""
+        if self.bidirectional:
+            ways = {way: CellParameters(self.cell, False, self.param_dtype, name=way) for way in DIRECTIONS}
+            return {way: parameters(in_features) for way, parameters in ways.items()}
+        shapes = self.cell.shapes(in_features)
+        return {name: self.param(name, draw, shape, self.param_dtype) for name, (draw, shape) in shapes.items()}
+
+
+class RecurrentCell(nn.Module):
+    """One step of a cell as a linen module, for a loop of one's own."""
+
+    cell: Cell
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, carry: PyTree, x: Array) -> tuple[PyTree, Array]:
+        """Map ``(carry, x_t)`` to ``(carry, y_t)``."""
+        shapes = self.cell.shapes(x.shape[-1])
+        parameters = {name: self.param(name, draw, shape, self.param_dtype) for name, (draw, shape) in shapes.items()}
+        return self.cell(jax.tree.map(lambda leaf: leaf.astype(x.dtype), parameters), carry, x)
+
+
+class RNN(nn.Module):
+    """``stack`` with parameters: ``layers`` times the same cell."""
+
+    cell: Cell
+    layers: int = 1
+    bidirectional: bool = False
+    retain_probability: float = 1.0
+    segments: int = 1
+    truncation: int | None = None
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Array,
+        carries: Sequence[PyTree] | None = None,
+        *,
+        lengths: Array | None = None,
+        mask: Array | None = None,
+        train: bool = False,
+    ) -> tuple[tuple[PyTree, ...], Array]:
+        """Map ``[..., T, D]`` to the last states, one a layer, and ``[..., T, H]`` or ``[..., T, 2 H]``."""
+        parameters, in_features = {}, x.shape[-1]
+        for name in [f"layer{index}" for index in range(self.layers)]:
+            layer = CellParameters(self.cell, self.bidirectional, self.param_dtype, name=name)
+            parameters[name] = layer(in_features)
+            in_features = self.cell.output_features * (1 + self.bidirectional)
+        train = train and self.retain_probability < 1
+        return stack(
+            [self.cell] * self.layers,
+            parameters,
+            x,
+            carries,
+            bidirectional=self.bidirectional,
+            retain_probability=self.retain_probability,
+            key=self.make_rng("dropout") if train else None,
+            train=train,
+            lengths=lengths,
+            mask=mask,
+            segments=self.segments,
+            truncation=self.truncation,
+        )
+
+
+def _run(
+    cell: Cell, reverse: bool, own_gradient: bool, parameters: Parameters, carry: PyTree, x: Array, mask: Array | None
+) -> tuple[PyTree, Array]:
+    """Run over ``[T, B, D]``."""
+    projected = cell.project(parameters, x)
+    parameters = {name: leaf for name, leaf in parameters.items() if name not in READ_BEFORE_THE_LOOP}
+    loop = _own_loop if own_gradient and rule_for(cell) else _loop
+    return loop(cell, reverse, parameters, carry, projected, mask)
+
+
+def _loop(cell, reverse, parameters, carry, projected, mask):
+    def step(carry, inputs):
+        projected, keep = inputs
+        new, y = cell.step(parameters, carry, projected)
+        return _where(keep, new, carry), _where(keep, y, jnp.zeros_like(y))
+
+    return jax.lax.scan(step, carry, (projected, mask), reverse=reverse, unroll=UNROLL_FORWARD)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _own_loop(cell, reverse, parameters, carry, projected, mask):
+    return _loop(cell, reverse, parameters, carry, projected, mask)
+
+
+def _own_forward(cell, reverse, parameters, carry, projected, mask):
+    forward = rule_for(cell).forward
+
+    def step(carry, inputs):
+        projected, keep = inputs
+        new, y, kept = forward(cell, parameters, carry, projected)
+        return _where(keep, new, carry), (_where(keep, y, jnp.zeros_like(y)), kept)
+
+    carry, (y, kept) = jax.lax.scan(step, carry, (projected, mask), reverse=reverse, unroll=UNROLL_FORWARD)
+    return (carry, y), (parameters, kept, mask)
+
+
+def _own_backward(cell, reverse, residuals, gradients):
+    parameters, kept, mask = residuals
+    d_carry, d_y = gradients
+    _, backward, finish = rule_for(cell)
+
+    def step(d_carry, inputs):
+        d_y, kept, keep = inputs
+        before, deltas = backward(cell, parameters, d_carry, d_y, kept)
+        return _where(keep, before, d_carry), _where(keep, deltas, jax.tree.map(jnp.zeros_like, deltas))
+
+    d_carry, deltas = jax.lax.scan(step, d_carry, (d_y, kept, mask), reverse=not reverse)
+    d_parameters, d_projected = finish(cell, parameters, kept, deltas)
+    return d_parameters, d_carry, d_projected, None
+
+
+_own_loop.defvjp(_own_forward, _own_backward)
+
+
+def _in_chunks(run: Run, length: int, reverse: bool, between: Callable[[PyTree], PyTree] = lambda carry: carry) -> Run:
+    """Turn a run over ``[T, B, D]`` into a scan of runs over ``length`` steps each, the last one padded."""
+
+    def chunked(parameters, carry, x, mask):
+        steps = x.shape[0]
+        if mask is None and steps % length:
+            mask = jnp.ones(x.shape[:2], bool)
+        pieces = jax.tree.map(partial(_cut, length=length), (x, mask))
+        carry, y = jax.lax.scan(
+            lambda carry, piece: run(parameters, between(carry), *piece), carry, pieces, reverse=reverse
+        )
+        return carry, y.reshape(-1, *y.shape[2:])[:steps]
+
+    return chunked
+
+
+def _cut(x: Array, length: int, axis: int = 0) -> Array:
+    """Cut one dimension into pieces of ``length``, filled up with zeros."""
+    x = jnp.asarray(x)
+    count = -(-x.shape[axis] // length)
+    widths = [(0, count * length - x.shape[axis] if dimension == axis else 0) for dimension in range(x.ndim)]
+    return jnp.pad(x, widths).reshape(*x.shape[:axis], count, length, *x.shape[axis + 1 :])
+
+
+def _where(keep: Array | None, new: PyTree, old: PyTree) -> PyTree:
+    """Choose by example, ``keep`` being ``[B]`` and the leaves ``[B, H]``; without a mask all is new."""
+    if keep is None:
+        return new
+    return jax.tree.map(lambda a, b: jnp.where(keep[:, None], a, b), new, old)
+
+
+def _check(
+    x: ArrayLike, lengths: ArrayLike | None, mask: ArrayLike | None, segments: int, truncation: int | None
+) -> tuple[Array, Array | None]:
+    """Return the sequence, and a mask of Booleans ``[..., T]`` or None."""
+    x = jnp.asarray(x)
+    if x.ndim < 2 or not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f"scan expects x [..., T, D] of floating-point numbers; got {x.shape} of {x.dtype}")
+    if segments < 1 or (truncation is not None and truncation < 1):
+        raise ValueError(f"segments and truncation must be at least 1; got {segments} and {truncation}")
+    if lengths is not None and mask is not None:
+        raise ValueError("scan takes lengths or a mask, not both; a mask says everything that lengths do")
+    if lengths is not None:
+        lengths, (*batch_shape, steps) = jnp.asarray(lengths), x.shape[:-1]
+        if lengths.shape != tuple(batch_shape):
+            raise ValueError(f"lengths must be one for each sequence, {tuple(batch_shape)}; got {lengths.shape}")
+        mask = jnp.arange(steps).reshape((1,) * lengths.ndim + (steps,)) < lengths[..., None]
+    if mask is not None:
+        mask = jnp.asarray(mask) != 0
+        if mask.shape != x.shape[:-1]:
+            raise ValueError(f"mask must be {x.shape[:-1]}, as x without its last dimension; got {mask.shape}")
+    return x, mask
+
+
+def _flat(cell: Cell, carry: PyTree | None, batch_shape: tuple[int, ...], dtype: Any) -> PyTree:
+    """Return the first state with all batch dimensions as one."""
+    expected = jax.eval_shape(lambda: cell.initial_carry(batch_shape, dtype))
+    if carry is None:
+        carry = cell.initial_carry(batch_shape, dtype)
+    shapes = [jax.tree.map(jnp.shape, tree) for tree in (expected, carry)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"the carry of this cell must have the shapes {shapes[0]}; got {shapes[1]}")
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype).reshape(-1, leaf.shape[-1]), carry)

@@ -1,0 +1,205 @@
+"""The backward passes of vanilla cells, LSTM and GRU through time, by hand.
+
+A rule has three parts. ``forward`` does the step and keeps the factors by which gradients will be multiplied, so that only
+multiplications and one product are left for ``backward``: it turns the gradient ``d_h`` of the loss with respect to ``h_t``
+into ``delta_t``, that with respect to ``a_t``, the sum inside of the activations, and into that with respect to
+``h_(t-1)``. ``finish`` has all times before it and makes the gradient of the recurrent kernel as one product, where adding
+it up in the loop would take ``T`` small ones::
+
+    dU = sum_t h_(t-1)^T delta_t
+
+A slope ``g'(a)`` is written in terms of the value ``g(a)``.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from jaxdl.nn import activations
+from jaxdl.nn.activations import sigmoid
+from jaxdl.nn.cells import GRU, LSTM, Cell, LSTMState, Parameters, Projected, Vanilla, preactivations
+from jaxdl.typing import Array, PyTree
+
+SLOPES = {
+    "identity": jnp.ones_like,
+    "sigmoid": lambda h: h * (1 - h),
+    "tanh": lambda h: 1 - h * h,
+    "relu": lambda h: (h > 0).astype(h.dtype),
+}
+"""The slopes of the activations for which a rule can be written."""
+
+
+class Rule(NamedTuple):
+    """``forward(cell, parameters, carry, projected) -> (carry, y, kept)`` of one time,
+    ``backward(cell, parameters, d_carry, d_y, kept) -> (d_carry before, deltas)`` of one time, and
+    ``finish(cell, parameters, kept, deltas) -> (d_parameters, d_projected)`` of all times, ``[T, B, ...]``.
+    """
+
+    forward: Callable[[Cell, Parameters, PyTree, Projected], tuple[PyTree, Array, PyTree]]
+    backward: Callable[[Cell, Parameters, PyTree, Array, PyTree], tuple[PyTree, PyTree]]
+    finish: Callable[[Cell, Parameters, PyTree, PyTree], tuple[Parameters, Projected]]
+
+
+def rule_for(cell: Cell) -> Rule | None:
+    """Return the rule of a cell, or None if it has to be differentiated as it stands.
+
+    >>> rule_for(Vanilla(3, "relu")) is None, rule_for(Vanilla(3, "softplus")) is None
+    (False, True)
+    """
+    if getattr(cell, "activation", None) not in SLOPES:
+        return None
+    if type(cell) is GRU:
+        return GRU_RESET_AFTER if cell.reset == "after" else GRU_RESET_BEFORE
+    return {Vanilla: VANILLA, LSTM: LONG_SHORT_TERM}.get(type(cell))
+
+
+class VanillaKept(NamedTuple):
+    """``h_(t-1)``, and the slope at ``a_t``."""
+
+    before: Array
+    slope: Array
+
+
+def _vanilla_forward(cell: Vanilla, parameters: Parameters, h: Array, projected: Projected) -> tuple:
+    before = h
+    h, _ = cell.step(parameters, h, projected)
+    return h, h, VanillaKept(before, SLOPES[cell.activation](h))
+
+
+def _vanilla_backward(cell: Vanilla, parameters: Parameters, d_h: Array, d_y: Array, kept: VanillaKept) -> tuple:
+    delta = (d_h + d_y) * kept.slope
+    return delta @ parameters["recurrent_kernel"].T, delta
+
+
+def _vanilla_finish(cell: Vanilla, parameters: Parameters, kept: VanillaKept, delta: Array) -> tuple:
+    return {"recurrent_kernel": _over_time(kept.before, delta)}, (delta,)
+
+
+VANILLA = Rule(_vanilla_forward, _vanilla_backward, _vanilla_finish)
+
+
+class LSTMKept(NamedTuple):
+    """``h_(t-1)``, and the factors: ``d_c = c * d_h`` through the output; ``f``; and to the four gates."""
+
+    before: Array
+    c: Array
+    f: Array
+    to_i: Array
+    to_f: Array
+    to_g: Array
+    to_o: Array
+
+
+def _lstm_forward(cell: LSTM, parameters: Parameters, carry: LSTMState, projected: Projected) -> tuple:
+    (c, h), act, slope = carry, activations.get(cell.activation), SLOPES[cell.activation]
+    a_i, a_f, a_g, a_o = preactivations(parameters, h, projected)
+    i, f, g, o = sigmoid(a_i), sigmoid(a_f), act(a_g), sigmoid(a_o)
+    c_new = f * c + i * g
+    squashed = act(c_new)
+    h_new = o * squashed
+    kept = LSTMKept(
+        before=h,
+        c=o * slope(squashed),
+        f=f,
+        to_i=g * i * (1 - i),
+        to_f=c * f * (1 - f),
+        to_g=i * slope(g),
+        to_o=squashed * o * (1 - o),
+    )
+    return LSTMState(c_new, h_new), h_new, kept
+
+
+def _lstm_backward(cell: LSTM, parameters: Parameters, d_carry: LSTMState, d_y: Array, kept: LSTMKept) -> tuple:
+    d_h = d_carry.h + d_y
+    d_c = d_carry.c + d_h * kept.c
+    delta = jnp.concatenate([d_c * kept.to_i, d_c * kept.to_f, d_c * kept.to_g, d_h * kept.to_o], axis=-1)
+    return LSTMState(d_c * kept.f, delta @ parameters["recurrent_kernel"].T), delta
+
+
+def _lstm_finish(cell: LSTM, parameters: Parameters, kept: LSTMKept, delta: Array) -> tuple:
+    return {"recurrent_kernel": _over_time(kept.before, delta)}, tuple(jnp.split(delta, 4, axis=-1))
+
+
+LONG_SHORT_TERM = Rule(_lstm_forward, _lstm_backward, _lstm_finish)
+
+
+class GRUKept(NamedTuple):
+    """What enters the products of the gates and of ``n``; and the factors: what is retained, and to ``r, z, n``."""
+
+    before: Array
+    before_n: Array | None
+    retained: Array
+    to_r: Array
+    to_z: Array
+    to_n: Array
+    r: Array
+
+
+def _gru_kept(cell: GRU, h: Array, r: Array, z: Array, n: Array) -> tuple[Array, GRUKept]:
+    """Return ``h_t``, and the factors that do not depend on where the reset stands, with the slope alone in ``to_r``."""
+    retained, sign = (z, 1) if cell.update == "retain" else (1 - z, -1)
+    kept = GRUKept(
+        before=h,
+        before_n=None,
+        retained=retained,
+        to_r=r * (1 - r),
+        to_z=sign * (h - n) * z * (1 - z),
+        to_n=(1 - retained) * SLOPES[cell.activation](n),
+        r=r,
+    )
+    return n + retained * (h - n), kept
+
+
+def _after_forward(cell: GRU, parameters: Parameters, h: Array, projected: Projected) -> tuple:
+    r, z, n, u_n = cell.values(parameters, h, projected)
+    h_new, kept = _gru_kept(cell, h, r, z, n)
+    return h_new, h_new, kept._replace(to_r=kept.to_n * u_n * kept.to_r)
+
+
+def _after_backward(cell: GRU, parameters: Parameters, d_h: Array, d_y: Array, kept: GRUKept) -> tuple:
+    d_h = d_h + d_y
+    delta_n = d_h * kept.to_n
+    delta = jnp.concatenate([d_h * kept.to_r, d_h * kept.to_z, delta_n * kept.r], axis=-1)
+    return d_h * kept.retained + delta @ parameters["recurrent_kernel"].T, (delta, delta_n)
+
+
+def _after_finish(cell: GRU, parameters: Parameters, kept: GRUKept, deltas: tuple[Array, Array]) -> tuple:
+    delta, delta_n = deltas
+    delta_r, delta_z, delta_u = jnp.split(delta, 3, axis=-1)
+    d_parameters = {"recurrent_kernel": _over_time(kept.before, delta)}
+    if "recurrent_bias" in parameters:
+        d_parameters["recurrent_bias"] = jnp.sum(delta_u, axis=(0, 1))
+    return d_parameters, (delta_r, delta_z, delta_n)
+
+
+GRU_RESET_AFTER = Rule(_after_forward, _after_backward, _after_finish)
+
+
+def _before_forward(cell: GRU, parameters: Parameters, h: Array, projected: Projected) -> tuple:
+    r, z, n, reset = cell.values(parameters, h, projected)
+    h_new, kept = _gru_kept(cell, h, r, z, n)
+    return h_new, h_new, kept._replace(before_n=reset, to_r=h * kept.to_r)
+
+
+def _before_backward(cell: GRU, parameters: Parameters, d_h: Array, d_y: Array, kept: GRUKept) -> tuple:
+    U, gates = parameters["recurrent_kernel"], 2 * cell.features
+    d_h = d_h + d_y
+    delta_n = d_h * kept.to_n
+    d_reset = delta_n @ U[:, gates:].T
+    delta = jnp.concatenate([d_reset * kept.to_r, d_h * kept.to_z], axis=-1)
+    return d_h * kept.retained + d_reset * kept.r + delta @ U[:, :gates].T, (delta, delta_n)
+
+
+def _before_finish(cell: GRU, parameters: Parameters, kept: GRUKept, deltas: tuple[Array, Array]) -> tuple:
+    delta, delta_n = deltas
+    d_U = jnp.concatenate([_over_time(kept.before, delta), _over_time(kept.before_n, delta_n)], axis=-1)
+    return {"recurrent_kernel": d_U}, (*jnp.split(delta, 2, axis=-1), delta_n)
+
+
+GRU_RESET_BEFORE = Rule(_before_forward, _before_backward, _before_finish)
+
+
+def _over_time(before: Array, delta: Array) -> Array:
+    """Return ``sum_t before_t^T delta_t`` as one product over all times and examples."""
+    return jnp.einsum("tbh,tbg->hg", before, delta)
