@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxdl.train import snapshot
@@ -166,6 +167,8 @@ class Checkpoints:
         return self.directory / f"{name}.partial"
 
     def _set_aside(self, step: int) -> None:
+        if jax.process_index() != 0:
+            return
         names = (self.directory / f"{step:08d}.damaged{number or ''}" for number in range(1000))
         self.folder(step).rename(next(name for name in names if not name.exists()))
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -34,9 +33,9 @@ def write(
     """Write a state into an empty folder, and see that it is on the disk.
 
     Raises:
-        ValueError: for leaves whose paths cannot name folders.
+        ValueError: for leaves whose paths cannot name folders, or whose numbers lie in other processes too.
     """
-    arrays = storable(state)
+    arrays = {name: _on_host(name, array) for name, array in storable(state).items()}
     folder_names = {_folder_name(name) for name in arrays}
     if len(folder_names) < len(arrays) or any(name.startswith(".") for name in folder_names):
         raise ValueError("leaves need paths that differ, also with a dot in place of each slash, and start with a name")
@@ -46,7 +45,7 @@ def write(
         checkpointer.save(folder / "state", args=ocp.args.PyTreeSave(values))
     files = _files(folder)
     with ThreadPoolExecutor() as pool:
-        digests = dict(zip(arrays, pool.map(lambda leaf: leaf_digest(np.asarray(leaf)), arrays.values()), strict=True))
+        digests = dict(zip(arrays, pool.map(leaf_digest, arrays.values()), strict=True))
         file_digests = dict(zip(files, pool.map(file_digest, files.values()), strict=True))
     leaves = {
         name: {"dtype": form.dtype, "shape": form.shape, "sha256": digests[name]} for name, form in forms(state).items()
@@ -69,10 +68,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for file in (path, seal):
         if not _is_plain(file):
             raise DamagedError(f"{file} is missing or no plain file")
-    if path.stat().st_size > MANIFEST_LIMIT or seal.stat().st_size != len(_seal(b"")):
-        raise DamagedError(f"{path} or {SEAL} is damaged: its size cannot be")
-    text = path.read_bytes()
-    if seal.read_bytes() != _seal(text):
+    try:
+        if path.stat().st_size > MANIFEST_LIMIT or seal.stat().st_size != len(_seal(b"")):
+            raise DamagedError(f"{path} or {SEAL} is damaged: its size cannot be")
+        text, sealed = path.read_bytes(), seal.read_bytes()
+    except OSError as error:
+        raise DamagedError(f"{path} or {SEAL} cannot be read: {error.strerror}") from error
+    if sealed != _seal(text):
         raise DamagedError(f"{path} or {SEAL} is damaged: the SHA-256 of one is not what the other says")
     try:
         manifest = json.loads(text)
@@ -107,9 +109,16 @@ def verify_files(folder: Path, manifest: dict[str, Any]) -> None:
     for name, path in present.items():
         if not _is_plain(path):
             raise DamagedError(f"{described(name)} is no plain file")
+
+    def digest(name: str) -> str:
+        try:
+            return file_digest(present[name])
+        except OSError as error:
+            raise DamagedError(f"{described(name)} cannot be read: {error.strerror}") from error
+
     with ThreadPoolExecutor() as pool:
-        for name, digest in zip(present, pool.map(file_digest, present.values()), strict=True):
-            if digest != expected[name]:
+        for name, found in zip(present, pool.map(digest, present), strict=True):
+            if found != expected[name]:
                 raise DamagedError(f"{described(name)} is damaged: its SHA-256 is not the manifest's")
 
 
@@ -123,21 +132,23 @@ def read(folder: Path, manifest: dict[str, Any], like: PyTree) -> PyTree:
         name: jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
         for name, leaf in tree.flatten(like).items()
     }
-    targets = {name: target for name, target in targets.items() if target.size}
-    for name, target in targets.items():
+    written = {name: target for name, target in targets.items() if target.size}
+    for name, target in written.items():
         _refuse_absurd_header(folder / "state" / _folder_name(name) / ".zarray", name, target.shape)
-    values = {_folder_name(name): target for name, target in targets.items()}
+    values = {_folder_name(name): np.empty((), target.dtype) for name, target in written.items()}
     with _orbax() as checkpointer:
-        arguments = ocp.checkpoint_utils.construct_restore_args(values)
+        arguments = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in values}
         restored = checkpointer.restore(folder / "state", args=ocp.args.PyTreeRestore(values, restore_args=arguments))
 
     def leaf_of(name: str, leaf: Any) -> Any:
-        array = restored[_folder_name(name)] if name in targets else jnp.zeros(leaf.shape, leaf.dtype)
-        if leaf_digest(np.asarray(array)) != manifest["leaves"][name]["sha256"]:
+        array = restored[_folder_name(name)] if name in written else np.zeros(leaf.shape, leaf.dtype)
+        if leaf_digest(array) != manifest["leaves"][name]["sha256"]:
             raise DamagedError(f"{folder} is damaged at leaf {name}: other numbers came out than were put in")
-        if is_key(leaf):
-            array = jax.random.wrap_key_data(jnp.asarray(array), impl=key_implementation(leaf))
-        return array if isinstance(leaf, np.ndarray) else jax.device_put(array, leaf.sharding)
+        if isinstance(leaf, np.ndarray):
+            return array
+        # NumPy arrays alone can be put on the devices of several processes, so a key becomes one there.
+        placed = jax.device_put(array, leaf.sharding)
+        return jax.random.wrap_key_data(placed, impl=key_implementation(leaf)) if is_key(leaf) else placed
 
     return tree.map_with_path(leaf_of, like)
 
@@ -145,6 +156,15 @@ def read(folder: Path, manifest: dict[str, Any], like: PyTree) -> PyTree:
 def storable(state: PyTree) -> dict[str, Any]:
     """Map the path of every leaf to an array that can be written: a random key becomes its data."""
     return {name: jax.random.key_data(leaf) if is_key(leaf) else leaf for name, leaf in tree.flatten(state).items()}
+
+
+def _on_host(name: str, array: Any) -> np.ndarray:
+    if not getattr(array, "is_fully_addressable", True) and not array.is_fully_replicated:
+        raise ValueError(
+            f"leaf {name} lies in several processes: let one of them save, with the state collected, by "
+            "distributed.OnFirstProcess(SaveEvery(checkpoints), state=True)"
+        )
+    return np.asarray(array)
 
 
 def flush(path: Path) -> None:
@@ -185,9 +205,13 @@ def _orbax() -> Iterator[ocp.Checkpointer]:
     def is_wanted(record: logging.LogRecord) -> bool:
         return "Skipping merge of OCDBT" not in record.getMessage()
 
+    # The process that calls is the only one that reads or writes: Orbax must not wait for the others.
+    process = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=process, active_processes={process})
     remarks.addFilter(is_wanted)
     try:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=False)) as checkpointer:
+        handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=False, multiprocessing_options=alone)
+        with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
             yield checkpointer
     finally:
         remarks.removeFilter(is_wanted)
