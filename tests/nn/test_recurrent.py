@@ -288,3 +288,140 @@ def test_values_and_gradients_are_those_of_the_flax_cells(name):
         jax.tree.leaves((last, gradients)), jax.tree.leaves((peer_last, peer_gradients)), strict=True
     ):
         close(ours, theirs_leaf)
+
+
+def dots_in_loops(function, *arrays):
+    """Count the matrix products in the body of every loop of a function, in order."""
+    counts = []
+
+    def visit(jaxpr):
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "scan":
+                counts.append(str(equation.params["jaxpr"]).count("dot_general"))
+            else:
+                for value in equation.params.values():
+                    if hasattr(value, "jaxpr") or hasattr(value, "eqns"):
+                        visit(getattr(value, "jaxpr", value))
+
+    visit(jax.make_jaxpr(function)(*arrays).jaxpr)
+    return counts
+
+
+@pytest.mark.parametrize("name", ["vanilla", "lstm", "gru"])
+def test_one_product_a_step_is_left_in_the_loop_in_both_passes(name):
+    cell = OWN[name]
+    arrays = draw(cell), inputs(), draw_carry(cell)
+    run = partial(scan_with_carry, cell)
+    assert dots_in_loops(run, *arrays) == [1]
+    assert dots_in_loops(jax.grad(lambda *args: weigh(*run(*args)), argnums=(0, 1, 2)), *arrays) == [1, 1]
+
+
+def test_segments_need_less_memory():
+    steps, cell = 256, cells.LSTM(H)
+
+    def memory(segments):
+        run = jax.grad(lambda p, x: weigh(*recurrent.scan(cell, p, x, segments=segments)))
+        shapes = jax.eval_shape(lambda: cells.init(jax.random.key(0), cell, D)), jnp.zeros((8, steps, D))
+        return jax.jit(run).lower(*shapes).compile().memory_analysis().temp_size_in_bytes
+
+    whole, pieces = memory(1), memory(16)
+    assert pieces < whole / 3
+
+
+def test_leading_dimensions_are_batch_dimensions():
+    cell, parameters = cells.LSTM(H), jax.tree.map(jnp.float32, draw(cells.LSTM(H)))
+    x = jnp.asarray(inputs(), jnp.float32)
+    run = jax.jit(partial(recurrent.scan, cell))
+    carry, y = run(parameters, x, lengths=LENGTHS)
+    nested, y_nested = run(parameters, x[None], lengths=LENGTHS[None])
+    np.testing.assert_array_equal(y_nested, y[None])
+    np.testing.assert_array_equal(nested.c, carry.c[None])
+    one, y_one = run(parameters, x[1], lengths=2)
+    np.testing.assert_allclose(y_one, y[1], atol=1e-6)
+    np.testing.assert_allclose(one.h, carry.h[1], atol=1e-6)
+
+
+def test_the_scan_takes_the_dtype_of_its_input_and_maps_over_parameters(key):
+    cell = cells.GRU(H)
+    parameters = jax.vmap(lambda key: cells.init(key, cell, D))(jax.random.split(key, 2))
+    x = jnp.asarray(inputs(), jnp.bfloat16)
+
+    @jax.jit
+    @partial(jax.vmap, in_axes=(0, None))
+    @partial(jax.value_and_grad, has_aux=True)
+    def run(parameters, x):
+        carry, y = recurrent.scan(cell, parameters, x)
+        return weigh(carry, y).astype(jnp.float32), y
+
+    (_, y), gradients = run(parameters, x)
+    assert y.dtype == jnp.bfloat16
+    assert y.shape == (2, B, T, H)
+    assert jax.tree.map(jnp.shape, gradients) == jax.tree.map(jnp.shape, parameters)
+    _, expected = jax.jit(partial(recurrent.scan, cell))(tree.take(parameters, 1), x.astype(jnp.float32))
+    np.testing.assert_allclose(y[1].astype(jnp.float32), expected, atol=0.03)
+
+
+@pytest.mark.usefixtures("float64")
+def test_forward_mode_works_without_a_gradient_of_our_own():
+    cell = cells.GRU(H)
+    parameters, x = draw(cell), inputs()
+    run = partial(recurrent.scan, cell, parameters, own_gradient=False)
+    _, tangent = jax.jit(lambda x: jax.jvp(lambda x: run(x)[1], (x,), (x,)))(x)
+    step = 1e-6
+    close(tangent, (run(x * (1 + step))[1] - run(x * (1 - step))[1]) / (2 * step), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_stream_in_chunks_with_the_state_carried_on_is_the_whole():
+    cell = cells.LSTM(H)
+    parameters, x = draw(cell), inputs()
+    pieces = recurrent.chunks({"x": x, "mask": np.arange(T) < LENGTHS[:, None]}, 2)
+    assert pieces["x"].shape == (3, B, 2, D)
+    carry, outputs = cell.initial_carry((B,), jnp.float64), []
+    run = jax.jit(lambda carry, batch: recurrent.scan(cell, parameters, batch["x"], carry, mask=batch["mask"]))
+    for n in range(3):
+        carry, y = run(carry, tree.take(pieces, n))
+        outputs.append(y)
+    expected, y = recurrent.scan(cell, parameters, x, lengths=LENGTHS)
+    jax.tree.map(close, (carry, jnp.concatenate(outputs, axis=1)[:, :T]), (expected, y))
+
+
+def test_the_module_is_the_stack_with_dropout_between_layers_alone(key):
+    cell, x = cells.Vanilla(H), jnp.ones((B, T, D))
+    module = recurrent.RNN(cell, layers=2, bidirectional=True, retain_probability=0.5)
+    variables = jax.jit(module.init)(key, x)
+    drawn = jax.eval_shape(partial(recurrent.init_stack, cells=[cell] * 2, in_features=D, bidirectional=True), key)
+    assert jax.tree.map(jnp.shape, variables["params"]) == jax.tree.map(jnp.shape, drawn)
+
+    apply = jax.jit(module.apply, static_argnames="train")
+    carries, y = apply(variables, x, lengths=LENGTHS)
+    expected, y_expected = jax.jit(partial(recurrent.stack, [cell] * 2, bidirectional=True))(
+        variables["params"], x, lengths=LENGTHS
+    )
+    jax.tree.map(np.testing.assert_array_equal, (carries, y), (expected, y_expected))
+    dropped, y_dropped = apply(variables, x, train=True, rngs={"dropout": key})
+    plain, y_plain = apply(variables, x)
+    jax.tree.map(np.testing.assert_array_equal, dropped[0], plain[0])
+    assert np.abs(y_dropped - y_plain).max() > 0.01
+    assert np.abs(y_dropped).min() > 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x[0, 0]), r"x \[..., T, D\].* got \(2,\)"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x.astype(int)), "floating-point numbers; got .* int"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=[1, 2]), r"\(3,\); got \(2,\)"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, mask=np.ones((B, 2))), r"\(3, 5\).* got \(3, 2\)"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=LENGTHS, mask=MASK), "not both"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, np.zeros((2, H))), r"\(3, 4\); got \(2, 4\)"),
+        (lambda p, x: recurrent.scan(OWN["lstm"], p, x, np.zeros((B, H))), "LSTMState"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, segments=0), "at least 1; got 0 and None"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, truncation=0), "at least 1; got 1 and 0"),
+        (lambda p, x: recurrent.stack([OWN["gru"]], {"layer0": p}, x, []), "each of its 1 cells; got 0"),
+        (lambda p, x: recurrent.chunks({"x": x}, 0), "at least 1; got 0"),
+    ],
+)
+def test_mistakes_are_named_with_what_came(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(draw(OWN["gru"]), inputs())
