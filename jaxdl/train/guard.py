@@ -64,7 +64,9 @@ class StopAtNonfinite:
                 raise _error(report, f"{self.skipped_in_a_row} steps in a row were left out, the last", first + index)
 
     def _watched(self, report: Report) -> dict[str, np.ndarray]:
-        floating = {name: np.asarray(values) for name, values in report.metrics.items() if name not in self.ignore}
+        # The loss comes first: where it is bad, all that follows from it is.
+        names = sorted(report.metrics.keys() - self.ignore, key=lambda name: (name != "loss", name))
+        floating = {name: np.asarray(report.metrics[name]) for name in names}
         return {name: values for name, values in floating.items() if jnp.issubdtype(values.dtype, jnp.inexact)}
 
 
