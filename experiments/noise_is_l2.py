@@ -1,0 +1,141 @@
+"""Noise at the input of a linear model with squared error is, in expectation, the penalty s^2 ||w||^2.
+
+    python -m experiments run noise_is_l2
+
+On scikit-learn's diabetes data (442 patients, 10 standardised features) three things are compared at eight sizes ``s``
+of the noise. The loss: the mean squared error of random weights over many draws of the noise, and the error without
+noise plus ``s^2 ||w||^2``. The gradient: likewise. The result: weights learned by gradient descent on inputs that are
+noisy anew in every step, averaged over the second half of the steps, and those that scikit-learn's ridge regression
+finds in closed form with the strength ``N s^2``. Everything runs in one mapped program over the sizes.
+
+Seen, in 20 seconds: losses and gradients agree to 0.1 %, the learned weights to 0.7 % of their length.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from experiments.harness import configuration
+from experiments.harness.figures import COLOURS
+from experiments.harness.run_folder import Run
+from jaxdl import losses, optim
+from jaxdl.nn import noise
+from jaxdl.typing import Array, Key
+
+GOAL = {"loss_error": 0.002, "gradient_error": 0.005, "weights_error": 0.01}
+SIZES = np.array([0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0], np.float32)
+
+
+@dataclass(frozen=True)
+class Config(configuration.Config):
+    """Noise and ridge regression."""
+
+    draws: int = 20_000
+    """Draws of the noise over which loss and gradient are averaged, and steps of training."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        configuration.require(self.draws >= 10, "draws", ">= 10", self.draws)
+
+
+def run(config: Config, run: Run) -> dict[str, float]:
+    """Compare losses, gradients and learned weights."""
+    x, y = diabetes()
+    draws = 50 if run.smoke else config.draws
+    key = jax.random.key(config.seed)
+    w = np.random.default_rng(config.seed).normal(size=x.shape[1]).astype(np.float32)
+    seen_loss, seen_gradient = average(key, SIZES, w, x, y, draws)
+    formula = jax.jit(jax.vmap(jax.value_and_grad(penalised), (None, 0, None, None)))
+    expected_loss, expected_gradient = jax.device_get(formula(w, SIZES, x, y))
+    learned = np.asarray(learn(key, SIZES, x, y, draws))
+    ridge = ridge_weights(x, y)
+    run.figure("ridge", draw(seen_loss, expected_loss, learned, x, y))
+    difference = np.linalg.norm(seen_gradient - expected_gradient, axis=1)
+    return {
+        "loss_error": float(np.max(np.abs(seen_loss / expected_loss - 1))),
+        "gradient_error": float(np.max(difference / np.linalg.norm(expected_gradient, axis=1))),
+        "weights_error": float(np.max(np.linalg.norm(learned - ridge, axis=1) / np.linalg.norm(ridge, axis=1))),
+    }
+
+
+def diabetes() -> tuple[np.ndarray, np.ndarray]:
+    """Return features ``[N, D]`` and target ``[N]``, each of mean 0 and variance 1."""
+    from sklearn.datasets import load_diabetes
+
+    x, y = load_diabetes(return_X_y=True, scaled=False)
+    standard = ((values - values.mean(0)) / values.std(0) for values in (x, y))
+    return tuple(values.astype(np.float32) for values in standard)
+
+
+def noisy(w: Array, key: Key, s: Array, x: Array, y: Array) -> Array:
+    """Return the mean squared error of a linear model with noise at its input."""
+    return losses.mean_squared_error(noise.gaussian_noise(key, x, s) @ w, y)
+
+
+def penalised(w: Array, s: Array, x: Array, y: Array) -> Array:
+    """Return the mean squared error and its penalty."""
+    return losses.mean_squared_error(x @ w, y) + s**2 * jnp.sum(w**2)
+
+
+def average(key: Key, sizes: Array, w: Array, x: Array, y: Array, draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return loss ``[S]`` and gradient ``[S, D]`` averaged over draws of the noise, the same for each size."""
+
+    def one(total: tuple, number: Array) -> tuple:
+        drawn = jax.random.fold_in(key, number)
+        values = jax.vmap(jax.value_and_grad(noisy), (None, None, 0, None, None))(w, drawn, sizes, x, y)
+        return jax.tree.map(jnp.add, total, values), None
+
+    zeros = jnp.zeros(sizes.shape), jnp.zeros((sizes.size, w.size))
+    total, _ = jax.jit(lambda: jax.lax.scan(one, zeros, jnp.arange(draws)))()
+    return jax.tree.map(lambda value: np.asarray(value) / draws, total)
+
+
+def learn(key: Key, sizes: Array, x: Array, y: Array, steps: int) -> Array:
+    """Learn the weights ``[S, D]`` with noise; they are averaged over the second half of the steps."""
+
+    def one(s: Array) -> Array:
+        optimizer = optim.sgd(0.1 / (1 + s**2))  # the largest rate falls as the noise steepens the loss
+        w = jnp.zeros(x.shape[1])
+
+        def step(carry: tuple, number: Array) -> tuple:
+            w, state, mean = carry
+            gradient = jax.grad(noisy)(w, jax.random.fold_in(key, number), s, x, y)
+            updates, state = optimizer.update(gradient, state)
+            w = w + updates
+            averaged = optim.averaging.arithmetic(mean, w)
+            mean = jax.tree.map(lambda new, old: jnp.where(number < steps // 2, old, new), averaged, mean)
+            return (w, state, mean), None
+
+        start = (w, optimizer.init(w), optim.averaging.start(w))
+        return jax.lax.scan(step, start, jnp.arange(steps))[0][2].value
+
+    return jax.jit(jax.vmap(one))(sizes)
+
+
+def ridge_weights(x: np.ndarray, y: np.ndarray, sizes: np.ndarray = SIZES) -> np.ndarray:
+    """Return the weights of ridge regression of the strength ``N s^2``, ``[S, D]``."""
+    from sklearn.linear_model import Ridge
+
+    return np.stack([Ridge(len(x) * float(s) ** 2, fit_intercept=False).fit(x, y).coef_ for s in sizes])
+
+
+def draw(seen: np.ndarray, expected: np.ndarray, learned: np.ndarray, x: np.ndarray, y: np.ndarray) -> Figure:
+    """Draw losses and weights over the size of the noise: points are measured, lines are the formula."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+    axes[0].plot(SIZES**2, expected, color=COLOURS[0], label="error without noise $+ s^2 ||w||^2$")
+    axes[0].plot(SIZES**2, seen, "o", color=COLOURS[1], label="mean error with noise")
+    axes[0].set(xlabel="variance of the noise, $s^2$", ylabel="loss of random weights")
+    axes[0].legend(frameon=False)
+    sizes = np.linspace(0, SIZES[-1], 100)
+    axes[1].plot(sizes, ridge_weights(x, y, sizes), color=COLOURS[0], linewidth=1.2)
+    axes[1].plot(SIZES, learned, "o", color=COLOURS[1], markersize=4)
+    axes[1].plot([], [], color=COLOURS[0], label="ridge regression of strength $N s^2$")
+    axes[1].plot([], [], "o", color=COLOURS[1], label="learned with noise")
+    axes[1].set(xlabel="standard deviation of the noise, $s$", ylabel="each of the ten weights")
+    axes[1].legend(frameon=False)
+    figure.suptitle("Noise at the input of a linear model is an L2 penalty")
+    return figure
