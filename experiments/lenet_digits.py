@@ -7,11 +7,10 @@ network connection is needed.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
-from experiments.harness.supervised import Classification, Optimizer, train_classifier
-from jaxdl import data
+from experiments.harness.supervised import Classification, Optimizer, load_dataset, train_classifier
 
 GOAL = {"accuracy": 0.98}
 
@@ -24,11 +23,11 @@ class Config(Classification):
     """Passes over the training examples."""
     batch_size: int = 32
     """Examples in an update."""
+    augment: Literal["none", "shift", "affine", "flip"] = "affine"
+    """Random changes of the training images."""
     optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", learning_rate=2e-3))
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train and evaluate."""
-    with preparing():
-        dataset = data.load(config.data, config.data_dir, size=32)
-    return train_classifier(config, run, dataset)
+    return train_classifier(config, run, load_dataset(config, run, size=32))

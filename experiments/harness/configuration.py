@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
 import re
 from dataclasses import dataclass
@@ -105,9 +106,9 @@ def as_dict(config: Any) -> dict[str, Any]:
 
 def _first_paragraph(box: str) -> str:
     """Take the message out of the box that tyro draws, and name the nearest of the choices it lists."""
-    lines = [line.strip("│ \n") for line in box.splitlines() if line.startswith("│")]
-    end = next((i for i, line in enumerate(lines) if line.startswith("─")), len(lines))
-    message = " ".join(lines[:end])
+    _title, *lines = [line.strip("│ ") for line in box.splitlines()]
+    paragraphs = itertools.groupby(lines, key=lambda line: not set(line) <= set("─-╰╯"))
+    message = " ".join(next((lines for is_text, lines in paragraphs if is_text), ["the flags cannot be read"]))
     choice = re.search(r"invalid choice '(.*?)' for argument '--(.*?)'.*\((.*)\)", message)
     if choice:
         return str(unknown(f"value for --{choice[2]}", choice[1], re.findall(r"'(.*?)'", choice[3])))

@@ -22,6 +22,8 @@ from experiments.harness.configuration import Options
 from experiments.harness.errors import UsageError, preparing
 from jaxdl.train import parallel
 
+RUNS = Path("runs")
+"""Where run folders are made by default."""
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
 
 
@@ -49,6 +51,7 @@ class Run:
         self.started = time.time()
         self.pictures: list[str] = []
         self.claims: list[Any] = []
+        self.times: dict[str, float] = {}
 
     @classmethod
     def from_options(cls, name: str, config: dict[str, Any], options: Options) -> "Run":
@@ -103,13 +106,23 @@ class Run:
         if not self.resume:
             (self.directory / "config.json").unlink()
             (self.directory / "manifest.json").unlink()
-            with contextlib.suppress(OSError):  # it holds something else
-                self.directory.rmdir()
+            for folder in (self.directory, RUNS):
+                with contextlib.suppress(OSError):  # it holds something else
+                    folder.rmdir()
 
     def figure(self, name: str, figure: Figure) -> None:
         """Save a figure as ``NAME.png``."""
         figure.savefig(self.directory / f"{name}.png", dpi=130, bbox_inches="tight")
         self.pictures.append(f"{name}.png")
+
+    def note_times(self, history: list[dict[str, Any]]) -> None:
+        """Note how long compiling took, and how long the steps themselves, from the rows that ``fit`` returned."""
+        if history:
+            self.times = {
+                "compile_seconds": round(history[-1]["compile_seconds"], 2),
+                "step_seconds": round(sum(row["seconds"] for row in history), 2),
+            }
+            self.console.print(" ".join(f"{name.replace('_', ' ')}: {value}" for name, value in self.times.items()))
 
     def claim(self, claim: Any) -> None:
         """Note a claim with its verdict, a ``claims.Claim``."""
@@ -129,6 +142,7 @@ class Run:
             "smoke": self.smoke,
             "started": datetime.fromtimestamp(self.started).astimezone().isoformat(timespec="seconds"),
             "wall_seconds": round(time.time() - self.started, 2),
+            **self.times,
             "command": "python -m experiments " + " ".join(sys.argv[1:]),
             "git_commit": _git_commit(),
             "python": platform.python_version(),
@@ -153,7 +167,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 def _new_folder(name: str) -> Path:
     stem = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    candidates = [Path("runs") / stem, *(Path("runs") / f"{stem}-{i}" for i in range(2, 100))]
+    candidates = [RUNS / stem, *(RUNS / f"{stem}-{i}" for i in range(2, 100))]
     return next(path for path in candidates if not path.exists())
 
 

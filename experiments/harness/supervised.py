@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +16,20 @@ from experiments.harness.errors import preparing, unknown
 from experiments.harness.run_folder import Run
 from experiments.harness.training import train_task
 from jaxdl import data, metrics, models, optim, tasks, train, tree
+from jaxdl.data import augmentation
 from jaxdl.optim import schedules
 
 OptimizerName = Literal[
     "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamw", "adamax", "maxprop", "nadam"
 ]
+
+
+AUGMENTATIONS = {
+    "none": None,
+    "shift": augmentation.compose(augmentation.shift),
+    "affine": augmentation.compose(partial(augmentation.rotate, degrees=10), augmentation.scale, augmentation.shift),
+    "flip": augmentation.compose(augmentation.flip, partial(augmentation.shift, down=4, right=4)),
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,8 @@ class Classification(Config):
     """Passes over the training examples."""
     batch_size: int = 64
     """Examples in an update."""
+    augment: Literal["none", "shift", "affine", "flip"] = "none"
+    """Random changes of the training images: shifts; turns, sizes and shifts; mirroring and shifts."""
     accumulate: int = 1
     """Equal parts in which a batch is worked through."""
     label_smoothing: float = 0.0
@@ -94,6 +106,16 @@ class Classification(Config):
             raise unknown("data set", self.data, data.sources())
 
 
+def load_dataset(config: Classification, run: Run, **options: object) -> data.Dataset:
+    """Load the data set of a configuration; a smoke run that was told no folder takes the digits in its place."""
+    name = config.data
+    if run.smoke and config.data_dir is None and name not in ("digits", "image_folder"):
+        run.console.print(f"smoke: the digits stand in for {name}")
+        name, options = "digits", {"size": 28}
+    with preparing():
+        return data.load(name, config.data_dir, **options)
+
+
 def train_classifier(config: Classification, run: Run, dataset: data.Dataset) -> dict[str, float]:
     """Train a model on a data set as the configuration says; draw what it learned; return what was measured.
 
@@ -107,7 +129,8 @@ def train_classifier(config: Classification, run: Run, dataset: data.Dataset) ->
     with preparing():
         loader = data.Loader(train_arrays, batch_size, seed=config.seed)
         model = models.create(config.model, num_classes=len(dataset.classes))
-    task = tasks.classification(model, label_smoothing=config.label_smoothing)
+    augment = AUGMENTATIONS[config.augment]
+    task = tasks.classification(model, label_smoothing=config.label_smoothing, augment=augment)
     optimizer = config.optimizer.make(math.ceil(epochs * loader.steps_per_epoch))
     state, result = train_task(
         run,
@@ -138,7 +161,11 @@ def draw_model(
     run.figure(
         "confusion", figures.confusion_matrix(metrics.confusion_matrix(predicted, labels, len(classes)), classes)
     )
-    wrong = np.flatnonzero(predicted != labels)[:40]
-    titles = [f"{classes[labels[i]]} as {classes[predicted[i]]}" for i in wrong]
-    if len(wrong):
-        run.figure("mistakes", figures.pictures_grid(examples["image"][wrong], titles))
+    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    certainty = (shares / shares.sum(axis=-1, keepdims=True))[np.arange(len(labels)), labels]
+    hardest = np.lexsort((certainty, predicted == labels))[:24]  # the mistakes, then what was nearly one
+    titles = [
+        f"{classes[labels[i]]} as {classes[predicted[i]]}" if predicted[i] != labels[i] else f"{certainty[i]:.0%} right"
+        for i in hardest
+    ]
+    run.figure("mistakes", figures.pictures_grid(examples["image"][hardest], titles))

@@ -40,6 +40,7 @@ def train_task(
     state = train.TrainState.create(task.init(init_key, loader.batch(0)), optimizer, run_key)
     with preparing():
         if mesh is not None:
+            parallel.refuse_remainder(loader.batch_size, parallel.data_devices(mesh))
             state = parallel.place(state, mesh)
         checkpoints = train.Checkpoints(run.directory / "checkpoints", config=run.identity)
         if run.resume and checkpoints.latest() is not None:
@@ -59,9 +60,10 @@ def train_task(
         epochs = int(state.step) / loader.steps_per_epoch
     with train.ProgressBar(loader.batch_size, run.name) as bar, train.interruptible() as interruption:
         hooks = [train.StopAtNonfinite(), bar, metrics, *filter(None, [stopping]), interruption, save]
-        state, _ = train.fit(
+        state, history = train.fit(
             step, state, loader, epochs=epochs, evaluate=lambda s: evaluation(s.variables), hooks=hooks, mesh=mesh
         )
+    run.note_times(history)
     if interruption and int(state.step) < epochs * loader.steps_per_epoch:
         raise Interrupted(f"{interruption.signal}: saved at step {int(state.step)}; --resume goes on from there")
     if stopping and stopping.best_state is not None:

@@ -1,5 +1,8 @@
 """Classification: one label for each example."""
 
+from collections.abc import Callable
+
+import jax
 from flax import linen as nn
 
 from jaxdl import losses, metrics
@@ -8,7 +11,13 @@ from jaxdl.tasks.task import Task, Variables, apply_in_training, init_model
 from jaxdl.typing import Array, Batch, Key
 
 
-def classification(model: nn.Module, *, inputs: str = "image", label_smoothing: float = 0.0) -> Task:
+def classification(
+    model: nn.Module,
+    *,
+    inputs: str = "image",
+    label_smoothing: float = 0.0,
+    augment: Callable[[Key, Batch], Batch] | None = None,
+) -> Task:
     """Learn ``p(label | x) = softmax(model(x))`` by cross-entropy ``-sum_k y_k ln p_k``.
 
     Batches have ``inputs`` (``[B, ...]``), ``"label"`` (``[B]`` integers) and may have ``"mask"`` (``[B]``). Training
@@ -18,13 +27,16 @@ def classification(model: nn.Module, *, inputs: str = "image", label_smoothing: 
         model: a module with ``model.apply(variables, x, train=...)`` that gives logits ``[B, K]``.
         inputs: name of the model's input in a batch.
         label_smoothing: the share of each label that is spread evenly over all classes.
+        augment: ``augment(key, batch)``, applied to every batch of training, as ``data.augmentation`` makes them.
     """
 
     def init(key: Key, batch: Batch) -> Variables:
         return init_model(model, key, batch[inputs])
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
-        logits, collections = apply_in_training(model, variables, batch[inputs], key)
+        augment_key, model_key = jax.random.split(key)
+        batch = augment(augment_key, batch) if augment else batch
+        logits, collections = apply_in_training(model, variables, batch[inputs], model_key)
         labels, mask = batch["label"], batch.get("mask")
         value = losses.cross_entropy(logits, labels, mask=mask, label_smoothing=label_smoothing)
         return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, labels), mask).value})

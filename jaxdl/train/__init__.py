@@ -3,13 +3,13 @@
 from jaxdl.train import weights
 from jaxdl.train.checkpoint import Checkpoints, SaveEvery
 from jaxdl.train.evaluate import make_evaluation
-from jaxdl.train.fit import Report, fit
+from jaxdl.train.fit import Report, Scanned, Single, fit
 from jaxdl.train.guard import NonfiniteError, StopAtNonfinite, skip_nonfinite
 from jaxdl.train.hooks import EarlyStopping, MetricsFile, ProgressBar
 from jaxdl.train.integrity import DamagedError
 from jaxdl.train.interrupt import interruptible
 from jaxdl.train.state import TrainState
-from jaxdl.train.step import make_step
+from jaxdl.train.step import Step, make_step
 
 __all__ = [
     "Checkpoints",
@@ -20,6 +20,9 @@ __all__ = [
     "ProgressBar",
     "Report",
     "SaveEvery",
+    "Scanned",
+    "Single",
+    "Step",
     "StopAtNonfinite",
     "TrainState",
     "fit",

@@ -156,7 +156,8 @@ def summarise(report: Report) -> dict[str, Any]:
     """Flatten a report into one row of plain numbers, as histories and logs keep it."""
     means = {f"train/{name}": np.mean(values, axis=0).tolist() for name, values in report.metrics.items()}
     tests = {f"test/{name}": value for name, value in (report.evaluation or {}).items()}
-    return {"step": report.step, "epoch": report.epoch, "seconds": report.seconds, **means, **tests}
+    times = {"seconds": report.seconds, "compile_seconds": report.compile_seconds}
+    return {"step": report.step, "epoch": report.epoch, **times, **means, **tests}
 
 
 class Scanned:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from jaxdl.train.checkpoint import Checkpoints
 from jaxdl.train.fit import Report, summarise
@@ -140,14 +141,15 @@ class ProgressBar:
         self.batch_size = batch_size
         self.progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} steps  {task.fields[numbers]}"),
+            BarColumn(bar_width=12),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[numbers]}", table_column=Column()),
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(),
             console=console or Console(stderr=True),
         )
-        self.task: TaskID = self.progress.add_task(description, total=None, numbers="compiling")
+        self.task: TaskID = self.progress.add_task(description, total=math.inf, numbers="compiling")
 
     def __enter__(self) -> "ProgressBar":
         self.progress.start()
@@ -164,8 +166,7 @@ class ProgressBar:
         for name, label in (("loss", "loss"), ("learning_rate", "learning rate")):
             if name in report.metrics:
                 parts.append(f"{label} {np.mean(report.metrics[name][-1]):.3g}")
-        parts += [f"{rate:,.0f} examples/s", f"compiled in {report.compile_seconds:.1f} s"]
-        numbers = "  ".join(parts)
+        numbers = "  ".join([*parts, f"{rate:,.0f} examples/s"])
         self.progress.update(self.task, total=report.total, completed=report.step, numbers=numbers)
 
 

@@ -1,0 +1,123 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.harness.command_line import main
+from jaxdl import train
+
+FLAGS = ["run", "mlp_digits", "--epochs", "3", "--batch-size", "120", "--optimizer.schedule", "constant"]
+
+
+def run(directory, *flags, status=0):
+    """Run the small network and return its manifest."""
+    assert main([*FLAGS, "--out", str(directory), *flags]) == status
+    return json.loads((directory / "manifest.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("runs") / "undisturbed"
+    return directory, run(directory)
+
+
+def test_a_run_leaves_everything_that_was_promised(undisturbed):
+    directory, manifest = undisturbed
+    files = {path.name for path in directory.iterdir()}
+    assert files >= {"config.json", "metrics.jsonl", "manifest.json", "weights.safetensors", "checkpoints"}
+    assert files >= {"curves.png", "confusion.png", "mistakes.png"}
+    assert manifest["result"].keys() >= {"accuracy", "loss"}
+    assert manifest["seed"] == 0
+    assert manifest["versions"]["jax"] == jax.__version__
+    assert manifest["wall_seconds"] > 0
+    rows = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["test/accuracy"] == manifest["result"]["accuracy"]
+    assert rows[-1].keys() >= {"train/loss", "train/learning_rate", "train/gradient_norm", "train/update_norm"}
+    weights = train.weights.load(directory / "weights.safetensors")
+    assert sum(leaf.size for leaf in jax.tree.leaves(weights)) == manifest["result"]["parameters"]
+
+
+def test_the_same_seed_gives_the_same_bits(undisturbed, tmp_path):
+    directory, manifest = undisturbed
+    assert run(tmp_path / "again")["result"] == manifest["result"]
+    first = (directory / "weights.safetensors").read_bytes()
+    assert (tmp_path / "again" / "weights.safetensors").read_bytes() == first
+    other = run(tmp_path / "other", "--seed", "1")["result"]
+    assert other["loss"] != manifest["result"]["loss"]
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(undisturbed, tmp_path, monkeypatch):
+    directory, manifest = undisturbed
+    interrupted_at = []
+
+    class Interruption(train.interrupt.Interruption):
+        def __call__(self, report):
+            if report.epoch >= 1:
+                self.signal = "SIGTERM"
+                interrupted_at.append(report.step)
+            return self.signal is not None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.interrupt, "Interruption", Interruption)
+        assert run(tmp_path / "run")["status"] == "interrupted"
+    resumed = run(tmp_path / "run", "--resume")
+    assert interrupted_at == [11]
+    assert resumed["status"] == "finished"
+    assert resumed["result"] == manifest["result"]
+    for name in ("weights.safetensors",):
+        assert (tmp_path / "run" / name).read_bytes() == (directory / name).read_bytes()
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [11, 22, 33]
+
+
+def test_patience_survives_a_resume(tmp_path, monkeypatch):
+    flags = ["--patience", "1", "--optimizer.learning-rate", "0.3", "--epochs", "8"]
+    whole = run(tmp_path / "whole", *flags)
+    rows = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert len(rows) < 8
+    assert whole["result"]["loss"] == pytest.approx(min(row["test/loss"] for row in rows), rel=1e-6)
+    assert run(tmp_path / "whole", *flags, "--resume")["result"] == whole["result"]
+
+
+def test_a_run_goes_on_with_its_own_settings_only(undisturbed, tmp_path, capsys):
+    directory, manifest = undisturbed
+    before = (directory / "config.json").read_text()
+    assert main([*FLAGS, "--out", str(directory), "--resume", "--seed", "5"]) == 2
+    assert "seed was 0, is 5" in capsys.readouterr().err
+    assert main(["run", "lenet_digits", "--out", str(directory), "--resume"]) == 2
+    assert "experiment was 'mlp_digits'" in capsys.readouterr().err
+    assert (directory / "config.json").read_text() == before
+    assert json.loads((directory / "manifest.json").read_text()) == manifest
+
+
+def test_several_devices_learn_the_same(undisturbed, tmp_path):
+    _, manifest = undisturbed
+    several = run(tmp_path / "run", "--mesh", "data=4,model=2")
+    assert several["mesh"] == {"data": 4, "model": 2}
+    assert several["result"]["loss"] == pytest.approx(manifest["result"]["loss"], rel=1e-4)
+
+
+def test_a_run_that_diverges_stops_and_says_where(tmp_path, capsys):
+    flags = ["--optimizer.name", "sgd", "--optimizer.learning-rate", "1e30"]
+    assert main([*FLAGS, "--out", str(tmp_path / "run"), *flags]) == 1
+    said = capsys.readouterr().err
+    assert "step" in said
+    assert "Traceback" not in said
+    skipped = run(tmp_path / "skipped", *flags, "--skip-nonfinite")
+    assert np.isfinite(skipped["result"]["loss"])
+
+
+def test_a_batch_that_the_devices_do_not_divide_is_refused_with_the_numbers(tmp_path, capsys):
+    assert main([*FLAGS, "--out", str(tmp_path / "run"), "--devices", "7"]) == 2
+    assert "120" in (said := capsys.readouterr().err)
+    assert "7 devices" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_is_missing_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("JAXDL_DATA", str(tmp_path))
+    arguments = ["run", "lenet_mnist", "--data-dir", str(tmp_path / "nothing"), "--out", str(tmp_path / "run")]
+    monkeypatch.setattr("pooch.retrieve", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
+    assert main(arguments) == 2
+    assert "train-images-idx3-ubyte" in capsys.readouterr().err
