@@ -9,7 +9,9 @@ import signal
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from jaxdl import train, tree
 from jaxdl.train import distributed, parallel
@@ -24,11 +26,18 @@ def main(process: int, port: int, folder: Path) -> None:
     mesh = parallel.mesh({"data": 2 * DEVICES})
     loader = make_loader(**parallel.process_share(mesh))
     task, step, state, _ = make_run()
+    checkpoints = train.Checkpoints(folder / "checkpoints", config={})
+    save = distributed.OnFirstProcess(train.SaveEvery(checkpoints), state=True)
     for name, rule in {"replicated": parallel.replicated, "sharded": parallel.fully_sharded}.items():
-        trained, history = train_ten(step, parallel.place(state, mesh, rule), loader, mesh=mesh)
+        hooks = [save] if name == "sharded" else []
+        trained, history = train_ten(step, parallel.place(state, mesh, rule), loader, mesh=mesh, hooks=hooks)
         whole = tree.flatten(distributed.collect(trained.replace(key=None)))
         np.savez(folder / f"{name}{process}.npz", **whole, loss=history[-1]["train/loss"])
     test = train.make_evaluation(task.measure, loader.arrays, batch_size=20, mesh=mesh)(trained.variables)
+    multihost_utils.sync_global_devices("saved")
+    restored = parallel.place(checkpoints.restore(distributed.collect(state)), mesh, parallel.fully_sharded)
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), restored.params, trained.params)
+    sys.stdout.write(f"restored: {all(jax.tree.leaves(same))}\n")
     sys.stdout.write(f"trained: {json.dumps(test)}\n")
     sys.stdout.flush()
     if process == 1:

@@ -74,6 +74,16 @@ def test_two_processes_evaluate_as_one(two_processes):
         assert json.loads(text.split("trained: ")[1].splitlines()[0]) == pytest.approx(expected, abs=1e-6)
 
 
+def test_what_two_processes_saved_goes_on_in_both_and_in_one(two_processes):
+    folder, said, *_ = two_processes
+    assert all("restored: True" in text for text in said), "\n".join(said)
+    _, _, state, _ = make_run()
+    restored = train.Checkpoints(folder / "checkpoints", config={}).restore(state)
+    expected = np.load(folder / "sharded0.npz")
+    for leaf, value in tree.flatten(numbers(restored)).items():
+        np.testing.assert_array_equal(value, expected[leaf], err_msg=leaf)
+
+
 def test_a_process_that_dies_ends_the_other_with_a_message(two_processes):
     _, said, codes, outlived = two_processes
     assert codes[1] == -signal.SIGKILL
