@@ -1,0 +1,153 @@
+"""The expected squared error is bias^2 + variance + noise, for polynomials from stiff to wild.
+
+    python -m experiments run bias_variance
+
+A learner is given 16 noisy points of a curve, one drawn in each of 16 equal parts of the line, and fits a polynomial
+of degree 0 to 9 by least squares; 4,000 times on new points, all under one map over training sets and degrees. Half of
+the training sets measure, at fixed places, the bias (mean prediction minus truth) and the variance (of the predictions
+about their mean); the noise is known. The other half, with fresh noisy targets, measures the expected error. The two
+sums are independent; the identity holds for a degree when their difference is within its 95 % interval.
+
+Seen, in 6 seconds: it holds for all 10 degrees, and to 0.6 %. The best degree is 3, with an error of 0.31, 0.25 of it
+noise.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from experiments.harness import configuration
+from experiments.harness.figures import COLOURS
+from experiments.harness.run_folder import Run
+from jaxdl.typing import Array, Key
+
+GOAL = {"degrees_within_interval": 8}
+DEGREES = 10
+PLACES = np.linspace(-0.9, 0.9, 91)
+SHOWN = (1, 3, 9)
+
+
+@dataclass(frozen=True)
+class Config(configuration.Config):
+    """Polynomials on a noisy curve."""
+
+    training_sets: int = 4000
+    """How often the learner learns."""
+    points: int = 16
+    """Points in a training set."""
+    noise: float = 0.5
+    """Standard deviation of the noise in the targets."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        configuration.require(self.training_sets >= 4, "training-sets", ">= 4", self.training_sets)
+        configuration.require(self.points > DEGREES, "points", f"> {DEGREES}", self.points)
+        configuration.require(self.noise > 0, "noise", "> 0", self.noise)
+
+
+class Parts(NamedTuple):
+    """What each degree's error is made of, ``[degrees]``, and the uncertainty of both sides."""
+
+    squared_bias: np.ndarray
+    variance: np.ndarray
+    noise: float
+    error: np.ndarray
+    half_interval: np.ndarray
+
+
+def run(config: Config, run: Run) -> dict[str, float]:
+    """Learn, take the error apart, compare."""
+    sets = 40 if run.smoke else config.training_sets
+    with jax.enable_x64(True):  # the normal equations square the condition number
+        keys = jax.random.split(jax.random.key(config.seed), (2, sets // 2))
+        learn_all = jax.jit(jax.vmap(jax.vmap(lambda key: learn(key, config.points, config.noise))))
+        predictions = np.asarray(learn_all(keys))
+    fresh = np.random.default_rng(config.seed).normal(size=predictions[1, :, 0].shape) * config.noise
+    parts = take_apart(*predictions, fresh, config.noise)
+    total = parts.squared_bias + parts.variance + parts.noise
+    run.figure("parts", draw_parts(parts, total))
+    run.figure("fits", draw_fits(predictions[0]))
+    return {
+        "degrees_within_interval": int(np.sum(np.abs(parts.error - total) <= parts.half_interval)),
+        "largest_relative_difference": float(np.max(np.abs(parts.error / total - 1))),
+        "best_degree": int(np.argmin(parts.error)),
+        "lowest_expected_error": float(np.min(parts.error)),
+        "noise": parts.noise,
+    }
+
+
+def truth(x: Array) -> Array:
+    """Return the curve."""
+    return jnp.sin(3.5 * x) + 0.5 * x
+
+
+def features(x: Array) -> Array:
+    """Return the Legendre polynomials ``[N, degrees]`` of points in [-1, 1], by their recurrence."""
+    columns = [jnp.ones_like(x), x]
+    for n in range(1, DEGREES - 1):
+        columns.append(((2 * n + 1) * x * columns[n] - n * columns[n - 1]) / (n + 1))
+    return jnp.stack(columns, axis=-1)
+
+
+def learn(key: Key, points: int, noise: float) -> Array:
+    """Draw a training set and fit it with every degree; return the predictions ``[degrees, places]``."""
+    key_x, key_noise = jax.random.split(key)
+    x = -1 + 2 * (jnp.arange(points) + jax.random.uniform(key_x, (points,))) / points
+    y = truth(x) + noise * jax.random.normal(key_noise, (points,))
+    design = features(x)
+
+    def fit(degree: Array) -> Array:
+        used = jnp.arange(DEGREES) <= degree
+        left = design * used[None]
+        # A one on the diagonal of what is not used makes its coefficient zero.
+        weights = jnp.linalg.solve(left.T @ left + jnp.diag(1.0 - used), left.T @ y)
+        return features(jnp.asarray(PLACES)) @ weights
+
+    return jax.vmap(fit)(jnp.arange(DEGREES))
+
+
+def take_apart(first: np.ndarray, second: np.ndarray, fresh: np.ndarray, noise: float) -> Parts:
+    """Measure bias and variance by the first predictions ``[sets, degrees, places]``, the error by the second."""
+    deviation, true = first - first.mean(0), np.asarray(truth(PLACES))
+    # With n sets the mean keeps 1/n of the variance, which is not bias.
+    variance = np.square(deviation).sum(0) / (len(first) - 1)
+    squared_bias = np.square(first.mean(0) - true) - variance / len(first)
+    errors = np.square(second - true - fresh[:, None]).mean(-1)
+    sides = errors, np.square(first - true).mean(-1)
+    standard_error = np.sqrt(sum(np.var(side, axis=0, ddof=1) / len(side) for side in sides))
+    means = squared_bias.mean(-1), variance.mean(-1), noise**2, errors.mean(0)
+    return Parts(*means, 1.96 * standard_error)
+
+
+def draw_parts(parts: Parts, total: np.ndarray) -> Figure:
+    """Draw the parts on top of each other, and the error that was measured."""
+    figure, axis = plt.subplots(figsize=(6.5, 4.2))
+    degrees, below = np.arange(DEGREES), np.zeros(DEGREES)
+    shares = ((np.full(DEGREES, parts.noise), "noise", "#a0aec0"), (parts.squared_bias, "bias$^2$", COLOURS[0]))
+    for values, label, colour in (*shares, (parts.variance, "variance", COLOURS[2])):
+        axis.bar(degrees, values, bottom=below, label=label, color=colour, width=0.7)
+        below = below + values
+    settings = {"fmt": "o", "color": "black", "capsize": 4, "label": "expected error, measured apart"}
+    axis.errorbar(degrees, parts.error, yerr=parts.half_interval, **settings)
+    axis.set(xlabel="degree of the polynomial", ylabel="squared error", xticks=degrees, ylim=(0, 1.15 * total.max()))
+    axis.set_title("Expected error = bias$^2$ + variance + noise")
+    axis.legend(frameon=False)
+    return figure
+
+
+def draw_fits(predictions: np.ndarray) -> Figure:
+    """Draw fifty fits of three degrees, their mean, and the truth."""
+    figure, axes = plt.subplots(1, len(SHOWN), figsize=(12, 3.6), sharey=True)
+    for axis, degree in zip(axes, SHOWN, strict=True):
+        axis.plot(PLACES, predictions[:50, degree].T, color=COLOURS[2], linewidth=0.6, alpha=0.5)
+        axis.plot(PLACES, predictions[:, degree].mean(0), color=COLOURS[1], linewidth=2, label="mean of all fits")
+        axis.plot(PLACES, truth(PLACES), "--", color="black", linewidth=1.5, label="truth")
+        axis.set(title=f"degree {degree}", xlabel="x", ylim=(-2.2, 2.2))
+    axes[0].plot([], [], color=COLOURS[2], label="a fit")
+    axes[0].legend(frameon=False, loc="upper left")
+    return figure
