@@ -3,6 +3,7 @@
 import sys
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from rich.console import Console
 from rich.table import Table
@@ -54,9 +55,10 @@ def show_findings(console: Console) -> int:
 def inspect(name: str, console: Console) -> None:
     """Print a model layer by layer. Nothing is computed: shapes are traced, FLOPs estimated by the compiler."""
     model = models.create(name)
-    x = jax.ShapeDtypeStruct((1, *models.input_shape(name)), "float32")
-    tabulate = nn.tabulate(model, jax.random.key(0), compute_flops=True, console_kwargs={"width": console.width})
-    console.print(tabulate(x), markup=False, highlight=False)
+    x = jnp.zeros((1, *models.input_shape(name)))
+    page = {"width": max(console.width, 140), "force_terminal": console.is_terminal}
+    table = nn.tabulate(model, jax.random.key(0), compute_flops=True, console_kwargs=page)(x)
+    sys.stdout.write(table.strip("\n") + "\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,6 @@
 
 from jaxdl.models.lenet import LeNet5, LeNet5Original
 from jaxdl.models.mlp import MLP
-from jaxdl.models.registry import create, list, register
+from jaxdl.models.registry import create, input_shape, list, register
 
-__all__ = ["MLP", "LeNet5", "LeNet5Original", "create", "list", "register"]
+__all__ = ["MLP", "LeNet5", "LeNet5Original", "create", "input_shape", "list", "register"]

@@ -47,7 +47,7 @@ class MLP(nn.Module):
         return (logits, features) if return_features else logits
 
 
-@register
+@register((8, 8, 1))
 def mlp() -> MLP:
     """Two hidden layers of 64 rectified units."""
     return MLP()

@@ -3,26 +3,48 @@
 import dataclasses
 import difflib
 import fnmatch
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import flax.linen as nn
 
 Builder = Callable[[], nn.Module]
 
 _BUILDERS: dict[str, Builder] = {}
+_INPUT_SHAPES: dict[str, tuple[int, ...]] = {}
 
 
-def register(builder: Builder) -> Builder:
-    """Make the model that ``builder()`` returns known by the name of the function.
+def register(input_shape: Sequence[int]) -> Callable[[Builder], Builder]:
+    """Make the model that a function returns known by the name of the function.
+
+    Args:
+        input_shape: shape of one example that the model takes as it stands, ``(32, 32, 1)``.
 
     Raises:
         ValueError: the name is taken.
     """
-    name = builder.__name__
-    if name in _BUILDERS:
-        raise ValueError(f"a model called {name!r} is registered already, in {_BUILDERS[name].__module__}")
-    _BUILDERS[name] = builder
-    return builder
+
+    def known(builder: Builder) -> Builder:
+        name = builder.__name__
+        if name in _BUILDERS:
+            raise ValueError(f"a model called {name!r} is registered already, in {_BUILDERS[name].__module__}")
+        _BUILDERS[name], _INPUT_SHAPES[name] = builder, tuple(input_shape)
+        return builder
+
+    return known
+
+
+def input_shape(name: str) -> tuple[int, ...]:
+    """Return the shape of one example that the model of this name takes.
+
+    Raises:
+        ValueError: there is no such model; the nearest is named.
+
+    >>> from jaxdl import models
+    >>> models.input_shape("lenet5")
+    (32, 32, 1)
+    """
+    _refuse_unknown(name)
+    return _INPUT_SHAPES[name]
 
 
 def create(name: str, **changes: object) -> nn.Module:
@@ -39,8 +61,7 @@ def create(name: str, **changes: object) -> nn.Module:
     ...
     ValueError: no model is called 'lenet'; did you mean lenet5...?
     """
-    if name not in _BUILDERS:
-        raise ValueError(f"no model is called {name!r}; did you mean {_nearest(name, _BUILDERS)}?")
+    _refuse_unknown(name)
     model = _BUILDERS[name]()
     fields = [field.name for field in dataclasses.fields(model) if field.name not in {"parent", "name"}]
     for change in changes:
@@ -57,6 +78,11 @@ def list(pattern: str = "*") -> tuple[str, ...]:
     ('lenet5', 'lenet5_original')
     """
     return tuple(sorted(name for name in _BUILDERS if fnmatch.fnmatchcase(name, pattern)))
+
+
+def _refuse_unknown(name: str) -> None:
+    if name not in _BUILDERS:
+        raise ValueError(f"no model is called {name!r}; did you mean {_nearest(name, _BUILDERS)}?")
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

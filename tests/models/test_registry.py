@@ -73,11 +73,26 @@ def test_unknown_names_and_changes_are_answered_with_the_nearest(name, changes, 
 
 def test_a_name_is_taken_once(monkeypatch):
     monkeypatch.setattr(registry, "_BUILDERS", {})
+    monkeypatch.setattr(registry, "_INPUT_SHAPES", {})
 
     def tiny():
         return nn.Dense(2)
 
-    assert models.register(tiny) is tiny
+    assert models.register((5,))(tiny) is tiny
+    assert models.input_shape("tiny") == (5,)
     assert models.create("tiny", features=3).features == 3
     with pytest.raises(ValueError, match="'tiny' is registered already"):
-        models.register(tiny)
+        models.register((5,))(tiny)
+
+
+@pytest.mark.parametrize("name", models.list())
+def test_every_model_takes_the_shape_that_it_names(name):
+    model = models.create(name)
+    x = jnp.zeros((2, *models.input_shape(name)))
+    logits, _ = jax.eval_shape(model.init_with_output, jax.random.key(0), x)
+    assert logits.shape == (2, model.num_classes)
+
+
+def test_the_shape_of_an_unknown_model_is_not_known():
+    with pytest.raises(ValueError, match="did you mean lenet5"):
+        models.input_shape("lenet")
