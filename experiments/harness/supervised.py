@@ -44,12 +44,18 @@ class Optimizer:
     """How the learning rate goes from its largest value over the run."""
     warmup: float = 0.0
     """Share of the run in which the learning rate rises from zero."""
+    momentum: float = 0.9
+    """Decay of the sum of gradients, for momentum and nesterov."""
+    weight_decay: float = 1e-4
+    """Decoupled decay of the kernels, for adamw."""
     clip_norm: float | None = None
     """Largest Euclidean norm of the whole gradient."""
 
     def __post_init__(self) -> None:
         require(self.learning_rate > 0, "optimizer.learning-rate", "> 0", self.learning_rate)
         require(0 <= self.warmup < 1, "optimizer.warmup", "in [0, 1)", self.warmup)
+        require(0 <= self.momentum < 1, "optimizer.momentum", "in [0, 1)", self.momentum)
+        require(self.weight_decay >= 0, "optimizer.weight-decay", ">= 0", self.weight_decay)
         require(self.clip_norm is None or self.clip_norm > 0, "optimizer.clip-norm", "> 0", self.clip_norm)
 
     def make(self, steps: int) -> optax.GradientTransformation:
@@ -60,7 +66,12 @@ class Optimizer:
             rate = schedules.cosine_decay(self.learning_rate, max(1, steps - rising))
         if rising:
             rate = schedules.warmup(rate, rising)
-        optimizer = getattr(optim, self.name)(rate)
+        settings: dict[str, dict[str, Any]] = {
+            "momentum": {"decay": self.momentum},
+            "nesterov": {"decay": self.momentum},
+            "adamw": {"weight_decay": self.weight_decay, "mask": "kernel$"},
+        }
+        optimizer = getattr(optim, self.name)(rate, **settings.get(self.name, {}))
         if self.clip_norm is not None:
             optimizer = optax.chain(optim.clip_by_global_norm(self.clip_norm), optimizer)
         return optimizer
