@@ -1,0 +1,240 @@
+"""Decoding against plain loops in Python over a small recurrent model, and beam search against trying everything."""
+
+import itertools
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import decode
+
+pytestmark = pytest.mark.usefixtures("float64")
+close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
+V, H, T, END = 5, 3, 4, 2
+rng = np.random.default_rng(0)
+EMBEDDING, U, OUT = rng.normal(size=(V, H)), rng.normal(size=(H, H)), 2 * rng.normal(size=(H, V))
+START, FIRST = rng.normal(size=(2, H)), np.array([0, 3])
+
+
+def step_fn(h, token):
+    """A recurrent model; the state is an array with the batch first, beside a scalar that counts the steps."""
+    h, count = h
+    h = jnp.tanh(h @ U + jnp.asarray(EMBEDDING)[token])
+    return (h, count + 1), h @ OUT
+
+
+def by_hand(h, token):
+    h = np.tanh(h @ U + EMBEDDING[token])
+    return h, h @ OUT
+
+
+def log_softmax(logits):
+    return logits - np.log(np.exp(logits).sum())
+
+
+def start():
+    return jnp.asarray(START), jnp.zeros((), jnp.int32)
+
+
+def follow(h, token, sequence):
+    """The log-probability of one sequence of one example."""
+    total = 0.0
+    for following in sequence:
+        h, logits = by_hand(h, token)
+        total, token = total + log_softmax(logits)[following], following
+    return total
+
+
+@pytest.mark.parametrize("end", [None, END])
+def test_greedy_takes_the_most_probable_token_until_the_end(end):
+    out = jax.jit(lambda first: decode.greedy(step_fn, start(), first, length=T, end=end, pad=9))(FIRST)
+    for n in range(2):
+        h, token, expected = START[n], FIRST[n], []
+        while len(expected) < T and (not expected or token != end):
+            h, logits = by_hand(h, token)
+            token = int(np.argmax(logits))
+            expected.append(token)
+        assert out.tokens[n].tolist() == expected + [9] * (T - len(expected))
+        assert out.lengths[n] == len(expected)
+        close(out.log_probability[n], follow(START[n], FIRST[n], expected))
+
+
+def test_the_loop_stops_as_soon_as_all_have_ended():
+    def count(carry, token):
+        jax.debug.callback(lambda: calls.append(1))
+        return carry, jnp.zeros((2, V)).at[:, END].set(1.0)
+
+    calls = []
+    jax.block_until_ready(jax.jit(lambda first: decode.greedy(count, None, first, length=50, end=END))(FIRST))
+    jax.effects_barrier()
+    assert len(calls) == 1
+
+
+def test_samples_come_from_the_shaped_distribution(key):
+    options = {"temperature": 0.7, "top_k": 4, "top_p": 0.9}
+    run = jax.jit(lambda key, first: decode.sample(key, step_fn, start(), first, length=T, end=END, **options))
+    out = run(key, FIRST)
+    for n in range(2):
+        h, token = START[n], FIRST[n]
+        for t in range(int(out.lengths[n])):
+            h, logits = by_hand(h, token)
+            # Replay: the Gumbel noise of both examples is drawn together, from the key of the time.
+            noise = jax.random.gumbel(jax.random.fold_in(key, t), (2, V))[n]
+            token = int(np.argmax(shape_by_hand(logits, **options) + noise))
+            assert out.tokens[n, t] == token
+        close(out.log_probability[n], follow(START[n], FIRST[n], out.tokens[n, : out.lengths[n]]))
+    np.testing.assert_array_equal(run(key, FIRST).tokens, out.tokens)
+    cold = decode.sample(key, step_fn, start(), FIRST, length=T, temperature=1e-6)
+    np.testing.assert_array_equal(cold.tokens, decode.greedy(step_fn, start(), FIRST, length=T).tokens)
+
+
+def shape_by_hand(logits, temperature=1.0, top_k=None, top_p=None):
+    """One distribution at a time, token by token from the most probable."""
+    logits = np.array(logits) / temperature
+    order = np.argsort(-logits, kind="stable")
+    for token in [] if top_k is None else order[top_k:]:
+        logits[token] = -np.inf
+    if top_p is not None:
+        probabilities, mass = np.exp(logits) / np.exp(logits).sum(), 0.0
+        for token in order:
+            if mass >= top_p:
+                logits[token] = -np.inf
+            mass += probabilities[token]
+    return logits
+
+
+@pytest.mark.parametrize("options", [{"top_k": 1}, {"top_k": 3}, {"top_p": 0.5}, {"top_p": 1e-30}, {"top_p": 1.0}])
+def test_tails_are_cut_as_by_hand(options):
+    logits = np.random.default_rng(1).normal(size=(20, 7)) * 2
+    shaped = jax.jit(partial(decode.shape_logits, **options))(logits)
+    close(shaped, [shape_by_hand(row, **options) for row in logits])
+
+
+def test_frequencies_of_draws_are_the_probabilities(key):
+    logits = jnp.log(jnp.array([0.5, 0.3, 0.15, 0.05]))
+    keys = jax.random.split(key, 4000)
+    tokens = jax.jit(jax.vmap(lambda key: decode.draw(key, logits, top_p=0.9)))(keys)
+    np.testing.assert_allclose(np.bincount(tokens, minlength=4) / 4000, np.array([10, 6, 3, 0]) / 19, atol=0.03)
+
+
+def beam_by_hand(h, first, beams, alpha, end):
+    """Beam search over lists of one example."""
+    score = lambda total, length: total / ((5 + length) / 6) ** alpha  # noqa: E731
+    alive, ended = [([], 0.0, h)], []
+    for _ in range(T):
+        following = []
+        for tokens, total, state in alive:
+            state_after, logits = by_hand(state, tokens[-1] if tokens else first)
+            for token, log_probability in enumerate(log_softmax(logits)):
+                new = ([*tokens, token], total + log_probability, state_after)
+                (ended if token == end else following).append(new)
+        ended = sorted(ended, key=lambda new: -score(new[1], len(new[0])))[:beams]
+        alive = sorted(following, key=lambda new: -new[1])[:beams]
+        if len(ended) == beams and max(score(new[1], T) for new in alive) <= score(ended[-1][1], len(ended[-1][0])):
+            break
+    both = sorted(ended + alive, key=lambda new: -score(new[1], len(new[0])))[:beams]
+    return [(tokens, total, score(total, len(tokens))) for tokens, total, _ in both]
+
+
+@pytest.mark.parametrize(("beams", "alpha", "end"), [(1, 0.0, None), (3, 0.6, END), (3, 0.0, END), (4, 2.0, END)])
+def test_beam_search_is_the_search_over_lists(beams, alpha, end):
+    run = partial(decode.beam_search, step_fn, beams=beams, length=T, end=end, length_penalty=alpha, pad=9)
+    out = jax.jit(run)(start(), FIRST)
+    for n in range(2):
+        for k, (tokens, total, score) in enumerate(beam_by_hand(START[n], FIRST[n], beams, alpha, end)):
+            assert out.tokens[n, k].tolist() == tokens + [9] * (T - len(tokens))
+            assert out.lengths[n, k] == len(tokens)
+            close(out.log_probability[n, k], total)
+            close(out.score[n, k], score)
+    if beams == 1:
+        np.testing.assert_array_equal(out.tokens[:, 0], decode.greedy(step_fn, start(), FIRST, length=T).tokens)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_with_enough_beams_the_best_of_all_sequences_is_found(alpha):
+    length = 3
+    out = jax.jit(
+        lambda first: decode.beam_search(
+            step_fn, start(), first, beams=(V - 1) ** 2, length=length, end=END, length_penalty=alpha
+        )
+    )(FIRST)
+    going_on = [token for token in range(V) if token != END]
+    everything = list(itertools.product(going_on, repeat=length))
+    for size in range(length):
+        everything += [(*beginning, END) for beginning in itertools.product(going_on, repeat=size)]
+    for n in range(2):
+        totals = {sequence: follow(START[n], FIRST[n], sequence) for sequence in everything}
+        scores = {sequence: total / ((5 + len(sequence)) / 6) ** alpha for sequence, total in totals.items()}
+        best = max(scores, key=scores.get)
+        assert tuple(out.tokens[n, 0, : out.lengths[n, 0]].tolist()) == best
+        close(out.score[n, 0], scores[best])
+        close(np.exp(list(totals.values())).sum(), 1)
+
+
+def test_a_teacher_is_followed_with_the_probability_asked_for(key):
+    targets = np.random.default_rng(2).integers(0, V, (2, T))
+    run = jax.jit(lambda p: decode.scheduled_sampling(key, step_fn, start(), FIRST, targets, teacher_probability=p)[1])
+    forced, free, mixed = run(1.0), run(0.0), run(0.5)
+    for n in range(2):
+        h, token = START[n], FIRST[n]
+        for t in range(T):
+            h, logits = by_hand(h, token)
+            close(forced[n, t], logits)
+            token = targets[n, t]
+        tokens = decode.greedy(step_fn, start(), FIRST, length=T).tokens[n]
+        h, token = START[n], FIRST[n]
+        for t in range(T):
+            h, logits = by_hand(h, token)
+            close(free[n, t], logits)
+            token = int(tokens[t])
+    close(mixed[:, 0], forced[:, 0])
+    assert np.abs(mixed - forced).max() > 0.01
+    assert np.abs(mixed - free).max() > 0.01
+
+
+def test_coins_fall_as_often_as_they_should(key):
+    def read(carry, token):
+        return carry, jnp.broadcast_to(token[:, None] == 1, (500, 2)) * jnp.array([[0.0, 1.0]]) + jnp.array(
+            [[0.5, 0.0]]
+        )
+
+    # The targets are ones; the model repeats what it reads, and says 0 after a 0.
+    zeros, ones = jnp.zeros(500, jnp.int32), jnp.ones((500, 2), jnp.int32)
+    _, logits = decode.scheduled_sampling(key, read, None, zeros, ones, teacher_probability=0.8)
+    assert abs(float(jnp.mean(jnp.argmax(logits[:, 1], axis=-1))) - 0.8) < 0.06
+
+
+def test_the_schedule_falls_from_teaching_to_running_free():
+    schedule = decode.inverse_sigmoid_decay(20.0)
+    steps = np.arange(0, 2000, 50)
+    close(schedule(steps)[:9], 20 / (20 + np.exp(steps[:9] / 20)))
+    assert schedule(1e9) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: decode.greedy(step_fn, start(), FIRST, length=0), "at least 1; got 0"),
+        (lambda: decode.greedy(step_fn, start(), FIRST[:, None], length=1), r"integer tokens \[B\].* got \(2, 1\)"),
+        (lambda: decode.beam_search(step_fn, start(), FIRST, beams=0, length=1), "beams .* at least 1; got 0"),
+        (lambda: decode.shape_logits(np.zeros(3), temperature=0.0), "above 0; got 0.0"),
+        (lambda: decode.keep_top_k(np.zeros(3), 0), "at least 1; got 0"),
+        (lambda: decode.keep_top_p(np.zeros(3), 1.5), r"\(0, 1\]; got 1.5"),
+        (lambda: decode.inverse_sigmoid_decay(0.5), "at least 1; got 0.5"),
+        (
+            lambda: decode.scheduled_sampling(jax.random.key(0), step_fn, start(), FIRST, np.zeros((3, 2), int)),
+            r"targets must be \[B, T\] .* got \(3, 2\)",
+        ),
+        (
+            lambda: decode.scheduled_sampling(
+                jax.random.key(0), step_fn, start(), FIRST, np.zeros((2, 2), int), teacher_probability=2.0
+            ),
+            r"\[0, 1\]; got 2.0",
+        ),
+    ],
+)
+def test_mistakes_are_named_with_what_came(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
