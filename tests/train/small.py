@@ -41,8 +41,10 @@ def make_loader(batch_size=BATCH, size=48, **kwargs):
     return data.Loader({"image": x, "label": np.argmax(x, axis=1).astype(np.int32)}, batch_size, seed=1, **kwargs)
 
 
-def make_run(axis_name=None, loader=None):
-    loader = loader or make_loader()
+@functools.cache
+def make_run(axis_name=None):
+    """Make task, step, state and loader; what trains must copy the state."""
+    loader = make_loader()
     task = tasks.classification(Normalised(axis_name))
     optimizer = optim.momentum(0.1, 0.9)
     state = train.TrainState.create(task.init(jax.random.key(0), loader.batch(0)), optimizer, jax.random.key(1))
@@ -78,6 +80,12 @@ def linear(axis_name, **kwargs):
         return mean, ({}, {"x": mean})
 
     return train.make_step(loss, optim.sgd(1.0), axis_name=axis_name, **kwargs)
+
+
+def make_numbers(batch_size, size, **kwargs):
+    """Make a loader of plain numbers, which `linear` averages."""
+    x = np.random.default_rng(1).normal(size=size).astype(np.float32)
+    return data.Loader({"x": x}, batch_size, seed=1, **kwargs)
 
 
 def linear_state(w=1.0):

@@ -42,7 +42,7 @@ def saved(layout, folder):
 @functools.cache
 def uninterrupted():
     _, step, state, loader = make_run()
-    return train.fit(step, state, loader, epochs=3)
+    return train.fit(step, jax.tree.map(jnp.copy, state), loader, epochs=3)
 
 
 @pytest.fixture(scope="module")
