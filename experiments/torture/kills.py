@@ -123,7 +123,7 @@ class Laboratory:
     def fill(self) -> Outcome:
         """Let a run find the disk full while it saves; it must say so, lose nothing, and go on where there is space."""
         folder = self.new_folder("full")
-        full_at = victim.STEPS_PER_SAVE * int(self.generator.integers(1, 6))
+        full_at = victim.STEPS_PER_SAVE * int(self.generator.integers(1, victim.STEPS // victim.STEPS_PER_SAVE))
         process = self.start(folder, full_at=full_at)
         _join(process)
         if process.exitcode != 1 or "File too large" not in _said(folder, 10**6):

@@ -67,7 +67,7 @@ def torture(laboratory: Laboratory, amount: Amount) -> list[Row]:
     rows.append(_repeated("disk full while saving: told, resumed", amount.full_disks, laboratory.fill))
     rows.append(
         _repeated(
-            "newest damaged: went on from the last good one",
+            "newest damaged: last good one resumed",
             amount.fallbacks,
             lambda: laboratory.damage_newest(damage.damage_one_file),
         )
@@ -77,7 +77,7 @@ def torture(laboratory: Laboratory, amount: Amount) -> list[Row]:
         started = time.perf_counter()
         count = damage.refused(laboratory.reference, harm, times, laboratory.generator)
         seconds = time.perf_counter() - started
-        rows.append(Row(f"{what}: refused by file and leaf", count.tried, count.refused, seconds, count.problems))
+        rows.append(Row(f"{what}: file, leaf named", count.tried, count.refused, seconds, count.problems))
     return rows
 
 

@@ -32,6 +32,16 @@ class Checkpoints:
 
     Raises:
         ValueError: ``directory`` holds checkpoints of another configuration.
+
+    >>> import tempfile, optax
+    >>> from jaxdl import train
+    >>> state = train.TrainState.create({"params": {"w": np.ones(2)}}, optax.sgd(0.1), jax.random.key(0))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     checkpoints = Checkpoints(folder, config={"learning_rate": 0.1})
+    ...     written = checkpoints.save(state.replace(step=np.int32(40)))
+    ...     restored = checkpoints.restore(state)
+    >>> written.name, int(restored.step), restored.params["w"].tolist()
+    ('00000040', 40, [1.0, 1.0])
     """
 
     def __init__(self, directory: Path | str, *, config: dict[str, Any], keep: int = 2):

@@ -54,8 +54,8 @@ def write(
     text = json.dumps({**manifest, "leaves": leaves, "files": file_digests}, indent=1).encode()
     (folder / MANIFEST).write_bytes(text)
     (folder / SEAL).write_bytes(_seal(text))
-    for path in [*folder.rglob("*"), folder]:
-        flush(path)
+    with ThreadPoolExecutor(32) as pool:  # they wait for the disk together, not one after the other
+        list(pool.map(flush, [*folder.rglob("*"), folder]))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -59,6 +59,12 @@ def load(path: Path | str, like: PyTree | None = None, *, verify: bool = True) -
     Raises:
         DamagedError: a bit has changed; the message names file and leaf.
         ValueError: no safetensors file; or other leaves than expected, each named. Nothing is ever cast.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/line.safetensors", {"params": {"w": np.float32([1, 2])}})
+    ...     load(f"{folder}/line.safetensors")
+    {'params': {'w': Array([1., 2.], dtype=float32)}}
     """
     path = Path(path)
     arrays = _read(path, verify=verify)
