@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.arrays import widen
 from jaxdl.typing import Array, ArrayLike, Batch, Key
 
 MODES = ("constant", "edge", "reflect", "wrap")
@@ -252,7 +253,7 @@ def _grid(images: Array) -> Array:
 
 def _smooth(images: Array, sigmas: Array, radius: int, mode: str) -> Array:
     """Blur with one Gaussian an image (or one for all, ``sigmas [1]``), down and then across, in at least float32."""
-    x = images.astype(jnp.promote_types(images.dtype, jnp.float32))
+    x = widen(images)
     weights = jnp.exp(-jnp.square(np.arange(-radius, radius + 1)[None] / jnp.maximum(sigmas, 1e-6)[:, None]) / 2)
     weights = (weights / jnp.sum(weights, axis=1, keepdims=True)).astype(x.dtype)
     for _ in range(2):

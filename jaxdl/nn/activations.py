@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import widen
 from jaxdl.typing import Array, ArrayLike, Key
 
 Activation = Callable[[Array], Array]
@@ -191,7 +192,7 @@ def softmax(x: ArrayLike, axis: int = -1, *, mask: ArrayLike | None = None) -> A
     [0.0, 1.0, 0.0]
     """
     x = _floating(x)
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = widen(x)
     if mask is not None:
         mask = jnp.asarray(mask, bool)
         if mask.ndim != x.ndim:

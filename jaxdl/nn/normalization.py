@@ -21,6 +21,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import widen
 from jaxdl.typing import Array, ArrayLike
 
 
@@ -56,7 +57,7 @@ def moments(
     >>> moments(jnp.array([[1.0, 5.0], [3.0, 5.0]]), (0,)).variance.tolist()
     [[1.0, 0.0]]
     """
-    x = _wide(x)
+    x = widen(x)
     weights = None if mask is None else _fit(mask, x)
     if weights is not None:
         x = jnp.where(weights != 0, x, 0)
@@ -99,7 +100,7 @@ def normalize(
     [[10.0]]
     """
     x = jnp.asarray(x)
-    wide = _wide(x)
+    wide = widen(x)
     mean, variance, scale, bias = (None if a is None else _rank(a, x.ndim) for a in (mean, variance, scale, bias))
     factor = jax.lax.rsqrt(variance + epsilon)
     y = (wide - mean) * (factor if scale is None else factor * scale)
@@ -279,7 +280,7 @@ def local_response_norm(
     """
     x = jnp.asarray(x)
     channels = x.shape[-1]
-    squares = jnp.square(_wide(x))
+    squares = jnp.square(widen(x))
     padded = jnp.pad(squares, [(0, 0)] * (x.ndim - 1) + [(size // 2, (size - 1) // 2)])
     total = sum(padded[..., i : i + channels] for i in range(size))
     return (x * (k + alpha / (size if average else 1) * total) ** -beta).astype(x.dtype)
@@ -370,12 +371,6 @@ class GroupNorm(_Affine):
         return group_norm(x, self.groups, scale, bias, **self.settings())
 
 
-def _wide(x: ArrayLike) -> Array:
-    """Widen to at least float32."""
-    x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
 def _rank(a: ArrayLike, ndim: int) -> Array:
     """Put dimensions of 1 before what belongs to the last dimensions."""
     a = jnp.asarray(a)
@@ -394,4 +389,4 @@ def _fit(mask: ArrayLike, x: Array) -> Array:
     mask = jnp.asarray(mask)
     if mask.ndim > x.ndim or any(m not in (1, n) for m, n in zip(mask.shape, x.shape, strict=False)):
         raise ValueError(f"mask of shape {mask.shape} does not fit the leading dimensions of x of shape {x.shape}")
-    return mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)).astype(_wide(x).dtype)
+    return mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)).astype(widen(x).dtype)

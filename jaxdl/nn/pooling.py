@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxdl.arrays import widen
 from jaxdl.nn.convolution import SPATIAL, Padding, Window, make_window
 from jaxdl.typing import Array, ArrayLike
 
@@ -86,7 +87,7 @@ def average_pool(
     x, frame = _frame(x, window, stride, padding)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         x = x.astype(jnp.result_type(float))
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = widen(x)
     total = sum(_parts(wide, frame)) if _tiles(frame) else _reduce_window(wide, frame, lax.add, 0.0)
     if count_include_pad or not any(map(sum, frame.padding)):
         return (total / np.prod(frame.size)).astype(x.dtype)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.optim.checks import increment, is_decay, weight_of_average, widen
+from jaxdl.arrays import widen
+from jaxdl.optim.checks import increment, is_decay, weight_of_average
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.arrays import widen
 from jaxdl.typing import Array, ArrayLike, PyTree, Schedule
 
 
@@ -67,12 +68,6 @@ def increment(count: Array) -> Array:
 def at_step(value: ArrayLike | Schedule, count: Array) -> ArrayLike:
     """Return the value of a schedule at a step, or a number as it is."""
     return value(count) if callable(value) else value
-
-
-def widen(x: ArrayLike) -> Array:
-    """Cast to float32, unless the type is wider already."""
-    x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def map_wide(function: Callable[..., Array], tree: PyTree, *rest: PyTree) -> PyTree:

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from optax import EmptyState, GradientTransformation
 
-from jaxdl.optim.checks import in_range, widen
+from jaxdl.arrays import widen
+from jaxdl.optim.checks import in_range
 from jaxdl.tree import norm
 from jaxdl.typing import Array, ArrayLike, PyTree
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.optim.checks import in_range, positive_integer, widen
+from jaxdl.arrays import widen
+from jaxdl.optim.checks import in_range, positive_integer
 from jaxdl.tree import dot
 from jaxdl.typing import Array, ArrayLike, PyTree
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import optax
 from optax import GradientTransformation
 
-from jaxdl.optim.checks import at_step, in_range, increment, require_params, widen
+from jaxdl.arrays import widen
+from jaxdl.optim.checks import at_step, in_range, increment, require_params
 from jaxdl.tree import select
 from jaxdl.typing import ArrayLike, PyTree, Schedule
 

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from optax import GradientTransformation
 
-from jaxdl.optim.checks import at_step, in_range, increment, is_decay, map_wide, one_of, weight_of_average, widen
+from jaxdl.arrays import widen
+from jaxdl.optim.checks import at_step, in_range, increment, is_decay, map_wide, one_of, weight_of_average
 from jaxdl.typing import Array, ArrayLike, PyTree, Schedule
 
 MOMENTUM_DECAY = 0.004  # psi, the rate at which NAdam's own momentum schedule rises to b1

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl import tree
+from jaxdl.arrays import widen
 from jaxdl.train.fit import Report
 from jaxdl.train.step import Metrics, Step
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
@@ -97,7 +98,7 @@ def average_predictions(logits: ArrayLike, average: str = "arithmetic") -> Array
     if average not in AVERAGES:
         raise ValueError(f"average must be 'arithmetic' or 'geometric', got {average!r}")
     logits = jnp.asarray(logits)
-    log_p = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), axis=-1)
+    log_p = jax.nn.log_softmax(widen(logits), axis=-1)
     if average == "arithmetic":
         return jax.nn.logsumexp(log_p, axis=0) - jnp.log(log_p.shape[0])
     return jax.nn.log_softmax(jnp.mean(log_p, axis=0), axis=-1)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import widen
 from jaxdl.nn.activations import step
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -82,7 +83,7 @@ def signed_points(x: ArrayLike, labels: ArrayLike, *, normalize: bool = False) -
     x, labels = jnp.asarray(x), jnp.asarray(labels)
     if x.ndim != 2 or labels.shape != x.shape[:1]:
         raise ValueError(f"points must be [N, n] and labels [N]; got {x.shape} and {labels.shape}")
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = widen(x)
     p = jnp.concatenate([jnp.ones_like(x[:, :1]), x], axis=1)
     if normalize:
         p = p / jnp.linalg.norm(p, axis=1, keepdims=True)
