@@ -18,10 +18,8 @@ from tests.train.small import make_run, numbers, train_ten
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def two_processes(tmp_path_factory):
-    """Two processes of four devices, one of which kills itself in the end: what they wrote, said, how they ended."""
-    folder = tmp_path_factory.mktemp("processes")
+def run_two_processes(folder):
+    """Run two processes of four devices, one of which kills itself in the end: what they said, and how they ended."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -47,45 +45,43 @@ def two_processes(tmp_path_factory):
     finally:
         for process in processes:
             process.kill()
-    return folder, said, [process.returncode for process in processes], outlived
+    return said, [process.returncode for process in processes], outlived
 
 
-@pytest.mark.parametrize("name", ["replicated", "sharded"])
-def test_two_processes_of_four_devices_equal_one_of_eight(two_processes, name):
-    folder, said, *_ = two_processes
+def test_two_processes_train_as_one_and_end_together(tmp_path):
+    # One test for all of it: the processes are started once.
+    said, codes, outlived = run_two_processes(tmp_path)
     assert all("trained" in text for text in said), "\n".join(said)
-    first, second = (dict(np.load(folder / f"{name}{i}.npz")) for i in range(2))
-    assert first.keys() == second.keys()
-    for leaf in first:
-        np.testing.assert_array_equal(first[leaf], second[leaf], err_msg=leaf)
-    _, step, state, loader = make_run()
-    one, history = train_ten(step, state, loader, mesh=parallel.mesh({"data": 8}))
-    for leaf, value in tree.flatten(numbers(one)).items():
-        np.testing.assert_allclose(first[leaf], value, rtol=0, atol=1e-6, err_msg=leaf)
-    assert float(first["loss"]) == pytest.approx(history[-1]["train/loss"], abs=1e-6)
+    two_processes_of_four_devices_equal_one_of_eight(tmp_path, said)
+    what_they_saved_goes_on_in_both_and_in_one(tmp_path, said)
+    the_one_that_dies_ends_the_other_with_a_message(said, codes, outlived)
 
 
-def test_two_processes_evaluate_as_one(two_processes):
-    _, said, *_ = two_processes
+def two_processes_of_four_devices_equal_one_of_eight(folder, said):
     task, step, state, loader = make_run()
-    one, _ = train_ten(step, state, loader, mesh=parallel.mesh({"data": 8}))
+    one, history = train_ten(step, state, loader, mesh=parallel.mesh({"data": 8}))
+    for name in ("replicated", "sharded"):
+        first, second = (dict(np.load(folder / f"{name}{i}.npz")) for i in range(2))
+        assert first.keys() == second.keys()
+        for leaf in first:
+            np.testing.assert_array_equal(first[leaf], second[leaf], err_msg=leaf)
+        for leaf, value in tree.flatten(numbers(one)).items():
+            np.testing.assert_allclose(first[leaf], value, rtol=0, atol=1e-6, err_msg=leaf)
+        assert float(first["loss"]) == pytest.approx(history[-1]["train/loss"], abs=1e-6)
     expected = train.make_evaluation(task.measure, loader.arrays)(one.variables)
     for text in said:
         assert json.loads(text.split("trained: ")[1].splitlines()[0]) == pytest.approx(expected, abs=1e-6)
 
 
-def test_what_two_processes_saved_goes_on_in_both_and_in_one(two_processes):
-    folder, said, *_ = two_processes
+def what_they_saved_goes_on_in_both_and_in_one(folder, said):
     assert all("restored: True" in text for text in said), "\n".join(said)
-    _, _, state, _ = make_run()
-    restored = train.Checkpoints(folder / "checkpoints", config={}).restore(state)
+    restored = train.Checkpoints(folder / "checkpoints", config={}).restore(make_run()[2])
     expected = np.load(folder / "sharded0.npz")
     for leaf, value in tree.flatten(numbers(restored)).items():
         np.testing.assert_array_equal(value, expected[leaf], err_msg=leaf)
 
 
-def test_a_process_that_dies_ends_the_other_with_a_message(two_processes):
-    _, said, codes, outlived = two_processes
+def the_one_that_dies_ends_the_other_with_a_message(said, codes, outlived):
     assert codes[1] == -signal.SIGKILL
     assert codes[0] not in (0, None)
     assert "Terminating process because the JAX distributed service detected fatal errors" in said[0]
@@ -120,6 +116,7 @@ def test_an_address_that_does_not_serve_is_refused_in_time():
 
 
 def test_initialising_after_jax_is_in_use_is_refused():
+    jax.devices()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
