@@ -125,6 +125,7 @@ def test_a_mesh_is_read_and_made():
 
 
 def test_simulated_devices_are_asked_for_in_time():
+    jax.devices()  # JAX runs: the devices are what they are
     parallel.simulate_devices(8)
     with pytest.raises(RuntimeError, match="already runs with 8 CPU devices: ask for 3 before"):
         parallel.simulate_devices(3)
@@ -133,6 +134,7 @@ def test_simulated_devices_are_asked_for_in_time():
 
 
 def test_the_flags_of_a_command_name_a_mesh():
+    jax.devices()  # JAX runs: the devices are what they are
     assert parallel.from_flags() is None
     assert dict(parallel.from_flags(devices=4).shape) == {"data": 4}
     assert dict(parallel.from_flags(axes="data=2,model=4").shape) == {"data": 2, "model": 4}
