@@ -23,7 +23,6 @@ from jaxdl.nn.recurrent_gradients import rule_for
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 DIRECTIONS = ("forward", "backward")
-READ_BEFORE_THE_LOOP = ("kernel", "bias")
 UNROLL_FORWARD = 1  # measured on a CPU; the loop backward is best left as it is
 
 Run = Callable[[Parameters, PyTree, Array, Array | None], tuple[PyTree, Array]]
@@ -267,27 +266,25 @@ def _run(
     cell: Cell, reverse: bool, own_gradient: bool, parameters: Parameters, carry: PyTree, x: Array, mask: Array | None
 ) -> tuple[PyTree, Array]:
     """Run over ``[T, B, D]``."""
-    projected = cell.project(parameters, x)
-    parameters = {name: leaf for name, leaf in parameters.items() if name not in READ_BEFORE_THE_LOOP}
     loop = _own_loop if own_gradient and rule_for(cell) else _loop
-    return loop(cell, reverse, parameters, carry, projected, mask)
+    return loop(cell, reverse, parameters, carry, x, mask)
 
 
-def _loop(cell, reverse, parameters, carry, projected, mask):
+def _loop(cell, reverse, parameters, carry, x, mask):
     def step(carry, inputs):
         projected, keep = inputs
         new, y = cell.step(parameters, carry, projected)
         return _where(keep, new, carry), _where(keep, y, jnp.zeros_like(y))
 
-    return jax.lax.scan(step, carry, (projected, mask), reverse=reverse, unroll=UNROLL_FORWARD)
+    return jax.lax.scan(step, carry, (cell.project(parameters, x), mask), reverse=reverse, unroll=UNROLL_FORWARD)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _own_loop(cell, reverse, parameters, carry, projected, mask):
-    return _loop(cell, reverse, parameters, carry, projected, mask)
+def _own_loop(cell, reverse, parameters, carry, x, mask):
+    return _loop(cell, reverse, parameters, carry, x, mask)
 
 
-def _own_forward(cell, reverse, parameters, carry, projected, mask):
+def _own_forward(cell, reverse, parameters, carry, x, mask):
     forward = rule_for(cell).forward
 
     def step(carry, inputs):
@@ -295,23 +292,24 @@ def _own_forward(cell, reverse, parameters, carry, projected, mask):
         new, y, kept = forward(cell, parameters, carry, projected)
         return _where(keep, new, carry), (_where(keep, y, jnp.zeros_like(y)), kept)
 
-    carry, (y, kept) = jax.lax.scan(step, carry, (projected, mask), reverse=reverse, unroll=UNROLL_FORWARD)
-    return (carry, y), (parameters, kept, mask)
+    inputs = cell.project(parameters, x), mask
+    carry, (y, kept) = jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=UNROLL_FORWARD)
+    return (carry, y), (parameters, x, kept, mask)
 
 
 def _own_backward(cell, reverse, residuals, gradients):
-    parameters, kept, mask = residuals
+    parameters, x, kept, mask = residuals
     d_carry, d_y = gradients
     _, backward, finish = rule_for(cell)
 
     def step(d_carry, inputs):
         d_y, kept, keep = inputs
-        before, deltas = backward(cell, parameters, d_carry, d_y, kept)
-        return _where(keep, before, d_carry), _where(keep, deltas, jax.tree.map(jnp.zeros_like, deltas))
+        d_before, deltas = backward(cell, parameters, d_carry, d_y, kept)
+        return _where(keep, d_before, d_carry), _where(keep, deltas, jax.tree.map(jnp.zeros_like, deltas))
 
     d_carry, deltas = jax.lax.scan(step, d_carry, (d_y, kept, mask), reverse=not reverse)
-    d_parameters, d_projected = finish(cell, parameters, kept, deltas)
-    return d_parameters, d_carry, d_projected, None
+    d_parameters, d_x = finish(cell, parameters, x, kept, deltas)
+    return d_parameters, d_carry, d_x, None
 
 
 _own_loop.defvjp(_own_forward, _own_backward)

@@ -1,12 +1,12 @@
 """The backward passes of vanilla cells, LSTM and GRU through time, by hand.
 
-A rule has three parts. ``forward`` does the step and keeps the factors by which gradients will be multiplied, so that only
-multiplications and one product are left for ``backward``: it turns the gradient ``d_h`` of the loss with respect to ``h_t``
-into ``delta_t``, that with respect to ``a_t``, the sum inside of the activations, and into that with respect to
-``h_(t-1)``. ``finish`` has all times before it and makes the gradient of the recurrent kernel as one product, where adding
-it up in the loop would take ``T`` small ones::
+A rule has three parts. ``forward`` does a step and keeps the factors by which gradients will be multiplied, so that
+``backward`` consists of multiplications and one product: it turns the gradient ``d_h`` of the loss with respect to
+``h_t`` into ``delta_t``, that with respect to the sum ``a_t`` inside of the activations, and into that with respect to
+``h_(t-1)``. ``finish`` has all times before it. It makes the gradient of each kernel as one product, where adding it up
+in the loop would take ``T`` small ones::
 
-    dU = sum_t h_(t-1)^T delta_t
+    dW = sum_t x_t^T delta_t        dU = sum_t h_(t-1)^T delta_t        db = sum_t delta_t        dx_t = delta_t W^T
 
 A slope ``g'(a)`` is written in terms of the value ``g(a)``.
 """
@@ -33,12 +33,12 @@ SLOPES = {
 class Rule(NamedTuple):
     """``forward(cell, parameters, carry, projected) -> (carry, y, kept)`` of one time,
     ``backward(cell, parameters, d_carry, d_y, kept) -> (d_carry before, deltas)`` of one time, and
-    ``finish(cell, parameters, kept, deltas) -> (d_parameters, d_projected)`` of all times, ``[T, B, ...]``.
+    ``finish(cell, parameters, x, kept, deltas) -> (d_parameters, d_x)`` of all times, ``[T, B, ...]``.
     """
 
     forward: Callable[[Cell, Parameters, PyTree, Projected], tuple[PyTree, Array, PyTree]]
     backward: Callable[[Cell, Parameters, PyTree, Array, PyTree], tuple[PyTree, PyTree]]
-    finish: Callable[[Cell, Parameters, PyTree, PyTree], tuple[Parameters, Projected]]
+    finish: Callable[[Cell, Parameters, Array, PyTree, PyTree], tuple[Parameters, Array]]
 
 
 def rule_for(cell: Cell) -> Rule | None:
@@ -72,11 +72,14 @@ def _vanilla_backward(cell: Vanilla, parameters: Parameters, d_h: Array, d_y: Ar
     return delta @ parameters["recurrent_kernel"].T, delta
 
 
-def _vanilla_finish(cell: Vanilla, parameters: Parameters, kept: VanillaKept, delta: Array) -> tuple:
-    return {"recurrent_kernel": _over_time(kept.before, delta)}, (delta,)
+def _finish(cell: Cell, parameters: Parameters, x: Array, kept: PyTree, delta: Array) -> tuple:
+    d_parameters = {"kernel": _over_time(x, delta), "recurrent_kernel": _over_time(kept.before, delta)}
+    if "bias" in parameters:
+        d_parameters["bias"] = jnp.sum(delta, axis=(0, 1))
+    return d_parameters, delta @ parameters["kernel"].T
 
 
-VANILLA = Rule(_vanilla_forward, _vanilla_backward, _vanilla_finish)
+VANILLA = Rule(_vanilla_forward, _vanilla_backward, _finish)
 
 
 class LSTMKept(NamedTuple):
@@ -117,36 +120,32 @@ def _lstm_backward(cell: LSTM, parameters: Parameters, d_carry: LSTMState, d_y: 
     return LSTMState(d_c * kept.f, delta @ parameters["recurrent_kernel"].T), delta
 
 
-def _lstm_finish(cell: LSTM, parameters: Parameters, kept: LSTMKept, delta: Array) -> tuple:
-    return {"recurrent_kernel": _over_time(kept.before, delta)}, tuple(jnp.split(delta, 4, axis=-1))
-
-
-LONG_SHORT_TERM = Rule(_lstm_forward, _lstm_backward, _lstm_finish)
+LONG_SHORT_TERM = Rule(_lstm_forward, _lstm_backward, _finish)
 
 
 class GRUKept(NamedTuple):
-    """What enters the products of the gates and of ``n``; and the factors: what is retained, and to ``r, z, n``."""
+    """``h_(t-1)``, what else enters a product, and the factors: what is retained, the gate ``r``, and to the gates."""
 
     before: Array
     before_n: Array | None
     retained: Array
+    r: Array
     to_r: Array
     to_z: Array
     to_n: Array
-    r: Array
 
 
 def _gru_kept(cell: GRU, h: Array, r: Array, z: Array, n: Array) -> tuple[Array, GRUKept]:
-    """Return ``h_t``, and the factors that do not depend on where the reset stands, with the slope alone in ``to_r``."""
+    """Return ``h_t`` and the factors that do not depend on the place of the reset; ``to_r`` is the slope alone."""
     retained, sign = (z, 1) if cell.update == "retain" else (1 - z, -1)
     kept = GRUKept(
         before=h,
         before_n=None,
         retained=retained,
+        r=r,
         to_r=r * (1 - r),
         to_z=sign * (h - n) * z * (1 - z),
         to_n=(1 - retained) * SLOPES[cell.activation](n),
-        r=r,
     )
     return n + retained * (h - n), kept
 
@@ -159,21 +158,11 @@ def _after_forward(cell: GRU, parameters: Parameters, h: Array, projected: Proje
 
 def _after_backward(cell: GRU, parameters: Parameters, d_h: Array, d_y: Array, kept: GRUKept) -> tuple:
     d_h = d_h + d_y
-    delta_n = d_h * kept.to_n
-    delta = jnp.concatenate([d_h * kept.to_r, d_h * kept.to_z, delta_n * kept.r], axis=-1)
-    return d_h * kept.retained + delta @ parameters["recurrent_kernel"].T, (delta, delta_n)
-
-
-def _after_finish(cell: GRU, parameters: Parameters, kept: GRUKept, deltas: tuple[Array, Array]) -> tuple:
-    delta, delta_n = deltas
-    delta_r, delta_z, delta_u = jnp.split(delta, 3, axis=-1)
-    d_parameters = {"recurrent_kernel": _over_time(kept.before, delta)}
-    if "recurrent_bias" in parameters:
-        d_parameters["recurrent_bias"] = jnp.sum(delta_u, axis=(0, 1))
-    return d_parameters, (delta_r, delta_z, delta_n)
-
-
-GRU_RESET_AFTER = Rule(_after_forward, _after_backward, _after_finish)
+    delta_r, delta_z, delta_n = d_h * kept.to_r, d_h * kept.to_z, d_h * kept.to_n
+    delta_u = delta_n * kept.r
+    delta = jnp.concatenate([delta_r, delta_z, delta_u], axis=-1)
+    d_before = d_h * kept.retained + delta @ parameters["recurrent_kernel"].T
+    return d_before, (jnp.concatenate([delta_r, delta_z], axis=-1), delta_n, delta_u)
 
 
 def _before_forward(cell: GRU, parameters: Parameters, h: Array, projected: Projected) -> tuple:
@@ -188,18 +177,28 @@ def _before_backward(cell: GRU, parameters: Parameters, d_h: Array, d_y: Array, 
     delta_n = d_h * kept.to_n
     d_reset = delta_n @ U[:, gates:].T
     delta = jnp.concatenate([d_reset * kept.to_r, d_h * kept.to_z], axis=-1)
-    return d_h * kept.retained + d_reset * kept.r + delta @ U[:, :gates].T, (delta, delta_n)
+    return d_h * kept.retained + d_reset * kept.r + delta @ U[:, :gates].T, (delta, delta_n, delta_n)
 
 
-def _before_finish(cell: GRU, parameters: Parameters, kept: GRUKept, deltas: tuple[Array, Array]) -> tuple:
-    delta, delta_n = deltas
-    d_U = jnp.concatenate([_over_time(kept.before, delta), _over_time(kept.before_n, delta_n)], axis=-1)
-    return {"recurrent_kernel": d_U}, (*jnp.split(delta, 2, axis=-1), delta_n)
+def _gru_finish(cell: GRU, parameters: Parameters, x: Array, kept: GRUKept, deltas: tuple) -> tuple:
+    """Join the gates ``r, z`` and ``n``, whose delta is another one on the side of the state: ``delta_u``."""
+    (delta, delta_n, delta_u), W, gates = deltas, parameters["kernel"], 2 * cell.features
+    before_n = kept.before if kept.before_n is None else kept.before_n
+    columns = {
+        "kernel": (_over_time(x, delta), _over_time(x, delta_n)),
+        "recurrent_kernel": (_over_time(kept.before, delta), _over_time(before_n, delta_u)),
+        "bias": (jnp.sum(delta, axis=(0, 1)), jnp.sum(delta_n, axis=(0, 1))),
+        "recurrent_bias": (jnp.sum(delta_u, axis=(0, 1)),),
+    }
+    d_parameters = {name: jnp.concatenate(parts, axis=-1) for name, parts in columns.items() if name in parameters}
+    return d_parameters, delta @ W[:, :gates].T + delta_n @ W[:, gates:].T
 
 
-GRU_RESET_BEFORE = Rule(_before_forward, _before_backward, _before_finish)
+GRU_RESET_AFTER = Rule(_after_forward, _after_backward, _gru_finish)
+GRU_RESET_BEFORE = Rule(_before_forward, _before_backward, _gru_finish)
 
 
-def _over_time(before: Array, delta: Array) -> Array:
-    """Return ``sum_t before_t^T delta_t`` as one product over all times and examples."""
-    return jnp.einsum("tbh,tbg->hg", before, delta)
+def _over_time(entering: Array, delta: Array) -> Array:
+    """Return ``sum_t entering_t^T delta_t`` as one product over all times and examples."""
+    # Two dimensions, since XLA rearranges what is contracted over two at once.
+    return entering.reshape(-1, entering.shape[-1]).T @ delta.reshape(-1, delta.shape[-1])
