@@ -12,6 +12,9 @@ from rich.table import Table
 
 from experiments.benchmarks.timing import Missing, compare
 
+COMMON = {"case", "ours", "peer", "ratio", "peer_name", "goal", "verdict", "stable", "ratio_of_shortest"}
+"""What every row has; a case may say more."""
+
 
 def names() -> list[str]:
     """Name every benchmark."""
@@ -32,6 +35,8 @@ def measure(name: str) -> list[dict[str, Any]]:
         row = compare(case)
         rows.append(row)
         console.print(f"{row['case']}: {row['ratio']:.2f} of {row['peer_name']}")
+        for detail in sorted(row.keys() - COMMON):
+            console.print(f"  {detail.replace('_', ' ')}: {row[detail]}")
         goal = "" if row["goal"] is None else f"<= {row['goal']:g}"
         verdict = " ".join(filter(None, (row["verdict"], "" if row["stable"] else "unstable")))
         times = (f"{row['ours']:.4f}", f"{row['peer']:.4f}", f"{row['ratio']:.2f}")

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.benchmarks.timing import Case, compare
+from experiments.benchmarks.timing import Case
 from jaxdl import data, models, optim, tasks, train
 from jaxdl.train import explicit, parallel
 from jaxdl.train.collectives import collectives
@@ -23,30 +23,27 @@ WITHOUT = "without communication"
 
 
 def cases(smoke: bool = False) -> Iterator[Case]:
-    """Yield the step for every number of devices, ``ours`` with its communication and ``theirs`` without."""
-    for count in counts():
-        yield case(count, *written_out(parallel.mesh({"data": count}), smoke))
+    """Yield the step for every number of devices, ``ours`` with its communication and ``theirs`` without.
 
-
-def rows(smoke: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield for every number of devices ``seconds``, ``communication_share`` and, by layout, the ``collectives``.
+    A row also says which share communication has, and by layout which collectives the compiler makes.
 
     Args:
         smoke: a tiny network, measured in one round.
     """
     for count in counts():
         mesh = parallel.mesh({"data": count})
-        measured = compare(case(count, *written_out(mesh, smoke))._replace(rounds=1 if smoke else 7))
-        layouts = {"replicated": parallel.replicated, "fully sharded": parallel.fully_sharded}
-        yield {
-            "case": measured["case"],
-            "devices": count,
-            "seconds": measured["ours"],
-            "seconds_without_communication": measured["peer"],
-            "communication_share": max(0.0, 1 - 1 / measured["ratio"]),
-            "stable": measured["stable"],
-            "collectives": {name: said_by(mesh, rule, smoke) for name, rule in layouts.items()},
-        }
+        title = f"step on {count} device{'s' * (count > 1)}"
+        details, rounds = partial(communication, mesh=mesh, smoke=smoke), 1 if smoke else 7
+        yield Case(title, WITHOUT, *written_out(mesh, smoke), rounds=rounds, details=details)
+
+
+def communication(row: dict[str, Any], *, mesh: jax.sharding.Mesh, smoke: bool) -> dict[str, Any]:
+    """Say which share of a measured step communication takes, and what is sent."""
+    layouts = {"replicated": parallel.replicated, "fully sharded": parallel.fully_sharded}
+    return {
+        "communication_share": max(0.0, 1 - 1 / row["ratio"]),
+        "collectives": {name: said_by(mesh, rule, smoke) for name, rule in layouts.items()},
+    }
 
 
 def counts() -> list[int]:
@@ -54,11 +51,6 @@ def counts() -> list[int]:
     with contextlib.suppress(RuntimeError):
         parallel.simulate_devices(COUNTS[-1])
     return [count for count in COUNTS if count <= len(jax.devices())]
-
-
-def case(count: int, ours: Callable[[], object], theirs: Callable[[], object]) -> Case:
-    """Name the two steps on so many devices."""
-    return Case(f"step on {count} device{'s' * (count > 1)}", WITHOUT, ours, theirs)
 
 
 def problem(smoke: bool, axis_name: str | None = None) -> tuple[train.TrainState, Callable, dict[str, np.ndarray]]:

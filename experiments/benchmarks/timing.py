@@ -17,7 +17,7 @@ RETRIES = 2
 class Case(NamedTuple):
     """Work to be timed: ``ours()`` and ``theirs()`` do it once each and return when it is done.
 
-    Both are to be shown equal in their results before they are timed.
+    Both are to be shown equal in their results before they are timed. ``details(row)`` may say more of a measured row.
     """
 
     case: str
@@ -26,6 +26,7 @@ class Case(NamedTuple):
     theirs: Callable[[], object]
     goal: float | None = None
     rounds: int = ROUNDS
+    details: Callable[[dict[str, Any]], dict[str, Any]] = lambda row: {}
 
 
 class Missing(NamedTuple):
@@ -56,7 +57,7 @@ def compare(case: Case) -> dict[str, Any]:
     ours, theirs = zip(*rounds, strict=True)
     ratio = statistics.median(a / b for a, b in rounds)
     shortest = min(ours) / min(theirs)
-    return {
+    row = {
         "case": case.case,
         "ours": statistics.median(ours),
         "peer": statistics.median(theirs),
@@ -67,6 +68,7 @@ def compare(case: Case) -> dict[str, Any]:
         "stable": abs(shortest / ratio - 1) < 0.1,
         "ratio_of_shortest": shortest,
     }
+    return {**row, **case.details(row)}
 
 
 def _time(work: Callable[[], object], repeats: int) -> float:

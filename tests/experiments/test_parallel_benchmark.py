@@ -1,11 +1,12 @@
 from experiments.benchmarks import parallel
+from experiments.benchmarks.timing import compare
 
 
 def test_the_parallel_benchmark_tells_time_share_and_bytes(monkeypatch):
     monkeypatch.setattr(parallel, "COUNTS", (8,))
-    (row,) = parallel.rows(smoke=True)
-    assert row["devices"] == 8
-    assert row["seconds"] > 0
+    (row,) = map(compare, parallel.cases(smoke=True))
+    assert row["case"] == "step on 8 devices"
+    assert row["ours"] > 0
     assert 0 <= row["communication_share"] < 1
     (gradient,) = row["collectives"]["replicated"]
     assert gradient["kind"] == "all-reduce"
