@@ -149,7 +149,7 @@ def train_all(key: Key, arrays: dict, order: np.ndarray, epochs: int) -> tuple[t
 
     def evaluate(states: train.TrainState) -> dict[str, np.ndarray]:
         plain = jax.tree.map(lambda leaf: leaf[:seeds], states.params)
-        return jax.device_get(measure(predict(plain, arrays["image"]), arrays["label"], order))
+        return jax.device_get(measure(np.asarray(predict(plain, arrays["image"])), arrays["label"], order))
 
     loader = data.Loader({"index": np.arange(EXAMPLES)}, BATCH)
     return train.fit(ensemble.on_samples(step, arrays, samples), states, loader, epochs=epochs, evaluate=evaluate)
