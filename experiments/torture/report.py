@@ -45,7 +45,7 @@ class Row:
 def main(arguments: list[str]) -> int:
     """Torture the checkpoints, print a table and return 0 where nothing was lost, else 1."""
     parser = argparse.ArgumentParser(prog="python -m experiments torture", description=main.__doc__)
-    parser.add_argument("--short", action="store_true", help="a few of each, in less than half a minute")
+    parser.add_argument("--short", action="store_true", help="a few of each, in seconds")
     parser.add_argument("--seed", type=int, default=0, help="of the moments, files and bits that are chosen")
     options = parser.parse_args(arguments)
     console = Console()
@@ -83,12 +83,14 @@ def torture(laboratory: Laboratory, amount: Amount) -> list[Row]:
 
 def table(rows: list[Row]) -> Table:
     """Set out what was tried and what came of it."""
-    result = Table(title="torture: every run that is resumed must end bit-identical to the undisturbed one")
+    result = Table(title="torture: a resumed run must end bit-identical to an undisturbed one")
     for column in ("what", "tried", "as must be", "", "seconds"):
         result.add_column(column, justify="left" if column in ("what", "") else "right")
     for row in rows:
         verdict = "[green]PASS[/green]" if row.good == row.tried else "[red]FAIL[/red]"
-        result.add_row(row.what, f"{row.tried:,}", f"{row.good:,}", verdict, f"{row.seconds:.0f}")
+        result.add_row(
+            row.what, f"{row.tried:,}", f"{row.good:,}", verdict, f"{row.seconds:.0f}" if row.seconds else ""
+        )
     return result
 
 

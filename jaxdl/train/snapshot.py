@@ -24,6 +24,7 @@ FORMAT = 1
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"
 MANIFEST_LIMIT = 256 * 2**20
 """Most bytes of a manifest that are read."""
+LEAF_FIELDS = {"dtype", "shape", "sha256"}
 FIELDS = {"format": int, "step": int, "position": dict | None, "config": dict, "leaves": dict, "files": dict}
 
 
@@ -79,6 +80,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(text)
         complete = all(isinstance(manifest[name], kind) for name, kind in FIELDS.items())
+        complete = complete and all(set(leaf) == LEAF_FIELDS for leaf in manifest["leaves"].values())
     except (ValueError, KeyError, TypeError, RecursionError):
         complete = False
     if not complete or manifest["format"] != FORMAT:

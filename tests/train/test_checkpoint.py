@@ -342,7 +342,16 @@ def test_an_absurd_size_is_refused_before_memory_is_taken(two, field):
         two.restore(make_state())
 
 
-@pytest.mark.parametrize("text", [pickle.dumps(print), b"[" * 100_000, b'{"format": 1}', b"null"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pickle.dumps(print),
+        b"[" * 100_000,
+        b"null",
+        b'{"format": 1}',
+        b'{"format": 1, "step": 2, "position": null, "config": {}, "files": {}, "leaves": {"w": {"shape": [1]}}}',
+    ],
+)
 def test_a_manifest_of_something_else_is_refused_and_no_pickle_is_loaded(two, text):
     (two.folder(2) / "manifest.json").write_bytes(text)
     (two.folder(2) / "manifest.sha256").write_text(f"{hashlib.sha256(text).hexdigest()}  manifest.json\n")
