@@ -86,7 +86,7 @@ class EarlyStopping:
         for row in rows:
             if row.get(f"test/{self.metric}") is not None:
                 self._improves(row[f"test/{self.metric}"], row["step"])
-        if self.best_step and self.checkpoints is not None:
+        if self.checkpoints is not None and self.best_step in self.checkpoints.steps():
             self.best_state = self.checkpoints.restore(like, step=self.best_step)
 
     def _improves(self, value: float, step: int) -> bool:
