@@ -1,6 +1,6 @@
 """Training: the state, the step, the one loop, evaluation, and what happens between steps."""
 
-from jaxdl.train import weights
+from jaxdl.train import ensemble, weights
 from jaxdl.train.checkpoint import Checkpoints, SaveEvery
 from jaxdl.train.evaluate import make_evaluation
 from jaxdl.train.fit import Report, Scanned, Single, fit
@@ -25,6 +25,7 @@ __all__ = [
     "Step",
     "StopAtNonfinite",
     "TrainState",
+    "ensemble",
     "fit",
     "interruptible",
     "make_evaluation",
