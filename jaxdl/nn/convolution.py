@@ -278,7 +278,7 @@ def _choose(shape: tuple[int, ...], kernel_shape: tuple[int, ...], window: Windo
     if groups == 1 and set(window.size) == {1} and not any(map(sum, window.padding)):
         return "product"
     columns = max(shape[-2] * shape[-1], window.output[-1] * kernel_shape[-1])
-    return "band" if groups == 1 and columns <= BAND_COLUMNS else "mixed"
+    return "band" if groups == 1 and columns <= ROW else "mixed"
 
 
 def _lax(x: Array, kernel: Array, window: Window, groups: int) -> Array:
@@ -304,21 +304,27 @@ def _product(x: Array, kernel: Array, window: Window, groups: int) -> Array:
 
 
 def _band(x: Array, kernel: Array, window: Window, groups: int) -> Array:
-    """Multiply rows by a banded matrix that holds the kernel once for every place along the last spatial dimension.
+    """Compute a block of neighbouring outputs at once: patches of the block by a banded matrix of shifted kernels.
 
-    Most of the matrix is zeros, but ``[B H2, F W C] [F W C, W2 K]`` is a wide product, where that of patches,
-    ``[B H2 W2, F F C] [F F C, K]``, has few columns. Padding along the row cuts the band short.
+    For blocks of ``b`` outputs along the last spatial dimension, which see a width of ``w``, the product is
+    ``[B H2 W2 / b, F w C] [F w C, b K]``. It multiplies zeros too, but has columns enough where ``K`` is small, and its
+    patches overlap less than those of single outputs.
     """
     if groups != 1:
         raise ValueError(f"form 'band' needs groups=1; came groups={groups}")
-    inputs = np.arange(x.shape[-2])[:, None, None]
-    first = window.stride[-1] * np.arange(window.output[-1])[:, None] - window.padding[-1][0]
-    taps = inputs == first + window.dilation[-1] * np.arange(window.size[-1])
-    rows = _patches(x, Window(*(field[:-1] for field in window)))
-    matrix = jnp.einsum("pjco,wvj->pwcvo", kernel.reshape(-1, *kernel.shape[-3:]), taps.astype(kernel.dtype))
-    length = matrix.shape[0] * matrix.shape[1] * matrix.shape[2]
-    y = rows.reshape(-1, length) @ matrix.reshape(length, -1)
-    return y.reshape(x.shape[0], *window.output, kernel.shape[-1])
+    features, outputs, stride = kernel.shape[-1], window.output[-1], window.stride[-1]
+    block = next(b for b in range(1, outputs + 1) if outputs % b == 0 and (b * features >= COLUMNS or b == outputs))
+    first = stride * np.arange(block)[:, None] + window.dilation[-1] * np.arange(window.size[-1])
+    width = int(first.max()) + 1
+    taps = (np.arange(width)[:, None, None] == first).astype(kernel.dtype)
+    matrix = jnp.einsum("pjco,wvj->pwcvo", kernel.reshape(-1, *kernel.shape[-3:]), taps)
+    inner = Window(*(field[:-1] for field in window))
+    x = jnp.pad(x, ((0, 0), *((0, 0),) * len(inner.size), window.padding[-1], (0, 0)))
+    starts = range(0, outputs * stride, block * stride)
+    blocks = jnp.stack([_patches(x[..., start : start + width, :], inner) for start in starts], axis=-4)
+    length = blocks.shape[-3] * blocks.shape[-2] * blocks.shape[-1]
+    y = blocks.reshape(-1, length) @ matrix.reshape(length, -1)
+    return y.reshape(x.shape[0], *window.output, features)
 
 
 def _patches(x: Array, window: Window) -> Array:
@@ -369,8 +375,11 @@ def _with_patches_backward(
 
 _with_patches.defvjp(_with_patches_forward, _with_patches_backward)
 
-BAND_COLUMNS = 256
-"""Up to how many numbers in a row, channels together, the banded matrix is worth its zeros."""
+ROW = 256
+"""Up to how many numbers in a row, channels together, the form ``band`` is chosen."""
+
+COLUMNS = 64
+"""How many columns a product should have; a block of the form ``band`` has as many outputs as that takes."""
 
 FORMS = {
     "lax": _lax,

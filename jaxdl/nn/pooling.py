@@ -26,7 +26,7 @@ def max_pool(
 ) -> Array:
     """Return ``y[.., i, j, c] = max_(u, v) x[.., S i + u, S j + v, c]``; what is padded never is the largest.
 
-    Where several are the largest, how they share the gradient depends on the form; its sum does not.
+    Where several are the largest, the first has the gradient.
 
     Args:
         x: ``[..., W, C]``, ``[..., H, W, C]`` or ``[..., D, H, W, C]``, as the window has dimensions.
@@ -45,7 +45,7 @@ def max_pool(
     """
     x, frame = _frame(x, window, stride, padding)
     if _tiles(frame):
-        return reduce(jnp.maximum, _parts(x, frame))
+        return reduce(lambda a, b: jnp.where((b > a) | jnp.isnan(b), b, a), _parts(x, frame))
     lowest = -np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
     return _reduce_window(x, frame, lax.max, lowest)
 
@@ -64,7 +64,7 @@ def min_pool(
     """
     x, frame = _frame(x, window, stride, padding)
     if _tiles(frame):
-        return reduce(jnp.minimum, _parts(x, frame))
+        return reduce(lambda a, b: jnp.where((b < a) | jnp.isnan(b), b, a), _parts(x, frame))
     highest = np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).max
     return _reduce_window(x, frame, lax.min, highest)
 

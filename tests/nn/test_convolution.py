@@ -13,10 +13,12 @@ FORMS = sorted(convolution.FORMS)
 # spatial sizes, kernel size, channels, features, options
 CASES = {
     "1-D": ((9,), (3,), 2, 4, {}),
+    "1-D in blocks": ((25,), (4,), 3, 40, {"padding": 1}),
     "1-D strided, dilated": ((12,), (3,), 2, 4, {"stride": 2, "dilation": 2, "padding": 1}),
     "2-D": ((7, 6), (3, 2), 3, 4, {}),
     "2-D padded": ((6, 7), (3, 3), 2, 4, {"padding": 1}),
     "2-D uneven stride and dilation": ((9, 10), (2, 3), 2, 4, {"stride": (2, 3), "dilation": (3, 2), "padding": 2}),
+    "2-D in blocks": ((5, 11), (2, 3), 2, 16, {"stride": (1, 2), "dilation": (2, 1), "padding": 3}),
     "2-D two groups": ((6, 5), (3, 3), 4, 6, {"groups": 2, "padding": 1}),
     "2-D depthwise": ((6, 5), (3, 3), 4, 8, {"groups": 4, "stride": 2}),
     "2-D kernel of size 1": ((5, 6), (1, 1), 3, 4, {"stride": 2}),

@@ -76,9 +76,14 @@ def test_numbers_that_are_not_numbers_and_bounds_pass(key):
     assert y[0, 1, 1, 0] == -jnp.inf
 
 
-def test_equal_numbers_share_a_gradient_that_sums_to_one():
-    gradient = jax.grad(lambda x: pooling.max_pool(x, 2).sum())(jnp.zeros((1, 2, 2, 1)))
-    assert gradient.sum() == 1
+@pytest.mark.parametrize("options", [{}, {"stride": 1}])
+def test_among_equal_numbers_the_first_has_the_gradient_as_in_torch(options):
+    x = np.array([[0, 1, 1, 0], [1, 1, 0, 0], [2, 2, 3, 3], [2, 2, 3, 3]], np.float32).reshape(1, 4, 4, 1)
+    gradient = jax.grad(lambda x: pooling.max_pool(x, 2, **options).sum())(x)
+    weights = np.ones((1, 2, 2, 1) if not options else (1, 3, 3, 1), np.float32)
+    np.testing.assert_array_equal(gradient, torch_pool("max", x, weights, (2, 2), options)[1])
+    smallest = jax.grad(lambda x: pooling.min_pool(x, 2, **options).sum())(-x)
+    np.testing.assert_array_equal(smallest, gradient)
 
 
 def test_global_pooling_is_pooling_by_a_window_as_large_as_the_input(key):
