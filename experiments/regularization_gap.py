@@ -200,8 +200,8 @@ def measure(logits: Array, labels: Array, order: Array) -> dict[str, Array]:
 
 def stopped_early(history: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Take each seed's measures at its best epoch so far when the validation loss has not fallen for ``PATIENCE``."""
-    rows = [row for row in history if "test/validation_loss" in row]
-    validation = np.stack([row["test/validation_loss"] for row in rows])
+    rows = [row for row in history if "evaluation/validation_loss" in row]
+    validation = np.stack([row["evaluation/validation_loss"] for row in rows])
     chosen = []
     for curve in validation.T:
         best = 0
@@ -210,9 +210,9 @@ def stopped_early(history: list[dict[str, Any]]) -> dict[str, np.ndarray]:
             if epoch - best >= PATIENCE:
                 break
         chosen.append(best)
-    names = [name for name in rows[0] if name.startswith("test/")]
+    names = [name for name in rows[0] if name.startswith("evaluation/")]
     return {
-        name.removeprefix("test/"): np.array([rows[epoch][name][seed] for seed, epoch in enumerate(chosen)])
+        name.removeprefix("evaluation/"): np.array([rows[epoch][name][seed] for seed, epoch in enumerate(chosen)])
         for name in names
     }
 
@@ -279,9 +279,9 @@ def draw_weights(weights: dict[str, np.ndarray]) -> Figure:
 def draw_history(history: list[dict[str, Any]]) -> Figure:
     """Draw the plain network's losses over the epochs, averaged over the seeds."""
     figure, axis = plt.subplots(figsize=(6, 3.6))
-    rows = [row for row in history if "test/train_loss" in row]
+    rows = [row for row in history if "evaluation/train_loss" in row]
     for split in SPLITS:
-        axis.plot([row["epoch"] for row in rows], [row[f"test/{split}_loss"].mean() for row in rows], label=split)
+        axis.plot([row["epoch"] for row in rows], [row[f"evaluation/{split}_loss"].mean() for row in rows], label=split)
     axis.set(xlabel="epoch", ylabel="cross-entropy", yscale="log", title="Without regularisation")
     axis.legend(frameon=False)
     return figure

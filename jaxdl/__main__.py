@@ -1,14 +1,14 @@
-"""The library's own command line: ``python -m jaxdl doctor | models [PATTERN] | inspect NAME``."""
+"""The library's own command line: ``python -m jaxdl doctor | models [PATTERN] | inspect NAME``.
+
+What a command needs is imported when it is called, so that the doctor can speak where a package is missing.
+"""
 
 import sys
 
-import jax
-import jax.numpy as jnp
-from flax import linen as nn
 from rich.console import Console
 from rich.table import Table
 
-from jaxdl import doctor, models
+from jaxdl import doctor
 
 USAGE = """usage: python -m jaxdl COMMAND
 
@@ -27,6 +27,8 @@ def main(arguments: list[str]) -> int:
         case ["doctor"]:
             return show_findings(Console())
         case ["models", *rest] if len(rest) <= 1:
+            from jaxdl import models
+
             sys.stdout.write("".join(f"{name}\n" for name in models.list(*rest)))
             return 0
         case ["inspect", name]:
@@ -54,6 +56,12 @@ def show_findings(console: Console) -> int:
 
 def inspect(name: str, console: Console) -> None:
     """Print a model layer by layer. Nothing is computed: shapes are traced, FLOPs estimated by the compiler."""
+    import jax
+    import jax.numpy as jnp
+    from flax import linen as nn
+
+    from jaxdl import models
+
     model = models.create(name)
     x = jnp.zeros((1, *models.input_shape(name)))
     page = {"width": max(console.width, 140), "force_terminal": console.is_terminal}

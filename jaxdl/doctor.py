@@ -39,7 +39,9 @@ def examine() -> list[Finding]:
     >>> any(finding.subject == "devices" for finding in examine())
     True
     """
-    return [*_python(), *_packages(), *_devices(), *_determinism(), *_memory(), *_cache()]
+    devices = _devices()
+    here = [] if any(finding.verdict == "wrong" for finding in devices) else [*_determinism(), *_memory()]
+    return [*_python(), *_packages(), *devices, *here, *_cache()]
 
 
 def _python() -> list[Finding]:
@@ -72,7 +74,11 @@ def _packages() -> list[Finding]:
 
 
 def _devices() -> list[Finding]:
-    devices = jax.devices()
+    try:
+        devices = jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        return [Finding("devices", f"none: {error} (JAX_PLATFORMS={wanted!r})", "wrong", "unset JAX_PLATFORMS")]
     kinds = ", ".join(sorted({device.device_kind for device in devices}))
     findings = [Finding("devices", f"{len(devices)} x {jax.default_backend()} ({kinds})")]
     if jax.default_backend() == "cpu" and os.path.exists("/proc/driver/nvidia"):

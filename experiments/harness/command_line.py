@@ -39,6 +39,9 @@ def main(arguments: list[str]) -> int:
         if command not in COMMANDS:
             raise unknown("command", command, COMMANDS)
         return COMMANDS[command](rest)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
     except UsageError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -78,6 +81,8 @@ def run_experiment(arguments: list[str]) -> int:
             raise
         sys.stderr.write(f"error: {error}\n")
         return 1
+    if run.mesh and not run.uses_mesh:
+        run.console.print("note: this experiment computes on one device; --devices and --mesh changed nothing")
     run.write_manifest("finished", result)
     goal = {} if options.smoke else getattr(experiment, "GOAL", {})
     run.console.print(result_table(name, result, goal))

@@ -22,13 +22,13 @@ plt.rcParams.update(
 
 
 def curves(history: Sequence[dict[str, Any]], names: Sequence[str] = ("loss", "accuracy")) -> Figure:
-    """Draw each metric over the epochs, in training and on the test examples."""
+    """Draw each metric over the epochs, in training and on held-out examples."""
     figure, axes = plt.subplots(1, len(names), figsize=(4.5 * len(names), 3.2), squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):
-        for part, style in (("train", "-"), ("test", "o-")):
+        for part, label, style in (("train", "training", "-"), ("evaluation", "held out", "o-")):
             rows = [row for row in history if f"{part}/{name}" in row]
             values = [row[f"{part}/{name}"] for row in rows]
-            axis.plot([row["epoch"] for row in rows], values, style, label=part, markersize=3, linewidth=1.4)
+            axis.plot([row["epoch"] for row in rows], values, style, label=label, markersize=3, linewidth=1.4)
         axis.set(xlabel="epoch", title=name)
         if name == "loss":
             axis.set_yscale("log")

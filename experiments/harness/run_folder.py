@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ from jaxdl.train import parallel
 
 RUNS = Path("runs")
 """Where run folders are made by default."""
+PLACES = ("data_dir",)
+"""Settings that say where something lies, not what a run is: they may change when it is continued."""
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
 
 
@@ -39,6 +42,7 @@ class Run:
         skip_nonfinite: whether steps that would give NaN or infinity are left out.
         mesh: the devices to train on together, ``None`` for one.
         console: where to print.
+        uses_mesh: whether the experiment has trained on the mesh.
         claims: what the experiment has said of the claims that it tests.
     """
 
@@ -51,6 +55,8 @@ class Run:
         self.started = time.time()
         self.pictures: list[str] = []
         self.claims: list[Any] = []
+        self.before: dict[str, Any] = {}
+        self.uses_mesh = False
         self.times: dict[str, float] = {}
 
     @classmethod
@@ -71,7 +77,8 @@ class Run:
     @property
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to be continued."""
-        return {"experiment": self.name, "smoke": self.smoke, **self.config}
+        settings = {name: value for name, value in self.config.items() if name not in PLACES}
+        return {"experiment": self.name, "smoke": self.smoke, **settings}
 
     def begin(self) -> None:
         """Make the run folder, or enter it again to resume.
@@ -83,32 +90,33 @@ class Run:
         if self.resume:
             if not written.exists():
                 raise UsageError(f"nothing to resume in {self.directory}: it has no config.json")
-            self._refuse_another(json.loads(written.read_text()))
+            self._refuse_another(read_json(written))
+            self.before = read_manifest(self.directory)
         elif self.directory.exists() and (not self.directory.is_dir() or any(self.directory.iterdir())):
             raise UsageError(f"{self.directory} is not empty: give another --out, or --resume to go on with its run")
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             if not self.resume:
-                written.write_text(json.dumps(self.identity, indent=2) + "\n")
+                write_json(written, {**self.identity, **self.config})
             self.write_manifest("running", {})
         except OSError as error:
             raise UsageError(f"the run folder {self.directory} cannot be written: {error.strerror}") from error
 
     def _refuse_another(self, before: dict[str, Any]) -> None:
-        now = self.identity
+        now, before = self.identity, {name: value for name, value in before.items() if name not in PLACES}
         different = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
         if different:
             said = ", ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in different)
             raise UsageError(f"{self.directory} was begun with other settings: {said}")
 
     def discard(self) -> None:
-        """Remove the folder of a run that was refused before it began."""
-        if not self.resume:
-            (self.directory / "config.json").unlink()
-            (self.directory / "manifest.json").unlink()
-            for folder in (self.directory, RUNS):
-                with contextlib.suppress(OSError):  # it holds something else
-                    folder.rmdir()
+        """Leave no trace of a run that was refused before it began: its folder was empty, or is as it was."""
+        if self.resume:
+            write_json(self.directory / "manifest.json", self.before)
+        else:
+            shutil.rmtree(self.directory)
+            with contextlib.suppress(OSError):  # it holds other runs
+                RUNS.rmdir()
 
     def figure(self, name: str, figure: Figure) -> None:
         """Save a figure as ``NAME.png``."""
@@ -149,12 +157,12 @@ class Run:
             "platform": platform.platform(),
             "versions": {package: _version(package) for package in PACKAGES},
             "devices": [str(device) for device in jax.devices()],
-            "mesh": dict(self.mesh.shape) if self.mesh else None,
+            "mesh": dict(self.mesh.shape) if self.mesh and self.uses_mesh else None,
             "backend": jax.default_backend(),
             "flags": {name: os.environ[name] for name in sorted(os.environ) if name.startswith(("XLA_", "JAX_"))},
             "pictures": self.pictures,
         }
-        (self.directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        write_json(self.directory / "manifest.json", manifest)
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -162,7 +170,25 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     path = directory / "manifest.json"
     if not path.exists():
         raise UsageError(f"{directory} is no run folder: it has no manifest.json")
-    return json.loads(path.read_text())
+    return read_json(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file that the harness wrote."""
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} is damaged: it holds no object")
+    return content
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(path)
 
 
 def _new_folder(name: str) -> Path:
@@ -179,7 +205,10 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    answer = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
+    except OSError:  # there is no git
+        return None
     return answer.stdout.strip() or None

@@ -52,7 +52,7 @@ class Optimizer:
     """Largest Euclidean norm of the whole gradient."""
 
     def __post_init__(self) -> None:
-        require(self.learning_rate > 0, "optimizer.learning-rate", "> 0", self.learning_rate)
+        require(0 < self.learning_rate < math.inf, "optimizer.learning-rate", "> 0", self.learning_rate)
         require(0 <= self.warmup < 1, "optimizer.warmup", "in [0, 1)", self.warmup)
         require(0 <= self.momentum < 1, "optimizer.momentum", "in [0, 1)", self.momentum)
         require(self.weight_decay >= 0, "optimizer.weight-decay", ">= 0", self.weight_decay)
@@ -98,12 +98,13 @@ class Classification(Config):
     label_smoothing: float = 0.0
     """Share of each label that is spread over all classes."""
     patience: int | None = None
-    """Epochs without a lower test loss after which the run stops and the best state is kept."""
+    """Epochs without a lower loss after which the run stops and the best state is kept; a tenth of the training
+    examples is held out for it."""
     optimizer: Optimizer = field(default_factory=Optimizer)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.epochs > 0, "epochs", "> 0", self.epochs)
+        require(0 < self.epochs < math.inf, "epochs", "> 0", self.epochs)
         require(self.batch_size >= 1, "batch-size", ">= 1", self.batch_size)
         require(self.accumulate >= 1, "accumulate", ">= 1", self.accumulate)
         require(
@@ -123,6 +124,8 @@ def load_dataset(config: Classification, run: Run, **options: object) -> data.Da
     if run.smoke and config.data_dir is None and name not in ("digits", "image_folder"):
         run.console.print(f"smoke: the digits stand in for {name}")
         name, options = "digits", {"size": 28}
+    if name != "digits":
+        options = {}  # the others have their own size
     with preparing():
         return data.load(name, config.data_dir, **options)
 
@@ -137,12 +140,15 @@ def train_classifier(config: Classification, run: Run, dataset: data.Dataset) ->
     if run.smoke:
         epochs, batch_size = 1, 8 * config.accumulate
         train_arrays, test_arrays = tree.take(train_arrays, slice(2 * batch_size)), tree.take(test_arrays, slice(16))
+    validation = None
     with preparing():
+        if config.patience is not None:
+            train_arrays, validation = data.split(train_arrays, 0.1, seed=config.seed, stratify="label")
         loader = data.Loader(train_arrays, batch_size, seed=config.seed)
         model = models.create(config.model, num_classes=len(dataset.classes))
     augment = AUGMENTATIONS[config.augment]
     task = tasks.classification(model, label_smoothing=config.label_smoothing, augment=augment)
-    optimizer = config.optimizer.make(math.ceil(epochs * loader.steps_per_epoch))
+    optimizer = config.optimizer.make(train.count_steps(epochs, loader.steps_per_epoch))
     state, result = train_task(
         run,
         task,
@@ -152,6 +158,7 @@ def train_classifier(config: Classification, run: Run, dataset: data.Dataset) ->
         epochs=epochs,
         accumulate=config.accumulate,
         patience=config.patience,
+        validation=validation,
     )
     run.figure("curves", figures.curves(train.MetricsFile.read(run.directory / "metrics.jsonl")))
     draw_model(run, model, state, dataset.classes, test_arrays)

@@ -3,7 +3,7 @@
 from jaxdl.train import ensemble, weights
 from jaxdl.train.checkpoint import Checkpoints, SaveEvery
 from jaxdl.train.evaluate import make_evaluation
-from jaxdl.train.fit import Report, Scanned, Single, fit
+from jaxdl.train.fit import Report, Scanned, Single, count_steps, fit
 from jaxdl.train.guard import NonfiniteError, StopAtNonfinite, skip_nonfinite
 from jaxdl.train.hooks import EarlyStopping, MetricsFile, ProgressBar
 from jaxdl.train.integrity import DamagedError
@@ -25,6 +25,7 @@ __all__ = [
     "Step",
     "StopAtNonfinite",
     "TrainState",
+    "count_steps",
     "ensemble",
     "fit",
     "interruptible",

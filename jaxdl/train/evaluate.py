@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxdl import tree
 from jaxdl.metrics import Mean
 from jaxdl.train import parallel
+from jaxdl.train.fit import gather
 from jaxdl.typing import Array, ArrayLike, Batch, PyTree
 
 Measure = Callable[[dict[str, PyTree], Batch], dict[str, Mean]]
@@ -22,7 +22,7 @@ def make_evaluation(
     """Make the function that measures a model on all of ``arrays``, ``evaluation(variables) -> {name: value}``.
 
     The examples are read in order, in batches of one size inside one compiled scan. The last batch is filled up with
-    examples that its mask excludes, so that each example counts exactly once.
+    examples that its mask excludes, so that each example counts exactly once; a mask in the data is kept.
 
     Args:
         measure: as a task gives it.
@@ -47,20 +47,19 @@ def make_evaluation(
     batch_size += -batch_size % parallel.data_devices(mesh)
     steps = -(-size // batch_size)
     places = np.arange(steps * batch_size).reshape(steps, batch_size)
-    index, mask = np.minimum(places, size - 1), (places < size).astype(np.float32)
+    index = np.where(places < size, places, -1)
     on_device = parallel.place_arrays(arrays, mesh)
 
     @jax.jit
-    def total(variables: dict[str, PyTree], arrays: Batch, index: Array, mask: Array) -> dict[str, Mean]:
-        def one(part: tuple[Array, Array]) -> dict[str, Mean]:
-            index, mask = part
-            return measure(variables, parallel.spread({**tree.take(arrays, index), "mask": mask}, mesh))
+    def total(variables: dict[str, PyTree], arrays: Batch, index: Array) -> dict[str, Mean]:
+        def one(index: Array) -> dict[str, Mean]:
+            return measure(variables, parallel.spread(gather(arrays, index, padded=True), mesh))
 
-        sums = jax.tree.map(lambda parts: jnp.sum(parts, axis=0), jax.lax.map(one, (index, mask)))
+        sums = jax.tree.map(lambda parts: jnp.sum(parts, axis=0), jax.lax.map(one, index))
         return parallel.gathered(sums, mesh)
 
     def evaluation(variables: dict[str, PyTree]) -> dict[str, float]:
-        means = total(variables, on_device, index, mask)
+        means = total(variables, on_device, index)
         return {name: float(mean.value) for name, mean in means.items()}
 
     return evaluation

@@ -100,18 +100,18 @@ def fit(
 
     Returns:
         The last state, and a row for every report: ``step``, ``epoch``, the mean of each metric over the stretch as
-        ``train/NAME``, and the evaluation as ``test/NAME``.
+        ``train/NAME``, and the evaluation as ``evaluation/NAME``.
 
     Raises:
         ValueError: for a number of epochs or steps that is not positive, ``scan=True`` without arrays in memory, or
             a batch that the devices do not divide.
     """
-    if epochs <= 0 or report_every < 1:
-        raise ValueError(f"expected epochs > 0 and report_every >= 1, got {epochs} and {report_every}")
+    if not 0 < epochs < math.inf or report_every < 1:
+        raise ValueError(f"expected epochs > 0, finite, and report_every >= 1, got {epochs} and {report_every}")
     per_epoch = loader.steps_per_epoch
-    total = math.ceil(epochs * per_epoch)
+    total = count_steps(epochs, per_epoch)
     start = int(np.ravel(state.step)[0])
-    state = parallel.on_mesh(state, mesh)
+    state = parallel.on_mesh(jax.tree.map(jnp.asarray, state), mesh)
     runner = (Scanned if _scans(loader, scan, mesh) else Single)(step, loader, mesh)
     history = []
     for first, count in stretches(start, total, per_epoch, report_every):
@@ -130,6 +130,15 @@ def fit(
                     hook.finish(report)
             break
     return state, history
+
+
+def count_steps(epochs: float, per_epoch: int) -> int:
+    """Return the number of steps in so many epochs, a step that is begun counted whole.
+
+    >>> count_steps(29 / 7, 7), count_steps(1.5, 5)
+    (29, 8)
+    """
+    return math.ceil(epochs * per_epoch - 1e-9 * per_epoch)
 
 
 def stretches(first: int, total: int, per_epoch: int, at_most: int) -> Iterator[tuple[int, int]]:
@@ -155,7 +164,7 @@ def stretches(first: int, total: int, per_epoch: int, at_most: int) -> Iterator[
 def summarise(report: Report) -> dict[str, Any]:
     """Flatten a report into one row of plain numbers, as histories and logs keep it."""
     means = {f"train/{name}": np.mean(values, axis=0).tolist() for name, values in report.metrics.items()}
-    tests = {f"test/{name}": value for name, value in (report.evaluation or {}).items()}
+    tests = {f"evaluation/{name}": value for name, value in (report.evaluation or {}).items()}
     times = {"seconds": report.seconds, "compile_seconds": report.compile_seconds}
     return {"step": report.step, "epoch": report.epoch, **times, **means, **tests}
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rich.table import Column
 
 from jaxdl.train.checkpoint import Checkpoints
 from jaxdl.train.fit import Report, summarise
+from jaxdl.train.integrity import DamagedError
 from jaxdl.typing import PyTree
 
 
@@ -67,7 +69,8 @@ class EarlyStopping:
             raise ValueError(f"no metric {self.metric!r} in the evaluation: it has {sorted(report.evaluation)}")
         if self._improves(report.evaluation[self.metric], report.step):
             self.best_state = jax.tree.map(jnp.copy, report.state)
-            if self.checkpoints is not None and report.step not in self.checkpoints.steps():
+            # A run that went back to an older checkpoint comes by the steps of its former future again.
+            if self.checkpoints is not None and report.step > (self.checkpoints.latest() or 0):
                 self.checkpoints.save(self.best_state)
         return self.exhausted
 
@@ -84,10 +87,14 @@ class EarlyStopping:
             like: a state, for the structure of the best one.
         """
         for row in rows:
-            if row.get(f"test/{self.metric}") is not None:
-                self._improves(row[f"test/{self.metric}"], row["step"])
-        if self.checkpoints is not None and self.best_step in self.checkpoints.steps():
+            if row.get(f"evaluation/{self.metric}") is not None:
+                self._improves(row[f"evaluation/{self.metric}"], row["step"])
+        if self.checkpoints is None or not self.best_step:
+            return
+        try:
             self.best_state = self.checkpoints.restore(like, step=self.best_step)
+        except (DamagedError, FileNotFoundError) as error:
+            warnings.warn(f"the best state so far is lost: {error}", RuntimeWarning, stacklevel=2)
 
     def _improves(self, value: float, step: int) -> bool:
         """Note an evaluation; say whether it is the best."""
@@ -99,7 +106,7 @@ class EarlyStopping:
 
 
 class MetricsFile:
-    """Write a line of JSON for every report, ``{"step": ..., "epoch": ..., "train/loss": ..., "test/accuracy": ...}``.
+    """Write a line of JSON for every report, ``{"step": ..., "train/loss": ..., "evaluation/accuracy": ...}``.
 
     A run that is continued from ``step`` cuts off the lines after it, so that the file reads as one undisturbed run.
     Numbers that are not finite are written as null, which every reader of JSON understands.

@@ -8,6 +8,7 @@ import optax
 from einops import rearrange
 
 from jaxdl import optim, tree
+from jaxdl.arrays import widen
 from jaxdl.train.explicit import count_examples, mean_gradient
 from jaxdl.train.state import TrainState
 from jaxdl.typing import Array, Batch, Key, PyTree
@@ -28,8 +29,9 @@ def make_step(
         loss: as a task gives it.
         optimizer: one of ``jaxdl.optim`` or any optax transformation; it is also given ``value=loss``.
         accumulate: number ``k`` of equal parts into which a batch is cut. Their gradients are averaged before
-            the one update, weighted by the examples that count (``batch["mask"]``), so that the result is that
-            of the whole batch with a ``k``-th of the memory. Batch statistics are updated part by part.
+            the one update, weighted by the examples that count (``batch["mask"]``) and summed in at least float32,
+            so that the result is that of the whole batch with a ``k``-th of the memory. Metrics are averaged
+            likewise. Batch statistics are updated part by part.
         axis_name: the mapped axis whose devices each hold a part of the batch, for ``explicit.with_shard_map`` and
             ``with_pmap`` only; loss, metrics and gradient are then averaged over it.
 
@@ -89,10 +91,8 @@ def accumulated(gradient: Callable, parts: int, axis_name: str | None = None) ->
         def weighted(collections: dict[str, PyTree], slice_: Batch, weight: Array, key: Key):
             (value, (collections, metrics)), grads = gradient(params, collections, slice_, key)
             # A part without a single example that counts has no mean: it adds nothing, not 0 * nan.
-            share = jax.tree.map(
-                lambda leaf: jnp.where(weight > 0, weight * leaf, 0).astype(leaf.dtype), (value, metrics, grads)
-            )
-            return collections, share
+            values = (value, metrics, grads)
+            return collections, jax.tree.map(lambda x: jnp.where(weight > 0, weight * widen(x), 0), values)
 
         def one(carry: tuple, part: tuple):
             collections, sums = carry
@@ -103,6 +103,7 @@ def accumulated(gradient: Callable, parts: int, axis_name: str | None = None) ->
         _, shapes = jax.eval_shape(weighted, collections, *tree.take(inputs, 0))
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         (collections, (value, metrics, grads)), _ = jax.lax.scan(one, (collections, zeros), inputs)
+        grads = jax.tree.map(lambda g, w: g.astype(w.dtype), grads, params)
         return (value, (collections, metrics)), grads
 
     return over_parts

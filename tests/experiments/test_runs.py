@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import jax
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.harness.command_line import main
-from jaxdl import train
+from jaxdl import data, train
 
 FLAGS = ["run", "mlp_digits", "--epochs", "3", "--batch-size", "120", "--optimizer.schedule", "constant"]
 
@@ -32,7 +33,7 @@ def test_a_run_leaves_everything_that_was_promised(undisturbed):
     assert manifest["versions"]["jax"] == jax.__version__
     assert manifest["wall_seconds"] > 0
     rows = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    assert rows[-1]["test/accuracy"] == manifest["result"]["accuracy"]
+    assert rows[-1]["evaluation/accuracy"] == manifest["result"]["accuracy"]
     assert rows[-1].keys() >= {"train/loss", "train/learning_rate", "train/gradient_norm", "train/update_norm"}
     weights = train.weights.load(directory / "weights.safetensors")
     assert sum(leaf.size for leaf in jax.tree.leaves(weights)) == manifest["result"]["parameters"]
@@ -76,7 +77,8 @@ def test_patience_survives_a_resume(tmp_path, monkeypatch):
     whole = run(tmp_path / "whole", *flags)
     rows = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
     assert len(rows) < 8
-    assert whole["result"]["loss"] == pytest.approx(min(row["test/loss"] for row in rows), rel=1e-6)
+    best = min(rows, key=lambda row: row["evaluation/loss"])
+    assert whole["result"]["step"] == best["step"] < rows[-1]["step"]
     assert run(tmp_path / "whole", *flags, "--resume")["result"] == whole["result"]
 
 
@@ -89,6 +91,26 @@ def test_a_run_goes_on_with_its_own_settings_only(undisturbed, tmp_path, capsys)
     assert "experiment was 'mlp_digits'" in capsys.readouterr().err
     assert (directory / "config.json").read_text() == before
     assert json.loads((directory / "manifest.json").read_text()) == manifest
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(undisturbed, capsys):
+    directory, manifest = undisturbed
+    assert main([*FLAGS, "--out", str(directory), "--resume", "--devices", "7"]) == 2
+    assert json.loads((directory / "manifest.json").read_text()) == manifest
+
+
+def test_a_resume_notices_other_data(tmp_path, capsys, monkeypatch):
+    whole = data.load("digits")
+    run(tmp_path / "run", "--epochs", "1")
+    shorter = dataclasses.replace(whole, train={name: rows[:-120] for name, rows in whole.train.items()})
+    monkeypatch.setattr(data, "load", lambda *_, **__: shorter)
+    assert main([*FLAGS, "--epochs", "1", "--out", str(tmp_path / "run"), "--resume"]) == 2
+    assert "size 1437, here 1317" in capsys.readouterr().err
+
+
+def test_a_computer_without_git_runs_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert run(tmp_path / "run", "--smoke")["git_commit"] is None
 
 
 def test_several_devices_learn_the_same(undisturbed, tmp_path):
@@ -105,6 +127,7 @@ def test_a_run_that_diverges_stops_and_says_where(tmp_path, capsys):
     assert "step" in said
     assert "Traceback" not in said
     skipped = run(tmp_path / "skipped", *flags, "--skip-nonfinite")
+    assert skipped["result"]["skipped"] >= 30
     assert np.isfinite(skipped["result"]["loss"])
 
 

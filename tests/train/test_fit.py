@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxdl import data, optim, tasks, train, tree
+from jaxdl import data, metrics, optim, tasks, train, tree
 from jaxdl.train.fit import stretches
 
 
@@ -51,9 +51,9 @@ def test_training_learns_and_reports():
     assert after["accuracy"] > 0.9 > before["accuracy"]
     assert after["loss"] < before["loss"]
     assert int(state.step) == 20 * 5
-    expected = {"train/loss", "train/accuracy", "train/learning_rate", "train/gradient_norm"}
-    assert expected | {"train/parameter_norm", "train/update_norm", "test/loss", "step", "epoch"} <= history[-1].keys()
-    assert history[-1]["test/accuracy"] == after["accuracy"]
+    expected = {"train/loss", "train/accuracy", "train/learning_rate", "train/gradient_norm", "train/parameter_norm"}
+    assert expected | {"train/update_norm", "evaluation/loss", "step", "epoch"} <= history[-1].keys()
+    assert history[-1]["evaluation/accuracy"] == after["accuracy"]
 
 
 def test_a_scanned_run_equals_single_steps():
@@ -189,3 +189,37 @@ def test_the_metrics_file_reads_as_one_run_after_a_resume(tmp_path):
     train.MetricsFile(path, step=15)
     assert len(path.read_text().splitlines()) == 3
     assert math.isfinite(json.loads(path.read_text().splitlines()[-1])["train/loss"])
+
+
+def test_evaluation_keeps_the_mask_of_the_data():
+    def measure(variables, batch):
+        return {"mean": metrics.mean(batch["x"], batch["mask"])}
+
+    arrays = {"x": np.array([1.0, 2.0, 3.0, 100.0, 6.0]), "mask": np.array([1.0, 1.0, 1.0, 0.0, 1.0])}
+    assert train.make_evaluation(measure, arrays, batch_size=2)({}) == {"mean": 3.0}
+
+
+def test_accumulated_metrics_are_means_also_of_whole_numbers():
+    def loss(variables, batch, key):
+        total = jnp.sum(variables["params"]["w"] * batch["x"]) / batch["x"].shape[0]
+        return total, ({}, {"largest": jnp.max(batch["x"]).astype(jnp.int32)})
+
+    optimizer = optim.sgd(0.1)
+    state = train.TrainState.create({"params": {"w": jnp.ones(1, jnp.bfloat16)}}, optimizer, jax.random.key(0))
+    state, seen = train.make_step(loss, optimizer, accumulate=4)(state, {"x": jnp.arange(8.0)})
+    assert float(seen["largest"]) == pytest.approx((1 + 3 + 5 + 7) / 4)
+    assert state.params["w"].dtype == jnp.bfloat16
+
+
+def test_a_state_may_hold_numpy_arrays():
+    _, step, state, loader = make_run()
+    on_host = jax.device_get(state.replace(key=0)).replace(key=jnp.copy(state.key))
+    fitted, _ = train.fit(step, on_host, loader, epochs=0.4)
+    expected, _ = train.fit(step, jax.tree.map(jnp.copy, state), loader, epochs=0.4)
+    close(fitted.params, expected.params, 1e-7)
+
+
+def test_steps_in_a_fraction_of_epochs_are_counted_without_rounding_errors():
+    for per_epoch in (7, 11, 44, 937):
+        for steps in range(1, 3 * per_epoch, 5):
+            assert train.count_steps(steps / per_epoch, per_epoch) == steps
