@@ -23,7 +23,6 @@ from jaxdl.nn.recurrent_gradients import rule_for
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 DIRECTIONS = ("forward", "backward")
-UNROLL_FORWARD = 1  # measured on a CPU; the loop backward is best left as it is
 
 Run = Callable[[Parameters, PyTree, Array, Array | None], tuple[PyTree, Array]]
 
@@ -276,7 +275,7 @@ def _loop(cell, reverse, parameters, carry, x, mask):
         new, y = cell.step(parameters, carry, projected)
         return _where(keep, new, carry), _where(keep, y, jnp.zeros_like(y))
 
-    return jax.lax.scan(step, carry, (cell.project(parameters, x), mask), reverse=reverse, unroll=UNROLL_FORWARD)
+    return jax.lax.scan(step, carry, (cell.project(parameters, x), mask), reverse=reverse)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -293,7 +292,7 @@ def _own_forward(cell, reverse, parameters, carry, x, mask):
         return _where(keep, new, carry), (_where(keep, y, jnp.zeros_like(y)), kept)
 
     inputs = cell.project(parameters, x), mask
-    carry, (y, kept) = jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=UNROLL_FORWARD)
+    carry, (y, kept) = jax.lax.scan(step, carry, inputs, reverse=reverse)
     return (carry, y), (parameters, x, kept, mask)
 
 
