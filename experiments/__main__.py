@@ -1,4 +1,4 @@
-"""The command line: ``python -m experiments list | run NAME | show RUN | bench NAME``."""
+"""The command line: ``python -m experiments COMMAND``; without a command it lists them."""
 
 import sys
 

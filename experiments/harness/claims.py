@@ -12,7 +12,7 @@ from scipy import stats
 
 from experiments.harness import catalogue
 from experiments.harness.configuration import as_dict
-from experiments.harness.errors import UsageError
+from experiments.harness.errors import UsageError, refuse_unwritable
 from experiments.harness.run_folder import Run
 
 CONFIDENCE = 0.95
@@ -71,6 +71,7 @@ def main(arguments: list[str]) -> int:
     options = _options(arguments)
     tested = {name: catalogue.load(name) for name in catalogue.names() if "CLAIMS" in catalogue.source(name)}
     claims: list[dict[str, Any]] = []
+    refuse_unwritable(options["json"])
     for name, experiment in tested.items():
         config = experiment.Config()
         folder = None if options["out"] is None else Path(options["out"]) / name
@@ -78,7 +79,7 @@ def main(arguments: list[str]) -> int:
         run.begin()
         run.console.print(f"[bold]{name}[/bold]: claims {', '.join(map(str, experiment.CLAIMS))}")
         run.write_manifest("finished", experiment.run(config, run))
-        claims += [{**asdict(claim), "experiment": name} for claim in run.claims]
+        claims += [{**asdict(claim), "experiment": name, "smoke": run.smoke} for claim in run.claims]
     claims.sort(key=lambda row: row["claim"])
     Console().print(table(claims))
     if options["json"] is not None:
@@ -88,7 +89,8 @@ def main(arguments: list[str]) -> int:
 
 def table(claims: list[dict[str, Any]]) -> Table:
     """Set claims, measures and verdicts side by side."""
-    result = Table(title="claims")
+    smoke = any(row["smoke"] for row in claims)
+    result = Table(title="claims (smoke: tiny runs, the verdicts mean nothing)" if smoke else "claims")
     for column in ("claim", "statement", "measure", "mean [95 % interval]", "verdict"):
         result.add_column(column)
     for row in claims:

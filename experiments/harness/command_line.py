@@ -11,7 +11,7 @@ from rich.table import Table
 
 from experiments.harness import catalogue
 from experiments.harness.configuration import as_dict, parse
-from experiments.harness.errors import UsageError, unknown
+from experiments.harness.errors import UsageError, refuse_unwritable, unknown
 from experiments.harness.run_folder import Run, read_manifest
 from experiments.harness.training import Interrupted
 from jaxdl import train
@@ -38,6 +38,9 @@ def main(arguments: list[str]) -> int:
     try:
         if command not in COMMANDS:
             raise unknown("command", command, COMMANDS)
+        if command not in OWN_HELP and rest in (["-h"], ["--help"]):
+            sys.stdout.write(USAGE)
+            return 0
         return COMMANDS[command](rest)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
@@ -120,6 +123,7 @@ def bench(arguments: list[str]) -> int:
         raise unknown("benchmark", name, names())
     if flags and (len(flags) != 2 or flags[0] != "--json"):
         raise UsageError(f"bench takes --json FILE, got {' '.join(flags)!r}")
+    refuse_unwritable(flags[1] if flags else None)
     rows = measure(name)
     if flags:
         Path(flags[1]).write_text(json.dumps(rows, indent=2) + "\n")
@@ -154,6 +158,9 @@ def elsewhere(module: str) -> Callable[[list[str]], int]:
     """Make a command of the function ``main`` of a module that is imported only when the command is called."""
     return lambda arguments: importlib.import_module(module).main(arguments)
 
+
+OWN_HELP = {"torture"}
+"""Commands that tell their flags themselves, as ``run NAME --help`` does."""
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_experiments,

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 
 class UsageError(Exception):
@@ -28,3 +29,9 @@ def preparing() -> Iterator[None]:
         yield
     except (ValueError, TypeError, OSError, ImportError) as error:
         raise UsageError(str(error)) from error
+
+
+def refuse_unwritable(path: str | Path | None) -> None:
+    """Refuse a file that could not be written, before anything is computed for it."""
+    if path is not None and not Path(path).absolute().parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {Path(path).absolute().parent}")

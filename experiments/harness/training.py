@@ -57,7 +57,7 @@ def train_task(
         stopping = train.EarlyStopping("loss", patience=patience, checkpoints=best) if patience else None
         if stopping:
             stopping.replay(metrics.read(metrics.path), like=state)
-    step = train.make_step(task.loss, optimizer, accumulate=accumulate)
+    step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh)
     if run.skip_nonfinite:
         step = train.skip_nonfinite(step)
     evaluation = train.make_evaluation(task.measure, test_arrays, mesh=mesh)

@@ -122,7 +122,9 @@ def convolve(
             touch; a number for all sides; or for each dimension a number or a pair.
         dilation: ``d``, one for all dimensions or one for each.
         groups: how many parts the channels fall into; outputs of a part see inputs of that part alone.
-        form: how it is computed; the result is the same. ``"auto"`` chooses by platform, shapes and cost.
+        form: how it is computed; the result is the same. ``"auto"`` chooses by platform, shapes and cost. Where it
+            chooses ``"mixed"``, as on the CPU for large maps, derivatives are in reverse mode only; ``"lax"`` has
+            ``jax.jvp`` as well.
 
     Returns:
         ``[..., W2, K]`` and so on, ``output_size`` with ``exact=False`` giving ``W2``.
@@ -166,6 +168,7 @@ class Conv(nn.Module):
     dilation: int | Sequence[int] = 1
     groups: int = 1
     use_bias: bool = True
+    form: Form = "auto"
     kernel_init: Callable[..., Array] = initializers.lecun_normal()
     bias_init: Callable[..., Array] = initializers.zeros
     dtype: Any = None
@@ -186,7 +189,8 @@ class Conv(nn.Module):
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype) if self.use_bias else None
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        y = convolve(x, kernel, stride=self.stride, padding=self.padding, dilation=self.dilation, groups=self.groups)
+        window = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+        y = convolve(x, kernel, **window, form=self.form)
         return y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
 
 

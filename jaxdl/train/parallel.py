@@ -89,8 +89,8 @@ def simulate_devices(count: int) -> None:
         ValueError: a count below one.
         RuntimeError: JAX already runs, with another number of CPU devices.
     """
-    if count < 1:
-        raise ValueError(f"expected at least one device, got {count}")
+    if not 1 <= count <= 1024:
+        raise ValueError(f"expected 1 to 1,024 devices, got {count}")
     try:
         jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError as error:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from einops import rearrange
+from jax.sharding import Mesh
 
 from jaxdl import optim, tree
 from jaxdl.arrays import widen
@@ -21,7 +22,12 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 def make_step(
-    loss: Loss, optimizer: optax.GradientTransformation, *, accumulate: int = 1, axis_name: str | None = None
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    *,
+    accumulate: int = 1,
+    axis_name: str | None = None,
+    mesh: Mesh | None = None,
 ) -> Step:
     """Make the step ``g = d loss / d w;  u, s = update(g, s, w);  w = w + u``.
 
@@ -32,6 +38,8 @@ def make_step(
             the one update, weighted by the examples that count (``batch["mask"]``) and summed in at least float32,
             so that the result is that of the whole batch with a ``k``-th of the memory. Metrics are averaged
             likewise. Batch statistics are updated part by part.
+        mesh: the devices over which ``fit`` spreads the rows of a batch: each part then takes an equal share of every
+            device's rows, and stays spread.
         axis_name: the mapped axis whose devices each hold a part of the batch, for ``explicit.with_shard_map`` and
             ``with_pmap`` only; loss, metrics and gradient are then averaged over it.
 
@@ -50,7 +58,7 @@ def make_step(
     """
     if accumulate < 1:
         raise ValueError(f"expected accumulate >= 1, got {accumulate}")
-    gradient = accumulated(mean_gradient(_of_params(loss), axis_name), accumulate, axis_name)
+    gradient = accumulated(mean_gradient(_of_params(loss), axis_name), accumulate, axis_name, mesh)
     optimizer = optax.with_extra_args_support(optimizer)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -73,7 +81,7 @@ def make_step(
     return step
 
 
-def accumulated(gradient: Callable, parts: int, axis_name: str | None = None) -> Callable:
+def accumulated(gradient: Callable, parts: int, axis_name: str | None = None, mesh: Mesh | None = None) -> Callable:
     """Make ``gradient(params, collections, batch, key)`` work through a batch in equal parts, one after the other."""
     if parts == 1:
         return gradient
@@ -82,7 +90,8 @@ def accumulated(gradient: Callable, parts: int, axis_name: str | None = None) ->
         size = jax.tree.leaves(batch)[0].shape[0]
         if size % parts:
             raise ValueError(f"a batch of {size} examples does not divide into {parts} equal parts")
-        slices = jax.tree.map(lambda leaf: rearrange(leaf, "(k b) ... -> k b ...", k=parts), batch)
+        cut = "(k b) ... -> k b ..." if mesh is None else "(b k) ... -> k b ..."
+        slices = jax.tree.map(lambda leaf: rearrange(leaf, cut, k=parts), batch)
         counts = jax.vmap(count_examples)(slices)
         if axis_name is not None:
             counts = jax.lax.psum(counts, axis_name)

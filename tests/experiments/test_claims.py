@@ -1,8 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from experiments.harness import catalogue
 from experiments.harness.claims import interval, judge
+from experiments.harness.command_line import main
 
 
 def test_the_interval_is_students():
@@ -25,3 +29,23 @@ def test_the_interval_is_students():
 )
 def test_a_claim_is_reproduced_where_the_whole_interval_lies_above(samples, verdict):
     assert judge(1, "a is larger than b", "a - b", samples).verdict == verdict
+
+
+def test_the_command_tells_every_claim_of_every_experiment(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(catalogue, "names", lambda: ["symmetry_breaking"])
+    file = tmp_path / "claims.json"
+    assert main(["claims", "--smoke", "--json", str(file), "--out", str(tmp_path / "runs")]) == 0
+    rows = json.loads(file.read_text())
+    assert rows
+    for row in rows:
+        assert row["claim"] == 6
+        assert row["experiment"] == "symmetry_breaking"
+        assert row["smoke"]
+        assert row["verdict"] in {"reproduced", "not reproduced"}
+        assert len(row["interval"]) == 2
+    assert "smoke" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_computed(tmp_path, capsys):
+    assert main(["claims", "--json", str(tmp_path / "nowhere" / "claims.json")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
