@@ -281,8 +281,11 @@ def _choose(shape: tuple[int, ...], kernel_shape: tuple[int, ...], window: Windo
         return "lax"
     if groups == 1 and set(window.size) == {1} and not any(map(sum, window.padding)):
         return "product"
-    columns = max(shape[-2] * shape[-1], window.output[-1] * kernel_shape[-1])
-    return "band" if groups == 1 and columns <= ROW else "mixed"
+    features = kernel_shape[-1]
+    row = max(shape[-2] * shape[-1], window.output[-1] * features)
+    slices = window.output[-1] // _block(window, features) * int(np.prod(window.size[:-1]))
+    few = slices <= SLICES and (features < COLUMNS or row <= ROW)
+    return "band" if groups == 1 and few else "mixed"
 
 
 def _lax(x: Array, kernel: Array, window: Window, groups: int) -> Array:
@@ -317,7 +320,7 @@ def _band(x: Array, kernel: Array, window: Window, groups: int) -> Array:
     if groups != 1:
         raise ValueError(f"form 'band' needs groups=1; came groups={groups}")
     features, outputs, stride = kernel.shape[-1], window.output[-1], window.stride[-1]
-    block = next(b for b in range(1, outputs + 1) if outputs % b == 0 and (b * features >= COLUMNS or b == outputs))
+    block = _block(window, features)
     first = stride * np.arange(block)[:, None] + window.dilation[-1] * np.arange(window.size[-1])
     width = int(first.max()) + 1
     taps = (np.arange(width)[:, None, None] == first).astype(kernel.dtype)
@@ -329,6 +332,12 @@ def _band(x: Array, kernel: Array, window: Window, groups: int) -> Array:
     length = blocks.shape[-3] * blocks.shape[-2] * blocks.shape[-1]
     y = blocks.reshape(-1, length) @ matrix.reshape(length, -1)
     return y.reshape(x.shape[0], *window.output, features)
+
+
+def _block(window: Window, features: int) -> int:
+    """Return the smallest divisor of the outputs in a row that gives a product ``COLUMNS`` columns, or all of them."""
+    outputs = window.output[-1]
+    return next(b for b in range(1, outputs + 1) if outputs % b == 0 and (b * features >= COLUMNS or b == outputs))
 
 
 def _patches(x: Array, window: Window) -> Array:
@@ -379,11 +388,9 @@ def _with_patches_backward(
 
 _with_patches.defvjp(_with_patches_forward, _with_patches_backward)
 
-ROW = 256
-"""Up to how many numbers in a row, channels together, the form ``band`` is chosen."""
-
-COLUMNS = 64
-"""How many columns a product should have; a block of the form ``band`` has as many outputs as that takes."""
+ROW = 256  # numbers in a row, channels together, up to which the form "band" is chosen whatever the features
+SLICES = 64  # slices of the input that "band" may take; each is an operation to compile
+COLUMNS = 64  # columns that a product should have; a block of "band" has as many outputs as that takes
 
 FORMS = {
     "lax": _lax,

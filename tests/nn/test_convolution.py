@@ -162,6 +162,21 @@ def test_the_dtype_is_that_of_the_inputs(dtype):
         assert convolve(x, kernel, form=form).dtype == dtype
 
 
+@pytest.mark.parametrize(
+    ("size", "kernel", "form"),
+    [
+        ((28, 28), (5, 5, 1, 6), "band"),
+        ((32, 32), (3, 3, 3, 32), "band"),
+        ((56, 56), (1, 1, 64, 256), "product"),
+        ((32, 32), (3, 3, 64, 64), "mixed"),
+        ((224, 224), (3, 3, 3, 32), "mixed"),
+    ],
+)
+def test_on_the_cpu_the_form_depends_on_the_shapes(size, kernel, form):
+    window = convolution.make_window(size, kernel[:2], 1, "same", 1)
+    assert convolution._choose((*size, kernel[2]), kernel, window, 1) == form
+
+
 def test_off_the_cpu_the_form_is_that_of_xla(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     window = convolution.make_window((28, 28), (1, 1), 1, 0, 1)
