@@ -46,8 +46,7 @@ def output_size(
 ) -> int:
     """Return ``W2 = (W1 - F + P) / S + 1``, how many places a kernel has.
 
-    ``W1`` is the size, ``F = dilation (kernel_size - 1) + 1``, ``S`` the stride, and ``P`` the padding of both sides
-    together: a padding of 2 on each side gives ``P = 4``.
+    ``W1`` is the size, ``F = dilation (kernel_size - 1) + 1``, ``S`` the stride, ``P`` the padding of both sides together.
 
     Args:
         size: length of the input, in numbers.
