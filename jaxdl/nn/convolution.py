@@ -46,7 +46,7 @@ def output_size(
 ) -> int:
     """Return ``W2 = (W1 - F + P) / S + 1``, how many places a kernel has.
 
-    ``W1`` is the size, ``F = dilation (kernel_size - 1) + 1``, ``S`` the stride, ``P`` the padding of both sides together.
+    ``W1`` is the size, ``F = dilation (kernel_size - 1) + 1``, ``S`` the stride, ``P`` the padding of both sides.
 
     Args:
         size: length of the input, in numbers.
