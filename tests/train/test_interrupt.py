@@ -21,6 +21,15 @@ def step(state, batch):
     return state._replace(step=state.step + 1), {"loss": jnp.float32(0)}
 
 
+@pytest.fixture(autouse=True)
+def handlers():
+    """The handlers that Python starts with: a shell that starts it in the background has Ctrl-C ignored."""
+    before = [signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)]
+    yield
+    for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def run(tmp_path):
     loader = data.Loader({"x": np.zeros(40, np.float32)}, 1)

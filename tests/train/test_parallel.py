@@ -129,7 +129,7 @@ def test_simulated_devices_are_asked_for_in_time():
     parallel.simulate_devices(8)
     with pytest.raises(RuntimeError, match="already runs with 8 CPU devices: ask for 3 before"):
         parallel.simulate_devices(3)
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="expected 1 to 1,024 devices, got 0"):
         parallel.simulate_devices(0)
 
 
