@@ -109,10 +109,10 @@ def test_the_published_form_has_the_published_parameters(published):
 
 
 def test_the_connections_are_those_of_the_papers_table():
-    rows = ["X...XXX..XXXX.XX", "XX...XXX..XXXX.X", "XXX...XXX..X.XXX", ".XXX..XXXX..X.XX", "..XXX..XXXX.XX.X"]
-    rows.append("...XXX..XXXX.XXX")
+    rows = ["#...###..####.##", "##...###..####.#", "###...###..#.###", ".###..####..#.##", "..###..####.##.#"]
+    rows.append("...###..####.###")
     for source, row in enumerate(rows):
-        assert [source in sources for sources in lenet.CONNECTIONS] == [mark == "X" for mark in row]
+        assert [source in sources for sources in lenet.CONNECTIONS] == [mark == "#" for mark in row]
 
 
 def test_the_layers_of_the_published_form_are_their_loops(published):
