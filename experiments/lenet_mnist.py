@@ -4,7 +4,7 @@
 
 The folder holds the four official files; without it they are looked for in the cache, then downloaded.
 
-Takes about 90 s on two processor cores. Test accuracy on MNIST: 99.2 % (at least 99.0 %).
+Takes about a minute on two processor cores. Test accuracy on MNIST: 99.2 % (at least 99.0 %).
 """
 
 from dataclasses import dataclass, field
