@@ -1,6 +1,7 @@
 """Classification: one label for each example."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 from flax import linen as nn
@@ -23,6 +24,9 @@ def classification(
     Batches have ``inputs`` (``[B, ...]``), ``"label"`` (``[B]`` integers) and may have ``"mask"`` (``[B]``). Training
     reports ``accuracy``; evaluation reports ``loss`` (without smoothing) and ``accuracy``.
 
+    A model with auxiliary heads, as GoogLeNet has, names them with their weights in ``model.auxiliary``; in training
+    the cross-entropy of each, times its weight, is added to the loss.
+
     Args:
         model: a module with ``model.apply(variables, x, train=...)`` that gives logits ``[B, K]``.
         inputs: name of the model's input in a batch.
@@ -30,15 +34,21 @@ def classification(
         augment: ``augment(key, batch)``, applied to every batch of training, as ``data.augmentation`` makes them.
     """
 
+    heads: dict[str, float] = getattr(model, "auxiliary", None) or {}
+    options = {"return_features": True} if heads else {}
+
     def init(key: Key, batch: Batch) -> Variables:
         return init_model(model, key, batch[inputs])
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         augment_key, model_key = jax.random.split(key)
         batch = augment(augment_key, batch) if augment else batch
-        logits, collections = apply_in_training(model, variables, batch[inputs], model_key)
+        output, collections = apply_in_training(model, variables, batch[inputs], model_key, **options)
+        logits, features = output if heads else (output, {})
         labels, mask = batch["label"], batch.get("mask")
-        value = losses.cross_entropy(logits, labels, mask=mask, label_smoothing=label_smoothing)
+        cross_entropy = partial(losses.cross_entropy, mask=mask, label_smoothing=label_smoothing)
+        value = cross_entropy(logits, labels)
+        value += sum(weight * cross_entropy(features[name], labels) for name, weight in heads.items())
         return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, labels), mask).value})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:

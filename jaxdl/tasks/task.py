@@ -1,7 +1,7 @@
 """What a task tells the training engine."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from flax import linen as nn
@@ -27,14 +27,16 @@ class Task(NamedTuple):
     measure: Callable[[Variables, Batch], dict[str, Mean]]
 
 
-def apply_in_training(model: nn.Module, variables: Variables, x: Array, key: Key) -> tuple[Array, Variables]:
+def apply_in_training(
+    model: nn.Module, variables: Variables, x: Array, key: Key, **options: Any
+) -> tuple[Any, Variables]:
     """Apply a model with ``train=True``: return its output and its collections (batch statistics) after the pass.
 
-    ``key`` feeds every random layer, dropout for instance.
+    ``key`` feeds every random layer, dropout for instance; ``options`` go to the model.
     """
     collections = [name for name in variables if name != "params"]
     rngs = {"dropout": key}
-    output, updated = model.apply(variables, x, train=True, mutable=collections, rngs=rngs)
+    output, updated = model.apply(variables, x, train=True, mutable=collections, rngs=rngs, **options)
     return output, dict(updated)
 
 
