@@ -1,9 +1,9 @@
-"""What a model reads in training: the true tokens, its own, or a mixture of both that changes with time."""
+"""What a model reads in training: the truth, what it said itself, or a mixture of both that changes with time."""
 
 import jax
 import jax.numpy as jnp
 
-from jaxdl.decode.generate import Choice, StepFunction, check_start
+from jaxdl.decode.generate import Choice, StepFunction
 from jaxdl.decode.sampling import most_probable
 from jaxdl.typing import Array, ArrayLike, Key, PyTree, Schedule
 
@@ -16,54 +16,61 @@ def scheduled_sampling(
     targets: ArrayLike,
     *,
     teacher_probability: ArrayLike = 1.0,
-    choose: Choice = most_probable,
+    choose: Choice | None = None,
 ) -> tuple[PyTree, Array]:
-    """Run the model along its targets; each next input is the true token with some probability, else the model's own.
+    """Run the model along its targets; each next input is the truth with some probability, else the model's own choice.
 
-    ``token_1 = first``; ``token_(t+1) = target_t`` with the probability ``p``, otherwise ``choose(key, logits_t)``
-    (Bengio et al., 2015). ``p = 1`` is teacher forcing: the model never meets its own mistakes. ``p = 0`` is free
-    running, as in use. A ``p`` that falls in the course of training leads from one to the other. The choice has no
-    gradient; through the carry it flows.
+    ``x_1 = first``; ``x_(t+1) = target_t`` with the probability ``p``, otherwise ``choose(key, y_t)`` (Bengio et al.,
+    2015). ``p = 1`` is teacher forcing: the model never meets its own mistakes. ``p = 0`` is free running, as in use. A
+    ``p`` that falls in the course of training leads from one to the other, and one for each time lets the model run
+    freely after a beginning that is given. The default choices have no gradient; through the carry it flows.
 
     Args:
         key: for the coins and the choices.
-        step_fn: ``(carry, token [B]) -> (carry, logits [B, V])``.
+        step_fn: ``(carry, x_t) -> (carry, y_t)``: tokens ``[B]`` to logits ``[B, V]``, or vectors ``[B, D]`` to
+            ``[B, D]``.
         carry: what the model starts from.
-        first: ``[B]``.
-        targets: the true tokens, ``[B, T]``.
-        teacher_probability: ``p``, in [0, 1]; may be traced.
-        choose: ``(key, logits) -> token``; the most probable, or a draw.
+        first: ``[B]`` or ``[B, D]``.
+        targets: the truth, tokens ``[B, T]`` or vectors ``[B, T, D]``.
+        teacher_probability: ``p`` in [0, 1], one or one for each time, ``[T]``; may be traced. The coin of time ``t``
+            decides on ``x_(t+1)``.
+        choose: ``(key, y_t) -> x_(t+1)``; None for the most probable token, and for a vector as it is. ``lambda key, y:
+            y`` would let the gradient flow through the vectors too.
 
     Returns:
-        The last carry, and the logits ``[B, T, V]`` for the loss against the targets.
+        The last carry, and the outputs ``[B, T, V]`` or ``[B, T, D]`` for the loss against the targets.
 
     Raises:
-        ValueError: the shapes do not fit each other, or ``p`` is outside of [0, 1].
+        ValueError: the shapes or kinds do not fit each other, or ``p`` is outside of [0, 1].
+
+    >>> def double(carry, x):
+    ...     return carry, 2 * x
+    >>> run = jax.jit(lambda p: scheduled_sampling(
+    ...     jax.random.key(0), double, None, jnp.ones((1, 1)), jnp.full((1, 3, 1), 5.0), teacher_probability=p)[1])
+    >>> run(jnp.zeros(3))[0, :, 0].tolist(), run(jnp.array([0.0, 1.0, 1.0]))[0, :, 0].tolist()
+    ([2.0, 4.0, 8.0], [2.0, 4.0, 10.0])
     """
-    targets = jnp.asarray(targets)
-    first = check_start(first, targets.shape[-1])
-    if targets.ndim != 2 or targets.shape[0] != first.shape[0]:
-        raise ValueError(f"targets must be [B, T] for first [B] = {first.shape}; got {targets.shape}")
-    if isinstance(teacher_probability, int | float) and not 0 <= teacher_probability <= 1:
-        raise ValueError(f"teacher_probability must lie in [0, 1]; got {teacher_probability}")
+    first, targets = _check(first, targets, teacher_probability)
+    choose = choose or (most_probable if first.ndim == 1 else _as_it_is)
 
     def step(state, inputs):
-        (carry, token), (key, target) = state, inputs
-        carry, logits = step_fn(carry, token)
+        (carry, x), (key, p, target) = state, inputs
+        carry, y = step_fn(carry, x)
         coin_key, choice_key = jax.random.split(key)
-        forced = jax.random.bernoulli(coin_key, teacher_probability, token.shape)
-        token = jnp.where(forced, target.astype(jnp.int32), choose(choice_key, logits).astype(jnp.int32))
-        return (carry, token), logits
+        forced = jax.random.bernoulli(coin_key, p, x.shape[:1]).reshape(-1, *[1] * (x.ndim - 1))
+        return (carry, jnp.where(forced, target, choose(choice_key, y)).astype(x.dtype)), y
 
-    keys = jax.random.split(key, targets.shape[1])
-    (carry, _), logits = jax.lax.scan(step, (carry, first), (keys, targets.T))
-    return carry, jnp.swapaxes(logits, 0, 1)
+    steps = targets.shape[1]
+    inputs = jax.random.split(key, steps), jnp.broadcast_to(teacher_probability, (steps,)), jnp.moveaxis(targets, 1, 0)
+    (carry, _), outputs = jax.lax.scan(step, (carry, first), inputs)
+    return carry, jnp.moveaxis(outputs, 0, 1)
 
 
 def inverse_sigmoid_decay(k: float) -> Schedule:
     """Return the schedule ``p = k / (k + e^(step / k))``, for ``teacher_probability`` (Bengio et al., 2015).
 
-    It stays near 1 at first and passes one half at ``step = k ln k``.
+    It stays near 1 at first and passes one half at ``step = k ln k``. The paper's other two are
+    ``optim.schedules.linear(1.0, least, steps)`` and ``exponential_decay(1.0, rate)``.
 
     Args:
         k: at least 1, in steps.
@@ -78,3 +85,29 @@ def inverse_sigmoid_decay(k: float) -> Schedule:
         raise ValueError(f"k must be at least 1; got {k}")
     # The same fraction as a sigmoid, which cannot overflow.
     return lambda step: jax.nn.sigmoid(jnp.log(k) - jnp.asarray(step) / k)
+
+
+def _as_it_is(key: Key, y: Array) -> Array:
+    del key
+    return jax.lax.stop_gradient(y)
+
+
+def _check(first: ArrayLike, targets: ArrayLike, teacher_probability: ArrayLike) -> tuple[Array, Array]:
+    first, targets = jnp.asarray(first), jnp.asarray(targets)
+    if targets.ndim < 2 or targets.shape[1] < 1 or first.shape != (targets.shape[0], *targets.shape[2:]):
+        raise ValueError(
+            f"targets must be [B, T] tokens for first [B], or [B, T, D] vectors for first [B, D]; "
+            f"got {targets.shape} for {first.shape}"
+        )
+    kinds = {jnp.issubdtype(each.dtype, jnp.integer) for each in (first, targets)}
+    if kinds != {first.ndim == 1}:
+        raise ValueError(f"tokens are integers, vectors are not; got {targets.dtype} for {first.dtype} [B, ...]")
+    if isinstance(teacher_probability, int | float):
+        if not 0 <= teacher_probability <= 1:
+            raise ValueError(f"teacher_probability must lie in [0, 1]; got {teacher_probability}")
+    elif jnp.shape(teacher_probability) not in ((), (targets.shape[1],)):
+        raise ValueError(
+            f"teacher_probability must be one number or [T] = ({targets.shape[1]},); "
+            f"got {jnp.shape(teacher_probability)}"
+        )
+    return (first.astype(jnp.int32) if first.ndim == 1 else first), targets

@@ -1,0 +1,82 @@
+"""Forcing and free running of a model of vectors, and the beginning that is given, against a plain loop."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import decode
+
+pytestmark = pytest.mark.usefixtures("float64")
+close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
+B, T, D = 3, 6, 2
+rng = np.random.default_rng(0)
+U, W, FIRST, TARGETS = (
+    rng.normal(size=(D, D)),
+    rng.normal(size=(D, D)),
+    rng.normal(size=(B, D)),
+    rng.normal(size=(B, T, D)),
+)
+GIVEN = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 1.0])
+
+
+def step_fn(h, x, weights=W):
+    h = jnp.tanh(h @ U + x @ weights)
+    return h, 2 * h
+
+
+def along(key, p, weights=W, **options):
+    step = partial(step_fn, weights=weights)
+    return decode.scheduled_sampling(key, step, jnp.zeros((B, D)), FIRST, TARGETS, teacher_probability=p, **options)[1]
+
+
+def by_hand(teach, weights=W, stop=jax.lax.stop_gradient):
+    h, x, outputs = jnp.zeros((B, D)), FIRST, []
+    for t in range(T):
+        h, y = step_fn(h, x, weights)
+        outputs.append(y)
+        x = TARGETS[:, t] if teach[t] else stop(y)
+    return jnp.stack(outputs, axis=1)
+
+
+@pytest.mark.parametrize("through", [False, True], ids=["stopped", "through its own vectors"])
+def test_vectors_are_the_loops_with_its_gradient(through, key):
+    options, stop = ({"choose": lambda key, y: y}, lambda y: y) if through else ({}, jax.lax.stop_gradient)
+    ours = jax.jit(jax.value_and_grad(lambda W, p: jnp.sum(jnp.sin(along(key, p, W, **options)))))
+    loop = jax.jit(jax.value_and_grad(lambda W: jnp.sum(jnp.sin(by_hand(GIVEN, W, stop)))))
+    jax.tree.map(close, ours(W, GIVEN), loop(W))
+
+
+def test_each_time_has_a_probability_of_its_own(key):
+    run = jax.jit(along)
+    for teach in (np.ones(T), np.zeros(T), GIVEN):
+        close(run(key, teach), by_hand(teach))
+    close(run(key, 1.0), by_hand(np.ones(T)))
+    coins = jax.vmap(run, (0, None))(jax.random.split(key, 200), np.full(T, 0.3))
+    forced = np.isclose(coins[:, :, 1], by_hand(np.ones(T))[:, 1]).all(axis=-1)
+    assert abs(forced.mean() - 0.3) < 0.06
+
+
+def test_the_key_decides_between_truth_and_choice(key):
+    run = jax.jit(along)
+    half = np.full(T, 0.5)
+    np.testing.assert_array_equal(run(key, half), run(key, half))
+    assert np.any(run(key, half) != run(jax.random.fold_in(key, 1), half))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"first": FIRST[:, :1]}, r"first \[B, D\]; got \(3, 6, 2\) for \(3, 1\)"),
+        ({"targets": TARGETS[:, :0]}, r"got \(3, 0, 2\)"),
+        ({"targets": TARGETS[..., 0], "first": FIRST[:, 0]}, "tokens are integers, vectors are not; got float64"),
+        ({"teacher_probability": np.ones(4)}, r"one number or \[T\] = \(6,\); got \(4,\)"),
+        ({"teacher_probability": -0.5}, r"\[0, 1\]; got -0.5"),
+    ],
+)
+def test_mistakes_are_named_with_what_came(change, message, key):
+    arguments = {"first": FIRST, "targets": TARGETS, "teacher_probability": 1.0} | change
+    with pytest.raises(ValueError, match=message):
+        decode.scheduled_sampling(key, step_fn, jnp.zeros((B, D)), **arguments)
