@@ -1,0 +1,1 @@
+"""Names of weights, one family of models a file."""

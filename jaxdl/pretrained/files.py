@@ -1,0 +1,118 @@
+"""Files of named arrays: safetensors, npz, and torch's own, of which only plain tensors are read."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+
+def read(file: Path | str | Mapping[str, Any], entry: str | None = None) -> dict[str, np.ndarray]:
+    """Return the arrays of a file by their names.
+
+    The kind of a file is seen from its first bytes, not from its name. Torch's files need torch, and are read without
+    running anything that is in them: one that holds more than tensors in dictionaries is refused.
+
+    Args:
+        file: a safetensors, npz or torch file; or a mapping of arrays or torch tensors, which is taken as it is.
+        entry: for a file of several dictionaries, ``{"model": ..., "optimizer": ...}``, which of them.
+
+    Raises:
+        ValueError: the file is of no such kind, is damaged, or holds something else than named arrays.
+        ImportError: a torch file, and torch is not installed.
+
+    >>> read({"weight": [1.0, 2.0]})
+    {'weight': array([1., 2.])}
+    """
+    holds = file if isinstance(file, Mapping) else _open(Path(file))
+    if entry is not None:
+        if not isinstance(holds.get(entry), Mapping):
+            raise ValueError(f"there is no dictionary {entry!r}; there are {', '.join(map(str, holds))}")
+        holds = holds[entry]
+    groups = [name for name, value in holds.items() if isinstance(value, Mapping)]
+    if groups:
+        raise ValueError(f"expected named arrays, came dictionaries: give entry={groups[0]!r}, or one of {groups}")
+    arrays = {str(name): _array(value) for name, value in holds.items()}
+    others = [name for name, array in arrays.items() if array.dtype.hasobject or array.dtype.kind in "SU"]
+    if others:
+        raise ValueError(f"expected arrays of numbers; these are none: {', '.join(others)}")
+    return arrays
+
+
+def save(path: Path | str, entries: Mapping[str, Any]) -> None:
+    """Write named arrays, as `export` gives them, to a safetensors file, which every peer reads.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/line.safetensors", {"weight": np.float32([1, 2])})
+    ...     read(f"{folder}/line.safetensors")
+    {'weight': array([1., 2.], dtype=float32)}
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        save_file({name: np.array(_array(value), order="C") for name, value in entries.items()}, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _open(path: Path) -> Mapping[str, Any]:
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start.startswith(b"PK"):
+        try:
+            names = zipfile.ZipFile(path).namelist()
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{path} is a damaged npz or torch file: {error}") from None
+        return _torch(path) if any(name.endswith("data.pkl") for name in names) else _npz(path)
+    if start[8:] == b"{":
+        try:
+            return load_file(path)
+        except (SafetensorError, KeyError, AttributeError) as error:
+            raise ValueError(f"{path} is no safetensors file that can be read, or damaged: {error}") from None
+    if start.startswith(b"\x80"):
+        return _torch(path)
+    raise ValueError(f"{path} is neither a safetensors, an npz nor a torch file; it starts with {start!r}")
+
+
+def _npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no npz file of plain arrays, or damaged: {error}") from None
+
+
+def _torch(path: Path) -> Mapping[str, Any]:
+    try:
+        import torch
+    except ImportError:
+        raise ImportError(
+            f"{path} is a torch file, which torch alone can read: pip install torch, or convert it to safetensors"
+        ) from None
+    try:
+        holds = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise ValueError(
+            f"{path} holds more than tensors in dictionaries, and a pickle can run anything: it is refused. Where you "
+            "trust its origin, load it in torch and give model.state_dict() or a safetensors file of that"
+        ) from None
+    except (RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} is no torch file that can be read, or damaged: {error}") from None
+    if not isinstance(holds, Mapping):
+        raise ValueError(f"{path} holds no dictionary of tensors but a {type(holds).__name__}")
+    return holds
+
+
+def _array(value: object) -> np.ndarray:
+    """Make an array of anything that is like one; torch's bfloat16, which numpy does not know, as float32."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+        return value.numpy()
+    return np.asarray(value)

@@ -1,0 +1,153 @@
+"""How the numbers of a peer's layer lie in ours: transpositions that are their own record and can be undone.
+
+A peer here is channels first: a dense kernel is ``[O, I]``, a convolution ``[O, I, H, W]``; ours are ``[I, O]`` and
+``[H, W, I, O]``. `plain` does this for every rank, grouped and depthwise convolutions included, and leaves vectors as
+they are; the others are for what it cannot guess.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Change(NamedTuple):
+    """Two functions of an array, each undoing the other."""
+
+    to_ours: Callable[[np.ndarray], np.ndarray]
+    to_theirs: Callable[[np.ndarray], np.ndarray]
+
+
+def _kernel_to_ours(theirs: np.ndarray) -> np.ndarray:
+    """Turn ``[O, I, *S]`` to ``[*S, I, O]``."""
+    return theirs.transpose(*range(2, theirs.ndim), 1, 0)
+
+
+def _kernel_to_theirs(ours: np.ndarray) -> np.ndarray:
+    """Turn ``[*S, I, O]`` to ``[O, I, *S]``."""
+    return ours.transpose(ours.ndim - 1, ours.ndim - 2, *range(ours.ndim - 2))
+
+
+def _same(array: np.ndarray) -> np.ndarray:
+    return array
+
+
+SAME = Change(_same, _same)
+KERNEL = Change(_kernel_to_ours, _kernel_to_theirs)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a rule says of the arrays of a module.
+
+    Attributes:
+        changes: by the name of our leaf (``"kernel"``, ``"bias"``) what is done to it; leaves without one are copied.
+        part: ``(i, n)``: ours is the i-th of n equal parts of theirs, which are stacked along its first dimension.
+        names: theirs are several modules, each ``{}`` in the rule's ``theirs`` standing for these names; ours are they
+            together, stacked along their first dimension.
+        whole: the rule names a single parameter on both sides, not modules; its change is under ``""``.
+        ignored: the rule's ``theirs`` is a regular expression of entries that have nothing to say to us.
+    """
+
+    changes: Mapping[str, Change] = field(default_factory=lambda: {"kernel": KERNEL})
+    part: tuple[int, int] = (0, 1)
+    names: tuple[str, ...] = ()
+    whole: bool = False
+    ignored: bool = False
+
+    def change(self, leaf: str) -> Change:
+        """Return what is done to the leaf of this name."""
+        return self.changes.get("" if self.whole else leaf, SAME)
+
+
+plain = Layout()
+"""Kernels of any rank are transposed, all else is copied."""
+
+ignored = Layout(ignored=True)
+"""The peer's entries that fullmatch ``theirs`` are passed over: ``Rule("", r".*relative_position_index", ignored)``."""
+
+
+def flattened(height: int, width: int) -> Layout:
+    """Lay out a dense kernel that follows a flattening: theirs ran over ``[C, H, W]``, ours over ``[H, W, C]``.
+
+    >>> theirs = np.arange(8.0).reshape(1, 8)  # two channels of 2 x 2
+    >>> flattened(2, 2).change("kernel").to_ours(theirs).ravel().tolist()
+    [0.0, 4.0, 1.0, 5.0, 2.0, 6.0, 3.0, 7.0]
+    """
+
+    def to_ours(theirs: np.ndarray) -> np.ndarray:
+        return theirs.reshape(theirs.shape[0], -1, height, width).transpose(2, 3, 1, 0).reshape(-1, theirs.shape[0])
+
+    def to_theirs(ours: np.ndarray) -> np.ndarray:
+        return ours.reshape(height, width, -1, ours.shape[1]).transpose(3, 2, 0, 1).reshape(ours.shape[1], -1)
+
+    return Layout({"kernel": Change(to_ours, to_theirs)})
+
+
+def depthwise(multiplier: int = 1) -> Layout:
+    """Lay out a depthwise kernel ``[H, W, C, multiplier]``; theirs is ``[C multiplier, 1, H, W]``.
+
+    A grouped convolution's kernel ``[H, W, 1, C]`` is `plain`.
+
+    >>> depthwise(2).change("kernel").to_ours(np.zeros((6, 1, 5, 5))).shape
+    (5, 5, 3, 2)
+    """
+
+    def to_ours(theirs: np.ndarray) -> np.ndarray:
+        return theirs.reshape(-1, multiplier, *theirs.shape[2:]).transpose(*range(2, theirs.ndim), 0, 1)
+
+    def to_theirs(ours: np.ndarray) -> np.ndarray:
+        rank = ours.ndim - 2
+        return ours.transpose(rank, rank + 1, *range(rank)).reshape(-1, 1, *ours.shape[:rank])
+
+    return Layout({"kernel": Change(to_ours, to_theirs)})
+
+
+def transposed(*, flip: bool = True) -> Layout:
+    """Lay out the kernel ``[*S, I, O]`` of a transposed convolution; theirs is ``[I, O, *S]``.
+
+    Args:
+        flip: ours is correlated with the spread-out input, as flax's is, while theirs is the gradient of a correlation,
+            so that they run in opposite directions.
+    """
+
+    def to_ours(theirs: np.ndarray) -> np.ndarray:
+        ours = theirs.transpose(*range(2, theirs.ndim), 0, 1)
+        return np.flip(ours, range(ours.ndim - 2)) if flip else ours
+
+    def to_theirs(ours: np.ndarray) -> np.ndarray:
+        rank = ours.ndim - 2
+        ours = np.flip(ours, range(rank)) if flip else ours
+        return ours.transpose(rank, rank + 1, *range(rank))
+
+    return Layout({"kernel": Change(to_ours, to_theirs)})
+
+
+def part(index: int, of: int, layout: Layout = plain) -> Layout:
+    """Take one of several parts: ``part(0, 3)`` is the query in a peer's fused query, key and value.
+
+    Raises:
+        ValueError: there is no such part.
+    """
+    if not 0 <= index < of:
+        raise ValueError(f"the {of} parts are counted from 0; came {index}")
+    return Layout(layout.changes, (index, of), layout.names, layout.whole)
+
+
+def merged(*names: str, layout: Layout = plain) -> Layout:
+    """Join several modules of the peer in one of ours.
+
+    ``Rule("attention/qkv", "attention.{}", merged("query", "key", "value"))``
+    """
+    return Layout(layout.changes, layout.part, names, layout.whole)
+
+
+def parameter(
+    to_ours: Callable[[np.ndarray], np.ndarray] = _same, to_theirs: Callable[[np.ndarray], np.ndarray] = _same
+) -> Layout:
+    """Lay out one parameter that both sides name in full, as it is or changed by two functions.
+
+    ``Rule("class_token", "cls_token", parameter(lambda a: a[0, 0], lambda a: a[None, None]))``
+    """
+    return Layout({"": Change(to_ours, to_theirs)}, whole=True)

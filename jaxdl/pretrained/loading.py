@@ -1,0 +1,213 @@
+"""Weights of a peer as variables of our models, and back."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module, util
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl import models, tree
+from jaxdl.pretrained import files, rules
+from jaxdl.pretrained.rules import COUNTER, Place, Rule
+from jaxdl.typing import Key, PyTree
+
+FAMILIES = "jaxdl.pretrained.families"
+
+
+def load(
+    model_name: str,
+    file_or_mapping: Path | str | Mapping[str, Any],
+    source: str = "torchvision",
+    *,
+    entry: str | None = None,
+    fresh: str | None = None,
+    key: Key | None = None,
+    without: str | None = None,
+    **changes: object,
+) -> PyTree:
+    """Return the variables for ``models.create(model_name, **changes).apply`` with weights of a peer.
+
+    Args:
+        model_name: a name in ``models.list()``.
+        file_or_mapping: a safetensors, npz or torch file; or its entries by name, arrays or torch tensors.
+        source: whose names the entries have: ``"torchvision"``, ``"timm"`` or ``"huggingface"``.
+        entry: which dictionary of a file that holds several.
+        fresh: a pattern of paths of ours that keep the first values that ``key`` draws, whatever the file has for
+            them: ``fresh="^output/", num_classes=5`` is a pretrained model with a new head.
+        key: for ``fresh``.
+        without: a pattern of paths that are left out: ``without="^auxiliary"`` where a file has no auxiliary heads,
+            which only training needs.
+        **changes: fields of the model.
+
+    Raises:
+        ValueError: entries that are missing, too many or of another shape, all of them named; or there are no such
+            names for this model.
+    """
+    model = models.create(model_name, **changes)
+    if (fresh is None) != (key is None):
+        raise ValueError("fresh=pattern and key=... belong together: what is fresh is drawn with the key")
+    wanted = template(model, models.input_shape(model_name))
+    entries = files.read(file_or_mapping, entry)
+    variables = convert(entries, wanted, rules_of(model, source), fresh=fresh, without=without)
+    return variables if fresh is None else _fill(variables, model, models.input_shape(model_name), key)
+
+
+def export(model_name: str, variables: PyTree, source: str = "torchvision", **changes: object) -> dict[str, np.ndarray]:
+    """Return the entries that the peer's ``load_state_dict`` takes: the inverse of `load`.
+
+    Args:
+        model_name: a name in ``models.list()``.
+        variables: what ``load`` or ``init`` gave, or training made.
+        source: whose names they shall have.
+        **changes: fields of the model.
+
+    Raises:
+        ValueError: there are no such names for this model or one of its leaves.
+    """
+    return rules.to_theirs(tree.flatten(variables), rules_of(models.create(model_name, **changes), source))
+
+
+def template(model: nn.Module, input_shape: Sequence[int]) -> PyTree:
+    """Return the forms of all variables, auxiliary heads included, without computing any.
+
+    >>> forms = template(models.create("lenet5"), (32, 32, 1))
+    >>> forms["params"]["conv1"]["kernel"].shape
+    (5, 5, 1, 6)
+    """
+    return jax.eval_shape(lambda key: _first(model, input_shape, key), jax.random.key(0))
+
+
+def rules_of(model: nn.Module, source: str) -> Sequence[Rule]:
+    """Return the table of names of a model for a source, from the file of its family.
+
+    Raises:
+        ValueError: there is none.
+    """
+    family = type(model).__module__.rpartition(".")[2]
+    module = f"{FAMILIES}.{family}"
+    if not util.find_spec(module):
+        raise ValueError(f"no names of weights are known for {type(model).__name__}: there is no {module}")
+    known = import_module(module).RULES
+    if source not in known:
+        raise ValueError(f"no weights of {source!r} are known for {type(model).__name__}; there are {sorted(known)}")
+    return known[source](model)
+
+
+def convert(
+    entries: Mapping[str, np.ndarray],
+    like: PyTree,
+    table: Sequence[Rule],
+    *,
+    fresh: str | None = None,
+    without: str | None = None,
+    dtype: Any = None,
+) -> PyTree:
+    """Return the structure of ``like`` with the numbers of a peer's entries, converted to its dtypes.
+
+    Args:
+        entries: the peer's arrays by name.
+        like: the forms that are wanted, as `template` gives them; its leaves need a shape and a dtype.
+        table: the names.
+        fresh: a pattern of paths, without their collection, that stay the leaf of ``like``.
+        without: a pattern of paths that are left out.
+        dtype: instead of the dtypes of ``like``.
+
+    Raises:
+        ValueError: entries that are missing, too many, of another shape or no floating-point numbers.
+    """
+    leaves = tree.flatten(like)
+    role = _roles(leaves, {"fresh": fresh, "without": without})
+    table_places = rules.places(leaves, table)
+    problems, result = [], {}
+    for path, place in table_places.items():
+        if role[path] == "fresh":
+            result[path] = leaves[path]
+        elif role[path] == "loaded":
+            array, problem = _leaf(path, place, entries, leaves[path].shape)
+            if problem:
+                problems.append(problem)
+            else:
+                result[path] = jnp.asarray(array.astype(dtype or leaves[path].dtype))
+    known = {name for place in table_places.values() for name in place.entries}
+    skipped = [re.compile(rule.theirs).fullmatch for rule in table if rule.layout.ignored]
+    for name in entries.keys() - known:
+        if not (name.endswith(COUNTER) or any(match(name) for match in skipped)):
+            problems.append(f"extra: {name} {list(entries[name].shape)} has no place in the model")
+    if problems:
+        raise ValueError("\n  ".join([f"{len(problems)} weights do not fit the model:", *sorted(problems), MEND]))
+    return nested(result)
+
+
+MEND = "to draw parameters anew give fresh='^output/' and a key, to leave them out without='^auxiliary' or the like"
+
+
+def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Build nested dicts from names with slashes.
+
+    >>> nested({"params/conv1/bias": 0})
+    {'params': {'conv1': {'bias': 0}}}
+    """
+    result: dict[str, Any] = {}
+    for path, leaf in leaves.items():
+        *parents, last = path.split("/")
+        place = result
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = leaf
+    return result
+
+
+def _roles(paths: Iterable[str], patterns: Mapping[str, str | None]) -> dict[str, str]:
+    """Name for every path the first pattern that is found in it, its collection left out, else ``"loaded"``."""
+    searches = {name: re.compile(pattern).search for name, pattern in patterns.items() if pattern is not None}
+    role = {
+        path: next((name for name, search in searches.items() if search(path.partition("/")[2])), "loaded")
+        for path in paths
+    }
+    for name in searches:
+        if name not in role.values():
+            raise ValueError(f"{name}={patterns[name]!r} is found in no path of the model, such as {next(iter(role))}")
+    return role
+
+
+def _leaf(
+    path: str, place: Place, entries: Mapping[str, np.ndarray], shape: tuple[int, ...]
+) -> tuple[np.ndarray | None, str | None]:
+    """Return a leaf of ours, or what is wrong with its entries."""
+    missing = [name for name in place.entries if name not in entries]
+    if missing:
+        return None, f"missing: {', '.join(missing)}, for {path} {list(shape)}"
+    theirs = ", ".join(f"{name} {list(entries[name].shape)}" for name in place.entries)
+    if not all(jnp.issubdtype(entries[name].dtype, jnp.floating) for name in place.entries):
+        return None, f"no floating-point numbers: {theirs}, for {path}"
+    try:
+        array = rules.to_ours(place, entries)
+    except ValueError:
+        array = None
+    if array is None or array.shape != shape:
+        return None, f"misshaped: {theirs}, for {path} {list(shape)}"
+    return array, None
+
+
+def _first(model: nn.Module, input_shape: Sequence[int], key: Key) -> PyTree:
+    params_key, dropout_key = jax.random.split(key)
+    x = jnp.zeros((1, *input_shape), jnp.float32)
+    return model.init({"params": params_key, "dropout": dropout_key}, x, train=True)
+
+
+def _fill(variables: PyTree, model: nn.Module, input_shape: Sequence[int], key: Key) -> PyTree:
+    """Draw the leaves that are still forms; jit computes no others."""
+    leaves = tree.flatten(variables)
+    wanted = [path for path, leaf in leaves.items() if isinstance(leaf, jax.ShapeDtypeStruct)]
+
+    @jax.jit
+    def draw(key: Key) -> dict[str, Any]:
+        drawn = tree.flatten(_first(model, input_shape, key))
+        return {path: drawn[path] for path in wanted}
+
+    return nested(leaves | draw(key))
