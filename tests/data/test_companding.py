@@ -1,0 +1,82 @@
+"""Mu-law companding against the formula one number at a time, and against the telephone's segments."""
+
+import math
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxdl.data import companding
+
+SOUND = np.concatenate([np.linspace(-1, 1, 401), [1e-6, -1e-6, 3e-4]])
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("levels", [2, 16, 256])
+def test_codes_and_sound_are_those_of_a_loop(levels):
+    mu = levels - 1
+    codes, sounds = [], []
+    for x in SOUND:
+        y = math.copysign(math.log(1 + mu * abs(x)) / math.log(1 + mu), x)
+        codes.append(math.floor((y + 1) / 2 * mu + 0.5))
+        z = 2 * codes[-1] / mu - 1
+        sounds.append(math.copysign(((1 + mu) ** abs(z) - 1) / mu, z))
+    encoded = companding.mu_law_encode(SOUND, levels)
+    np.testing.assert_array_equal(encoded, codes)
+    np.testing.assert_allclose(companding.mu_law_decode(encoded, levels, jnp.float64), sounds, rtol=1e-12, atol=1e-15)
+
+
+def test_the_telephones_code_is_the_same_curve_in_straight_pieces():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        audioop = pytest.importorskip("audioop", reason="Python's own G.711, which ended with 3.12")
+    samples = np.arange(-32_000, 32_000, 37).astype(np.int16)
+    coded = audioop.ulaw2lin(audioop.lin2ulaw(samples.tobytes(), 2), 2)
+    telephone = np.frombuffer(coded, np.int16) / 32_768
+    ours = np.asarray(companding.mu_law_decode(companding.mu_law_encode(samples / 32_768)))
+    error = np.abs(ours - telephone) / np.maximum(np.abs(samples / 32_768), 0.01)
+    assert error.max() < 0.06
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 300))
+def test_every_level_survives_its_sound(levels):
+    codes = np.arange(300) % levels
+    np.testing.assert_array_equal(companding.mu_law_encode(companding.mu_law_decode(codes, levels), levels), codes)
+
+
+def test_the_error_is_at_most_half_a_level_and_small_where_it_is_soft():
+    @jax.jit
+    def there_and_back(x):
+        return companding.mu_law_decode(companding.mu_law_encode(x))
+
+    error = np.abs(there_and_back(SOUND.astype(np.float32)) - SOUND)
+    # The slope of the inverse, ln(1 + mu) (1 + mu |x|) / mu, times half of 2 / mu.
+    bound = np.log(256) * (1 + 255 * np.abs(SOUND)) / 255**2
+    assert (error <= 1.03 * bound + 1e-6).all()
+    assert error[np.abs(SOUND) < 0.01].max() < 1e-3 < error.max()
+
+
+def test_compression_has_its_fixed_points_and_its_inverse():
+    x = jnp.asarray(SOUND, jnp.float32)
+    np.testing.assert_allclose(companding.expand(companding.compress(x)), x, rtol=2e-5, atol=1e-9)
+    assert companding.compress(jnp.array([-1.0, 0.0, 1.0])).tolist() == [-1, 0, 1]
+    assert companding.mu_law_encode(jnp.array([-3.0, 2.0])).tolist() == [0, 255]
+    assert float(jax.grad(companding.compress)(0.25)) > 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: companding.compress(0.5, mu=0), "mu .* positive; got 0"),
+        (lambda: companding.mu_law_encode(0.5, levels=1), "at least 2; got 1"),
+        (lambda: companding.mu_law_decode(0, levels=0), "at least 2; got 0"),
+    ],
+)
+def test_mistakes_are_answered_with_what_was_expected(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
