@@ -1,0 +1,38 @@
+"""Names of GoogLeNet's weights.
+
+Torchvision's file has the auxiliary heads, and its weights are for ``transform_input=True``.
+"""
+
+from collections.abc import Sequence
+
+from jaxdl.models.googlenet import GoogLeNet
+from jaxdl.pretrained.layouts import flattened
+from jaxdl.pretrained.rules import Rule
+
+
+def torchvision(model: GoogLeNet) -> Sequence[Rule]:
+    """Give the names of torchvision, which has the form with batch norm.
+
+    Raises:
+        ValueError: the model is of the published form.
+    """
+    if model.form != "batch_norm":
+        raise ValueError(f"torchvision has GoogLeNet with form='batch_norm'; came {model.form!r}")
+    rules = []
+    for ours, theirs in (("conv", "conv"), ("norm", "bn")):
+        rules += [
+            Rule(rf"(conv\d)/{ours}", rf"\1.{theirs}"),
+            Rule(rf"(inception..)/branch1/{ours}", rf"\1.branch1.{theirs}"),
+            Rule(rf"(inception..)/branch([23])_reduce/{ours}", rf"\1.branch\2.0.{theirs}"),
+            Rule(rf"(inception..)/branch([234])/{ours}", rf"\1.branch\2.1.{theirs}"),
+            Rule(rf"auxiliary(\d)_conv/{ours}", rf"aux\1.conv.{theirs}"),
+        ]
+    return [
+        *rules,
+        Rule(r"auxiliary(\d)_dense", r"aux\1.fc1", flattened(4, 4)),
+        Rule(r"auxiliary(\d)_output", r"aux\1.fc2"),
+        Rule("output", "fc"),
+    ]
+
+
+RULES = {"torchvision": torchvision}
