@@ -1,4 +1,6 @@
-"""Pooling against torch: values and gradients, tiles and overlapping windows, one to three dimensions."""
+"""Pooling and unpooling against torch: tiles and overlapping windows, values and gradients, one to three dimensions."""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -122,3 +124,96 @@ def test_mistakes_are_answered_with_what_was_expected(shape, window, options, me
 def test_global_pooling_refuses_too_few_dimensions():
     with pytest.raises(ValueError, match="2 dimensions"):
         pooling.global_max_pool(np.zeros((4, 3)))
+
+
+def torch_unpool(x, numbers, window, options):
+    """Return torch's pooled numbers and switches, and where its unpooling puts other numbers; channels last."""
+    torch = pytest.importorskip("torch", reason="parity with torch")
+    first = [torch.tensor(np.moveaxis(a, -1, 1).copy()) for a in (x, numbers)]
+    options, rank = {"stride": window} | options, len(window)
+    y, switches = getattr(torch.nn.functional, f"max_pool{rank}d")(first[0], window, **options, return_indices=True)
+    unpool = getattr(torch.nn.functional, f"max_unpool{rank}d")
+    z = unpool(first[1], switches, window, **options, output_size=x.shape[1:-1])
+    return [np.moveaxis(a.numpy(), 1, -1) for a in (y, switches, z)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_switches_and_unpooling_are_those_of_torch(case):
+    sizes, window, options = CASES[case]
+    random = np.random.RandomState(0)
+    x = random.randint(-3, 3, (2, *sizes, 3)).astype(np.float32)  # many are equal
+
+    @jax.jit
+    def compute(x, numbers):
+        y, switches = pooling.max_pool_with_switches(x, window, **options)
+        unpool = partial(pooling.max_unpool, numbers, switches, sizes)
+        pooled, pull = jax.vjp(lambda x: pooling.max_pool(x, window, **options), x)
+        return y, switches, unpool(), unpool(overlap="sum"), pooled, *pull(numbers)
+
+    shape = jax.eval_shape(lambda x: pooling.max_pool(x, window, **options), x).shape
+    numbers = random.standard_normal(shape).astype(np.float32)
+    y, switches, last, total, pooled, gradient = compute(x, numbers)
+    for ours, theirs in zip((y, switches, last), torch_unpool(x, numbers, window, options), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(y, pooled)
+    np.testing.assert_allclose(total, gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_switches_know_infinities_integers_and_single_examples():
+    x = np.full((4, 4, 1), -np.inf, np.float32)
+    options = {"stride": 2, "padding": 1}
+    y, switches = jax.jit(lambda x: pooling.max_pool_with_switches(x, 3, **options))(x)
+    assert switches[..., 0].tolist() == [[0, 1], [4, 5]]
+    assert torch_unpool(x[None], np.zeros((1, 2, 2, 1), np.float32), (3, 3), options)[1].ravel().tolist() == [
+        0,
+        1,
+        4,
+        5,
+    ]
+    assert np.all(y == -np.inf)
+    _, switches = pooling.max_pool_with_switches(np.array([0, 3, 255, 200], np.uint8).reshape(4, 1), (2,))
+    assert (switches.dtype, switches.ravel().tolist()) == (np.int32, [1, 2])
+
+
+def test_the_gradient_goes_to_the_switches_and_back_again(key):
+    x, weights = jax.random.normal(key, (1, 7, 7, 2)), jax.random.normal(key, (1, 7, 7, 2))
+
+    @jax.jit
+    def compute(x):
+        y, switches = pooling.max_pool_with_switches(x, 3, stride=2)
+        pooled = jax.grad(lambda x: jnp.sum(jnp.sin(pooling.max_pool_with_switches(x, 3, stride=2)[0])))(x)
+        unpooled = jax.grad(lambda y: jnp.sum(weights * pooling.max_unpool(y, switches, (7, 7), overlap="sum")))(y)
+        places = jnp.take_along_axis(weights.reshape(1, -1, 2), switches.reshape(1, -1, 2), axis=1)
+        expected = jax.grad(lambda x: jnp.sum(jnp.sin(pooling.max_pool(x, 3, stride=2))))(x)
+        return pooled, expected, unpooled, places.reshape(y.shape)
+
+    pooled, expected, unpooled, places = compute(x)
+    np.testing.assert_allclose(pooled, expected, rtol=1e-6)
+    np.testing.assert_array_equal(unpooled, places)
+
+
+def test_blind_unpooling_puts_every_number_at_the_same_position():
+    y = np.arange(1.0, 7.0, dtype=np.float32).reshape(1, 2, 3, 1)
+    expected = np.zeros((1, 4, 9, 1), np.float32)
+    expected[:, 1::2, 2::3] = y
+    np.testing.assert_array_equal(pooling.blind_unpool(y, (2, 3), position=(1, 2)), expected)
+    np.testing.assert_array_equal(pooling.blind_unpool(y[0], 2)[::2, ::2], y[0])
+    with pytest.raises(ValueError, match="from 0 to size - 1"):
+        pooling.blind_unpool(y, 2, position=2)
+    with pytest.raises(ValueError, match="needs x"):
+        pooling.blind_unpool(y[0, 0], 2)
+
+
+@pytest.mark.parametrize(
+    ("switches", "size", "options", "message"),
+    [
+        (np.zeros((2, 2, 1), np.float32), (4, 4), {}, "integers"),
+        (np.zeros((2, 1, 1), np.int32), (4, 4), {}, r"each number of y \(2, 2, 1\)"),
+        (np.zeros((2, 2, 1), np.int32), (4, 4, 4), {}, "needs x"),
+        (np.zeros((2, 2, 1), np.int32), (4, 0), {}, "positive sizes"),
+        (np.zeros((2, 2, 1), np.int32), (4, 4), {"overlap": "first"}, "'last' or 'sum'"),
+    ],
+)
+def test_unpooling_refuses_what_does_not_fit(switches, size, options, message):
+    with pytest.raises(ValueError, match=message):
+        pooling.max_unpool(np.ones((2, 2, 1), np.float32), switches, size, **options)
