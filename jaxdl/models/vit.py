@@ -28,13 +28,24 @@ class VisionTransformer(nn.Module):
         z_l  = z'_l + dense2(gelu(dense1(norm2(z'_l))))
         y    = norm(z_L)[0] W + b
 
-    The features are ``patches`` ``[B, H / P, W / P, D]``, ``embedded`` (``z_0``), of each block ``block1`` (``z_1``)
-    and ``block1_attention`` (weights ``[B, heads, N + 1, N + 1]``), ``encoded`` (``norm(z_L)``), and ``pooled``, the
-    class token's row of it. Positions are learned for images of one size; ``resize_positions`` makes those of another.
-    ``epsilon`` belongs to the norms; weights from Hugging Face are made for 1e-12.
+    The features are ``patches`` ``[B, H / P, W / P, D]``, ``embedded`` (``z_0``), ``encoder_block1`` (``z_1``) and
+    ``encoder_block1_attention`` (its weights, ``[B, heads, N + 1, N + 1]``) and so on, ``encoded`` (``norm(z_L)``), and
+    ``pooled``, the class token's row of it. Positions are learned for images of one size; ``resize_positions`` makes
+    those of another.
 
-    With ``scan_blocks`` one compiled block runs ``depth`` times, which compiles sooner and runs slower; its parameters
-    are called ``blocks`` and have a first dimension of ``depth``.
+    Args:
+        num_classes: how many logits.
+        patch_size: height and width of a patch, pixels.
+        features: ``D``.
+        depth: ``L``.
+        heads: of the attention; they divide ``D``.
+        mlp_features: how many units ``dense1`` has.
+        dropout: share that is dropped of ``z_0``, and of what attention, ``dense1`` and ``dense2`` give.
+        attention_dropout: share of the weights of attention that is dropped.
+        epsilon: of the norms; weights from Hugging Face are made for 1e-12.
+        scan_blocks: run all blocks but the first as one that is compiled once, which compiles sooner and may run
+            slower; their variables are stacked, see `jaxdl.models.scanning`.
+        dtype: of the computation.
 
     >>> model = VisionTransformer(num_classes=10, patch_size=4, features=16, depth=2, heads=2, mlp_features=32)
     >>> logits, variables = jax.eval_shape(model.init_with_output, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
@@ -48,8 +59,8 @@ class VisionTransformer(nn.Module):
     depth: int = 12
     heads: int = 12
     mlp_features: int = 3072
-    retain_probability: float = 1.0
-    attention_retain_probability: float = 1.0
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
     epsilon: float = 1e-6
     scan_blocks: bool = False
     dtype: Any = None
@@ -68,7 +79,7 @@ class VisionTransformer(nn.Module):
         if x.ndim != 4 or min(x.shape) < 1 or x.shape[1] % size or x.shape[2] % size:
             raise ValueError(f"expected images [B, H, W, C] of whole patches of {size} x {size}; came {x.shape}")
         x = out["patches"] = Conv(self.features, (size, size), size, dtype=self.dtype, name="patch_embedding")(x)
-        x = out["embedded"] = Dropout(self.retain_probability)(self._add_positions(x), train=train)
+        x = out["embedded"] = Dropout(1 - self.dropout)(self._add_positions(x), train=train)
         x, seen = self._encode(x, train)
         out |= seen
         x = out["encoded"] = LayerNorm(epsilon=self.epsilon, name="norm")(x)
@@ -94,28 +105,27 @@ class VisionTransformer(nn.Module):
         return jnp.concatenate([tokens, rows], axis=1) + positions[None]
 
     def _encode(self, x: Array, train: bool) -> tuple[Array, dict[str, Array]]:
-        """Run the blocks, one after the other or as one in a scan."""
-        settings = {
-            "heads": self.heads,
-            "mlp_features": self.mlp_features,
-            "retain_probability": self.retain_probability,
-            "attention_retain_probability": self.attention_retain_probability,
-            "epsilon": self.epsilon,
-            "dtype": self.dtype,
-        }
-        if self.scan_blocks:
-            scan = partial(nn.scan, variable_axes={"params": 0}, split_rngs={"params": True, "dropout": True})
-            blocks = scan(EncoderBlock, in_axes=nn.broadcast, length=self.depth)
-            x, stacked = blocks(**settings, name="blocks")(x, train)
-            seen = [tree.take(stacked, i) for i in range(self.depth)]
-        else:
-            seen = []
-            for number in range(1, self.depth + 1):
-                x, features = EncoderBlock(**settings, name=f"block{number}")(x, train)
-                seen.append(features)
+        """Run the blocks one after the other, or all but the first in a scan."""
+        fields = ("heads", "mlp_features", "dropout", "attention_dropout", "epsilon", "dtype")
+        settings = {field: getattr(self, field) for field in fields}
+        unrolled = 1 if self.scan_blocks else self.depth
+        seen = []
+        for number in range(1, unrolled + 1):
+            x, weights = EncoderBlock(**settings, name=f"encoder_block{number}")(x, train)
+            seen.append((x, weights))
+        if unrolled < self.depth:
+            length = self.depth - unrolled
+
+            def body(block: EncoderBlock, x: Array, _: None) -> tuple[Array, tuple[Array, Array]]:
+                y, weights = block(x, train)
+                return y, (y, weights)
+
+            scan = nn.scan(body, variable_axes={"params": 0}, split_rngs={True: True}, length=length)
+            x, stacked = scan(EncoderBlock(**settings, name="encoder_blocks"), x, None)
+            seen += [tree.take(stacked, i) for i in range(length)]
         out = {}
-        for number, (output, weights) in enumerate(seen, 1):
-            out |= {f"block{number}": output, f"block{number}_attention": weights}
+        for number, (y, weights) in enumerate(seen, 1):
+            out |= {f"encoder_block{number}": y, f"encoder_block{number}_attention": weights}
         return x, out
 
 
@@ -124,24 +134,24 @@ class EncoderBlock(nn.Module):
 
     heads: int
     mlp_features: int
-    retain_probability: float = 1.0
-    attention_retain_probability: float = 1.0
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
     epsilon: float = 1e-6
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: Array, train: bool = False) -> tuple[Array, tuple[Array, Array]]:
-        """Map ``[B, T, D]`` to the same shape; then also say this and the weights of attention ``[B, heads, T, T]``."""
-        drop = partial(Dropout(self.retain_probability), train=train)
+    def __call__(self, x: Array, train: bool = False) -> tuple[Array, Array]:
+        """Return ``y`` for ``x``, both ``[B, T, D]``, and the weights of the attention, ``[B, heads, T, T]``."""
+        drop = partial(Dropout(1 - self.dropout), train=train)
         dense = partial(nn.Dense, kernel_init=xavier_uniform(), dtype=self.dtype)
         attention = MultiHeadAttention(
-            self.heads, retain_probability=self.attention_retain_probability, dtype=self.dtype, name="attention"
+            self.heads, retain_probability=1 - self.attention_dropout, dtype=self.dtype, name="attention"
         )
         y, weights = attention(LayerNorm(epsilon=self.epsilon, name="norm1")(x), train=train, return_weights=True)
         x = x + drop(y)
         y = drop(gelu(dense(self.mlp_features, name="dense1")(LayerNorm(epsilon=self.epsilon, name="norm2")(x))))
         x = x + drop(dense(x.shape[-1], name="dense2")(y))
-        return x, (x, weights)
+        return x, weights
 
 
 def resize_positions(positions: ArrayLike, grid: tuple[int, int], old_grid: tuple[int, int] | None = None) -> Array:

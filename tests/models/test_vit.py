@@ -1,14 +1,19 @@
-"""The vision transformer: its published sizes, scanned and unrolled blocks, and positions for other images."""
+"""The vision transformer against torchvision, timm and transformers; its sizes, its blocks in a scan, its positions."""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import tree
+from jaxdl import pretrained, tree
 from jaxdl.models import registry, vit
+from jaxdl.models.scanning import stack_blocks, unstack_blocks
+from tests.models.parity import assert_parity, randomize
+from tests.peers import timm, torch, torchvision
 
-SMALL = {"num_classes": 5, "patch_size": 4, "features": 8, "depth": 2, "heads": 2, "mlp_features": 12}
+SMALL = {"num_classes": 5, "patch_size": 4, "features": 8, "depth": 3, "heads": 2, "mlp_features": 12}
 
 
 @pytest.mark.parametrize(
@@ -23,6 +28,58 @@ def test_the_published_sizes(name, count):
         assert tree.size(variables) == count
 
 
+@pytest.mark.parametrize("source", ["torchvision", "timm"])
+@pytest.mark.usefixtures("float64")
+def test_logits_and_gradients_are_those_of(source):
+    model = vit.VisionTransformer(**SMALL | {"depth": 2})
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3))
+    if source == "torchvision":
+        kind = torchvision().models.vision_transformer.VisionTransformer
+        peer = kind(8, 4, 2, 2, 8, 12, num_classes=5)
+    else:
+        kind = timm().models.vision_transformer.VisionTransformer
+        peer = kind(8, 4, embed_dim=8, depth=2, num_heads=2, mlp_ratio=1.5, num_classes=5)
+    assert_parity(model, peer, pretrained.rules_of(model, source), x)
+
+
+@pytest.mark.usefixtures("float64")
+def test_files_of_hugging_face_give_its_logits_and_hidden_states(tmp_path):
+    torchvision()
+    transformers = pytest.importorskip("transformers", reason="parity with transformers")
+    sizes = {"hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 12}
+    config = transformers.ViTConfig(**sizes, image_size=8, patch_size=4, num_labels=5)
+    peer = randomize(transformers.ViTForImageClassification(config)).eval()
+    images = torch().tensor(np.random.default_rng(0).normal(size=(2, 3, 8, 8)))
+    with torch().no_grad():
+        expected = peer(images).logits.numpy(), peer.vit(images).last_hidden_state.numpy()
+    model = vit.VisionTransformer(**SMALL, epsilon=config.layer_norm_eps)
+    forms = pretrained.template(model, (8, 8, 3))
+    peer.save_pretrained(tmp_path)
+    entries = pretrained.read(tmp_path / "model.safetensors")
+    rules = pretrained.rules_of(model, "huggingface")
+    variables = pretrained.convert(entries, forms, rules, dtype=np.float64)
+    again = pretrained.to_theirs(tree.flatten(variables), rules)
+    assert again.keys() == entries.keys()
+    assert all((again[name] == entries[name]).all() for name in entries)
+    x = np.moveaxis(images.numpy(), 1, -1)
+    logits, features = jax.jit(lambda v, x: model.apply(v, x, return_features=True))(variables, x)
+    for ours, theirs in zip((logits, features["encoded"]), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
+
+    base = {name.removeprefix("vit."): value for name, value in entries.items() if name.startswith("vit.")}
+    base |= {"pooler.dense.weight": np.eye(8), "pooler.dense.bias": np.zeros(8)}
+    rules = pretrained.rules_of(model, "huggingface_model")
+    body = pretrained.convert(base, forms, rules, dtype=np.float64, without="^output/")
+    whole = tree.flatten(variables)
+    assert all((leaf == whole[path]).all() for path, leaf in tree.flatten(body).items())
+    assert len(tree.flatten(body)) == len(whole) - 2
+
+
+def test_weights_are_loaded_block_by_block():
+    with pytest.raises(ValueError, match="load them with scan_blocks=False, then stack"):
+        pretrained.rules_of(vit.VisionTransformer(**SMALL, scan_blocks=True), "timm")
+
+
 @pytest.fixture(scope="module")
 def small():
     """A small model with random weights, and images."""
@@ -35,10 +92,6 @@ def small():
 
 def test_scanned_blocks_give_what_unrolled_blocks_give(small):
     model, params, x = small
-    scanned = model.clone(scan_blocks=True)
-    blocks = [params[f"block{number}"] for number in (1, 2)]
-    rest = {name: leaf for name, leaf in params.items() if not name.startswith("block")}
-    stacked = rest | {"blocks": tree.stack(blocks)}
 
     def run(model, params):
         def loss(params):
@@ -47,45 +100,46 @@ def test_scanned_blocks_give_what_unrolled_blocks_give(small):
 
         return jax.grad(loss, has_aux=True)(params)
 
-    (gradient, seen), (other_gradient, other_seen) = jax.jit(
-        lambda params, stacked: (run(model, params), run(scanned, stacked))
-    )(params, stacked)
-    assert set(seen[1]) == set(other_seen[1])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), seen, other_seen)
-    other_gradient |= {f"block{i + 1}": tree.take(other_gradient["blocks"], i) for i in range(2)}
-    del other_gradient["blocks"]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), gradient, other_gradient)
-    weights = seen[1]["block2_attention"]
+    @jax.jit
+    def both(params):
+        scanned, seen = run(model.clone(scan_blocks=True), stack_blocks(params))
+        return run(model, params), (unstack_blocks(scanned), seen)
+
+    (gradient, seen), (other_gradient, other_seen) = both(params)
+    close = partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4)
+    jax.tree.map(close, seen, other_seen)
+    jax.tree.map(close, gradient, other_gradient)
+    weights = seen[1]["encoder_block3_attention"]
     assert weights.shape == (2, 2, 7, 7)
     np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
 
 
 def test_scanned_blocks_draw_their_own_first_values_and_their_own_dropout(small, key):
     model, _, x = small
-    model = model.clone(scan_blocks=True, retain_probability=0.5)
+    model = model.clone(scan_blocks=True, dropout=0.5)
 
     @jax.jit
     def run(key):
         params = model.init({"params": key}, x)["params"]
         blank = jax.tree.map(jnp.zeros_like, params)
-        blank["blocks"]["dense2"]["bias"] = jnp.ones_like(params["blocks"]["dense2"]["bias"])
+        blank["encoder_blocks"]["dense2"]["bias"] = jnp.ones_like(params["encoder_blocks"]["dense2"]["bias"])
         _, seen = model.apply({"params": blank}, x, True, True, rngs={"dropout": key})
-        return params["blocks"]["dense1"]["kernel"], seen["block1"], seen["block2"] - seen["block1"]
+        second, third = seen["encoder_block2"], seen["encoder_block3"]
+        return params["encoder_blocks"]["dense1"]["kernel"], second, third - second
 
-    kernels, first, second = run(key)
+    kernels, second, third = run(key)
     assert (kernels[0] != kernels[1]).all()
-    assert sorted(np.unique(first)) == sorted(np.unique(second)) == [0, 2]
-    assert (first != second).any()
+    assert sorted(np.unique(second)) == sorted(np.unique(third)) == [0, 2]
+    assert (second != third).any()
 
 
 @pytest.mark.parametrize("grid", [(6, 9), (2, 3), (4, 4)])
 @pytest.mark.usefixtures("float64")
 def test_positions_are_resized_as_torch_resizes_pictures(grid):
-    torch = pytest.importorskip("torch", reason="torch is the peer")
     positions = np.random.default_rng(0).normal(size=(17, 3))
-    picture = torch.tensor(positions[1:].reshape(1, 4, 4, 3).transpose(0, 3, 1, 2).copy())
+    picture = torch().tensor(positions[1:].reshape(1, 4, 4, 3).transpose(0, 3, 1, 2).copy())
     options = {"mode": "bilinear", "align_corners": False, "antialias": True}
-    expected = torch.nn.functional.interpolate(picture, grid, **options)[0].numpy().transpose(1, 2, 0)
+    expected = torch().nn.functional.interpolate(picture, grid, **options)[0].numpy().transpose(1, 2, 0)
     resized = vit.resize_positions(positions, grid)
     np.testing.assert_allclose(resized[1:], expected.reshape(-1, 3), rtol=1e-6, atol=1e-7)
     np.testing.assert_array_equal(resized[0], positions[0])
