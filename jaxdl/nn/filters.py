@@ -71,7 +71,8 @@ def correlate(x: ArrayLike, kernel: ArrayLike, *, mode: Mode = "symmetric") -> A
 def convolve_true(x: ArrayLike, kernel: ArrayLike, *, mode: Mode = "symmetric") -> Array:
     """Return ``y[.., i, j, c] = sum_(u, v) kernel[u, v] x[.., i - u + a, j - v + b, c]`` with the centre at ``(a, b)``.
 
-    The convolution of mathematics flips the kernel, so that a single bright point becomes the kernel itself; `correlate` makes it the flipped one.
+    The convolution of mathematics flips the kernel, so that a single bright point becomes the kernel itself;
+    `correlate` makes it the flipped one.
 
     >>> x = jnp.array([0.0, 0.0, 1.0, 0.0, 0.0]).reshape(1, 5, 1)
     >>> convolve_true(x, jnp.array([[1.0, 2.0, 3.0]])).ravel().tolist()
