@@ -23,6 +23,8 @@ from jaxdl.nn.recurrent_gradients import rule_for
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 DIRECTIONS = ("forward", "backward")
+UNROLL = 2
+"""Steps in one turn of the forward loop: the CPU runs a turn of enough operations in parallel, one step is too few."""
 
 Run = Callable[[Parameters, PyTree, Array, Array | None], tuple[PyTree, Array]]
 
@@ -280,34 +282,35 @@ def _loop(cell, reverse, parameters, carry, x, mask):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _own_loop(cell, reverse, parameters, carry, x, mask):
-    return _loop(cell, reverse, parameters, carry, x, mask)
+    return _own_forward(cell, reverse, parameters, carry, x, mask)[0]
 
 
 def _own_forward(cell, reverse, parameters, carry, x, mask):
-    forward = rule_for(cell).forward
+    rule = rule_for(cell)
+    projected, weights = rule.prepare(cell, parameters, x)
 
     def step(carry, inputs):
         projected, keep = inputs
-        new, y, kept = forward(cell, parameters, carry, projected)
+        new, y, kept = rule.forward(cell, weights, carry, projected)
         return _where(keep, new, carry), (_where(keep, y, jnp.zeros_like(y)), kept)
 
-    inputs = cell.project(parameters, x), mask
-    carry, (y, kept) = jax.lax.scan(step, carry, inputs, reverse=reverse)
+    carry, (y, kept) = jax.lax.scan(step, carry, (projected, mask), reverse=reverse, unroll=UNROLL)
     return (carry, y), (parameters, x, kept, mask)
 
 
 def _own_backward(cell, reverse, residuals, gradients):
     parameters, x, kept, mask = residuals
     d_carry, d_y = gradients
-    _, backward, finish = rule_for(cell)
+    rule = rule_for(cell)
+    factors = rule.factors(cell, kept)
 
     def step(d_carry, inputs):
-        d_y, kept, keep = inputs
-        d_before, deltas = backward(cell, parameters, d_carry, d_y, kept)
+        d_y, factors, keep = inputs
+        d_before, deltas = rule.backward(cell, parameters, d_carry, d_y, factors)
         return _where(keep, d_before, d_carry), _where(keep, deltas, jax.tree.map(jnp.zeros_like, deltas))
 
-    d_carry, deltas = jax.lax.scan(step, d_carry, (d_y, kept, mask), reverse=not reverse)
-    d_parameters, d_x = finish(cell, parameters, x, kept, deltas)
+    d_carry, deltas = jax.lax.scan(step, d_carry, (d_y, factors, mask), reverse=not reverse)
+    d_parameters, d_x = rule.finish(cell, parameters, x, factors, deltas)
     return d_parameters, d_carry, d_x, None
 
 

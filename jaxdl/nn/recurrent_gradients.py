@@ -1,10 +1,10 @@
 """The backward passes of vanilla cells, LSTM and GRU through time, by hand.
 
-A rule has three parts. ``forward`` does a step and keeps the factors by which gradients will be multiplied, so that
-``backward`` consists of multiplications and one product: it turns the gradient ``d_h`` of the loss with respect to
-``h_t`` into ``delta_t``, that with respect to the sum ``a_t`` inside of the activations, and into that with respect to
-``h_(t-1)``. ``finish`` has all times before it. It makes the gradient of each kernel as one product, where adding it up
-in the loop would take ``T`` small ones::
+``forward`` does a step and keeps what gradients need; ``factors`` makes of it, for all times at once, the factors by
+which they will be multiplied. So ``backward`` consists of multiplications and one product: it turns the gradient
+``d_h`` of the loss with respect to ``h_t`` into ``delta_t``, that with respect to the sum ``a_t`` inside of the
+activations, and into that with respect to ``h_(t-1)``. ``finish`` has all times before it. It makes the gradient of
+each kernel as one product, where adding it up in the loop would take ``T`` small ones::
 
     dW = sum_t x_t^T delta_t        dU = sum_t h_(t-1)^T delta_t        db = sum_t delta_t        dx_t = delta_t W^T
 
@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.nn import activations
-from jaxdl.nn.activations import sigmoid
-from jaxdl.nn.cells import GRU, LSTM, Cell, LSTMState, Parameters, Projected, Vanilla, preactivations
+from jaxdl.nn.cells import GRU, LSTM, Cell, LSTMState, Parameters, Projected, Vanilla
+from jaxdl.nn.linear import linear
 from jaxdl.typing import Array, PyTree
 
 SLOPES = {
@@ -30,15 +31,27 @@ SLOPES = {
 """The slopes of the activations for which a rule can be written."""
 
 
+def _project(cell: Cell, parameters: Parameters, x: Array) -> tuple[Projected, Parameters]:
+    return cell.project(parameters, x), parameters
+
+
+def _as_kept(cell: Cell, kept: PyTree) -> PyTree:
+    return kept
+
+
 class Rule(NamedTuple):
-    """``forward(cell, parameters, carry, projected) -> (carry, y, kept)`` of one time,
-    ``backward(cell, parameters, d_carry, d_y, kept) -> (d_carry before, deltas)`` of one time, and
-    ``finish(cell, parameters, x, kept, deltas) -> (d_parameters, d_x)`` of all times, ``[T, B, ...]``.
+    """``prepare(cell, parameters, x) -> (projected, weights)`` of all times, before the loop;
+    ``forward(cell, weights, carry, projected) -> (carry, y, kept)`` of one time;
+    ``factors(cell, kept) -> factors`` of all times;
+    ``backward(cell, parameters, d_carry, d_y, factors) -> (d_carry before, deltas)`` of one time; and
+    ``finish(cell, parameters, x, factors, deltas) -> (d_parameters, d_x)`` of all times, ``[T, B, ...]``.
     """
 
     forward: Callable[[Cell, Parameters, PyTree, Projected], tuple[PyTree, Array, PyTree]]
     backward: Callable[[Cell, Parameters, PyTree, Array, PyTree], tuple[PyTree, PyTree]]
     finish: Callable[[Cell, Parameters, Array, PyTree, PyTree], tuple[Parameters, Array]]
+    prepare: Callable[[Cell, Parameters, Array], tuple[Projected, Parameters]] = _project
+    factors: Callable[[Cell, PyTree], PyTree] = _as_kept
 
 
 def rule_for(cell: Cell) -> Rule | None:
@@ -51,7 +64,9 @@ def rule_for(cell: Cell) -> Rule | None:
         return None
     if type(cell) is GRU:
         return GRU_RESET_AFTER if cell.reset == "after" else GRU_RESET_BEFORE
-    return {Vanilla: VANILLA, LSTM: LONG_SHORT_TERM}.get(type(cell))
+    if type(cell) is LSTM:
+        return LONG_SHORT_TERM if cell.activation in ("tanh", "sigmoid") else None
+    return VANILLA if type(cell) is Vanilla else None
 
 
 class VanillaKept(NamedTuple):
@@ -83,6 +98,15 @@ VANILLA = Rule(_vanilla_forward, _vanilla_backward, _finish)
 
 
 class LSTMKept(NamedTuple):
+    """``h_(t-1)``, ``c_(t-1)``, ``c_t``, and ``t = tanh(scale a)`` of all gates side by side."""
+
+    before: Array
+    c_before: Array
+    c: Array
+    t: Array
+
+
+class LSTMFactors(NamedTuple):
     """``h_(t-1)``, and the factors: ``d_c = c * d_h`` through the output; ``f``; and to the four gates."""
 
     before: Array
@@ -94,33 +118,59 @@ class LSTMKept(NamedTuple):
     to_o: Array
 
 
-def _lstm_forward(cell: LSTM, parameters: Parameters, carry: LSTMState, projected: Projected) -> tuple:
-    (c, h), act, slope = carry, activations.get(cell.activation), SLOPES[cell.activation]
-    a_i, a_f, a_g, a_o = preactivations(parameters, h, projected)
-    i, f, g, o = sigmoid(a_i), sigmoid(a_f), act(a_g), sigmoid(a_o)
-    c_new = f * c + i * g
-    squashed = act(c_new)
-    h_new = o * squashed
-    kept = LSTMKept(
-        before=h,
+def _half(cell: LSTM, gate: str) -> bool:
+    """Say whether a gate is a sigmoid, ``s(a) = 1/2 + tanh(a / 2) / 2``; the candidate may be a tanh."""
+    return gate != "g" or cell.activation == "sigmoid"
+
+
+def _lstm_prepare(cell: LSTM, parameters: Parameters, x: Array) -> tuple[Projected, Parameters]:
+    """Halve what enters a sigmoid, in the weights, so that one tanh does for all gates of a step."""
+    scale = np.repeat([0.5 if _half(cell, gate) else 1.0 for gate in cell.gates], cell.features)
+    weights = {
+        name: leaf * scale.astype(leaf.dtype).reshape((1,) * (leaf.ndim - 1) + (-1,))
+        for name, leaf in parameters.items()
+    }
+    return (linear(x, weights["kernel"], weights.get("bias")),), weights
+
+
+def _lstm_gates(cell: LSTM, t: Array) -> list[Array]:
+    """Return ``i, f, g, o`` of the tanh of all gates."""
+    parts = zip(cell.gates, jnp.split(t, len(cell.gates), axis=-1), strict=True)
+    return [0.5 + 0.5 * part if _half(cell, gate) else part for gate, part in parts]
+
+
+def _lstm_forward(cell: LSTM, weights: Parameters, carry: LSTMState, projected: Projected) -> tuple:
+    (c_before, before), (a,) = carry, projected
+    t = jnp.tanh(a + before @ weights["recurrent_kernel"])
+    i, f, g, o = _lstm_gates(cell, t)
+    c = f * c_before + i * g
+    h = o * activations.get(cell.activation)(c)
+    return LSTMState(c, h), h, LSTMKept(before, c_before, c, t)
+
+
+def _lstm_factors(cell: LSTM, kept: LSTMKept) -> LSTMFactors:
+    slope, squashed = SLOPES[cell.activation], activations.get(cell.activation)(kept.c)
+    i, f, g, o = _lstm_gates(cell, kept.t)
+    return LSTMFactors(
+        before=kept.before,
         c=o * slope(squashed),
         f=f,
         to_i=g * i * (1 - i),
-        to_f=c * f * (1 - f),
+        to_f=kept.c_before * f * (1 - f),
         to_g=i * slope(g),
         to_o=squashed * o * (1 - o),
     )
-    return LSTMState(c_new, h_new), h_new, kept
 
 
-def _lstm_backward(cell: LSTM, parameters: Parameters, d_carry: LSTMState, d_y: Array, kept: LSTMKept) -> tuple:
+def _lstm_backward(cell: LSTM, parameters: Parameters, d_carry: LSTMState, d_y: Array, factors: LSTMFactors) -> tuple:
     d_h = d_carry.h + d_y
-    d_c = d_carry.c + d_h * kept.c
-    delta = jnp.concatenate([d_c * kept.to_i, d_c * kept.to_f, d_c * kept.to_g, d_h * kept.to_o], axis=-1)
-    return LSTMState(d_c * kept.f, delta @ parameters["recurrent_kernel"].T), delta
+    d_c = d_carry.c + d_h * factors.c
+    to_gates = [d_c * factors.to_i, d_c * factors.to_f, d_c * factors.to_g, d_h * factors.to_o]
+    delta = jnp.concatenate(to_gates, axis=-1)
+    return LSTMState(d_c * factors.f, delta @ parameters["recurrent_kernel"].T), delta
 
 
-LONG_SHORT_TERM = Rule(_lstm_forward, _lstm_backward, _finish)
+LONG_SHORT_TERM = Rule(_lstm_forward, _lstm_backward, _finish, _lstm_prepare, _lstm_factors)
 
 
 class GRUKept(NamedTuple):
