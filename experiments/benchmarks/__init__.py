@@ -21,14 +21,25 @@ def names() -> list[str]:
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in {"__init__", "timing"})
 
 
-def measure(name: str) -> list[dict[str, Any]]:
-    """Measure every case of a benchmark, print the table and return its rows."""
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**33),
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+    "MALLOC_TOP_PAD_": str(2**28),
+    "MALLOC_ARENA_MAX": "1",
+}
+"""Tells glibc to keep memory that was freed: on a CPU the page faults of fresh memory hide what is to be compared."""
+
+
+def measure(name: str, only: str = "") -> list[dict[str, Any]]:
+    """Measure the cases of a benchmark that have ``only`` in their names, print the table and return its rows."""
     console = Console()
     table = Table(title=f"{name}: seconds, and ours / peer (below 1 is faster)")
     for column in ("case", "peer", "ours", "theirs", "ratio", "goal", ""):
         table.add_column(column, justify="left" if column in ("case", "peer") else "right")
     rows = []
     for case in importlib.import_module(f"experiments.benchmarks.{name}").cases():
+        if only.lower() not in case.case.lower():
+            continue
         if isinstance(case, Missing):
             console.print(f"{case.case}: left out, {case.peer} is not installed")
             continue
@@ -41,5 +52,5 @@ def measure(name: str) -> list[dict[str, Any]]:
         verdict = " ".join(filter(None, (row["verdict"], "" if row["stable"] else "unstable")))
         times = (f"{row['ours']:.4f}", f"{row['peer']:.4f}", f"{row['ratio']:.2f}")
         table.add_row(row["case"], row["peer_name"], *times, goal, verdict)
-    console.print(table)
+    console.print(table if rows else f"no case of {name} has {only!r} in its name")
     return rows

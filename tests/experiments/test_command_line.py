@@ -47,7 +47,7 @@ def test_the_list_names_every_experiment_with_a_line(capsys):
         (["show"], "show needs the path of one run folder"),
         (["show", "no/such/folder"], "no/such/folder is no run folder"),
         (["bench", "trainin"], "unknown benchmark 'trainin': did you mean 'training'?"),
-        (["bench", "training", "--jsn", "x"], "bench takes --json FILE"),
+        (["bench", "training", "--jsn", "x"], "bench takes --only TEXT and --json FILE"),
         (["list", "everything"], "expected nothing more, got 'everything'"),
         (["claims", "--smok"], "claims takes --smoke"),
     ],
