@@ -14,8 +14,8 @@ from jaxdl.nn.normalization import local_response_norm
 from jaxdl.nn.pooling import max_pool
 from jaxdl.typing import Array, ArrayLike
 
-LEAST = 63
-"""The smallest height and width of which the last pooling has something left."""
+LEAST = 67
+"""The smallest height and width, padding included, of which the last pooling has something left."""
 
 
 class AlexNet(nn.Module):
@@ -35,9 +35,9 @@ class AlexNet(nn.Module):
     ======  ======================  ===================  ==========================
 
     In two groups, images are ``[227, 227, 3]`` and the parameters 60,965,224; in one, which drops the inputs of the two
-    dense layers in place of their outputs, 224 and 61,100,840. Any size from 63 will do, since the last pooled maps
-    are averaged to 6 x 6 (of 224 and 227 they are so already). The features have the names of the layers, each what
-    the next one sees, and ``norm1``, ``norm2`` and ``pool1``, ``pool2``, ``pool5``.
+    dense layers in place of their outputs, 224 and 61,100,840. Any size from 63 (67 in two groups) will do, since the
+    last pooled maps are averaged to 6 x 6, which of 224 and 227 they are already. The features have the names of the
+    layers, each what the next one sees, and ``norm1``, ``norm2`` and ``pool1``, ``pool2``, ``pool5``.
 
     >>> x = jnp.zeros((1, 224, 224, 3))
     >>> logits, variables = jax.eval_shape(AlexNet().init_with_output, jax.random.key(0), x)
@@ -45,7 +45,7 @@ class AlexNet(nn.Module):
     ((1, 1000), 61100840)
     """
 
-    num_classes: int = 1000
+    num_classes: int | None = 1000
     widths: Sequence[int] = (64, 192, 384, 256, 256)
     hidden: Sequence[int] = (4096, 4096)
     groups: int = 1
@@ -61,11 +61,13 @@ class AlexNet(nn.Module):
     ) -> Array | tuple[Array, dict[str, Array]]:
         """Return the logits ``[B, num_classes]`` of images ``[B, H, W, C]``; training needs the rng ``"dropout"``.
 
+        With ``num_classes=None`` there are no dense layers, and what is returned is the last maps, ``[B, 6, 6, K]``.
+
         Raises:
             ValueError: the images are too small, or channels come first.
         """
         x = jnp.asarray(x, self.dtype)
-        refuse_small("AlexNet", x, LEAST)
+        refuse_small("AlexNet", x, LEAST - 2 * self.pad)
         out = {}
         sizes, strides, pads = (11, 5, 3, 3, 3), (4, 1, 1, 1, 1), (self.pad, 2, 1, 1, 1)
         groups = (1, self.groups, 1, self.groups, self.groups)
@@ -78,6 +80,8 @@ class AlexNet(nn.Module):
             if number in {1, 2, 5}:
                 x = out[f"pool{number}"] = max_pool(x, 3, stride=2)
         x = adaptive_average_pool(x, 6)
+        if self.num_classes is None:
+            return (x, out) if return_features else x
         x = x.reshape(x.shape[0], -1)
         x = dense_layers(self, x, out, train)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)

@@ -10,15 +10,22 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from jaxdl.pretrained import pickles
+
+TORCH_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)[:-1]
+"""What a torch file in the old format begins with."""
+
 
 def read(file: Path | str | Mapping[str, Any], entry: str | None = None) -> dict[str, np.ndarray]:
     """Return the arrays of a file by their names.
 
-    The kind of a file is seen from its first bytes, not from its name. Torch's files need torch, and are read without
-    running anything that is in them: one that holds more than tensors in dictionaries is refused.
+    The kind of a file is seen from its first bytes, not from its name. Torch's files need torch; they and pickles of
+    NumPy's arrays are read without running anything that is in them: one that holds more is refused. Names in nested
+    dictionaries of such a pickle are joined by dots.
 
     Args:
-        file: a safetensors, npz or torch file; or a mapping of arrays or torch tensors, which is taken as it is.
+        file: a safetensors, npz or torch file, or a pickle of NumPy's arrays; or a mapping of arrays or torch tensors,
+            which is taken as it is.
         entry: for a file of several dictionaries, ``{"model": ..., "optimizer": ...}``, which of them.
 
     Raises:
@@ -63,20 +70,23 @@ def save(path: Path | str, entries: Mapping[str, Any]) -> None:
 
 def _open(path: Path) -> Mapping[str, Any]:
     with path.open("rb") as file:
-        start = file.read(9)
+        start = file.read(16)
     if start.startswith(b"PK"):
         try:
-            names = zipfile.ZipFile(path).namelist()
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
         except zipfile.BadZipFile as error:
             raise ValueError(f"{path} is a damaged npz or torch file: {error}") from None
         return _torch(path) if any(name.endswith("data.pkl") for name in names) else _npz(path)
-    if start[8:] == b"{":
+    if start[8:9] == b"{":
         try:
             return load_file(path)
         except (SafetensorError, KeyError, AttributeError) as error:
             raise ValueError(f"{path} is no safetensors file that can be read, or damaged: {error}") from None
-    if start.startswith(b"\x80"):
+    if start.startswith(TORCH_MAGIC):
         return _torch(path)
+    if start.startswith(b"\x80"):
+        return pickles.read(path)
     raise ValueError(f"{path} is neither a safetensors, an npz nor a torch file; it starts with {start!r}")
 
 

@@ -1,8 +1,9 @@
 """How the numbers of a peer's layer lie in ours: transpositions that are their own record and can be undone.
 
 A peer here is channels first: a dense kernel is ``[O, I]``, a convolution ``[O, I, H, W]``; ours are ``[I, O]`` and
-``[H, W, I, O]``. `plain` does this for every rank, grouped and depthwise convolutions included, and leaves vectors as
-they are; the others are for what it cannot guess.
+``[H, W, I, O]``. `plain` does this for every rank, of grouped, depthwise and transposed convolutions too (whose kernel
+is ``[I, O, H, W]`` there and ``[H, W, O, I]`` here), and leaves vectors as they are; the others are for what it cannot
+guess.
 """
 
 from collections.abc import Callable, Mapping
@@ -81,45 +82,6 @@ def flattened(height: int, width: int) -> Layout:
 
     def to_theirs(ours: np.ndarray) -> np.ndarray:
         return ours.reshape(height, width, -1, ours.shape[1]).transpose(3, 2, 0, 1).reshape(ours.shape[1], -1)
-
-    return Layout({"kernel": Change(to_ours, to_theirs)})
-
-
-def depthwise(multiplier: int = 1) -> Layout:
-    """Lay out a depthwise kernel ``[H, W, C, multiplier]``; theirs is ``[C multiplier, 1, H, W]``.
-
-    A grouped convolution's kernel ``[H, W, 1, C]`` is `plain`.
-
-    >>> depthwise(2).change("kernel").to_ours(np.zeros((6, 1, 5, 5))).shape
-    (5, 5, 3, 2)
-    """
-
-    def to_ours(theirs: np.ndarray) -> np.ndarray:
-        return theirs.reshape(-1, multiplier, *theirs.shape[2:]).transpose(*range(2, theirs.ndim), 0, 1)
-
-    def to_theirs(ours: np.ndarray) -> np.ndarray:
-        rank = ours.ndim - 2
-        return ours.transpose(rank, rank + 1, *range(rank)).reshape(-1, 1, *ours.shape[:rank])
-
-    return Layout({"kernel": Change(to_ours, to_theirs)})
-
-
-def transposed(*, flip: bool = True) -> Layout:
-    """Lay out the kernel ``[*S, I, O]`` of a transposed convolution; theirs is ``[I, O, *S]``.
-
-    Args:
-        flip: ours is correlated with the spread-out input, as flax's is, while theirs is the gradient of a correlation,
-            so that they run in opposite directions.
-    """
-
-    def to_ours(theirs: np.ndarray) -> np.ndarray:
-        ours = theirs.transpose(*range(2, theirs.ndim), 0, 1)
-        return np.flip(ours, range(ours.ndim - 2)) if flip else ours
-
-    def to_theirs(ours: np.ndarray) -> np.ndarray:
-        rank = ours.ndim - 2
-        ours = np.flip(ours, range(rank)) if flip else ours
-        return ours.transpose(rank, rank + 1, *range(rank))
 
     return Layout({"kernel": Change(to_ours, to_theirs)})
 

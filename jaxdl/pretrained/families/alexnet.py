@@ -3,23 +3,28 @@
 from collections.abc import Sequence
 
 from jaxdl.models.alexnet import AlexNet
-from jaxdl.pretrained.layouts import flattened
+from jaxdl.pretrained.layouts import flattened, ignored, parameter
 from jaxdl.pretrained.rules import Rule
 
 
 def torchvision(model: AlexNet) -> Sequence[Rule]:
     """Give the names of torchvision, numbers in two sequences; `alexnet_grouped` has the same layers."""
+    convolutions = [Rule(f"conv{i}", f"features.{place}") for i, place in enumerate((0, 3, 6, 8, 10), 1)]
+    if model.num_classes is None:
+        return [*convolutions, Rule("", r"classifier\..*", ignored)]
+    dense = [Rule("dense1", "classifier.1", flattened(6, 6)), Rule("dense2", "classifier.4")]
+    return [*convolutions, *dense, Rule("output", "classifier.6")]
+
+
+def lpips(model: AlexNet) -> Sequence[Rule]:
+    """Give the names of LPIPS's convolutions, which lie as ours do; of its own layers nothing is taken.
+
+    They expect colours from -1 to 1, less (-0.03, -0.088, -0.188), by (0.458, 0.448, 0.45), which are torchvision's.
+    There are no dense layers: give ``num_classes=None``, or the patterns of what is drawn anew.
+    """
     del model
-    return [
-        Rule("conv1", "features.0"),
-        Rule("conv2", "features.3"),
-        Rule("conv3", "features.6"),
-        Rule("conv4", "features.8"),
-        Rule("conv5", "features.10"),
-        Rule("dense1", "classifier.1", flattened(6, 6)),
-        Rule("dense2", "classifier.4"),
-        Rule("output", "classifier.6"),
-    ]
+    convolutions = [Rule(rf"conv{i + 1}/(.*)", rf"AlexNet_0.Conv_{i}.\1", parameter()) for i in range(5)]
+    return [*convolutions, Rule("(dense.|output)", r"absent.\1"), Rule("", r"NetLinLayer.*", ignored)]
 
 
-RULES = {"torchvision": torchvision}
+RULES = {"torchvision": torchvision, "lpips": lpips}

@@ -1,0 +1,153 @@
+"""Every kind of file gives the same arrays; what could run code, or is damaged, is refused."""
+
+import io
+import pickle
+import sys
+import zipfile
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import pretrained
+from tests.peers import torch
+
+ENTRIES = {"conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2), "conv.bias": np.float32([1, 2])}
+
+
+def assert_same(arrays):
+    assert arrays.keys() == ENTRIES.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, ENTRIES[name])
+        assert array.dtype == np.float32
+
+
+def npz(**arrays):
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()
+
+
+def tensors(library):
+    return {name: library.tensor(array) for name, array in ENTRIES.items()}
+
+
+def test_every_kind_of_file_gives_the_same_arrays_whatever_its_name(tmp_path):
+    library = torch()
+    path = tmp_path / "weights"
+    writers = {
+        "safetensors": lambda: pretrained.save(path, ENTRIES),
+        "npz": lambda: path.write_bytes(npz(**ENTRIES)),
+        "torch": lambda: library.save(tensors(library), path),
+        "torch of old": lambda: library.save(tensors(library), path, _use_new_zipfile_serialization=False),
+        "parameters": lambda: library.save({n: library.nn.Parameter(t) for n, t in tensors(library).items()}, path),
+        "pickle": lambda: path.write_bytes(pickle.dumps({"conv": {n.split(".")[1]: a for n, a in ENTRIES.items()}})),
+        "old pickle": lambda: path.write_bytes(pickle.dumps(ENTRIES, protocol=3)),
+    }
+    for kind, write in writers.items():
+        write()
+        try:
+            assert_same(pretrained.read(path))
+        except Exception as error:
+            raise AssertionError(kind) from error
+
+
+def test_mappings_of_tensors_arrays_and_jax_arrays_are_taken():
+    assert_same(pretrained.read(tensors(torch())))
+    assert_same(pretrained.read(ENTRIES))
+    assert_same(pretrained.read({name: jnp.asarray(array) for name, array in ENTRIES.items()}))
+
+
+def test_bfloat16_of_torch_and_of_safetensors_keeps_its_numbers(tmp_path):
+    library = torch()
+    tensor = library.tensor([1.0, -2.5, 3e30]).bfloat16()
+    expected = tensor.float().numpy()
+    np.testing.assert_array_equal(pretrained.read({"a": tensor})["a"], expected)
+    pretrained.save(tmp_path / "a", {"a": jnp.asarray(expected, jnp.bfloat16)})
+    array = pretrained.read(tmp_path / "a")["a"]
+    assert array.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(array.astype(np.float32), expected)
+
+
+def test_fortran_order_and_other_byte_orders_are_understood(tmp_path):
+    array = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    (tmp_path / "a").write_bytes(pickle.dumps({"a": array, "b": array.astype(">f4")}))
+    arrays = pretrained.read(tmp_path / "a")
+    np.testing.assert_array_equal(arrays["a"], array)
+    np.testing.assert_array_equal(arrays["b"], array)
+
+
+def test_one_of_several_dictionaries_is_chosen(tmp_path):
+    library = torch()
+    library.save({"epoch": 3, "model": tensors(library), "ema": {}}, tmp_path / "a")
+    assert_same(pretrained.read(tmp_path / "a", "model"))
+    with pytest.raises(ValueError, match="give entry='model', or one of"):
+        pretrained.read(tmp_path / "a")
+    with pytest.raises(ValueError, match="no dictionary 'epoch'; there are epoch, model, ema"):
+        pretrained.read(tmp_path / "a", "epoch")
+
+
+class Evil:
+    """A pickle that would write a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_what_could_run_code_is_refused_and_does_not_run(tmp_path):
+    library = torch()
+    path, made = tmp_path / "a", tmp_path / "made"
+    holds = {"weight": ENTRIES["conv.bias"], "evil": Evil(made)}
+    library.save(holds, path)
+    with pytest.raises(ValueError, match=r"more than tensors in dictionaries.*refused"):
+        pretrained.read(path)
+    path.write_bytes(pickle.dumps(holds))
+    with pytest.raises(ValueError, match=r"more than arrays in dictionaries.*open is not admitted"):
+        pretrained.read(path)
+    library.save(library.nn.Linear(2, 2), path)
+    with pytest.raises(ValueError, match="refused"):
+        pretrained.read(path)
+    path.write_bytes(npz(a=np.array([Evil(made)], object)))
+    with pytest.raises(ValueError, match="no npz file of plain arrays"):
+        pretrained.read(path)
+    assert not made.exists()
+
+
+def test_what_is_no_weights_is_refused(tmp_path):
+    path = tmp_path / "a"
+
+    def refused(content, message):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            pretrained.read(path)
+
+    pretrained.save(path, ENTRIES)
+    whole = path.read_bytes()
+    refused(whole[:-1], "damaged")
+    refused(b"", "neither a safetensors, an npz nor a torch file")
+    refused(b"<html>no such file</html>", "starts with b'<html>")
+    refused(b"PK\x03\x04 and nothing", "damaged npz or torch file")
+    refused(pickle.dumps([1]), "a list in place of a dictionary|not admitted")
+    refused(pickle.dumps({"a": np.arange(3)}), "numbers of type 'i8'")
+    refused(pickle.dumps({"a": "text"}), "a is a str")
+    refused(pickle.dumps(ENTRIES)[:-30], "damaged")
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", b"nothing")
+    with pytest.raises(ValueError, match=r"damaged|refused"):
+        pretrained.read(path)
+    with pytest.raises(ValueError, match="these are none: name"):
+        pretrained.read({"name": "resnet"})
+    library = torch()
+    library.save(library.ones(2), path)
+    with pytest.raises(ValueError, match="no dictionary of tensors but a Tensor"):
+        pretrained.read(path)
+
+
+def test_without_torch_a_torch_file_says_what_to_install(tmp_path, monkeypatch):
+    torch().save({}, tmp_path / "a")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match="pip install torch, or convert it to safetensors"):
+        pretrained.read(tmp_path / "a")
