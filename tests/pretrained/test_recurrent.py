@@ -1,0 +1,119 @@
+"""Recurrent weights of torch, Keras and flax: the same outputs, and back to the same entries."""
+
+import os
+import warnings
+
+import flax.linen
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.nn import cells, recurrent
+from jaxdl.pretrained.recurrent import export_cell, export_torch, load_cell, load_torch
+
+D, H, B, T = 3, 4, 2, 5
+CELLS = {"vanilla": cells.Vanilla(H), "lstm": cells.LSTM(H), "gru": cells.GRU(H)}
+
+
+def draw(cell, seed=0):
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(size=shape) for name, (_, shape) in cell.shapes(D).items()}
+
+
+def sequence():
+    return np.random.default_rng(1).normal(size=(B, T, D))
+
+
+def keras():
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("keras", reason="parity with Keras")
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", CELLS)
+def test_stacked_layers_in_both_directions_compute_what_torch_computes(name):
+    torch = pytest.importorskip("torch", reason="parity with torch")
+    kind = {"vanilla": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[name]
+    network = kind(D, H, num_layers=2, bidirectional=True, batch_first=True).double()
+    options = {"layers": 2, "bidirectional": True}
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    parameters = load_torch(state, CELLS[name], **options)
+    x = sequence()
+    _, y = jax.jit(recurrent.RNN(CELLS[name], **options).apply)({"params": parameters}, x)
+    np.testing.assert_allclose(y, network(torch.tensor(x))[0].detach().numpy(), rtol=1e-10, atol=1e-12)
+
+    back = export_torch(parameters, CELLS[name], **options)
+    network.load_state_dict({key: torch.tensor(np.array(value)) for key, value in back.items()})
+    np.testing.assert_allclose(y, network(torch.tensor(x))[0].detach().numpy(), rtol=1e-10, atol=1e-12)
+    again = load_torch(back, CELLS[name], **options)
+    assert jax.tree.all(jax.tree.map(np.array_equal, again, parameters))
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", ["vanilla", "lstm", "gru", "gru, reset before"])
+def test_a_layer_computes_what_keras_computes(name):
+    layers = keras().layers
+    cell = (CELLS | {"gru, reset before": cells.GRU(H, reset="before")})[name]
+    options = {"return_sequences": True, "dtype": "float64"}
+    layer = {
+        "vanilla": layers.SimpleRNN(H, **options),
+        "lstm": layers.LSTM(H, **options),
+        "gru": layers.GRU(H, reset_after=True, **options),
+        "gru, reset before": layers.GRU(H, reset_after=False, **options),
+    }[name]
+    parameters, x = draw(cell), sequence()
+    entries = export_cell(parameters, cell, "keras")
+    layer.build(x.shape)
+    layer.set_weights([entries[key] for key in ("kernel", "recurrent_kernel", "bias")])
+    _, y = jax.jit(recurrent.scan, static_argnums=0)(cell, parameters, x)
+    np.testing.assert_allclose(y, np.asarray(layer(x)), rtol=1e-10, atol=1e-12)
+    again = load_cell(entries, cell, "keras")
+    assert jax.tree.all(jax.tree.map(np.array_equal, again, parameters))
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", CELLS)
+def test_a_cell_computes_what_flax_computes(name):
+    kind = {"vanilla": flax.linen.SimpleCell, "lstm": flax.linen.OptimizedLSTMCell, "gru": flax.linen.GRUCell}[name]
+    cell, x = CELLS[name], sequence()
+    parameters = draw(cell)
+    entries = export_cell(parameters, cell, "flax")
+    theirs = flax.linen.RNN(kind(H, param_dtype=jnp.float64)).apply({"params": {"cell": entries}}, jnp.asarray(x))
+    _, y = jax.jit(recurrent.scan, static_argnums=0)(cell, parameters, x)
+    np.testing.assert_allclose(y, theirs, rtol=1e-10, atol=1e-12)
+    assert jax.tree.all(jax.tree.map(np.array_equal, load_cell(entries, cell, "flax"), parameters))
+
+
+TORCH = {"weight_ih": (3 * H, D), "weight_hh": (3 * H, H), "bias_ih": (3 * H,), "bias_hh": (3 * H,)}
+
+
+@pytest.mark.parametrize(
+    ("cell", "source", "shapes", "message"),
+    [
+        (cells.GRU(H), "tensorflow", TORCH, "source is one of"),
+        (cells.PeepholeLSTM(H), "torch", TORCH, "has no peer of PeepholeLSTM"),
+        (cells.GRU(H, update="write"), "torch", TORCH, "that retain"),
+        (cells.GRU(H, reset="before"), "torch", TORCH, "reset='before' is Keras's"),
+        (cells.GRU(H), "torch", {"weight_ih": (3 * H, D)}, "expected the entries"),
+        (cells.LSTM(H), "torch", TORCH, r"needs a kernel \[D, 16\]"),
+        (cells.GRU(H), "flax", TORCH, "expected the entries"),
+        (
+            cells.GRU(H, reset="before"),
+            "keras",
+            {"kernel": (D, 3 * H), "recurrent_kernel": (H, 3 * H), "bias": (2, 3 * H)},
+            "load it into GRU",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(cell, source, shapes, message):
+    with pytest.raises(ValueError, match=message):
+        load_cell({name: np.ones(shape) for name, shape in shapes.items()}, cell, source)
+
+
+def test_entries_of_a_layer_that_is_not_asked_for_are_named():
+    state = {f"{name}_l{index}": np.ones(shape) for name, shape in TORCH.items() for index in range(2)}
+    with pytest.raises(ValueError, match=r"extra: \['bias_hh_l1', .* none of 1 layers"):
+        load_torch(state, cells.GRU(H))
