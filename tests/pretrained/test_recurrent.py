@@ -81,7 +81,8 @@ def test_a_cell_computes_what_flax_computes(name):
     cell, x = CELLS[name], sequence()
     parameters = draw(cell)
     entries = export_cell(parameters, cell, "flax")
-    theirs = flax.linen.RNN(kind(H, param_dtype=jnp.float64)).apply({"params": {"cell": entries}}, jnp.asarray(x))
+    with jax.numpy_rank_promotion("allow"):
+        theirs = flax.linen.RNN(kind(H, param_dtype=jnp.float64)).apply({"params": {"cell": entries}}, jnp.asarray(x))
     _, y = jax.jit(recurrent.scan, static_argnums=0)(cell, parameters, x)
     np.testing.assert_allclose(y, theirs, rtol=1e-10, atol=1e-12)
     assert jax.tree.all(jax.tree.map(np.array_equal, load_cell(entries, cell, "flax"), parameters))

@@ -1,0 +1,186 @@
+"""Weights of recurrent layers from torch, Keras and flax, and back.
+
+Ours lie side by side in the order of ``cell.gates`` (see ``jaxdl.nn.cells``)::
+
+    source   entries of a layer                                             gates of an LSTM   of a GRU
+    torch    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0             i f g o            r z n
+    keras    kernel, recurrent_kernel, bias                                 i f c o            z r h
+    flax     i<gate>/kernel, h<gate>/kernel, and a bias of either           i f g o            r z n
+
+torch adds two biases, of which ours is the sum; on the way back the second one is 0. A GRU that resets after the
+product (torch and flax always, Keras with ``reset_after=True``) keeps the second bias of ``n``, our ``recurrent_bias``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxdl.nn.cells import GRU, LSTM, Cell, Parameters, Vanilla
+from jaxdl.pretrained.files import read
+from jaxdl.typing import PyTree
+
+CELLS = (Vanilla, LSTM, GRU)
+KERAS_GATES = {LSTM: "ifgo", GRU: "zrn", Vanilla: "h"}
+TORCH = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+Entries = Mapping[str, Any]
+
+
+def load_cell(entries: Entries, cell: Cell, source: str) -> Parameters:
+    """Return the parameters of a cell from the entries of one layer.
+
+    Args:
+        entries: arrays or tensors by the names of the table above, torch's without ``_l0``; flax's nested as they are.
+        cell: what they shall fit, ``LSTM(64)``.
+        source: ``"torch"``, ``"keras"`` or ``"flax"``.
+
+    Raises:
+        ValueError: the cell has no such peer, or entries are missing, too many or of another shape.
+
+    >>> keras = {"kernel": np.ones((3, 4)), "recurrent_kernel": np.eye(4), "bias": np.zeros(4)}
+    >>> sorted(load_cell(keras, Vanilla(4), "keras"))
+    ['bias', 'kernel', 'recurrent_kernel']
+    """
+    _refuse(cell, source)
+    kernel, recurrent_kernel, bias, second = _READERS[source](entries, cell)
+    size = cell.features
+    columns = len(cell.gates) * size
+    found = {"kernel": kernel.shape[1:], "recurrent_kernel": recurrent_kernel.shape, "bias": bias.shape}
+    expected = {"kernel": (columns,), "recurrent_kernel": (size, columns), "bias": (columns,)}
+    if found != expected or kernel.ndim != 2:
+        raise ValueError(f"{cell} needs a kernel [D, {columns}] and {expected}; {source} gave {found}")
+    parameters = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias + second}
+    if "recurrent_bias" in cell.shapes(1):
+        inner = slice(2 * size, None)
+        parameters["bias"] = np.concatenate([(bias + second)[: 2 * size], bias[inner]])
+        parameters["recurrent_bias"] = second[inner]
+    elif isinstance(cell, GRU) and np.any(second):
+        raise ValueError(f"{source}'s GRU resets after the product: load it into GRU({size}, reset='after')")
+    return parameters
+
+
+def export_cell(parameters: Parameters, cell: Cell, source: str) -> dict[str, Any]:
+    """Return the entries of one layer: the inverse of `load_cell`."""
+    _refuse(cell, source)
+    parameters = read(parameters)
+    bias = parameters["bias"]
+    second = np.zeros_like(bias)
+    if "recurrent_bias" in parameters:
+        second[2 * cell.features :] = parameters["recurrent_bias"]
+    return _WRITERS[source](cell, parameters["kernel"], parameters["recurrent_kernel"], bias, second)
+
+
+def load_torch(state_dict: Entries, cell: Cell, *, layers: int = 1, bidirectional: bool = False) -> PyTree:
+    """Return the parameters of ``recurrent.RNN(cell, layers, bidirectional)`` from torch's module.
+
+    Raises:
+        ValueError: as `load_cell`, or entries that belong to no layer.
+    """
+    entries, result, used = read(state_dict), {}, set()
+    for index in range(layers):
+        ways = {}
+        for way, suffix in _ways(index, bidirectional).items():
+            names = {name: name + suffix for name in TORCH}
+            ways[way] = load_cell({k: entries[v] for k, v in names.items() if v in entries}, cell, "torch")
+            used |= set(names.values())
+        result[f"layer{index}"] = ways if bidirectional else ways["forward"]
+    if entries.keys() - used:
+        raise ValueError(f"extra: {sorted(entries.keys() - used)} belong to none of {layers} layers")
+    return result
+
+
+def export_torch(parameters: PyTree, cell: Cell, *, layers: int = 1, bidirectional: bool = False) -> dict[str, Any]:
+    """Return the ``state_dict`` of torch's module: the inverse of `load_torch`."""
+    result = {}
+    for index in range(layers):
+        layer = parameters[f"layer{index}"]
+        for way, suffix in _ways(index, bidirectional).items():
+            exported = export_cell(layer[way] if bidirectional else layer, cell, "torch")
+            result |= {name + suffix: leaf for name, leaf in exported.items()}
+    return result
+
+
+def _ways(index: int, bidirectional: bool) -> dict[str, str]:
+    ways = {"forward": f"_l{index}"}
+    return ways | {"backward": f"_l{index}_reverse"} if bidirectional else ways
+
+
+def _refuse(cell: Cell, source: str) -> None:
+    if source not in _READERS:
+        raise ValueError(f"source is one of {sorted(_READERS)}; came {source!r}")
+    if type(cell) not in CELLS or getattr(cell, "update", "retain") != "retain":
+        raise ValueError(f"{source} has Vanilla, LSTM and GRU that retain; it has no peer of {cell}")
+    if isinstance(cell, GRU) and cell.reset == "before" and source != "keras":
+        raise ValueError(f"{source}'s GRU resets after the product; reset='before' is Keras's reset_after=False")
+
+
+def _take(entries: Entries, names: tuple[str, ...]) -> list[np.ndarray]:
+    if entries.keys() != set(names):
+        raise ValueError(f"expected the entries {list(names)}; came {sorted(entries)}")
+    arrays = read(entries)
+    return [arrays[name] for name in names]
+
+
+def _from_torch(entries: Entries, cell: Cell) -> tuple[np.ndarray, ...]:
+    weight_ih, weight_hh, bias_ih, bias_hh = _take(entries, TORCH)
+    return weight_ih.T, weight_hh.T, bias_ih, bias_hh
+
+
+def _to_torch(
+    cell: Cell, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray, second: np.ndarray
+) -> dict[str, np.ndarray]:
+    return dict(zip(TORCH, (kernel.T, recurrent_kernel.T, bias, second), strict=True))
+
+
+def _from_keras(entries: Entries, cell: Cell) -> tuple[np.ndarray, ...]:
+    kernel, recurrent_kernel, bias = _take(entries, ("kernel", "recurrent_kernel", "bias"))
+    bias, second = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
+    order = KERAS_GATES[type(cell)]
+    return tuple(_reorder(leaf, order, cell.gates) for leaf in (kernel, recurrent_kernel, bias, second))
+
+
+def _to_keras(cell: Cell, *leaves: np.ndarray) -> dict[str, np.ndarray]:
+    order = KERAS_GATES[type(cell)]
+    kernel, recurrent_kernel, bias, second = (_reorder(leaf, cell.gates, order) for leaf in leaves)
+    two = isinstance(cell, GRU) and cell.reset == "after"
+    return {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": np.stack([bias, second]) if two else bias}
+
+
+def _reorder(leaf: np.ndarray, order: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    parts = dict(zip(order, np.split(leaf, len(order), axis=-1), strict=True))
+    return np.concatenate([parts[gate] for gate in wanted], axis=-1)
+
+
+def _flax_names(cell: Cell) -> tuple[list[str], list[str], str]:
+    """Return the layers on the input and on the state, gate by gate, and the letter of those that have the bias."""
+    if isinstance(cell, Vanilla):
+        return ["i"], ["h"], "i"
+    return [f"i{gate}" for gate in cell.gates], [f"h{gate}" for gate in cell.gates], "h" if type(cell) is LSTM else "i"
+
+
+def _from_flax(entries: Entries, cell: Cell) -> tuple[np.ndarray, ...]:
+    on_input, on_state, biased = _flax_names(cell)
+    if entries.keys() != {*on_input, *on_state}:
+        raise ValueError(f"expected the entries {[*on_input, *on_state]}; came {sorted(entries)}")
+    layers = {name: read(layer) for name, layer in entries.items()}
+    zeros = np.zeros(cell.features, layers[on_input[0]]["kernel"].dtype)
+    bias = [layers[name]["bias"] for name in (on_state if biased == "h" else on_input)]
+    second = [layers[name].get("bias", zeros) if isinstance(cell, GRU) else zeros for name in on_state]
+    kernels = ([layers[name]["kernel"] for name in names] for names in (on_input, on_state))
+    return tuple(np.concatenate(parts, axis=-1) for parts in (*kernels, bias, second))
+
+
+def _to_flax(cell: Cell, *leaves: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+    on_input, on_state, biased = _flax_names(cell)
+    kernels, recurrent_kernels, biases, seconds = (np.split(leaf, len(cell.gates), axis=-1) for leaf in leaves)
+    layers = {name: {"kernel": kernel} for name, kernel in zip(on_input, kernels, strict=True)}
+    layers |= {name: {"kernel": kernel} for name, kernel in zip(on_state, recurrent_kernels, strict=True)}
+    for name, bias in zip(on_state if biased == "h" else on_input, biases, strict=True):
+        layers[name]["bias"] = bias
+    if isinstance(cell, GRU):
+        layers["hn"]["bias"] = seconds[-1]
+    return layers
+
+
+_READERS = {"flax": _from_flax, "keras": _from_keras, "torch": _from_torch}
+_WRITERS = {"flax": _to_flax, "keras": _to_keras, "torch": _to_torch}
