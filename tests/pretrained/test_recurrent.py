@@ -66,10 +66,12 @@ def test_a_layer_computes_what_keras_computes(name):
     }[name]
     parameters, x = draw(cell), sequence()
     entries = export_cell(parameters, cell, "keras")
-    layer.build(x.shape)
-    layer.set_weights([entries[key] for key in ("kernel", "recurrent_kernel", "bias")])
+    with jax.numpy_rank_promotion("allow"):
+        layer.build(x.shape)
+        layer.set_weights([entries[key] for key in ("kernel", "recurrent_kernel", "bias")])
+        theirs = np.asarray(layer(x))
     _, y = jax.jit(recurrent.scan, static_argnums=0)(cell, parameters, x)
-    np.testing.assert_allclose(y, np.asarray(layer(x)), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(y, theirs, rtol=1e-10, atol=1e-12)
     again = load_cell(entries, cell, "keras")
     assert jax.tree.all(jax.tree.map(np.array_equal, again, parameters))
 
@@ -81,8 +83,7 @@ def test_a_cell_computes_what_flax_computes(name):
     cell, x = CELLS[name], sequence()
     parameters = draw(cell)
     entries = export_cell(parameters, cell, "flax")
-    with jax.numpy_rank_promotion("allow"):
-        theirs = flax.linen.RNN(kind(H, param_dtype=jnp.float64)).apply({"params": {"cell": entries}}, jnp.asarray(x))
+    theirs = flax.linen.RNN(kind(H, param_dtype=jnp.float64)).apply({"params": {"cell": entries}}, jnp.asarray(x))
     _, y = jax.jit(recurrent.scan, static_argnums=0)(cell, parameters, x)
     np.testing.assert_allclose(y, theirs, rtol=1e-10, atol=1e-12)
     assert jax.tree.all(jax.tree.map(np.array_equal, load_cell(entries, cell, "flax"), parameters))
