@@ -66,6 +66,7 @@ class GoogLeNet(nn.Module):
         num_classes: how many logits.
         form: see the table.
         width: what all numbers of channels are multiplied by.
+        modules: which of the nine there are; a pool or a head goes with the module beside which it is.
         auxiliary_weight: weight of each head's loss; 0 is a network without heads.
         dropout: share of the means that is dropped; None: as the table says.
         auxiliary_dropout: the same in the heads.
@@ -81,6 +82,7 @@ class GoogLeNet(nn.Module):
     num_classes: int = 1000
     form: Literal["batch_norm", "published"] = "batch_norm"
     width: float = 1.0
+    modules: Sequence[str] = tuple(INCEPTIONS)
     auxiliary_weight: float = 0.3
     dropout: float | None = None
     auxiliary_dropout: float = 0.7
@@ -90,7 +92,8 @@ class GoogLeNet(nn.Module):
     @property
     def auxiliary(self) -> dict[str, float]:
         """The weight of each auxiliary head in the training loss."""
-        return dict.fromkeys(HEAD_AFTER.values(), self.auxiliary_weight) if self.auxiliary_weight else {}
+        names = [HEAD_AFTER[module] for module in self.modules if module in HEAD_AFTER]
+        return dict.fromkeys(names, self.auxiliary_weight) if self.auxiliary_weight else {}
 
     @nn.compact
     def __call__(
@@ -115,11 +118,11 @@ class GoogLeNet(nn.Module):
         x = out["conv2"] = conv(self._wide(64), (1, 1), name="conv2")(x, train)
         x = out["conv3"] = conv(self._wide(192), (3, 3), padding=1, name="conv3")(x, train)
         x = out["pool2"] = ceil_max_pool(response_norm(x), 3, 2)
-        for name, widths in INCEPTIONS.items():
+        for name in self.modules:
             if name in POOL_BEFORE:
                 window = 2 if POOL_BEFORE[name] == "pool4" and not published else 3
                 x = out[POOL_BEFORE[name]] = ceil_max_pool(x, window, 2)
-            module = Inception([self._wide(n) for n in widths], conv, 5 if published else 3, name=name)
+            module = Inception([self._wide(n) for n in INCEPTIONS[name]], conv, 5 if published else 3, name=name)
             x = out[name] = module(x, train)
             if HEAD_AFTER.get(name) in heads:
                 out[HEAD_AFTER[name]] = self._head(x, HEAD_AFTER[name], conv)

@@ -15,10 +15,11 @@ from tests.models.parity import assert_parity
 from tests.peers import torch, torchvision
 
 NARROW = GoogLeNet(num_classes=5, width=1 / 8, dropout=0.0, auxiliary_dropout=0.0)
+KEPT = ("inception3a", "inception4a", "inception4d", "inception5a")
 
 
 def narrow_torchvision(**changes):
-    """Build torchvision's GoogLeNet with an eighth of its channels, which are all multiples of eight."""
+    """Build torchvision's GoogLeNet with an eighth of its channels, all multiples of eight, and four of its modules."""
     nn, peers = torch().nn, import_module(f"{torchvision().__name__}.models.googlenet")
 
     def narrow(inputs, outputs, **window):
@@ -31,7 +32,11 @@ def narrow_torchvision(**changes):
 
     blocks = [narrow, partial(peers.Inception, conv_block=narrow), head]
     peer = peers.GoogLeNet(5, init_weights=False, blocks=blocks, dropout=0, dropout_aux=0, **changes)
-    peer.fc = nn.Linear(1024 // 8, 5)
+    for name in googlenet.INCEPTIONS.keys() - {*KEPT}:
+        setattr(peer, name, nn.Identity())
+    peer.inception4a = blocks[1](256, 192, 96, 208, 16, 48, 64)  # the channels before them are others now
+    peer.inception5a = blocks[1](528, 256, 160, 320, 32, 128, 128)
+    peer.fc = nn.Linear(832 // 8, 5)
     return peer
 
 
@@ -42,14 +47,24 @@ def test_the_form_with_batch_norm_is_torchvisions():
             return {"logits": output.logits, "auxiliary1": output.aux_logits1, "auxiliary2": output.aux_logits2}
         return {"logits": output}
 
-    rules = pretrained.rules_of(NARROW, "torchvision")
+    model = NARROW.clone(transform_input=True, modules=KEPT)
+    rules = pretrained.rules_of(model, "torchvision")
     x = np.random.RandomState(0).standard_normal((3, 43, 36, 3))
-    model = NARROW.clone(transform_input=True)
     assert_parity(model, narrow_torchvision(transform_input=True), rules, x, outputs=outputs)
 
 
+def test_all_weights_of_torchvision_have_a_place():
+    model = models.create("googlenet")
+    forms = tree.flatten(pretrained.template(model, (224, 224, 3)))
+    leaves = {path: np.broadcast_to(np.float32(0), leaf.shape) for path, leaf in forms.items()}
+    ours = pretrained.to_theirs(leaves, pretrained.rules_of(model, "torchvision"))
+    with torch().device("meta"):
+        theirs = torchvision().models.googlenet(init_weights=False).state_dict()
+    assert {name: array.shape for name, array in ours.items()} == {name: (*a.shape,) for name, a in theirs.items()}
+
+
 class PaperGoogLeNet:
-    """The paper's table 1, row by row, in torch's functions; the channels are an eighth."""
+    """Rows of the paper's table 1 in torch's functions, of as many channels as the parameters have."""
 
     def __init__(self, params):
         self.params = tree.flatten(jax.tree.map(np.asarray, params))
@@ -79,7 +94,7 @@ class PaperGoogLeNet:
         heads = {}
         x = norm(pool(self.conv(x, "conv1", stride=2, padding=3)))
         x = pool(norm(self.conv(self.conv(x, "conv2"), "conv3", padding=1)))
-        for name in ("3a", "3b", "pool", "4a", "head1", "4b", "4c", "4d", "head2", "4e", "pool", "5a", "5b"):
+        for name in ("3a", "pool", "4a", "head1", "4d", "head2", "pool", "5a"):
             if name == "pool":
                 x = pool(x)
             elif name.startswith("head"):
@@ -91,7 +106,7 @@ class PaperGoogLeNet:
 
 @pytest.mark.usefixtures("float64")
 def test_the_published_form_is_the_papers_table():
-    model, random = NARROW.clone(form="published"), np.random.RandomState(0)
+    model, random = NARROW.clone(form="published", modules=KEPT), np.random.RandomState(0)
     x = random.standard_normal((2, 84, 79, 3))
     forms = pretrained.template(model, x.shape[1:])["params"]
     params = jax.tree.map(lambda leaf: random.standard_normal(leaf.shape) / np.prod(leaf.shape[:-1]) ** 0.5, forms)
