@@ -1,0 +1,107 @@
+"""Freezing and learning rates by path, for what has been trained before."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import optax
+from optax import GradientTransformation
+
+from jaxdl.optim.regularization import Mask, masked
+from jaxdl.tree import flatten, map_with_path, select
+from jaxdl.typing import ArrayLike, PyTree
+
+
+def freeze(optimizer: GradientTransformation, mask: Mask) -> GradientTransformation:
+    """Leave the parameters that the mask selects as they are, and give the others to the optimizer.
+
+    What is frozen has no place in the optimizer's state, does not decay, and does not count in the norm of clipping.
+    Batch statistics are no parameters: a model keeps those of frozen layers by ``train=False``.
+
+    Args:
+        optimizer: for the parameters that go on learning.
+        mask: a pattern searched in their paths, a tree of Booleans, or a function that returns one.
+
+    Raises:
+        ValueError: at ``init``, the pattern is found in no path.
+
+    >>> params = {"conv1": jnp.ones(1), "output": jnp.ones(1)}
+    >>> optimizer = freeze(optax.sgd(0.5), "^conv")
+    >>> update, _ = optimizer.update(params, optimizer.init(params), params)
+    >>> float(update["conv1"][0]), float(update["output"][0])
+    (0.0, -0.5)
+    """
+
+    def frozen(params: PyTree) -> PyTree:
+        if not isinstance(mask, str):
+            return mask(params) if callable(mask) else mask
+        _refuse_unfound([mask], params)
+        return select(params, mask)
+
+    def learning(params: PyTree) -> PyTree:
+        return jax.tree.map(lambda is_frozen: not is_frozen, frozen(params))
+
+    return optax.chain(masked(optimizer, learning), masked(optax.set_to_zero(), frozen))
+
+
+def scale_by_path(factors: Mapping[str, ArrayLike]) -> GradientTransformation:
+    """Multiply each update by the factor of the first pattern that is found in its path, by 1 where none is.
+
+    After an optimizer it makes learning rates of their own: ``optax.chain(adam(1e-3), scale_by_path({"^conv": 0.1}))``.
+    Weight decay in the optimizer is multiplied too. A factor of 0 freezes, but keeps the optimizer's state.
+
+    Args:
+        factors: from patterns to numbers, which may be traced.
+
+    Raises:
+        ValueError: at ``init``, a pattern is found in no path.
+
+    >>> updates = {"conv1": jnp.ones(1), "output": jnp.ones(1)}
+    >>> optimizer = scale_by_path({"^conv": 0.25})
+    >>> {name: float(u[0]) for name, u in optimizer.update(updates, optimizer.init(updates))[0].items()}
+    {'conv1': 0.25, 'output': 1.0}
+    """
+
+    def init(params: PyTree) -> optax.EmptyState:
+        _refuse_unfound(factors, params)
+        return optax.EmptyState()
+
+    def update(updates: PyTree, state: optax.EmptyState, params: PyTree = None) -> tuple[PyTree, optax.EmptyState]:
+        del params
+
+        def scaled(path: str, leaf: jax.Array) -> jax.Array:
+            factor = next((factor for pattern, factor in factors.items() if re.search(pattern, path)), None)
+            return leaf if factor is None else (leaf * jnp.asarray(factor)).astype(leaf.dtype)
+
+        return map_with_path(scaled, updates), state
+
+    return GradientTransformation(init, update)
+
+
+def discriminative_factors(groups: Sequence[str], decay: float = 2.6) -> dict[str, float]:
+    """Return the factors ``decay^-(L - l)`` of groups ``l = 1 .. L`` of layers, the last of which has 1.
+
+    For `scale_by_path`: what is nearer to the input is more general and moves less (Howard and Ruder, 2018, whose
+    ``decay`` is the default).
+
+    Args:
+        groups: patterns of paths, from the input to the output.
+        decay: how much slower each group is than the next.
+
+    Raises:
+        ValueError: ``decay`` is not positive.
+
+    >>> discriminative_factors(["^conv1/", "^conv2/", "^output/"], decay=2.0)
+    {'^conv1/': 0.25, '^conv2/': 0.5, '^output/': 1.0}
+    """
+    if not decay > 0:
+        raise ValueError(f"decay is positive, and above 1 for slower layers below; came {decay}")
+    return {pattern: float(decay ** (i + 1 - len(groups))) for i, pattern in enumerate(groups)}
+
+
+def _refuse_unfound(patterns: Sequence[str] | Mapping[str, ArrayLike], params: PyTree) -> None:
+    paths = list(flatten(params))
+    for pattern in patterns:
+        if not any(re.search(pattern, path) for path in paths):
+            raise ValueError(f"pattern {pattern!r} is found in no path; there are {', '.join(paths[:8])}...")
