@@ -25,11 +25,16 @@ def sequence():
     return np.random.default_rng(1).normal(size=(B, T, D))
 
 
-def keras():
+@pytest.fixture
+def keras_layers():
+    """Keras on JAX, in double precision."""
     os.environ.setdefault("KERAS_BACKEND", "jax")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
         warnings.simplefilter("ignore")
-        return pytest.importorskip("keras", reason="parity with Keras")
+        keras = pytest.importorskip("keras", reason="parity with Keras")
+        keras.config.set_floatx("float64")
+        keras.config.set_dtype_policy("float64")
+        yield keras.layers
 
 
 @pytest.mark.usefixtures("float64")
@@ -52,24 +57,20 @@ def test_stacked_layers_in_both_directions_compute_what_torch_computes(name):
     assert jax.tree.all(jax.tree.map(np.array_equal, again, parameters))
 
 
-@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", ["vanilla", "lstm", "gru", "gru, reset before"])
-def test_a_layer_computes_what_keras_computes(name):
-    layers = keras().layers
+def test_a_layer_computes_what_keras_computes(name, keras_layers):
     cell = (CELLS | {"gru, reset before": cells.GRU(H, reset="before")})[name]
-    options = {"return_sequences": True, "dtype": "float64"}
     layer = {
-        "vanilla": layers.SimpleRNN(H, **options),
-        "lstm": layers.LSTM(H, **options),
-        "gru": layers.GRU(H, reset_after=True, **options),
-        "gru, reset before": layers.GRU(H, reset_after=False, **options),
+        "vanilla": keras_layers.SimpleRNN(H, return_sequences=True),
+        "lstm": keras_layers.LSTM(H, return_sequences=True),
+        "gru": keras_layers.GRU(H, reset_after=True, return_sequences=True),
+        "gru, reset before": keras_layers.GRU(H, reset_after=False, return_sequences=True),
     }[name]
     parameters, x = draw(cell), sequence()
     entries = export_cell(parameters, cell, "keras")
-    with jax.numpy_rank_promotion("allow"):
-        layer.build(x.shape)
-        layer.set_weights([entries[key] for key in ("kernel", "recurrent_kernel", "bias")])
-        theirs = np.asarray(layer(x))
+    layer.build(x.shape)
+    layer.set_weights([entries[key] for key in ("kernel", "recurrent_kernel", "bias")])
+    theirs = np.asarray(layer(x))
     _, y = jax.jit(recurrent.scan, static_argnums=0)(cell, parameters, x)
     np.testing.assert_allclose(y, theirs, rtol=1e-10, atol=1e-12)
     again = load_cell(entries, cell, "keras")
