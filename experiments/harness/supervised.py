@@ -40,14 +40,14 @@ class Optimizer:
     """Which update rule."""
     learning_rate: float = 1e-3
     """Largest learning rate of the schedule."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """How the learning rate goes from its largest value over the run."""
+    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    """How the learning rate goes from its largest value over the run; step: to a tenth at half and three quarters."""
     warmup: float = 0.0
     """Share of the run in which the learning rate rises from zero."""
     momentum: float = 0.9
     """Decay of the sum of gradients, for momentum and nesterov."""
     weight_decay: float = 1e-4
-    """Decoupled decay of the kernels, for adamw."""
+    """Decay of the kernels: decoupled for adamw, in the gradient for sgd, momentum and nesterov, else none."""
     clip_norm: float | None = None
     """Largest Euclidean norm of the whole gradient."""
 
@@ -62,8 +62,12 @@ class Optimizer:
         """Make the transformation for a run of so many steps."""
         rising = round(self.warmup * steps)
         rate = schedules.constant(self.learning_rate)
+        falling = max(1, steps - rising)
         if self.schedule == "cosine":
-            rate = schedules.cosine_decay(self.learning_rate, max(1, steps - rising))
+            rate = schedules.cosine_decay(self.learning_rate, falling)
+        if self.schedule == "step" and falling > 3:
+            values = [self.learning_rate / divisor for divisor in (1, 10, 100)]
+            rate = schedules.piecewise_constant(values, [falling // 2, 3 * falling // 4])
         if rising:
             rate = schedules.warmup(rate, rising)
         settings: dict[str, dict[str, Any]] = {
@@ -72,6 +76,8 @@ class Optimizer:
             "adamw": {"weight_decay": self.weight_decay, "mask": "kernel$"},
         }
         optimizer = getattr(optim, self.name)(rate, **settings.get(self.name, {}))
+        if self.weight_decay and self.name in {"sgd", "momentum", "nesterov"}:
+            optimizer = optax.chain(optim.add_decayed_weights(self.weight_decay, "kernel$"), optimizer)
         if self.clip_norm is not None:
             optimizer = optax.chain(optim.clip_by_global_norm(self.clip_norm), optimizer)
         return optimizer
@@ -124,7 +130,7 @@ def load_dataset(config: Classification, run: Run, **options: object) -> data.Da
     if run.smoke and config.data_dir is None and name not in ("digits", "image_folder"):
         run.console.print(f"smoke: the digits stand in for {name}")
         name, options = "digits", {"size": 28}
-    if name != "digits":
+    if name not in ("digits", "image_folder"):
         options = {}  # the others have their own size
     with preparing():
         return data.load(name, config.data_dir, **options)
@@ -169,12 +175,15 @@ def draw_model(
     run: Run, model: Any, state: train.TrainState, classes: tuple[str, ...], examples: dict[str, np.ndarray]
 ) -> None:
     """Draw the first layer's filters, the confusion matrix and the mistakes."""
+    images = examples["image"]
     kernels = [leaf for name, leaf in tree.flatten(state.params).items() if name.endswith("kernel") and leaf.ndim == 4]
+    kernels = [kernel for kernel in kernels if kernel.shape[2] == images.shape[-1]]  # those that see the images
     if kernels:
-        run.figure("filters", figures.filters(kernels[0]))
+        largest = max(kernels, key=lambda kernel: kernel.shape[0] * kernel.shape[1])
+        run.figure("filters", figures.filters(largest[..., :64]))
     predict = jax.jit(lambda x: model.apply(state.variables, x, train=False))
     parts = np.array_split(np.arange(len(examples["label"])), -(-len(examples["label"]) // 500))
-    logits = np.concatenate([np.asarray(predict(examples["image"][part])) for part in parts])
+    logits = np.concatenate([np.asarray(predict(images[part])) for part in parts])
     predicted, labels = logits.argmax(axis=-1), examples["label"]
     run.figure(
         "confusion", figures.confusion_matrix(metrics.confusion_matrix(predicted, labels, len(classes)), classes)
@@ -186,4 +195,7 @@ def draw_model(
         f"{classes[labels[i]]} as {classes[predicted[i]]}" if predicted[i] != labels[i] else f"{certainty[i]:.0%} right"
         for i in hardest
     ]
-    run.figure("mistakes", figures.pictures_grid(examples["image"][hardest], titles))
+    shown = images[hardest]
+    if shown.min() < 0 or shown.max() > 1:  # they are standardised
+        shown = (shown - shown.min()) / (shown.max() - shown.min())
+    run.figure("mistakes", figures.pictures_grid(shown, titles))
