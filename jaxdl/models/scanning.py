@@ -1,0 +1,121 @@
+"""Blocks that are alike, run by one scan over stacked variables: they are compiled once, whatever their number.
+
+Where a model has the modules ``NAME_block1``, ``NAME_block2`` .. ``NAME_blockN``, and all but the first are alike, the
+same model with its blocks scanned has ``NAME_block1`` and ``NAME_blocks``, whose leaves have a leading dimension
+``[N - 1]``. `stack_blocks` and `unstack_blocks` turn the variables of one form into those of the other.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxdl import tree
+from jaxdl.typing import Array, PyTree
+
+
+def scan_blocks(
+    block: nn.Module, length: int, x: Array, train: bool, *, outputs: bool = False
+) -> tuple[Array, list[Array]]:
+    """Apply a block ``length`` times, each time with its own slice of the block's variables.
+
+    To be called within the ``@nn.compact`` method that makes the block.
+
+    Args:
+        block: called as ``block(x, train)``; returns the shape and dtype of ``x``.
+        length: how many blocks it stands for.
+        x: ``[B, ...]``.
+        train: handed to the block.
+        outputs: whether to keep what every block returns.
+
+    Returns:
+        What the last block returns, and a list of what each returns, empty if ``outputs`` is False.
+    """
+
+    def body(block: nn.Module, x: Array, _: None) -> tuple[Array, Array | None]:
+        y = block(x, train)
+        return y, y if outputs else None
+
+    # Every collection is stacked, whatever its name, and every block draws its own random numbers.
+    scan = nn.scan(body, variable_axes={True: 0}, split_rngs={True: True}, length=length)
+    y, kept = scan(block, x, None)
+    return y, [] if kept is None else [kept[i] for i in range(length)]
+
+
+def stack_blocks(variables: PyTree) -> PyTree:
+    """Stack the variables of every ``NAME_block2 .. NAME_blockN`` as ``NAME_blocks``.
+
+    Args:
+        variables: a model's variables, or anything that holds dicts of the same names, as gradients and the states of
+            optimizers do.
+
+    Raises:
+        ValueError: a number between 2 and N is missing, or the blocks are not alike.
+
+    >>> one, two = (jnp.full(3, value) for value in (1.0, 2.0))
+    >>> stacked = stack_blocks({"a_block1": {"w": one}, "a_block2": {"w": one}, "a_block3": {"w": two}})
+    >>> jax.tree.map(jnp.shape, stacked)
+    {'a_block1': {'w': (3,)}, 'a_blocks': {'w': (2, 3)}}
+    """
+    return _map_dicts(_stack, variables)
+
+
+def unstack_blocks(variables: PyTree) -> PyTree:
+    """Undo `stack_blocks`: give every block its own variables.
+
+    Raises:
+        ValueError: the leading dimensions of what is stacked differ.
+
+    >>> jax.tree.map(float, unstack_blocks({"a_blocks": {"w": jnp.array([1.0, 2.0])}}))
+    {'a_block2': {'w': 1.0}, 'a_block3': {'w': 2.0}}
+    """
+    return _map_dicts(_unstack, variables)
+
+
+def _map_dicts(function: Callable[[dict[str, PyTree]], dict[str, PyTree]], variables: PyTree) -> PyTree:
+    """Apply a function to every dict, the innermost first, whatever they are in."""
+
+    def convert(node: PyTree) -> PyTree:
+        if not isinstance(node, Mapping):
+            return node
+        return function({name: _map_dicts(function, child) for name, child in node.items()})
+
+    return jax.tree.map(convert, variables, is_leaf=lambda node: isinstance(node, Mapping))
+
+
+def _stack(modules: dict[str, PyTree]) -> dict[str, PyTree]:
+    stacked: dict[str, PyTree] = {}
+    blocks: dict[str, dict[int, PyTree]] = {}
+    for name, module in modules.items():
+        found = re.fullmatch(r"(.+)_block(\d+)", name)
+        if found and int(found[2]) > 1:
+            blocks.setdefault(found[1], {})[int(found[2])] = module
+        else:
+            stacked[name] = module
+    for name, numbered in blocks.items():
+        numbers = sorted(numbered)
+        if numbers != list(range(2, len(numbers) + 2)):
+            raise ValueError(f"the blocks {name}_block2 and so on have to be numbered without gaps; came {numbers}")
+        each = [numbered[number] for number in numbers]
+        shapes = {str(jax.tree.map(jnp.shape, block)) for block in each}
+        if len(shapes) > 1:
+            raise ValueError(f"the blocks {name}_block2 and so on have to be alike to be stacked; came {shapes}")
+        stacked[f"{name}_blocks"] = tree.stack(each)
+    return stacked
+
+
+def _unstack(modules: dict[str, PyTree]) -> dict[str, PyTree]:
+    unstacked: dict[str, PyTree] = {}
+    for name, module in modules.items():
+        found = re.fullmatch(r"(.+)_blocks", name)
+        if not found:
+            unstacked[name] = module
+            continue
+        lengths = sorted({length for leaf in jax.tree.leaves(module) for length in jnp.shape(leaf)[:1] or (0,)})
+        if len(lengths) != 1 or lengths == [0]:
+            raise ValueError(f"what is stacked in {name} has one leading dimension; came {lengths}")
+        for i in range(lengths[0]):
+            unstacked[f"{found[1]}_block{i + 2}"] = tree.take(module, i)
+    return unstacked
