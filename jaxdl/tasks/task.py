@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxdl.metrics import Mean
@@ -40,7 +41,11 @@ def apply_in_training(
     return output, dict(updated)
 
 
-def init_model(model: nn.Module, key: Key, x: Array) -> Variables:
-    """Make a model's variables in training mode, so that everything that training needs exists."""
+def init_model(model: nn.Module, key: Key, x: Array, **options: Any) -> Variables:
+    """Make a model's variables in training mode, so that everything that training needs exists.
+
+    The shape of ``x`` is all that is looked at: the network itself is neither compiled nor run.
+    """
     params_key, dropout_key = jax.random.split(key)
-    return dict(jax.jit(lambda x: model.init({"params": params_key, "dropout": dropout_key}, x, train=True))(x))
+    rngs = {"params": params_key, "dropout": dropout_key}
+    return dict(model.lazy_init(rngs, jax.eval_shape(jnp.asarray, x), train=True, **options))
