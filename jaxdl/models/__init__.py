@@ -1,7 +1,41 @@
 """Architectures, one family a file, and their registry."""
 
+from jaxdl.models.alexnet import AlexNet
+from jaxdl.models.densenet import DenseNet
+from jaxdl.models.googlenet import GoogLeNet
+from jaxdl.models.inception import InceptionV2, InceptionV3
 from jaxdl.models.lenet import LeNet5, LeNet5Original
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, input_shape, list, register
+from jaxdl.models.resnet import ResNet
+from jaxdl.models.sequence import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
+from jaxdl.models.vgg import VGG
+from jaxdl.models.vit import VisionTransformer
+from jaxdl.models.wavenet import WaveNet
+from jaxdl.models.xception import Xception
+from jaxdl.models.zfnet import ZFNet
 
-__all__ = ["MLP", "LeNet5", "LeNet5Original", "create", "input_shape", "list", "register"]
+__all__ = [
+    "MLP",
+    "VGG",
+    "AlexNet",
+    "AveragingNetwork",
+    "ConvolutionalClassifier",
+    "DenseNet",
+    "GoogLeNet",
+    "InceptionV2",
+    "InceptionV3",
+    "LeNet5",
+    "LeNet5Original",
+    "RecurrentClassifier",
+    "ResNet",
+    "Tagger",
+    "VisionTransformer",
+    "WaveNet",
+    "Xception",
+    "ZFNet",
+    "create",
+    "input_shape",
+    "list",
+    "register",
+]

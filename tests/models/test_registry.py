@@ -9,26 +9,89 @@ import pytest
 from jaxdl import models, tree
 from jaxdl.models import registry
 
-# each: input shape, parameters, names of the features
-MODELS = {
-    "mlp": ((2, 28, 28, 1), 784 * 64 + 64 + 64 * 64 + 64 + 64 * 10 + 10, ["hidden1", "hidden2"]),
-    "lenet5": ((2, 28, 28, 1), 61_706, ["conv1", "pool1", "conv2", "pool2", "dense1", "dense2"]),
-    "lenet5_original": ((2, 28, 28, 1), 60_000, ["c1", "s2", "c3", "s4", "c5", "f6"]),
+# each: parameters, with what only training needs
+PARAMETERS = {
+    "alexnet": 61_100_840,
+    "alexnet_grouped": 60_965_224,
+    "densenet121": 7_978_856,
+    "densenet161": 28_681_000,
+    "densenet169": 14_149_480,
+    "densenet201": 20_013_928,
+    "densenet_bc_100_12": 769_162,
+    "googlenet": 13_004_888,
+    "googlenet_original": 13_378_280,
+    "inception_v2": 11_188_288,
+    "inception_v3": 27_161_264,
+    "lenet5": 61_706,
+    "lenet5_original": 60_000,
+    "mlp": 8_970,
+    "resnet101": 44_549_160,
+    "resnet110": 1_727_962,
+    "resnet152": 60_192_808,
+    "resnet18": 11_689_512,
+    "resnet20": 269_722,
+    "resnet32": 464_154,
+    "resnet34": 21_797_672,
+    "resnet44": 658_586,
+    "resnet50": 25_557_032,
+    "resnet56": 853_018,
+    "vgg11": 132_863_336,
+    "vgg11_bn": 132_868_840,
+    "vgg13": 133_047_848,
+    "vgg13_bn": 133_053_736,
+    "vgg16": 138_357_544,
+    "vgg16_bn": 138_365_992,
+    "vgg16_c": 133_638_952,
+    "vgg19": 143_667_240,
+    "vgg19_bn": 143_678_248,
+    "vit_b16": 86_567_656,
+    "vit_b32": 88_224_232,
+    "vit_l16": 304_326_632,
+    "wavenet": 275_360,
+    "xception": 22_855_952,
+    "zfnet": 62_357_608,
+    "zfnet_large": 107_627_624,
+}
+# of those with auxiliary heads, the parameters of the network alone
+WITHOUT_AUXILIARY = {"googlenet": 6_624_904, "googlenet_original": 6_998_552, "inception_v3": 23_834_568}
+
+# small enough to be run as they are: input shape, names of the features
+SMALL = {
+    "mlp": ((2, 28, 28, 1), ["hidden1", "hidden2"]),
+    "lenet5": ((2, 28, 28, 1), ["conv1", "pool1", "conv2", "pool2", "dense1", "dense2"]),
+    "lenet5_original": ((2, 28, 28, 1), ["c1", "s2", "c3", "s4", "c5", "f6"]),
 }
 
 
 def test_the_table_of_this_test_knows_every_model():
-    assert models.list() == tuple(sorted(MODELS))
+    assert models.list() == tuple(sorted(PARAMETERS))
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_model_runs_forward_and_backward(name, key):
-    shape, count, names = MODELS[name]
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_model_has_its_parameters_and_takes_the_shape_that_it_names(name):
+    model = models.create(name)
+    kind = jnp.int32 if name == "wavenet" else jnp.float32
+    x = jax.ShapeDtypeStruct((2, *models.input_shape(name)), kind)
+
+    def build(key, x):
+        return model.init_with_output({"params": key, "dropout": key}, x, train=True)
+
+    logits, variables = jax.eval_shape(build, jax.random.key(0), x)
+    steps = x.shape[1:] if name == "wavenet" else ()
+    assert logits.shape == (2, *steps, model.num_classes)
+    assert tree.size(variables["params"]) == PARAMETERS[name]
+    auxiliary = {part: leaves for part, leaves in variables["params"].items() if part.startswith("auxiliary")}
+    alone = PARAMETERS[name] - tree.size(auxiliary)
+    assert alone == WITHOUT_AUXILIARY.get(name, PARAMETERS[name])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_small_model_runs_forward_and_backward(name, key):
+    shape, names = SMALL[name]
     model = models.create(name)
     x = jax.random.normal(key, shape)
     variables = jax.jit(model.init)(key, x)
     assert set(variables) == {"params"}
-    assert tree.size(variables) == count
 
     @jax.jit
     def run(params, x):
@@ -83,14 +146,6 @@ def test_a_name_is_taken_once(monkeypatch):
     assert models.create("tiny", features=3).features == 3
     with pytest.raises(ValueError, match="'tiny' is registered already"):
         models.register((5,))(tiny)
-
-
-@pytest.mark.parametrize("name", models.list())
-def test_every_model_takes_the_shape_that_it_names(name):
-    model = models.create(name)
-    x = jnp.zeros((2, *models.input_shape(name)))
-    logits, _ = jax.eval_shape(model.init_with_output, jax.random.key(0), x)
-    assert logits.shape == (2, model.num_classes)
 
 
 def test_the_shape_of_an_unknown_model_is_not_known():
