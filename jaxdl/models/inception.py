@@ -120,6 +120,11 @@ class InceptionV2(nn.Module):
         width: what all numbers of channels are multiplied by.
         dropout: share of the means that is dropped in training.
         dtype: of the computation.
+
+    >>> build = InceptionV2(num_classes=10).init_with_output
+    >>> logits, _ = jax.eval_shape(build, jax.random.key(0), jnp.zeros((2, 32, 32, 3)))
+    >>> logits.shape
+    (2, 10)
     """
 
     num_classes: int = 1000
@@ -172,6 +177,13 @@ class InceptionV3(nn.Module):
         dropout: share of the means that is dropped in training.
         transform_input: see ``GoogLeNet``.
         dtype: of the computation.
+
+    >>> InceptionV3().auxiliary
+    {'auxiliary': 0.4}
+    >>> build = InceptionV3(num_classes=10, modules=("mixed5b", "mixed6a")).init_with_output
+    >>> logits, _ = jax.eval_shape(build, jax.random.key(0), jnp.zeros((2, 80, 80, 3)))
+    >>> logits.shape
+    (2, 10)
     """
 
     num_classes: int = 1000
@@ -246,14 +258,10 @@ class Mixed(nn.Module):
                     y = self._pool(y, link)
                     continue
                 count += 1
-                if isinstance(link[0], int):
-                    y = self._conv(link, f"{branch}_{count}", y, train)
-                else:
-                    y = [
-                        self._conv(end, f"{branch}_{count}{mark}", y, train)
-                        for end, mark in zip(link, "ab", strict=True)
-                    ]
-            ends += y if isinstance(y, list) else [y]
+                fork = {"": link} if isinstance(link[0], int) else dict(zip("ab", link, strict=True))
+                tines = [self._conv(tine, f"{branch}_{count}{mark}", y, train) for mark, tine in fork.items()]
+                y = jnp.concatenate(tines, axis=-1)
+            ends.append(y)
         return jnp.concatenate(ends, axis=-1)
 
     def _conv(self, link: tuple[Any, ...], name: str, x: Array, train: bool) -> Array:
@@ -266,11 +274,8 @@ class Mixed(nn.Module):
     def _pool(self, x: Array, kind: str) -> Array:
         if kind == "average":
             return average_pool(x, 3, stride=1, padding=1, count_include_pad=self.count_include_pad)
-        return (
-            max_pool(x, 3, stride=2, padding=self.halving_padding)
-            if kind == "max/2"
-            else max_pool(x, 3, stride=1, padding=1)
-        )
+        stride, padding = (2, self.halving_padding) if kind == "max/2" else (1, 1)
+        return max_pool(x, 3, stride=stride, padding=padding)
 
 
 def scale(channels: int, width: float) -> int:

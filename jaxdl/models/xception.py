@@ -30,6 +30,11 @@ class Xception(nn.Module):
         middle_blocks: how many blocks the middle flow has.
         dropout: share of the means that is dropped in training.
         dtype: of the computation.
+
+    >>> build = Xception(num_classes=10, middle_blocks=1).init_with_output
+    >>> logits, _ = jax.eval_shape(build, jax.random.key(0), jnp.zeros((2, 32, 32, 3)))
+    >>> logits.shape
+    (2, 10)
     """
 
     num_classes: int = 1000
