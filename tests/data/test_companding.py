@@ -66,7 +66,6 @@ def test_compression_has_its_fixed_points_and_its_inverse():
     np.testing.assert_allclose(companding.expand(companding.compress(x)), x, rtol=2e-5, atol=1e-9)
     assert companding.compress(jnp.array([-1.0, 0.0, 1.0])).tolist() == [-1, 0, 1]
     assert companding.mu_law_encode(jnp.array([-3.0, 2.0])).tolist() == [0, 255]
-    assert float(jax.grad(companding.compress)(0.25)) > 0
 
 
 @pytest.mark.parametrize(
