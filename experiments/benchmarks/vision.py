@@ -66,7 +66,7 @@ class Sides:
     @cached_property
     def variables(self) -> dict[str, Any]:
         """The weights that all begin with."""
-        return jax.jit(self.model.init)(jax.random.key(0), self.batch["image"][:1])
+        return tasks.classification(self.model).init(jax.random.key(0), self.batch)
 
     def case(self, title: str, kind: str, side: str, peer: str, goal: float | None) -> Case:
         """Set one side against another."""
