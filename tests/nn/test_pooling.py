@@ -37,19 +37,24 @@ def test_values_and_gradients_are_those_of_torch(case):
     x = random.standard_normal((2, *sizes, 3))
     counts = [{}] if "padding" not in options else [{}, {"count_include_pad": False}]
     runs = [("max", pooling.max_pool, {}), *(("avg", pooling.average_pool, count) for count in counts)]
-    for name, pool, count in runs:
-        y, pull = jax.vjp(lambda x, pool=pool, count=count: pool(x, window, **options, **count), x)
-        weights = random.standard_normal(y.shape)
+    weights = random.standard_normal(jax.eval_shape(lambda x: pooling.max_pool(x, window, **options), x).shape)
+
+    @jax.jit
+    def compute(x, weights):
+        pools = [partial(pool, window=window, **options, **count) for _, pool, count in runs]
+        return [(y, *pull(weights)) for y, pull in (jax.vjp(pool, x) for pool in pools)]
+
+    for (name, _, count), (y, slope) in zip(runs, compute(x, weights), strict=True):
         expected, gradient = torch_pool(name, x, weights, window, options | count)
         np.testing.assert_allclose(y, expected, atol=1e-13, err_msg=name)
-        np.testing.assert_allclose(pull(jnp.asarray(weights))[0], gradient, atol=1e-13, err_msg=name)
+        np.testing.assert_allclose(slope, gradient, atol=1e-13, err_msg=name)
 
 
 @pytest.mark.parametrize("options", [{}, {"stride": 1, "padding": 1}])
 def test_the_smallest_is_minus_the_largest_of_minus_x(options, key):
     x = jax.random.normal(key, (2, 6, 6, 2))
-    expected = -pooling.max_pool(-x, 2, **options)
-    np.testing.assert_array_equal(pooling.min_pool(x, 2, **options), expected)
+    pools = jax.jit(lambda x: (pooling.min_pool(x, 2, **options), -pooling.max_pool(-x, 2, **options)))
+    np.testing.assert_array_equal(*pools(x))
     unsigned = jnp.array([0, 3, 200, 255], jnp.uint8).reshape(4, 1)
     assert pooling.min_pool(unsigned, (2,)).ravel().tolist() == [0, 200]
     assert pooling.max_pool(unsigned, (2,), stride=1).ravel().tolist() == [3, 200, 255]
@@ -58,33 +63,39 @@ def test_the_smallest_is_minus_the_largest_of_minus_x(options, key):
 def test_tiles_and_scattered_windows_agree(monkeypatch, key):
     x = jax.random.normal(key, (2, 6, 4, 3))
 
-    def results(pool):
-        y, pull = jax.vjp(lambda x: pool(x, 2), x)
-        return y, pull(jnp.cos(y))[0]
-
-    for pool in (pooling.max_pool, pooling.min_pool, pooling.average_pool):
-        tiles = results(pool)
+    @partial(jax.jit, static_argnums=1)
+    def results(x, backend):
+        pools = (pooling.max_pool, pooling.min_pool, pooling.average_pool)
         with monkeypatch.context() as patched:
-            patched.setattr(jax, "default_backend", lambda: "gpu")
-            windows = results(pool)
-        for a, b in zip(tiles, windows, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+            patched.setattr(jax, "default_backend", lambda: backend)
+            pairs = [jax.vjp(lambda x, pool=pool: pool(x, 2), x) for pool in pools]
+        return [(y, pull(jnp.cos(y))[0]) for y, pull in pairs]
+
+    tiles, windows = (jax.tree.leaves(results(x, backend)) for backend in ("cpu", "gpu"))
+    for a, b in zip(tiles, windows, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
-def test_numbers_that_are_not_numbers_and_bounds_pass(key):
-    x = jax.random.normal(key, (1, 4, 4, 1)).at[0, 0, 0, 0].set(jnp.nan).at[0, 2:, 2:].set(-jnp.inf)
-    y = pooling.max_pool(x, 2)
-    assert jnp.isnan(y[0, 0, 0, 0])
-    assert y[0, 1, 1, 0] == -jnp.inf
+def test_numbers_that_are_not_numbers_and_bounds_pass():
+    x = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
+    x[0, 0, 0], x[0, 2:, 2:] = np.nan, -np.inf
+    (y,) = np.asarray(pooling.max_pool(x, 2))
+    assert np.isnan(y[0, 0, 0])
+    assert y[1, 1, 0] == -np.inf
 
 
 @pytest.mark.parametrize("options", [{}, {"stride": 1}])
 def test_among_equal_numbers_the_first_has_the_gradient_as_in_torch(options):
     x = np.array([[0, 1, 1, 0], [1, 1, 0, 0], [2, 2, 3, 3], [2, 2, 3, 3]], np.float32).reshape(1, 4, 4, 1)
-    gradient = jax.grad(lambda x: pooling.max_pool(x, 2, **options).sum())(x)
+
+    @jax.jit
+    def gradients(x):
+        largest = jax.grad(lambda x: pooling.max_pool(x, 2, **options).sum())(x)
+        return largest, jax.grad(lambda x: pooling.min_pool(x, 2, **options).sum())(-x)
+
+    gradient, smallest = gradients(x)
     weights = np.ones((1, 2, 2, 1) if not options else (1, 3, 3, 1), np.float32)
     np.testing.assert_array_equal(gradient, torch_pool("max", x, weights, (2, 2), options)[1])
-    smallest = jax.grad(lambda x: pooling.min_pool(x, 2, **options).sum())(-x)
     np.testing.assert_array_equal(smallest, gradient)
 
 
@@ -97,11 +108,14 @@ def test_global_pooling_is_pooling_by_a_window_as_large_as_the_input(key):
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
 def test_the_dtype_stays_and_means_are_wide(dtype):
-    x = jnp.full((1, 16, 16, 1), 1.0, dtype)
-    for y in (pooling.average_pool(x, 16), pooling.average_pool(x, 16, padding=1), pooling.max_pool(x, 2)):
-        assert y.dtype == dtype
-    assert pooling.average_pool(x, 16).item() == 1
-    assert pooling.global_average_pool(x).item() == 1
+    @jax.jit
+    def compute(x):
+        means = [pooling.average_pool(x, 16), pooling.global_average_pool(x)]
+        return means, [*means, pooling.average_pool(x, 16, padding=1), pooling.max_pool(x, 2)]
+
+    means, all_of_them = compute(np.ones((1, 16, 16, 1), dtype))
+    assert all(y.dtype == dtype for y in all_of_them)
+    assert all(mean.item() == 1 for mean in means)
 
 
 @pytest.mark.parametrize(

@@ -147,12 +147,17 @@ def test_dtypes_stay_and_leading_dimensions_are_as_many_as_one_likes():
 def test_the_module_has_a_kernel_and_a_bias_and_counts_its_inputs(key):
     layer = ConvTranspose(4, (3, 3), stride=2, padding="same", groups=2, bias_init=jax.nn.initializers.ones)
     x = jax.random.normal(key, (2, 4, 4, 6))
-    y, variables = jax.jit(layer.init_with_output)(key, x)
-    params = variables["params"]
-    assert {name: leaf.shape for name, leaf in params.items()} == {"kernel": (3, 3, 2, 6), "bias": (4,)}
-    expected = transposed_convolve(x, params["kernel"], stride=2, padding="same", groups=2) + 1
+
+    @jax.jit
+    def compute(key, x):
+        y, variables = layer.init_with_output(key, x)
+        params = variables["params"]
+        assert {name: leaf.shape for name, leaf in params.items()} == {"kernel": (3, 3, 2, 6), "bias": (4,)}
+        return y, transposed_convolve(x, params["kernel"], stride=2, padding="same", groups=2) + 1
+
+    y, expected = compute(key, x)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
-    wide = ConvTranspose(2, (3, 3), use_bias=False).init(key, jnp.zeros((1, 1, 1, 400)))["params"]
+    wide = jax.jit(ConvTranspose(2, (3, 3), use_bias=False).init)(key, jnp.zeros((1, 1, 1, 400)))["params"]
     assert set(wide) == {"kernel"}
     assert float(jnp.std(wide["kernel"])) == pytest.approx((9 * 400) ** -0.5, rel=0.05)
     with pytest.raises(ValueError, match="groups must divide"):
@@ -190,13 +195,17 @@ def test_upsampling_is_that_of_torch(sizes, factor):
     x = np.random.RandomState(0).standard_normal((2, *sizes, 2))
     mode = ("linear", "bilinear", "trilinear")[len(sizes) - 1]
     new = tuple(n * f for n, f in zip(sizes, factor, strict=True))
-    wanted = [(upsample_nearest(x, factor), {"scale_factor": factor, "mode": "nearest"})]
-    for size in (new, tuple(n + 3 for n in sizes), tuple(max(n - 1, 1) for n in sizes), (1,) * len(sizes)):
-        for align in (False, True):
-            options = {"size": size, "mode": mode, "align_corners": align}
-            wanted.append((upsample_bilinear(x, size=size, align_corners=align), options))
-    wanted.append((upsample_bilinear(x, factor), {"scale_factor": factor, "mode": mode}))
-    for ours, options in wanted:
+    others = (new, tuple(n + 3 for n in sizes), tuple(max(n - 1, 1) for n in sizes), (1,) * len(sizes))
+    lines = [{"size": size, "align_corners": align} for size in others for align in (False, True)]
+
+    @jax.jit
+    def compute(x):
+        by_factor = [upsample_nearest(x, factor), upsample_bilinear(x, factor)]
+        return by_factor + [upsample_bilinear(x, **options) for options in lines]
+
+    wanted = [{"scale_factor": factor, "mode": "nearest"}, {"scale_factor": factor, "mode": mode}]
+    wanted += [options | {"mode": mode} for options in lines]
+    for ours, options in zip(compute(x), wanted, strict=True):
         expected = np.moveaxis(interpolate(to_torch(x, -1, 1), **options).detach().numpy(), 1, -1)
         np.testing.assert_allclose(ours, expected, atol=1e-13, err_msg=str(options))
 
@@ -208,7 +217,7 @@ def test_the_gradient_of_bilinear_upsampling_is_that_of_torch():
     weights = np.random.RandomState(1).standard_normal((1, 6, 8, 1))
     a = to_torch(x, -1, 1)
     (interpolate(a, scale_factor=2, mode="bilinear") * to_torch(weights, -1, 1).detach()).sum().backward()
-    ours = jax.grad(lambda x: jnp.sum(weights * upsample_bilinear(x, 2)))(x)
+    ours = jax.jit(jax.grad(lambda x: jnp.sum(weights * upsample_bilinear(x, 2))))(x)
     np.testing.assert_allclose(ours, np.moveaxis(a.grad.numpy(), 1, -1), atol=1e-13)
 
 
