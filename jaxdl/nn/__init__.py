@@ -1,15 +1,31 @@
 """Building blocks: plain functions for the mathematics, modules for what has parameters."""
 
-from jaxdl.nn import cells, convolution, initializers, linear, pooling, recurrent
+from jaxdl.nn import attention, cells, convolution, filters, initializers, linear, pooling, recurrent, upsampling
+from jaxdl.nn.adaptive_pooling import adaptive_average_pool
+from jaxdl.nn.attention import MultiHeadAttention
 from jaxdl.nn.convolution import Conv, convolve, output_size, receptive_field
 from jaxdl.nn.pooling import average_pool, global_average_pool, global_max_pool, max_pool, min_pool
+from jaxdl.nn.separable import SeparableConv
+from jaxdl.nn.upsampling import (
+    ConvTranspose,
+    transposed_convolve,
+    transposed_output_size,
+    upsample_bilinear,
+    upsample_nearest,
+)
 
 __all__ = [
     "Conv",
+    "ConvTranspose",
+    "MultiHeadAttention",
+    "SeparableConv",
+    "adaptive_average_pool",
+    "attention",
     "average_pool",
     "cells",
     "convolution",
     "convolve",
+    "filters",
     "global_average_pool",
     "global_max_pool",
     "initializers",
@@ -20,4 +36,9 @@ __all__ = [
     "pooling",
     "receptive_field",
     "recurrent",
+    "transposed_convolve",
+    "transposed_output_size",
+    "upsample_bilinear",
+    "upsample_nearest",
+    "upsampling",
 ]

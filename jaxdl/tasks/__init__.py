@@ -1,6 +1,7 @@
 """Tasks: what is learned, where model, loss and metrics meet."""
 
 from jaxdl.tasks.classification import classification
+from jaxdl.tasks.sequences import sequence_classification, tagging
 from jaxdl.tasks.task import Task
 
-__all__ = ["Task", "classification"]
+__all__ = ["Task", "classification", "sequence_classification", "tagging"]
