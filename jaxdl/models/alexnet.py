@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxdl.models.layers import dense_layers, refuse_small
 from jaxdl.models.registry import register
 from jaxdl.nn.adaptive_pooling import adaptive_average_pool
 from jaxdl.nn.convolution import Conv
@@ -86,28 +87,6 @@ class AlexNet(nn.Module):
         x = dense_layers(self, x, out, train)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_features else logits
-
-
-def dense_layers(model: nn.Module, x: Array, out: dict[str, Array], train: bool) -> Array:
-    """Apply a model's rectified layers ``dense1``, ``dense2``... with dropout of their inputs or of their outputs."""
-    drop = nn.Dropout(model.dropout, deterministic=not train)
-    for number, width in enumerate(model.hidden, 1):
-        x = x if model.drop_outputs else drop(x)
-        x = out[f"dense{number}"] = jax.nn.relu(nn.Dense(width, dtype=model.dtype, name=f"dense{number}")(x))
-        x = drop(x) if model.drop_outputs else x
-    return x
-
-
-def refuse_small(name: str, x: Array, least: int) -> None:
-    """Refuse what are no images ``[B, H, W, C]`` of at least this height and width.
-
-    Raises:
-        ValueError: with what came, and how to put channels last.
-    """
-    if x.ndim == 4 and min(x.shape[1:3]) >= least:
-        return
-    hint = ". The channels seem to come first: give jnp.moveaxis(x, 1, -1)" if x.ndim == 4 and x.shape[1] <= 4 else ""
-    raise ValueError(f"{name} expects images [B, H, W, C] of height and width {least} or more; came {x.shape}{hint}")
 
 
 @register((224, 224, 3))

@@ -16,8 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxdl.models.alexnet import refuse_small
-from jaxdl.models.layers import ConvNorm
+from jaxdl.models.layers import ConvNorm, refuse_small
 from jaxdl.models.registry import register
 from jaxdl.nn.convolution import Conv
 from jaxdl.nn.initializers import he_normal
@@ -32,7 +31,7 @@ class DenseLayer(nn.Module):
 
     growth_rate: int
     bottleneck: int = 4
-    dropout_rate: float = 0.0
+    dropout: float = 0.0
     dtype: Any = None
 
     @nn.compact
@@ -44,7 +43,7 @@ class DenseLayer(nn.Module):
             x = conv(self.bottleneck * self.growth_rate, (1, 1), name="conv1")(x)
             x = jax.nn.relu(BatchNorm(name="norm2")(x, train))
         x = conv(self.growth_rate, (3, 3), padding=1, name="conv2" if self.bottleneck else "conv1")(x)
-        return Dropout(1 - self.dropout_rate)(x, train=train)
+        return Dropout(1 - self.dropout)(x, train=train)
 
 
 class Transition(nn.Module):
@@ -76,7 +75,7 @@ class DenseNet(nn.Module):
         bottleneck: maps between the two convolutions of a layer, times ``k``; 0 leaves the first of them out.
         compression: ``theta``, the share of the maps that leave a transition, rounded down.
         stem: "imagenet" or "cifar".
-        dropout_rate: share of what each layer adds that is dropped.
+        dropout: share of what each layer adds that is dropped.
         dtype: of the computation.
 
     >>> model = DenseNet(growth_rate=2, depths=(3, 1), stem="cifar")
@@ -92,7 +91,7 @@ class DenseNet(nn.Module):
     bottleneck: int = 4
     compression: float = 0.5
     stem: Literal["imagenet", "cifar"] = "imagenet"
-    dropout_rate: float = 0.0
+    dropout: float = 0.0
     dtype: Any = None
 
     @nn.compact
@@ -107,7 +106,7 @@ class DenseNet(nn.Module):
         self._check()
         x = jnp.asarray(x)
         refuse_small("DenseNet", x, self._smallest())
-        settings = {name: getattr(self, name) for name in ("growth_rate", "bottleneck", "dropout_rate", "dtype")}
+        settings = {name: getattr(self, name) for name in ("growth_rate", "bottleneck", "dropout", "dtype")}
         out: dict[str, Array] = {}
         x = self._stem(x, train, out)
         for block, depth in enumerate(self.depths, 1):

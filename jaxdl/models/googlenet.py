@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.models.alexnet import refuse_small
-from jaxdl.models.layers import ConvNorm
+from jaxdl.models.layers import ConvNorm, refuse_small
 from jaxdl.models.registry import register
 from jaxdl.nn.adaptive_pooling import adaptive_average_pool
 from jaxdl.nn.convolution import Conv, Padding

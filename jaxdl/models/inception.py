@@ -12,9 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxdl.models.alexnet import refuse_small
 from jaxdl.models.googlenet import standardized_to_half
-from jaxdl.models.layers import ConvNorm
+from jaxdl.models.layers import ConvNorm, refuse_small
 from jaxdl.models.registry import register
 from jaxdl.nn.convolution import Padding
 from jaxdl.nn.noise import Dropout

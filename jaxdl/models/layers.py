@@ -1,4 +1,4 @@
-"""What the families of vision models share: a convolution that is normalised."""
+"""What the families of vision models share: a convolution that is normalised, dense layers, what images they take."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -40,3 +40,25 @@ class ConvNorm(nn.Module):
         x = conv(self.features, self.kernel_size, self.stride, self.padding, groups=self.groups)(x)
         x = BatchNorm(epsilon=self.epsilon, scale_init=self.scale_init, name="norm")(x, train)
         return x if self.activation is None else self.activation(x)
+
+
+def dense_layers(model: nn.Module, x: Array, out: dict[str, Array], train: bool) -> Array:
+    """Apply a model's rectified layers ``dense1``, ``dense2``... with dropout of their inputs or of their outputs."""
+    drop = nn.Dropout(model.dropout, deterministic=not train)
+    for number, width in enumerate(model.hidden, 1):
+        x = x if model.drop_outputs else drop(x)
+        x = out[f"dense{number}"] = jax.nn.relu(nn.Dense(width, dtype=model.dtype, name=f"dense{number}")(x))
+        x = drop(x) if model.drop_outputs else x
+    return x
+
+
+def refuse_small(name: str, x: Array, least: int) -> None:
+    """Refuse what are no images ``[B, H, W, C]`` of at least this height and width.
+
+    Raises:
+        ValueError: with what came, and how to put channels last.
+    """
+    if x.ndim == 4 and min(x.shape[1:3]) >= least:
+        return
+    hint = ". The channels seem to come first: give jnp.moveaxis(x, 1, -1)" if x.ndim == 4 and x.shape[1] <= 4 else ""
+    raise ValueError(f"{name} expects images [B, H, W, C] of height and width {least} or more; came {x.shape}{hint}")

@@ -16,8 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxdl.models.alexnet import refuse_small
-from jaxdl.models.layers import ConvNorm
+from jaxdl.models.layers import ConvNorm, refuse_small
 from jaxdl.models.registry import register
 from jaxdl.models.scanning import scan_blocks
 from jaxdl.nn.convolution import Conv

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxdl.models.alexnet import dense_layers, refuse_small
+from jaxdl.models.layers import dense_layers, refuse_small
 from jaxdl.models.registry import register
 from jaxdl.nn.adaptive_pooling import adaptive_average_pool
 from jaxdl.nn.convolution import Conv

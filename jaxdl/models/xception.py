@@ -7,8 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxdl.models.alexnet import refuse_small
-from jaxdl.models.layers import ConvNorm
+from jaxdl.models.layers import ConvNorm, refuse_small
 from jaxdl.models.registry import register
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import BatchNorm
