@@ -1,0 +1,105 @@
+"""A recurrent network that tells the next token from all that came before (Elman, 1990; Mikolov et al., 2010)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxdl.nn.cells import LSTM, Cell
+from jaxdl.nn.noise import Dropout
+from jaxdl.nn.recurrent import RNN
+from jaxdl.typing import Array, ArrayLike, PyTree
+
+Output = Array | tuple[Array, dict[str, Any]]
+Carry = tuple[PyTree, ...]
+
+
+class RecurrentLanguageModel(nn.Module):
+    """The probability of a text, token by token::
+
+        e_t = E[x_t]                      E  embedding/embedding [V, D]
+        h_t, y_t = rnn(h_(t-1), e_t)      any cell, in layers
+        p(x_(t+1) | x_1 .. x_t) = softmax(y_t W + b)
+
+    With ``tied``, ``W`` is the transposed embedding (Press and Wolf, 2017; Inan et al., 2017): one parameter, whose
+    gradient is the sum over its two uses; the width of the embedding must then be that of ``y``. Otherwise ``W`` is
+    ``output/kernel``.
+
+    ``retain_probability`` is that of dropout on ``e``, between layers and on ``y`` (Zaremba et al., 2014). Features are
+    ``embedding`` (``e``), ``states`` (``y``) and ``carry``, the states after the last token, one a layer: given as
+    ``carry`` to the next call, the text goes on.
+
+    >>> model = RecurrentLanguageModel(vocabulary=9, cell=LSTM(5), embedding=5, tied=True)
+    >>> shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((2, 3), int))
+    >>> sorted(shapes["params"]), shapes["params"]["embedding"]["embedding"].shape
+    (['embedding', 'output_bias', 'rnn'], (9, 5))
+    """
+
+    vocabulary: int
+    cell: Cell = LSTM(256)
+    embedding: int = 64
+    layers: int = 1
+    retain_probability: float = 1.0
+    tied: bool = False
+
+    @nn.compact
+    def __call__(
+        self, x: ArrayLike, carry: Carry | None = None, train: bool = False, return_features: bool = False
+    ) -> Output:
+        """Return the logits ``[..., T, V]`` of what follows each of the tokens ``[..., T]``.
+
+        Raises:
+            ValueError: the tokens are no integers ``[..., T]``, the carry does not fit them, or the embedding cannot be
+                tied.
+        """
+        x = self._check(x)
+        embedding = nn.Embed(self.vocabulary, self.embedding, name="embedding")
+        features: dict[str, Any] = {"embedding": embedding(x)}
+        x = Dropout(self.retain_probability)(features["embedding"], train=train)
+        rnn = RNN(self.cell, self.layers, retain_probability=self.retain_probability, name="rnn")
+        features["carry"], features["states"] = rnn(x, carry, train=train)
+        x = Dropout(self.retain_probability)(features["states"], train=train)
+        if self.tied:
+            bias = self.param("output_bias", nn.initializers.zeros_init(), (self.vocabulary,))
+            logits = embedding.attend(x)
+            logits = logits + jnp.broadcast_to(bias.astype(logits.dtype), logits.shape)
+        else:
+            logits = nn.Dense(self.vocabulary, name="output")(x)
+        return (logits, features) if return_features else logits
+
+    def initial_carry(self, batch_shape: Sequence[int] = ()) -> Carry:
+        """Return the states before the first token, zeros, one a layer."""
+        return (self.cell.initial_carry(tuple(batch_shape)),) * self.layers
+
+    def _check(self, x: ArrayLike) -> jax.Array:
+        x = jnp.asarray(x)
+        if x.ndim < 1 or not jnp.issubdtype(x.dtype, jnp.integer):
+            raise ValueError(f"expected the numbers of tokens, integers [..., T]; got {x.shape} of {x.dtype}")
+        if self.tied and self.embedding != self.cell.output_features:
+            raise ValueError(
+                f"a tied embedding is as wide as what the cell gives, {self.cell.output_features}; it is "
+                f"{self.embedding}: give both one width, or tied=False"
+            )
+        return x
+
+
+def step_function(model: nn.Module, variables: PyTree) -> Callable[[Carry, Array], tuple[Carry, Array]]:
+    """Make of a language model the step that ``decode`` takes, ``(carry, token [B]) -> (carry, logits [B, V])``.
+
+    >>> from jaxdl import decode
+    >>> model = RecurrentLanguageModel(vocabulary=5, cell=LSTM(4), embedding=3)
+    >>> prompt = jnp.array([[1, 2, 3]])
+    >>> def complete(variables):
+    ...     _, features = model.apply(variables, prompt[:, :-1], return_features=True)
+    ...     return decode.greedy(step_function(model, variables), features["carry"], prompt[:, -1], length=4).tokens
+    >>> jax.eval_shape(complete, jax.eval_shape(model.init, jax.random.key(0), prompt)).shape
+    (1, 4)
+    """
+
+    def step(carry: Carry, token: Array) -> tuple[Carry, Array]:
+        logits, features = model.apply(variables, token[:, None], carry, return_features=True)
+        return features["carry"], logits[:, 0]
+
+    return step
