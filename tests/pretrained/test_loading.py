@@ -184,6 +184,16 @@ def test_queries_keys_and_values_are_split_and_merged(fused):
     assert_parity(Attention(fused), peer_attention(not fused), table, x)
 
 
+@pytest.mark.usefixtures("float64")
+def test_the_comparison_notices_parts_in_another_order():
+    names = ("query", "value", "key")
+    table = [Rule(name, "qkv", layouts.part(i, 3)) for i, name in enumerate(names)]
+    table += [Rule("gain", "gain", layouts.parameter(lambda a: a[0, 0], lambda a: a[None, None]))]
+    x = np.random.RandomState(0).standard_normal((2, 6, 4))
+    with pytest.raises(AssertionError, match="logits"):
+        assert_parity(Attention(False), peer_attention(True), [*table, Rule("", "index", layouts.ignored)], x)
+
+
 def test_parts_of_a_fused_entry_must_all_be_there():
     table = [Rule(name, "qkv", layouts.part(i, 3)) for i, name in enumerate(("query", "key", "value"))]
     with pytest.raises(ValueError, match=r"qkv.weight has 2 of 3 parts"):
