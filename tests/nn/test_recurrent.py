@@ -1,8 +1,7 @@
-"""The scan over time against torch, against flax and against a plain loop: values and all gradients in float64."""
+"""The scan over time against a plain loop and automatic differentiation, and what it promises beside its values."""
 
 from functools import partial
 
-import flax.linen
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,43 +9,22 @@ import pytest
 
 from jaxdl import tree
 from jaxdl.nn import cells, recurrent
-
-B, T, D, H = 3, 5, 2, 4
-LENGTHS = np.array([5, 2, 4])
-MASK = np.array([[1, 1, 1, 1, 1], [0, 1, 0, 0, 1], [1, 1, 1, 0, 0]])
-close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
-
-OWN = {
-    "vanilla": cells.Vanilla(H),
-    "vanilla, sigmoid": cells.Vanilla(H, "sigmoid"),
-    "vanilla, relu": cells.Vanilla(H, "relu"),
-    "lstm": cells.LSTM(H),
-    "lstm, sigmoid": cells.LSTM(H, "sigmoid"),
-    "gru": cells.GRU(H),
-    "gru, write": cells.GRU(H, update="write"),
-    "gru, reset before": cells.GRU(H, reset="before"),
-    "gru, lecture-note form": cells.GRU(H, "sigmoid", "before", "write"),
-}
-
-
-def draw(cell, in_features=D, seed=0):
-    rng = np.random.default_rng(seed)
-    return {name: rng.normal(size=shape) for name, (_, shape) in cell.shapes(in_features).items()}
-
-
-def draw_carry(cell, batch_shape=(B,)):
-    rng = np.random.default_rng(3)
-    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), cell.initial_carry(batch_shape))
-
-
-def inputs(seed=1):
-    return np.random.default_rng(seed).normal(size=(B, T, D))
-
-
-def weigh(carry, y):
-    """A loss that reads every output and every number of the last state."""
-    leaves = [*jax.tree.leaves(carry), y]
-    return sum(jnp.sum(jnp.sin(leaf) * (1 + jnp.arange(leaf.size).reshape(leaf.shape) % 7)) for leaf in leaves)
+from tests.nn.recurrent_cases import (
+    LENGTHS,
+    MASK,
+    OWN,
+    B,
+    D,
+    H,
+    T,
+    close,
+    draw,
+    draw_carry,
+    inputs,
+    scan_with_carry,
+    value_and_gradients,
+    weigh,
+)
 
 
 def plain_loop(cell, parameters, x, carry, mask=None, reverse=False):
@@ -58,20 +36,6 @@ def plain_loop(cell, parameters, x, carry, mask=None, reverse=False):
         outputs[t] = jnp.where(keep, y, 0)
         carry = jax.tree.map(lambda a, b, keep=keep: jnp.where(keep, a, b), new, carry)
     return carry, jnp.stack(outputs, axis=1)
-
-
-def value_and_gradients(run):
-    """Compile ``run(parameters, x, carry) -> (carry, y)`` with the gradients with respect to all three."""
-
-    def loss(parameters, x, carry):
-        carry, y = run(parameters, x, carry)
-        return weigh(carry, y), (carry, y)
-
-    return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))
-
-
-def scan_with_carry(cell, parameters, x, carry, **options):
-    return recurrent.scan(cell, parameters, x, carry, **options)
 
 
 @pytest.mark.usefixtures("float64")
@@ -166,128 +130,6 @@ def test_padded_sequences_are_the_short_ones_in_both_directions():
             expected, outputs = plain_loop(cell, parameters, short, np.zeros((1, H)), reverse=reverse)
             close(carry[n], expected[0])
             close(y[n, :length], outputs[0])
-
-
-def torch_network(torch, name, layers, bidirectional, parameters):
-    """The same network in torch: its kernels are transposed, and it has two biases where one would do."""
-    kind, options = {
-        "vanilla": (torch.nn.RNN, {}),
-        "vanilla, relu": (torch.nn.RNN, {"nonlinearity": "relu"}),
-        "lstm": (torch.nn.LSTM, {}),
-        "gru": (torch.nn.GRU, {}),
-    }[name]
-    network = kind(D, H, layers, bidirectional=bidirectional, batch_first=True, dtype=torch.float64, **options)
-    with torch.no_grad():
-        for leaf in network.parameters():
-            leaf.zero_()
-        for path, leaf in tree.flatten(parameters).items():
-            getattr(network, torch_name(path)[0]).copy_(to_torch(torch, path, leaf, network))
-    return network
-
-
-def torch_name(path):
-    layer, *way, leaf = path.split("/")
-    suffix = f"_l{layer.removeprefix('layer')}" + ("_reverse" if way == ["backward"] else "")
-    peers = {"kernel": "weight_ih", "recurrent_kernel": "weight_hh", "bias": "bias_ih", "recurrent_bias": "bias_hh"}
-    return peers[leaf] + suffix, leaf
-
-
-def to_torch(torch, path, leaf, network):
-    if path.endswith("recurrent_bias"):
-        return torch.tensor(np.concatenate([np.zeros(2 * H), leaf]))
-    return torch.tensor(leaf.T.copy())
-
-
-def from_torch(path, network):
-    gradient = getattr(network, torch_name(path)[0]).grad.numpy()
-    return gradient[2 * H :] if path.endswith("recurrent_bias") else gradient.T
-
-
-def torch_states(last, carries, bidirectional):
-    """Order the states as torch does: layer by layer, forward before backward."""
-    flat = [carry[way] for carry in carries for way in recurrent.DIRECTIONS] if bidirectional else list(carries)
-    if isinstance(last, tuple):
-        return [np.stack([state.h for state in flat]), np.stack([state.c for state in flat])], list(last)
-    return [np.stack(flat)], [last]
-
-
-@pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize(
-    ("name", "layers", "bidirectional", "packed"),
-    [("vanilla", 2, True, True), ("vanilla, relu", 1, False, False), ("lstm", 2, True, True), ("gru", 2, True, True)],
-)
-def test_stacks_are_torchs_in_both_directions_with_packed_sequences(name, layers, bidirectional, packed):
-    torch = pytest.importorskip("torch", reason="torch is the peer")
-    stacked = [OWN[name]] * layers
-    shapes = jax.eval_shape(
-        partial(recurrent.init_stack, cells=stacked, in_features=D, bidirectional=bidirectional), jax.random.key(0)
-    )
-    rng = np.random.default_rng(0)
-    parameters, x = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes), inputs()
-    run = partial(recurrent.stack, stacked, bidirectional=bidirectional, lengths=LENGTHS if packed else None)
-
-    @jax.jit
-    @partial(jax.value_and_grad, argnums=(0, 1), has_aux=True)
-    def ours(parameters, x):
-        carries, y = run(parameters, x)
-        return jnp.sum(jnp.sin(y) * cotangent) + sum(map(jnp.sum, jax.tree.leaves(carries))), (carries, y)
-
-    cotangent = rng.normal(size=(B, T, H * (1 + bidirectional)))
-    (_, (carries, y)), (d_parameters, d_x) = ours(parameters, x)
-
-    network = torch_network(torch, name, layers, bidirectional, parameters)
-    peer_x = torch.tensor(x, requires_grad=True)
-    pack = partial(torch.nn.utils.rnn.pack_padded_sequence, lengths=LENGTHS, batch_first=True, enforce_sorted=False)
-    peer_y, last = network(pack(peer_x) if packed else peer_x)
-    if packed:
-        peer_y, _ = torch.nn.utils.rnn.pad_packed_sequence(peer_y, batch_first=True)
-    states, peer_states = torch_states(last, carries, bidirectional)
-    (torch.sum(torch.sin(peer_y) * torch.tensor(cotangent)) + sum(state.sum() for state in peer_states)).backward()
-
-    close(y, peer_y.detach().numpy())
-    for state, peer_state in zip(states, peer_states, strict=True):
-        close(state, peer_state.detach().numpy())
-    close(d_x, peer_x.grad.numpy())
-    for path, gradient in tree.flatten(d_parameters).items():
-        close(gradient, from_torch(path, network), err_msg=path)
-
-
-def flax_parameters(name, parameters):
-    """Our parameters in the layout of flax: a dense layer for each gate."""
-    gates = {"vanilla": ["i"], "lstm": ["i", "f", "g", "o"], "gru": ["r", "z", "n"]}[name]
-    W, U = (jnp.split(parameters[kernel], len(gates), axis=1) for kernel in ("kernel", "recurrent_kernel"))
-    bias = jnp.split(parameters["bias"], len(gates))
-    if name == "vanilla":
-        return {"i": {"kernel": W[0], "bias": bias[0]}, "h": {"kernel": U[0]}}
-    own = "h" if name == "lstm" else "i"  # the side of the sum on which flax keeps the bias
-    dense = {f"i{gate}": {"kernel": W[k]} for k, gate in enumerate(gates)}
-    dense |= {f"h{gate}": {"kernel": U[k]} for k, gate in enumerate(gates)}
-    for k, gate in enumerate(gates):
-        dense[f"{own}{gate}"]["bias"] = bias[k]
-    if name == "gru":
-        dense["hn"]["bias"] = parameters["recurrent_bias"]
-    return dense
-
-
-@pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("name", ["vanilla", "lstm", "gru"])
-def test_values_and_gradients_are_those_of_the_flax_cells(name):
-    kind = {"vanilla": flax.linen.SimpleCell, "lstm": flax.linen.OptimizedLSTMCell, "gru": flax.linen.GRUCell}[name]
-    peer = flax.linen.RNN(kind(H, param_dtype=jnp.float64), return_carry=True)
-    parameters, x = draw(OWN[name]), inputs()
-
-    def theirs(parameters, x, carry):
-        layers = {"params": {"cell": flax_parameters(name, parameters)}}
-        return peer.apply(layers, x, initial_carry=tuple(carry) if name == "lstm" else carry)
-
-    carry = draw_carry(OWN[name])
-    (_, (last, y)), gradients = value_and_gradients(partial(scan_with_carry, OWN[name]))(parameters, x, carry)
-    (_, (peer_last, peer_y)), peer_gradients = value_and_gradients(theirs)(parameters, x, carry)
-    close(y, peer_y)
-    for ours, theirs_leaf in zip(
-        jax.tree.leaves((last, gradients)), jax.tree.leaves((peer_last, peer_gradients)), strict=True
-    ):
-        close(ours, theirs_leaf)
 
 
 def dots_in_loops(function, *arrays):
