@@ -1,0 +1,56 @@
+"""What the experiments on gradients and lags decide by: the rules behind their verdicts."""
+
+import numpy as np
+
+from experiments import exposure_gap, gradient_clipping, gradient_flow, long_lag
+
+
+def test_the_longest_lag_ends_at_the_first_that_is_not_solved():
+    errors = np.array([[0.01, 0.05, 0.01], [0.01, 0.2, 0.01], [0.2, 0.01, 0.01], [0.09, 0.09, 0.1]])
+    assert long_lag.longest((5, 10, 20), {"a": errors})["a"].tolist() == [20, 5, 0, 10]
+
+
+def test_the_lstms_of_a_seed_differ_in_the_bias_of_the_forget_gate_alone():
+    start = long_lag.initialise(np.random.default_rng(0), long_lag.TASKS["adding"], 2)
+    low, high = (start[name]["cell"] for name in ("LSTM, bias -1", "LSTM, bias 3"))
+    H = long_lag.HIDDEN
+    np.testing.assert_array_equal(low["recurrent_kernel"], high["recurrent_kernel"])
+    np.testing.assert_array_equal(
+        (high["bias"] - low["bias"]).reshape(2, 4, H), 4.0 * np.eye(4)[1][None, :, None] * np.ones((2, 1, H))
+    )
+    for gate in np.split(low["recurrent_kernel"][0], 4, axis=-1):
+        np.testing.assert_allclose(gate.T @ gate, np.eye(H), atol=1e-5)
+
+
+def test_a_run_diverges_when_it_ends_without_a_number_or_higher_than_it_began():
+    first = np.array([1.0, 1.0, 1.0, np.inf])
+    last = gradient_clipping.smooth(np.array([[0.5, 0.7], [0.5, np.nan], [2.0, 2.0], [np.inf, 1.0]]))
+    assert gradient_clipping.diverged(first, last).tolist() == [False, True, True, True]
+
+
+def test_kernels_start_with_the_spectral_radius_one():
+    U = gradient_clipping.initialise(np.random.default_rng(0), 3)["cell"]["recurrent_kernel"]
+    np.testing.assert_allclose(np.abs(np.linalg.eigvals(U)).max(axis=-1), 1, rtol=1e-5)
+
+
+def test_norms_are_averaged_over_all_pairs_with_the_same_lag():
+    norms = np.tril(10.0 ** np.subtract.outer([0.0, 1.0, 3.0], [0.0, 1.0, 3.0]))[None]
+    np.testing.assert_allclose(gradient_flow.by_lag(norms), [[0.0, 1.5, 3.0]])
+
+
+def test_one_norm_above_the_bound_is_noticed():
+    steps = gradient_flow.STEPS + 1
+    bound = 0.9 ** np.arange(steps)[None]
+    lags = np.subtract.outer(np.arange(steps), np.arange(steps))
+    norms = np.where(lags >= 0, 0.9 ** np.abs(lags), 0.0)[None]
+    assert gradient_flow.keeps_bound(norms, bound).all()
+    norms[0, 7, 3] *= 1.001
+    assert not gradient_flow.keeps_bound(norms, bound).any()
+
+
+def test_the_scheduled_probabilities_pass_one_half_in_the_middle():
+    p = exposure_gap.teacher_probabilities(1000)
+    assert p[0].min() == 1
+    assert p[-1].max() == 0
+    np.testing.assert_allclose(p[1:3, 500], 0.5, atol=1e-3)
+    assert np.all(np.diff(p[1:3], axis=1) < 0)
