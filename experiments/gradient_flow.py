@@ -65,9 +65,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("decay", draw_decay(vanilla, decay))
     run.figure("paths", draw_paths(lstm))
     run.figure("heat", draw_heat(vanilla["norms"], lstm["norms"]))
-    return {f"log10_{name}": float(np.mean(values[:, LAG])) for name, values in decay.items()} | {
-        f"log10_{name}": float(np.mean(np.log10(values[:, STEPS - LAG]))) for name, values in lstm["total"].items()
-    }
+    norms = {name: values[:, LAG] for name, values in decay.items()}
+    norms |= {name: np.log10(values[:, STEPS - LAG]) for name, values in lstm["total"].items()}
+    return {f"log10_{name}".replace(", ", "_").replace(" ", "_"): float(np.mean(norms[name])) for name in norms}
 
 
 def measure_vanilla(random: np.random.Generator, seeds: int) -> dict[str, Found]:
