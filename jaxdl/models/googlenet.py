@@ -12,11 +12,12 @@ import numpy as np
 from jaxdl.models.layers import ConvNorm, refuse_small
 from jaxdl.models.registry import register
 from jaxdl.nn.adaptive_pooling import adaptive_average_pool
-from jaxdl.nn.convolution import Conv, Padding
+from jaxdl.nn.convolution import Conv
 from jaxdl.nn.initializers import xavier_uniform
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import local_response_norm
 from jaxdl.nn.pooling import average_pool, global_average_pool, max_pool
+from jaxdl.nn.windows import Padding
 from jaxdl.typing import Array, ArrayLike
 
 INCEPTIONS = {

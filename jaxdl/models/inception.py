@@ -15,11 +15,11 @@ import jax.numpy as jnp
 from jaxdl.models.googlenet import standardized_to_half
 from jaxdl.models.layers import ConvNorm, refuse_small
 from jaxdl.models.registry import register
-from jaxdl.nn.convolution import Padding
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import BatchNorm
 from jaxdl.nn.pooling import average_pool, global_average_pool, max_pool
 from jaxdl.nn.separable import SeparableConv
+from jaxdl.nn.windows import Padding
 from jaxdl.typing import Array, ArrayLike
 
 Branches = Mapping[str, tuple[Any, ...]]

@@ -7,9 +7,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from jaxdl.nn.convolution import Conv, Padding
+from jaxdl.nn.convolution import Conv
 from jaxdl.nn.initializers import he_normal
 from jaxdl.nn.normalization import BatchNorm
+from jaxdl.nn.windows import Padding
 from jaxdl.typing import Array
 
 

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from jaxdl.models.registry import register
 from jaxdl.nn.activations import relu, sigmoid, tanh
-from jaxdl.nn.convolution import Conv, receptive_field
+from jaxdl.nn.convolution import Conv
+from jaxdl.nn.windows import receptive_field
 from jaxdl.typing import Array, ArrayLike
 
 

@@ -3,7 +3,7 @@
 from jaxdl.nn import attention, cells, convolution, filters, initializers, linear, pooling, recurrent, upsampling
 from jaxdl.nn.adaptive_pooling import adaptive_average_pool
 from jaxdl.nn.attention import MultiHeadAttention
-from jaxdl.nn.convolution import Conv, convolve, output_size, receptive_field
+from jaxdl.nn.convolution import Conv, convolve
 from jaxdl.nn.pooling import average_pool, global_average_pool, global_max_pool, max_pool, min_pool
 from jaxdl.nn.separable import SeparableConv
 from jaxdl.nn.upsampling import (
@@ -13,6 +13,7 @@ from jaxdl.nn.upsampling import (
     upsample_bilinear,
     upsample_nearest,
 )
+from jaxdl.nn.windows import output_size, receptive_field
 
 __all__ = [
     "Conv",

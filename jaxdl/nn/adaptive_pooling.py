@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.arrays import widen
-from jaxdl.nn.convolution import SPATIAL
 from jaxdl.nn.pooling import average_pool
+from jaxdl.nn.windows import SPATIAL
 from jaxdl.typing import Array, ArrayLike
 
 

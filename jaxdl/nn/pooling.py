@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from jaxdl.arrays import widen
-from jaxdl.nn.convolution import SPATIAL, Padding, Window, make_window
+from jaxdl.nn.windows import SPATIAL, Padding, Window, make_window
 from jaxdl.typing import Array, ArrayLike
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxdl.nn.convolution import Conv, Padding
+from jaxdl.nn.convolution import Conv
 from jaxdl.nn.initializers import he_normal
+from jaxdl.nn.windows import Padding
 from jaxdl.typing import Array, ArrayLike
 
 

@@ -15,7 +15,8 @@ from jax import lax
 
 from jaxdl.arrays import widen
 from jaxdl.nn import initializers
-from jaxdl.nn.convolution import SPATIAL, Padding, Window, convolve, make_window
+from jaxdl.nn.convolution import convolve
+from jaxdl.nn.windows import SPATIAL, Padding, Window, make_window
 from jaxdl.typing import Array, ArrayLike, Key
 
 Form = Literal["auto", "lax", "phases"]

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.nn import convolution
-from jaxdl.nn.convolution import Conv, convolve, output_size, receptive_field
+from jaxdl.nn import convolution_forms
+from jaxdl.nn.convolution import Conv, convolve
+from jaxdl.nn.windows import make_window, output_size, receptive_field
 
-FORMS = sorted(convolution.FORMS)
+FORMS = sorted(convolution_forms.FORMS)
 
 # spatial sizes, kernel size, channels, features, options
 CASES = {
@@ -173,14 +174,14 @@ def test_the_dtype_is_that_of_the_inputs(dtype):
     ],
 )
 def test_on_the_cpu_the_form_depends_on_the_shapes(size, kernel, form):
-    window = convolution.make_window(size, kernel[:2], 1, "same", 1)
-    assert convolution._choose((*size, kernel[2]), kernel, window, 1) == form
+    window = make_window(size, kernel[:2], 1, "same", 1)
+    assert convolution_forms.choose((*size, kernel[2]), kernel, window, 1) == form
 
 
 def test_off_the_cpu_the_form_is_that_of_xla(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    window = convolution.make_window((28, 28), (1, 1), 1, 0, 1)
-    assert convolution._choose((28, 28, 6), (1, 1, 6, 16), window, 1) == "lax"
+    window = make_window((28, 28), (1, 1), 1, 0, 1)
+    assert convolution_forms.choose((28, 28, 6), (1, 1, 6, 16), window, 1) == "lax"
 
 
 @pytest.mark.parametrize(
@@ -248,3 +249,14 @@ def test_the_module_has_a_kernel_and_a_bias_and_convolves(key):
     assert set(jax.eval_shape(Conv(4, (3, 3), use_bias=False).init, key, x)["params"]) == {"kernel"}
     with pytest.raises(ValueError, match="groups must divide"):
         Conv(4, (3, 3), groups=3).init(key, x)
+
+
+@pytest.mark.parametrize("form", ["lax", "band", "patches", "mixed"])
+def test_a_batch_of_none_and_the_integers_of_numpy_are_taken(form):
+    def total(kernel):
+        y = convolve(jnp.ones((0, 5, 5, 2)), kernel, stride=np.int64(2), padding=np.int64(1), form=form)
+        return jnp.sum(y), y.shape
+
+    gradient, shape = jax.grad(total, has_aux=True)(jnp.ones((3, 3, 2, 4)))
+    assert shape == (0, 3, 3, 4)
+    np.testing.assert_array_equal(gradient, np.zeros((3, 3, 2, 4)))
