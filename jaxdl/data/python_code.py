@@ -10,7 +10,8 @@ import sysconfig
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+from jaxdl.data.corpora import TaggedSentence
 
 TAGS = (
     "keyword",
@@ -39,14 +40,7 @@ DEFINED = {"def": "function", "class": "class"}
 Place = tuple[int, int]
 
 
-class TaggedLine(NamedTuple):
-    """The words of a line and the tag of each."""
-
-    words: tuple[str, ...]
-    tags: tuple[str, ...]
-
-
-def tagged_lines(source: str) -> list[TaggedLine]:
+def tagged_lines(source: str) -> list[TaggedSentence]:
     """Tag every word of a Python source, logical line by logical line, without comments.
 
     ``TAGS`` are: keyword, operator, number and string; the names of a definition, function, class and parameter; the
@@ -61,7 +55,7 @@ def tagged_lines(source: str) -> list[TaggedLine]:
      'argument', 'operator', 'variable', 'operator')
     """
     try:
-        roles = _roles(ast.parse(source), source.splitlines())
+        roles = _roles(ast.parse(source), source.split("\n"))
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     except (SyntaxError, ValueError, tokenize.TokenError, RecursionError) as error:
         raise ValueError(f"not a Python source: {error}") from error
@@ -69,7 +63,7 @@ def tagged_lines(source: str) -> list[TaggedLine]:
     for token in tokens:
         if token.type in (tokenize.NEWLINE, tokenize.ENDMARKER):
             if words:
-                lines.append(TaggedLine(*zip(*words, strict=True)))
+                lines.append(TaggedSentence(*zip(*words, strict=True)))
             words = []
         elif token.type == tokenize.NAME:
             words.append((token.string, _name_tag(token, words, roles)))
