@@ -1,4 +1,4 @@
-"""Pooling buys invariance, not location: the same small network with and without it, on digits that move.
+"""What pooling buys and costs, invariance and location: one small network with and without it, on digits that move.
 
     python -m experiments run pooling_invariance
 

@@ -1,4 +1,4 @@
-"""Two convolutions of 3x3 in place of one of 5x5: the same field of view, fewer parameters, the same accuracy.
+"""Two convolutions of 3x3 in place of one of 5x5: the same field of view, fewer parameters; as accurate?
 
     python -m experiments run stacked_3x3
 
