@@ -1,10 +1,30 @@
 """Building blocks: plain functions for the mathematics, modules for what has parameters."""
 
-from jaxdl.nn import attention, cells, convolution, filters, initializers, linear, pooling, recurrent, upsampling
+from jaxdl.nn import (
+    attention,
+    cells,
+    convolution,
+    filters,
+    initializers,
+    linear,
+    pooling,
+    recurrent,
+    upsampling,
+    windows,
+)
 from jaxdl.nn.adaptive_pooling import adaptive_average_pool
 from jaxdl.nn.attention import MultiHeadAttention
 from jaxdl.nn.convolution import Conv, convolve
-from jaxdl.nn.pooling import average_pool, global_average_pool, global_max_pool, max_pool, min_pool
+from jaxdl.nn.pooling import (
+    average_pool,
+    blind_unpool,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+    max_pool_with_switches,
+    max_unpool,
+    min_pool,
+)
 from jaxdl.nn.separable import SeparableConv
 from jaxdl.nn.upsampling import (
     ConvTranspose,
@@ -23,6 +43,7 @@ __all__ = [
     "adaptive_average_pool",
     "attention",
     "average_pool",
+    "blind_unpool",
     "cells",
     "convolution",
     "convolve",
@@ -32,6 +53,8 @@ __all__ = [
     "initializers",
     "linear",
     "max_pool",
+    "max_pool_with_switches",
+    "max_unpool",
     "min_pool",
     "output_size",
     "pooling",
@@ -42,4 +65,5 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
     "upsampling",
+    "windows",
 ]
