@@ -14,14 +14,17 @@ LSTM of 64 in both directions with the largest state over time, and convolutions
 are Adam, the rate, the epochs and the goal; the test is looked at once, at the end. Beside them stands a logistic
 regression on TF-IDF of the whole texts, of single words and with pairs.
 
-Result, of 6,000 reviews in training and 3,000 in the test:
+Result, of 9,000 reviews (of Rotten Tomatoes all, 8,530), a third of them in the test:
 
     accuracy            averaging  recurrent  convolutional  regression on words, with pairs
     templates             0.581      0.992        0.824            0.522   0.595
     Rotten Tomatoes       0.745      0.752        0.748            0.743   0.733
-The templates need order, and what a kernel of five words cannot span, only the recurrent network learns. On real
-sentences none is clearly better than the logistic regression: the test's standard error is 0.008. With one seed on real
-reviews. About a minute of processor time on the templates.
+    IMDB                  0.865      0.846        0.818            0.865   0.863
+
+The templates need order, and what a kernel of five words cannot span, only the recurrent network learns. Real reviews
+hardly do: on the sentences all are alike (the standard error of the test is 0.008), and on long reviews the mean of the
+words and the logistic regression are better than the networks that know the order, of which no setting was tried but
+this. The real ones are with one seed. Processor time: one minute for each short set, three for IMDB.
 """
 
 import itertools
