@@ -1,0 +1,53 @@
+"""A recurrent network learns to write, one character after the other.
+
+    python -m experiments run char_rnn [--text FILE_OR_FOLDER] [--cell gru] [--top-k 5]
+
+The text is by default a million characters of the standard library of Python, whose last tenth is held out. Bits per
+character are set beside those of counts of one to five characters (interpolated Kneser-Ney, on the same characters)
+and of programs that compress. Every number is of the same held-out characters; the compressors, which have no
+vocabulary, also write the rare ones that are one unknown character for all others.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.harness import ngrams
+from experiments.harness.language import LanguageModelling, curve, learn, read, tell, write
+from experiments.harness.run_folder import Run
+from jaxdl.data.vocabulary import UNKNOWN, Vocabulary
+
+GOAL = {"gain_over_trigram": 0.3}
+ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, "five_gram": 5}
+
+
+@dataclass(frozen=True)
+class Config(LanguageModelling):
+    """A character model."""
+
+    prompt: str = "\n    def "
+    """How the sample begins."""
+    min_count: int = 5
+    """How often a character must be seen to be one of its own."""
+
+
+def run(config: Config, run: Run) -> dict[str, float]:
+    """Train, compare, write."""
+    parts = read(config, run)
+    vocabulary = Vocabulary.build(parts[0], min_count=config.min_count, symbols=(UNKNOWN,))
+    tokens = tuple(vocabulary.encode(part) for part in parts)
+    baselines = {
+        name: ngrams.bits(ngrams.kneser_ney(*tokens, order, len(vocabulary))) for name, order in ORDERS.items()
+    }
+    baselines |= ngrams.compressed_bits(*parts)
+    model, state, result = learn(config, run, vocabulary, tokens, "character")
+    run.figure("curve", curve(run, "character", baselines))
+    prompt = vocabulary.encode(config.prompt or "\n")
+    written = vocabulary.decode(np.concatenate([prompt, write(config, run, model, state.params, prompt)]))
+    tell(run, "".join(written))
+    return {
+        **result,
+        **{f"{name}_bits": value for name, value in baselines.items()},
+        "unknown_share": float(np.mean(tokens[1] == vocabulary[UNKNOWN])),
+        "gain_over_trigram": baselines["trigram"] - result["bits_per_character"],
+    }

@@ -1,0 +1,173 @@
+"""Training a recurrent language model: what the experiments with characters and with words share."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from experiments.harness.configuration import Config, require
+from experiments.harness.errors import preparing
+from experiments.harness.run_folder import Run
+from experiments.harness.supervised import Optimizer
+from experiments.harness.training import train_task
+from jaxdl import data, decode, train
+from jaxdl.data import text
+from jaxdl.data.vocabulary import Vocabulary
+from jaxdl.models.recurrent import RecurrentLanguageModel, step_function
+from jaxdl.nn import cells
+from jaxdl.tasks.language_model import language_model
+
+CELLS = {
+    "lstm": cells.LSTM,
+    "gru": cells.GRU,
+    "vanilla": cells.Vanilla,
+    "peephole": cells.PeepholeLSTM,
+    "four_gate": cells.FourGateLSTM,
+}
+
+
+@dataclass(frozen=True)
+class LanguageModelling(Config):
+    """A text, a recurrent network that reads it, and how it learns."""
+
+    text: str = "python"
+    """The text: a file, a folder, python (the sources of the standard library) or tiny_shakespeare."""
+    data_dir: Path | None = None
+    """Folder with tiny_shakespeare/input.txt."""
+    characters: int = 1_000_000
+    """Most characters that are read."""
+    held_out: float = 0.1
+    """Share of the text, its end, that is held out."""
+    cell: Literal["lstm", "gru", "vanilla", "peephole", "four_gate"] = "lstm"
+    """What the network does at each time."""
+    features: int = 256
+    """Size of the state of a layer."""
+    embedding: int = 64
+    """Width of the vectors of the tokens."""
+    layers: int = 1
+    """Layers of cells."""
+    retain_probability: float = 1.0
+    """What dropout keeps."""
+    tied: bool = False
+    """Whether the output has the weights of the embedding, which must then be as wide as a layer."""
+    streams: int = 32
+    """Places of the text that are read side by side."""
+    window: int = 50
+    """Tokens of each stream in an update, through which the gradient flows."""
+    epochs: float = 5.0
+    """Passes over the text."""
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", learning_rate=4e-3, clip_norm=1.0))
+    sample: int = 400
+    """Tokens that are written at the end."""
+    temperature: float = 0.8
+    """Below 1 the writing keeps to what is probable."""
+    top_k: int | None = None
+    """Draw from so many most probable tokens only."""
+    top_p: float | None = 0.95
+    """Draw from the fewest tokens that have this probability together."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("characters", "features", "embedding", "layers", "streams", "window", "sample"):
+            require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
+        require(0 < self.epochs < math.inf, "epochs", "> 0", self.epochs)
+        require(0 < self.held_out < 1, "held-out", "in (0, 1)", self.held_out)
+        require(0 < self.retain_probability <= 1, "retain-probability", "in (0, 1]", self.retain_probability)
+        require(self.temperature > 0, "temperature", "> 0", self.temperature)
+        require(self.top_k is None or self.top_k >= 1, "top-k", ">= 1", self.top_k)
+        require(self.top_p is None or 0 < self.top_p <= 1, "top-p", "in (0, 1]", self.top_p)
+        width = CELLS[self.cell](self.features).output_features
+        require(not self.tied or self.embedding == width, "tied", f"--embedding {width} beside it", self.embedding)
+
+
+def read(config: LanguageModelling, run: Run) -> tuple[str, str]:
+    """Read the text and hold its end out; a smoke run reads a little."""
+    limit = 6_000 if run.smoke else config.characters
+    with preparing():
+        if config.text == "python":
+            whole = text.python_source(limit)
+        elif config.text == "tiny_shakespeare":
+            whole = text.tiny_shakespeare(config.data_dir)[:limit]
+        else:
+            whole = text.read_text(config.text, limit=limit)
+        return text.split_text(whole, config.held_out)
+
+
+def learn(
+    config: LanguageModelling, run: Run, vocabulary: Vocabulary, tokens: tuple[np.ndarray, np.ndarray], unit: str
+) -> tuple[RecurrentLanguageModel, train.TrainState, dict[str, float]]:
+    """Train on the first tokens and evaluate on the others."""
+    features, embedding, streams, window = config.features, config.embedding, config.streams, config.window
+    if run.smoke:
+        embedding = 16 if config.tied else 8
+        features, streams, window = 16, 4, 32
+    with preparing():
+        loader = data.Loader(text.windows(tokens[0], streams, window), streams, seed=config.seed, shuffle=False)
+        test = text.streams(tokens[1], streams)
+    vocabulary.save(run.directory / "vocabulary.json")
+    model = RecurrentLanguageModel(
+        vocabulary=len(vocabulary),
+        cell=CELLS[config.cell](features),
+        embedding=embedding,
+        layers=config.layers,
+        retain_probability=config.retain_probability,
+        tied=config.tied,
+    )
+    epochs = min(1.0, config.epochs) if run.smoke else config.epochs
+    optimizer = config.optimizer.make(train.count_steps(epochs, loader.steps_per_epoch))
+    state, result = train_task(run, language_model(model, unit=unit), loader, optimizer, test, epochs=epochs)
+    return model, state, result
+
+
+def write(config: LanguageModelling, run: Run, model: RecurrentLanguageModel, params: Any, prompt: np.ndarray) -> Any:
+    """Let the model go on from a prompt ``[T]``; return the tokens that it draws."""
+    variables = {"params": params}
+
+    @jax.jit
+    def go_on(key):
+        carry = model.initial_carry((1,))
+        if len(prompt) > 1:
+            carry = model.apply(variables, jnp.asarray(prompt)[None, :-1], return_features=True)[1]["carry"]
+        return decode.sample(
+            key,
+            step_function(model, variables),
+            carry,
+            jnp.asarray(prompt)[-1:],
+            length=16 if run.smoke else config.sample,
+            temperature=config.temperature,
+            top_k=config.top_k,
+            top_p=config.top_p,
+        ).tokens[0]
+
+    return np.asarray(go_on(jax.random.key(config.seed)))
+
+
+def tell(run: Run, written: str) -> None:
+    """Print a sample and keep it as ``sample.txt``."""
+    (run.directory / "sample.txt").write_text(written + "\n", encoding="utf-8")
+    run.console.print("a sample:", style="bold")
+    run.console.print(written, markup=False, highlight=False)
+
+
+def curve(run: Run, unit: str, baselines: dict[str, float]) -> Figure:
+    """Draw the bits per token over the epochs, and what the text costs without a network."""
+    rows, name = train.MetricsFile.read(run.directory / "metrics.jsonl"), f"bits_per_{unit}"
+    figure, axis = plt.subplots(figsize=(6.4, 4.2))
+    for part, label, style in (("train", "training", "-"), ("evaluation", "held out", "o-")):
+        points = [(row["epoch"], row[f"{part}/{name}"]) for row in rows if f"{part}/{name}" in row]
+        axis.plot(*zip(*points, strict=True), style, label=label, markersize=4, linewidth=1.4)
+    for number, baseline in enumerate(sorted(baselines, key=baselines.get)):
+        axis.axhline(baselines[baseline], color="0.45", linestyle="--", linewidth=1)
+        place = (1 - 0.3 * (number % 2), baselines[baseline])  # neighbours side by side, not one on the other
+        label = baseline.replace("_", " ")
+        axis.annotate(label, place, xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
+    lowest = min([*baselines.values(), *(row[f"train/{name}"] for row in rows)])
+    axis.set(xlabel="epoch", ylabel=f"bits per {unit}", ylim=(0.9 * lowest, 1.1 * max(baselines.values())))
+    axis.legend(loc="upper center", framealpha=1)
+    return figure

@@ -1,0 +1,115 @@
+"""Language experiments: their baselines are right, and a run that was interrupted ends as if it had not been."""
+
+import itertools
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from experiments.harness import ngrams
+from experiments.harness.command_line import main
+from jaxdl import train
+
+TRAIN = np.random.default_rng(0).integers(0, 4, 60) * np.tile([1, 1, 0], 20)
+FLAGS = ["--features", "6", "--embedding", "6", "--streams", "4", "--window", "20", "--sample", "5", "--epochs", "2"]
+FLAGS += ["--optimizer.learning-rate", "0.05"]
+
+
+def slowly(context, word, tokens, order):
+    """Return the probability of a word after a context by plain loops and dictionaries."""
+    if order == 0:
+        return 1 / 4
+    grams = [tuple(tokens[i : i + order].tolist()) for i in range(len(tokens) - order + 1)]
+    if order < len(context) + 1:
+        longer = {tuple(tokens[i : i + order + 1].tolist()) for i in range(len(tokens) - order)}
+        counts = Counter(gram[1:] for gram in longer)
+    else:
+        counts = Counter(grams)
+    own = context[len(context) - order + 1 :]
+    ones, twos = (sum(c == n for c in counts.values()) for n in (1, 2))
+    discount = min(max(ones / max(ones + 2 * twos, 1), 0.1), 0.9)
+    after = {gram[-1]: count for gram, count in counts.items() if gram[:-1] == own}
+    lower = slowly(context, word, tokens, order - 1)
+    if not after:
+        return lower
+    total = sum(after.values())
+    return max(after.get(word, 0) - discount, 0) / total + discount * len(after) / total * lower
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_kneser_ney_is_what_plain_loops_count_and_sums_to_one(order):
+    contexts = list(itertools.product(range(4), repeat=order - 1))
+    for context in [*contexts][:16]:
+        test = [np.array([*context, word]) for word in range(4)]
+        test = [t if len(t) > 1 else np.array([0, *t]) for t in test]
+        fast = [ngrams.kneser_ney(TRAIN, t, order, 4)[-1] for t in test]
+        np.testing.assert_allclose(sum(fast), 1, rtol=1e-12)
+        np.testing.assert_allclose(fast, [slowly(context, word, TRAIN, order) for word in range(4)], rtol=1e-12)
+
+
+def test_contexts_of_the_first_tokens_reach_back():
+    whole = ngrams.kneser_ney(TRAIN, np.array([2, 1, 3]), 3, 4)
+    assert whole.shape == (2,)
+    reached = ngrams.kneser_ney(TRAIN, np.array([TRAIN[-1], 2, 1]), 3, 4)[-1]
+    np.testing.assert_allclose(whole[0], reached, rtol=1e-12)
+    np.testing.assert_allclose(ngrams.bits(np.array([0.5, 0.125])), 2.0)
+    with pytest.raises(ValueError, match="64 bits"):
+        ngrams.kneser_ney(TRAIN, TRAIN, 20, 100)
+
+
+def test_what_was_seen_in_training_costs_less_to_compress():
+    rng = np.random.default_rng(0)
+    noise = "".join(map(chr, rng.integers(97, 123, 4000)))
+    sizes = ngrams.compressed_bits(noise, noise)
+    assert sizes["lzma_after_training"] < 0.1
+    assert sizes["gzip"] > np.log2(26)
+
+
+def run(directory, path, *flags):
+    arguments = ["run", "char_rnn", "--text", str(path), "--out", str(directory), "--prompt", "a", *FLAGS, *flags]
+    assert main(arguments) == 0
+    return json.loads((directory / "manifest.json").read_text())
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
+    path = tmp_path / "text.txt"
+    path.write_text("a rose is a rose is a rose. " * 40)
+    whole = run(tmp_path / "whole", path)
+    stopped = []
+
+    class Interruption(train.interrupt.Interruption):
+        def __call__(self, report):
+            if report.step >= 6:
+                self.signal = "SIGTERM"
+                stopped.append(report.step)
+            return self.signal is not None
+
+    fit = train.fit
+    with monkeypatch.context() as patch:
+        patch.setattr(train.interrupt, "Interruption", Interruption)
+        patch.setattr(train, "fit", lambda *a, **k: fit(*a, **{**k, "report_every": 6}))
+        assert run(tmp_path / "again", path)["status"] == "interrupted"
+    assert stopped == [6]
+    resumed = run(tmp_path / "again", path, "--resume")
+    assert resumed["result"] == whole["result"]
+    for name in ("weights.safetensors", "sample.txt", "vocabulary.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert whole["result"]["bits_per_character"] < whole["result"]["unigram_bits"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--tied", "--embedding", "5"], "--embedding 6 beside it"),
+        (["--text", "nowhere.txt"], "nowhere.txt"),
+        (["--streams", "900"], "fewer streams"),
+        (["--temperature", "0"], "temperature"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(tmp_path, capsys, flags, message):
+    assert (
+        main(["run", "char_rnn", "--features", "6", "--out", str(tmp_path / "run"), "--characters", "3000", *flags])
+        == 2
+    )
+    assert message in capsys.readouterr().err
