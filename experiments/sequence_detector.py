@@ -19,10 +19,10 @@ Result, the share of the 768 long strings of six runs that are right from the fi
     even       0.833   1.000   0.999
     three      1.000   0.889   0.500
 
-Who has found the automaton in 32 bits keeps it for 256; the others are runs that never found it, or late. The gates
-are of no help here: nothing has to be kept unchanged for long. Bits are given as they are, one-hot: in a first run they
-had learned vectors, and one of the six starts failed with every cell in the last language. Under a minute of processor
-time.
+Being right in 32 bits is not yet having found the automaton: all LSTMs are, in the last language, and one of the six
+goes astray on longer strings. Gates do not help the counting here: the vanilla cell has the last language in every run,
+where three GRUs fail. Bits are given as they are, one-hot: in a first run they had learned vectors, and one of the six
+starts failed with every cell in the last language. Under a minute of processor time.
 """
 
 from collections.abc import Callable
