@@ -140,7 +140,7 @@ def run(config: Config, run: Run) -> dict[str, float | str]:
     generator = np.random.default_rng(config.seed)
     with preparing():
         source, similar = digits(generator)
-    source = glyphs(generator, 2 if run.smoke else 60) if config.source == "glyphs" else source
+    source = glyphs(generator, 3 if run.smoke else 60) if config.source == "glyphs" else source
     targets = {"similar": similar, "different": gratings(generator)}
     keys, *new_keys = jax.random.split(jax.random.key(config.seed), (3, search_seeds + seeds))
     classes = int(source[1].max()) + 1
