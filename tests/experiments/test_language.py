@@ -75,8 +75,9 @@ def run(directory, path, *flags):
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
     path = tmp_path / "text.txt"
     path.write_text("a rose is a rose is a rose. " * 40)
+    fit, stopped = train.fit, []
+    monkeypatch.setattr(train, "fit", lambda *a, **k: fit(*a, **{**k, "report_every": 6}))
     whole = run(tmp_path / "whole", path)
-    stopped = []
 
     class Interruption(train.interrupt.Interruption):
         def __call__(self, report):
@@ -85,10 +86,8 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch
                 stopped.append(report.step)
             return self.signal is not None
 
-    fit = train.fit
     with monkeypatch.context() as patch:
         patch.setattr(train.interrupt, "Interruption", Interruption)
-        patch.setattr(train, "fit", lambda *a, **k: fit(*a, **{**k, "report_every": 6}))
         assert run(tmp_path / "again", path)["status"] == "interrupted"
     assert stopped == [6]
     resumed = run(tmp_path / "again", path, "--resume")
