@@ -15,9 +15,9 @@ of the difference in accuracy, over the runs, is above 0. After the first run, w
 Seen, with both sources: four of eight. With many examples the whole network should learn: fine-tuning beats a new head
 on the similar target (97.7 against 93.1 %), and scratch beats fine-tuning on the different one (98.9 against 95.2 %).
 But on few examples nothing beat scratch: 89.8 % on the similar target against 79.9 % of a new head, 86.8 % with part
-frozen and 85.6 % fine-tuned, 61.9 % on the different one against 40.8, 53.9 and 55.8 %. Why is not
-measured; that 25 examples are enough for so small a target may be part of it. What is seen of transfer is its direction: the broader source
-makes the new head better than the digits do, by 12 points on the similar target and on the different one, and a
+frozen and 85.6 % fine-tuned, 61.9 % on the different one against 40.8, 53.9 and 55.8 %. Why is not measured; that 25
+examples are enough for so small a target may be part of it. What is seen of transfer is its direction: the broader
+source makes the new head better than the digits do, by 12 points on the similar target and on the different one, and a
 network that keeps only its lower half is better than one that keeps all but the head. About two minutes on two idle
 cores, an estimate from a busy machine.
 """
