@@ -130,7 +130,8 @@ class ResNet(nn.Module):
         preactivation: norm and activation before the convolutions, and a last norm after all blocks.
         zero_init: every ``F`` begins as 0, every block as its shortcut (Goyal et al., 2017).
         scan_blocks: run the blocks of a stage after its first, which are alike, as one that is compiled once; their
-            variables are stacked, see `jaxdl.models.scanning`.
+            variables are stacked, see `jaxdl.models.scanning`. On a CPU it halves the compilation of 152 layers, and
+            gains nothing for 50.
         dtype: of the computation.
 
     >>> variables = jax.eval_shape(ResNet().init, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))
