@@ -140,11 +140,11 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 def make_models(vocabulary: int, *, smoke: bool) -> dict[str, nn.Module]:
     """Make the three networks, tiny ones for a smoke run."""
-    size = 4 if smoke else 64
+    size, cell = (4, cells.Vanilla) if smoke else (64, cells.LSTM)
     return {
         "averaging": AveragingNetwork(vocabulary, embedding=size, hidden=(size,)),
         "recurrent": RecurrentClassifier(
-            vocabulary, embedding=size, cell=cells.LSTM(size), bidirectional=True, pooling="max", retain_probability=0.7
+            vocabulary, embedding=size, cell=cell(size), bidirectional=True, pooling="max", retain_probability=0.7
         ),
         "convolutional": ConvolutionalClassifier(vocabulary, embedding=size, filters=size),
     }

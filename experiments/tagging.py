@@ -147,10 +147,10 @@ def learn(
     config: Config, run: Run, arrays: dict[str, np.ndarray], classes: int, both: bool, units: int
 ) -> tuple[Tagger, list[PyTree]]:
     """Train a tagger from every seed."""
-    size, seeds, epochs, batch_size = (units, config.seeds, config.epochs, config.batch_size)
+    cell, seeds, epochs, batch_size = cells.LSTM(units), config.seeds, config.epochs, config.batch_size
     if run.smoke:
-        size, seeds, epochs, batch_size = 4, 1, 1, 16
-    model = Tagger(config.known + 2, classes, cell=cells.LSTM(size), bidirectional=both)
+        cell, seeds, epochs, batch_size = cells.Vanilla(4), 1, 1, 16
+    model = Tagger(config.known + 2, classes, cell=cell, bidirectional=both)
     settings = {"learning_rate": config.learning_rate, "seed": config.seed, "batch_size": batch_size}
     return model, train_members(tagging(model), arrays, members=seeds, epochs=epochs, **settings)[0]
 
