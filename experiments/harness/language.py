@@ -60,6 +60,8 @@ class LanguageModelling(Config):
     """Places of the text that are read side by side."""
     window: int = 50
     """Tokens of each stream in an update, through which the gradient flows."""
+    restart_probability: float = 0.02
+    """How likely a stream forgets what it read before a window, so that beginnings are learned."""
     epochs: float = 5.0
     """Passes over the text."""
     optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", learning_rate=4e-3, clip_norm=1.0))
@@ -79,6 +81,7 @@ class LanguageModelling(Config):
         require(0 < self.epochs < math.inf, "epochs", "> 0", self.epochs)
         require(0 < self.held_out < 1, "held-out", "in (0, 1)", self.held_out)
         require(0 < self.retain_probability <= 1, "retain-probability", "in (0, 1]", self.retain_probability)
+        require(0 <= self.restart_probability <= 1, "restart-probability", "in [0, 1]", self.restart_probability)
         require(self.temperature > 0, "temperature", "> 0", self.temperature)
         require(self.top_k is None or self.top_k >= 1, "top-k", ">= 1", self.top_k)
         require(self.top_p is None or 0 < self.top_p <= 1, "top-p", "in (0, 1]", self.top_p)
@@ -108,7 +111,8 @@ def learn(
         embedding = 16 if config.tied else 8
         features, streams, window = 16, 4, 32
     with preparing():
-        loader = data.Loader(text.windows(tokens[0], streams, window), streams, seed=config.seed, shuffle=False)
+        restarts = {"restart_probability": config.restart_probability, "seed": config.seed}
+        loader = data.Loader(text.windows(tokens[0], streams, window, **restarts), streams, shuffle=False)
         test = text.streams(tokens[1], streams)
     vocabulary.save(run.directory / "vocabulary.json")
     model = RecurrentLanguageModel(

@@ -125,7 +125,9 @@ def streams(tokens: np.ndarray, count: int) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(array).reshape(count, length) for name, array in arrays.items()}
 
 
-def windows(tokens: np.ndarray, batch_size: int, length: int) -> dict[str, np.ndarray]:
+def windows(
+    tokens: np.ndarray, batch_size: int, length: int, *, restart_probability: float = 0.0, seed: int = 0
+) -> dict[str, np.ndarray]:
     """Cut a text into parallel streams and these into windows, for training that carries the state along.
 
     The rows are such that ``Loader(windows(tokens, B, T), B, shuffle=False)`` gives as its batch ``s`` the window
@@ -133,6 +135,9 @@ def windows(tokens: np.ndarray, batch_size: int, length: int) -> dict[str, np.nd
     ``"start"`` is 1 in the first window of a stream, where nothing has been read before. With ``S`` whole windows in a
     stream, the arrays are ``"token"`` and ``"target"`` ``[S B, T]`` int32 and ``"start"`` ``[S B]`` float32. What fills
     no window at the end of a stream is left out.
+
+    With ``restart_probability`` other windows are marked as starts too, each by chance. A network that has only ever
+    gone on hardly knows the state of zeros in which every text begins, and may never find out of it.
 
     Raises:
         ValueError: the text is too short for a window of every stream.
@@ -152,7 +157,10 @@ def windows(tokens: np.ndarray, batch_size: int, length: int) -> dict[str, np.nd
         )
     begin = np.arange(batch_size) * stream
     places = begin[None, :, None] + np.arange(count * length).reshape(count, 1, length)
-    start = np.zeros((count, batch_size), np.float32)
+    if not 0 <= restart_probability <= 1:
+        raise ValueError(f"restart_probability must lie in [0, 1], got {restart_probability}")
+    raw = np.random.Philox(key=np.array([seed, 0], np.uint64)).random_raw(count * batch_size)
+    start = (raw.reshape(count, batch_size) / 2.0**64 < restart_probability).astype(np.float32)
     start[0] = 1
     arrays = {"token": tokens[places], "target": tokens[places + 1]}
     return {**{name: each.reshape(-1, length) for name, each in arrays.items()}, "start": start.reshape(-1)}

@@ -104,6 +104,16 @@ def test_windows_go_on_where_the_batch_before_ended(size, batch_size, length):
     assert [batch["start"].tolist() for batch in batches] == [[float(s == 0)] * batch_size for s in range(len(batches))]
 
 
+def test_windows_start_anew_with_their_probability():
+    marks = [text.windows(np.arange(4001), 4, 1, restart_probability=0.1, seed=seed)["start"] for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(marks[0], marks[1])
+    assert not np.array_equal(marks[0], marks[2])
+    assert marks[0][:4].tolist() == [1] * 4
+    assert abs(marks[0].mean() - 0.1) < 4 * np.sqrt(0.09 / 4000)
+    with pytest.raises(ValueError, match=r"in \[0, 1\]"):
+        text.windows(np.arange(9), 2, 2, restart_probability=2)
+
+
 def test_tokens_that_are_no_numbers_are_refused():
     for tokens in (np.zeros((2, 3), int), np.zeros(5)):
         with pytest.raises(ValueError, match="numbers of tokens"):
