@@ -18,9 +18,9 @@ from the ends of a sequence, where a kernel knew its place. A run of 1,200 updat
 Result: convolution wins on the pattern and recurrence on the order. The widths know the pattern after 100 updates and
 the LSTM after 400, with 99.9 and 99.1 % in the end; of the order the LSTM knows all after 150, and the widths are right
 in 62 %, which is what kernels of five see of it. But it is not recurrence that the order needs: the stack, which sees
-all of the sequence, knows it after 200 updates, and the pattern after 150. Time was taken on a busy machine: 0.6 s to
-the pattern for the widths, 5.0 for the LSTM, among ten runs of each in one program. In all a minute and a half of
-processor time.
+all of the sequence, knows it after 200 updates, and the pattern after 150. An update takes the widths 0.87 ms and the
+LSTM 0.99, among ten runs of each in one program, so the pattern takes 0.09 s against 0.40; the stack is five times as
+slow. In all a minute.
 """
 
 import time
