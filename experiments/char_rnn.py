@@ -16,8 +16,8 @@ passes more (3 to 5), by which the first text went from 1.73 to 1.46.
 
 In training, streams forget what they read in 2 of 100 windows. Without that the network meets the state of zeros once
 in an epoch: after the first epoch of Shakespeare, 2 of 32 held-out streams fell at their beginning into a state in
-which every character cost 10 bits, and stayed there, so that the mean was 2.98 in place of 2.51. At the end the mean
-is the same with and without.
+which every character cost 10 bits, and stayed there, so that the mean was 2.98 in place of 2.51. At the end the mean is
+0.01 higher with forgetting than without (seed 0, both texts).
 """
 
 from dataclasses import dataclass

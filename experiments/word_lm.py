@@ -7,7 +7,7 @@ out. Words that are not among the most frequent are one unknown word, for the ne
 the perplexity by counts of one, two and three words (interpolated Kneser-Ney) on the same tokens. The output has the
 weights of the embedding.
 
-Takes about a minute and a half on two processor cores. Held-out perplexity, seed 0, with the sources of Python 3.11:
+Takes about a minute on two processor cores. Held-out perplexity, seed 0, with the sources of Python 3.11:
 15.7; by counts of one, two and three words 104.1, 30.5 and 18.1; 8.7 % of the words are unknown. The goal, to be below
 the counts of two words, was set before the first run, which had 19.7; then the streams were halved to 16, which doubles
 the updates, the passes made 5 in place of 4 and the learning rate 0.004 in place of 0.006.
