@@ -6,6 +6,7 @@ from jaxdl.models.googlenet import GoogLeNet
 from jaxdl.models.inception import InceptionV2, InceptionV3
 from jaxdl.models.lenet import LeNet5, LeNet5Original
 from jaxdl.models.mlp import MLP
+from jaxdl.models.recurrent import RecurrentLanguageModel
 from jaxdl.models.registry import create, input_shape, list, register
 from jaxdl.models.resnet import ResNet
 from jaxdl.models.sequence import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
@@ -28,6 +29,7 @@ __all__ = [
     "LeNet5",
     "LeNet5Original",
     "RecurrentClassifier",
+    "RecurrentLanguageModel",
     "ResNet",
     "Tagger",
     "VisionTransformer",

@@ -8,7 +8,9 @@ kernel ``[H, W, C_in, C_out]`` has ``n_in = H W C_in`` and ``n_out = H W C_out``
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.nn.initializers as jax_initializers
+import jax.numpy as jnp
 
 from jaxdl.typing import Array, Key
 
@@ -71,7 +73,13 @@ def orthogonal(scale: float = 1.0) -> Initializer:
 
     The rows of ``W`` are all dimensions but the last.
     """
-    return jax_initializers.orthogonal(scale)
+    draw = jax_initializers.orthogonal(scale)
+
+    def orthogonal(key: Key, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
+        # One after the other under vmap: factorisations side by side can wait for each other for ever on few threads.
+        return jax.custom_batching.sequential_vmap(lambda key: draw(key, shape, dtype))(key)
+
+    return orthogonal
 
 
 glorot_uniform = xavier_uniform

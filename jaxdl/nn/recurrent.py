@@ -355,6 +355,8 @@ def _check(
     x = jnp.asarray(x)
     if x.ndim < 2 or not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f"scan expects x [..., T, D] of floating-point numbers; got {x.shape} of {x.dtype}")
+    if not x.shape[-2]:
+        raise ValueError(f"scan expects at least one time in x [..., T, D]; got {x.shape}")
     if segments < 1 or (truncation is not None and truncation < 1):
         raise ValueError(f"segments and truncation must be at least 1; got {segments} and {truncation}")
     if lengths is not None and mask is not None:

@@ -208,24 +208,28 @@ class Single:
 
 
 class Programs:
-    """A function compiled once for each number of steps, ahead of the call: compiling is timed apart from running."""
+    """A function compiled ahead of the call, so that compiling is timed apart from running.
+
+    It is compiled once for each number of steps, and for each form of the inputs: sequences come in buckets of lengths.
+    """
 
     def __init__(self, function: Callable[..., tuple[PyTree, dict[str, Array]]], mesh: Mesh | None = None):
         self.function = function
         self.metrics_lie = None if mesh is None else NamedSharding(mesh, PartitionSpec())
-        self.compiled: dict[int, Callable] = {}
+        self.compiled: dict[tuple, Callable] = {}
         self.seconds = 0.0
 
     def __call__(self, steps: int, state: PyTree, *inputs: PyTree) -> tuple[PyTree, dict[str, Array]]:
         """Call the program for this number of steps."""
-        if steps not in self.compiled:
+        form = (steps, *(leaf.shape for leaf in jax.tree.leaves(inputs)))
+        if form not in self.compiled:
             started = time.perf_counter()
             # The state comes out placed as it goes in, also on several devices: the next call must fit the program.
             placement = jax.tree.map(lambda leaf: leaf.sharding, state)
             jitted = jax.jit(self.function, donate_argnums=0, out_shardings=(placement, self.metrics_lie))
-            self.compiled[steps] = jitted.lower(state, *inputs).compile()
+            self.compiled[form] = jitted.lower(state, *inputs).compile()
             self.seconds += time.perf_counter() - started
-        return self.compiled[steps](state, *inputs)
+        return self.compiled[form](state, *inputs)
 
 
 def gather(arrays: Batch, index: Array, *, padded: bool) -> Batch:

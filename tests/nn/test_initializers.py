@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -47,3 +48,9 @@ def test_orthogonal_matrices_are_orthogonal(shape, key):
     w = np.asarray(initializers.orthogonal(2.0)(key, shape, jnp.float32)).reshape(-1, shape[-1])
     gram = w.T @ w if w.shape[0] >= w.shape[1] else w @ w.T
     np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-5)
+
+
+def test_orthogonal_matrices_of_many_keys_are_those_of_each_key(key):
+    draw = lambda key: initializers.orthogonal()(key, (4, 4), jnp.float32)  # noqa: E731 - a name for both uses
+    keys = jax.random.split(key, 3)
+    np.testing.assert_allclose(jax.jit(jax.vmap(draw))(keys), jnp.stack([draw(each) for each in keys]), atol=1e-6)

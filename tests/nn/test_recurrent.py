@@ -258,6 +258,7 @@ def test_the_module_is_the_stack_with_dropout_between_layers_alone(key):
         (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=LENGTHS, mask=MASK), "not both"),
         (lambda p, x: recurrent.scan(OWN["gru"], p, x, np.zeros((2, H))), r"\(3, 4\); got \(2, 4\)"),
         (lambda p, x: recurrent.scan(OWN["lstm"], p, x, np.zeros((B, H))), "LSTMState"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x[:, :0]), r"at least one time .* got \(3, 0, 2\)"),
         (lambda p, x: recurrent.scan(OWN["gru"], p, x, segments=0), "at least 1; got 0 and None"),
         (lambda p, x: recurrent.scan(OWN["gru"], p, x, truncation=0), "at least 1; got 1 and 0"),
         (lambda p, x: recurrent.stack([OWN["gru"]], {"layer0": p}, x, []), "each of its 1 cells; got 0"),

@@ -1,3 +1,4 @@
+import functools
 import json
 import math
 
@@ -223,3 +224,25 @@ def test_steps_in_a_fraction_of_epochs_are_counted_without_rounding_errors():
     for per_epoch in (7, 11, 44, 937):
         for steps in range(1, 3 * per_epoch, 5):
             assert train.count_steps(steps / per_epoch, per_epoch) == steps
+
+
+def test_batches_of_several_lengths_have_a_program_each():
+    generator = np.random.default_rng(0)
+    tokens = [generator.normal(size=(length, 1)).astype(np.float32) for length in (2, 2, 3, 5, 5, 4)]
+    loader = data.BucketLoader({"x": tokens}, 2, boundaries=(3, 5), seed=0)
+
+    def loss(variables, batch, key):
+        keep = batch["mask"][:, None] * (jnp.arange(batch["x"].shape[1])[None] < batch["length"][:, None])
+        value = jnp.sum(keep * jnp.square(batch["x"][..., 0] - variables["params"]["w"])) / jnp.sum(keep)
+        return value, ({}, {"steps": jnp.float32(batch["x"].shape[1])})
+
+    optimizer = optim.sgd(0.1)
+    variables = {"params": {"w": jnp.zeros(())}}
+    begin = functools.partial(train.TrainState.create, variables, optimizer, jax.random.key(0))
+    step = train.make_step(loss, optimizer)
+    state, _ = train.fit(step, begin(), loader, epochs=2)
+    by_hand = begin()
+    for number in range(2 * loader.steps_per_epoch):
+        by_hand, _ = jax.jit(step)(by_hand, loader.batch(number))
+    assert {loader.batch(number)["x"].shape[1] for number in range(loader.steps_per_epoch)} == {3, 5}
+    np.testing.assert_allclose(state.params["w"], by_hand.params["w"], rtol=1e-6)
