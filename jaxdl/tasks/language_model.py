@@ -13,7 +13,7 @@ from jaxdl.nn import recurrent
 from jaxdl.tasks.task import Task, Variables, apply_in_training, init_model
 from jaxdl.typing import Array, Batch, Key
 
-CARRY = "carry"
+CARRY, STATES = "carry", "states"
 
 
 class Perplexity(NamedTuple):
@@ -67,7 +67,7 @@ def language_model(model: nn.Module, *, window: int | None = 256, unit: str = "t
     def init(key: Key, batch: Batch) -> Variables:
         variables = init_model(model, key, batch["token"])
         if "start" in batch:
-            variables[CARRY] = model.initial_carry((len(batch["token"]),))
+            variables[CARRY] = {STATES: model.initial_carry((len(batch["token"]),))}
         return variables
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
@@ -78,7 +78,7 @@ def language_model(model: nn.Module, *, window: int | None = 256, unit: str = "t
         )
         value = losses.cross_entropy(logits, batch["target"], mask=batch.get("mask"))
         if "start" in batch:
-            collections[CARRY] = features["carry"]
+            collections[CARRY] = {STATES: features["carry"]}
         return value, (collections, {bits: value / math.log(2), "perplexity": jnp.exp(value)})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
@@ -115,4 +115,4 @@ def _carried(variables: Variables, batch: Batch):
             )
         return jnp.where(begins.reshape(-1, *[1] * (leaf.ndim - 1)), jnp.zeros((), leaf.dtype), leaf)
 
-    return jax.tree.map(going_on, variables[CARRY])
+    return jax.tree.map(going_on, variables[CARRY][STATES])

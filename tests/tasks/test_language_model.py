@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxdl import losses, train
+from jaxdl import losses, models, tasks, train
 from jaxdl.data import text
 from jaxdl.data.batching import Loader
 from jaxdl.models.recurrent import RecurrentLanguageModel
@@ -45,7 +45,7 @@ def test_one_window_of_the_whole_stream_is_full_backpropagation(key):
     collections = state.collections
     full, (windowed, (collections, _)) = jax.jit(both)(params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-13), windowed["params"], full)
-    assert jnp.any(collections["carry"][0] != 0)
+    assert jnp.any(collections["carry"]["states"][0] != 0)
 
 
 @pytest.mark.usefixtures("float64")
@@ -91,6 +91,18 @@ def test_an_epoch_begins_from_nothing_and_a_row_that_starts_forgets(key):
     assert values[0] == values[1]
     one = {**batch, "start": np.array([1.0, 0.0], np.float32)}
     assert loss({"params": state.params, **full}, one, key)[0] != values[0]
+
+
+def test_what_was_learned_writes_on_although_a_state_was_carried_in_training(key):
+    model = model_of(LSTM(3))
+    task = tasks.language_model(model)
+    loader, state, step = begin(task, 3, key)
+    state, _ = jax.jit(step)(state, loader.batch(0))
+    tokens = loader.batch(1)["token"]
+    logits, features = model.apply(state.variables, tokens, return_features=True)
+    np.testing.assert_array_equal(logits, model.apply({"params": state.params}, tokens))
+    _, following = models.recurrent.step_function(model, state.variables)(features["carry"], tokens[:, 0])
+    assert following.shape == (2, 5)
 
 
 def test_a_run_from_a_checkpoint_is_the_run_that_was_not_interrupted(key, tmp_path):
