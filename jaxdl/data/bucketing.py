@@ -36,7 +36,8 @@ def pad(sequences: Ragged, length: int | None = None, *, value: float = 0) -> tu
     length = longest if length is None else length
     if longest > length:
         raise ValueError(f"a sequence of {longest} does not fit into {length}: cut it first, or give a larger length")
-    padded = np.full((len(sequences), length, *sequences[0].shape[1:]), value, np.result_type(*sequences))
+    sequences = _of_one_type(sequences)
+    padded = np.full((len(sequences), length, *sequences[0].shape[1:]), value, sequences[0].dtype)
     for row, sequence in zip(padded, sequences, strict=True):
         row[: len(sequence)] = sequence
     return padded, lengths
@@ -260,4 +261,15 @@ def _examples(name: str, each: Ragged | np.ndarray) -> list[np.ndarray] | np.nda
     scalars = [n for n, sequence in enumerate(sequences) if sequence.ndim == 0]
     if scalars:
         raise ValueError(f"{name!r} is a list whose example {scalars[0]} is a scalar: give labels [N] as an array")
-    return sequences
+    return _of_one_type(sequences)
+
+
+def _of_one_type(sequences: list[np.ndarray]) -> list[np.ndarray]:
+    """Give sequences the type of all that are not empty: an empty list says nothing of what it would hold."""
+    filled = [sequence for sequence in sequences if len(sequence)]
+    if not filled:
+        return sequences
+    dtype, empty = np.result_type(*filled), (0, *filled[0].shape[1:])
+    return [
+        sequence.astype(dtype, copy=False).reshape(sequence.shape if len(sequence) else empty) for sequence in sequences
+    ]

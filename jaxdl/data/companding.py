@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from jaxdl.arrays import widen
 from jaxdl.typing import Array, ArrayLike
 
 LEVELS = 256
@@ -20,8 +21,8 @@ def compress(x: ArrayLike, mu: float = 255.0) -> Array:
     >>> [round(y, 3) for y in compress(jnp.array([-1.0, 0.0, 0.01, 0.5])).tolist()]
     [-1.0, 0.0, 0.228, 0.876]
     """
-    x, mu = _of(x, mu)
-    return jnp.sign(x) * jnp.log1p(mu * jnp.abs(x)) / jnp.log1p(mu)
+    wide, mu, dtype = _of(x, mu)
+    return (jnp.sign(wide) * jnp.log1p(mu * jnp.abs(wide)) / jnp.log1p(mu)).astype(dtype)
 
 
 def expand(y: ArrayLike, mu: float = 255.0) -> Array:
@@ -33,8 +34,8 @@ def expand(y: ArrayLike, mu: float = 255.0) -> Array:
     >>> [round(x, 3) for x in expand(compress(jnp.array([-1.0, 0.0, 0.01, 0.5]))).tolist()]
     [-1.0, 0.0, 0.01, 0.5]
     """
-    y, mu = _of(y, mu)
-    return jnp.sign(y) * jnp.expm1(jnp.abs(y) * jnp.log1p(mu)) / mu
+    wide, mu, dtype = _of(y, mu)
+    return (jnp.sign(wide) * jnp.expm1(jnp.abs(wide) * jnp.log1p(mu)) / mu).astype(dtype)
 
 
 def mu_law_encode(x: ArrayLike, levels: int = LEVELS) -> Array:
@@ -54,7 +55,7 @@ def mu_law_encode(x: ArrayLike, levels: int = LEVELS) -> Array:
     [0, 122, 128, 157, 255]
     """
     mu = _mu(levels)
-    y = compress(jnp.clip(x, -1, 1), mu)
+    y = compress(jnp.clip(widen(x), -1, 1), mu)
     return jnp.floor((y + 1) * (mu / 2) + 0.5).astype(jnp.int32)
 
 
@@ -76,16 +77,18 @@ def mu_law_decode(codes: ArrayLike, levels: int = LEVELS, dtype: jnp.dtype = jnp
     [-1.0, -0.0001, 0.0001, 0.0102, 1.0]
     """
     mu = _mu(levels)
-    return expand(2 * jnp.asarray(codes, dtype) / mu - 1, mu)
+    wide = jnp.promote_types(dtype, jnp.float32)
+    return expand(2 * jnp.asarray(codes, wide) / mu - 1, mu).astype(dtype)
 
 
-def _of(x: ArrayLike, mu: float) -> tuple[Array, Array]:
-    """Make floating-point numbers of both."""
+def _of(x: ArrayLike, mu: float) -> tuple[Array, Array, jnp.dtype]:
+    """Make floating-point numbers of both, of float32 or wider, and tell the dtype that x has as such."""
     if not mu > 0:
         raise ValueError(f"mu says how much is compressed and must be positive; got {mu}")
     x = jnp.asarray(x)
     x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
-    return x, jnp.asarray(mu, x.dtype)
+    wide = widen(x)
+    return wide, jnp.asarray(mu, wide.dtype), x.dtype
 
 
 def _mu(levels: int) -> float:

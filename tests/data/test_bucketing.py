@@ -30,6 +30,17 @@ def test_padding_is_that_of_torch():
     assert lengths.tolist() == [3, 1, 5]
 
 
+def test_an_empty_list_is_a_sequence_of_what_the_others_hold():
+    array, lengths = pad([[], [1, 2]])
+    assert (array.tolist(), array.dtype, lengths.tolist()) == ([[0, 0], [1, 2]], np.int64, [0, 2])
+    vectors = [[], [[1.0, 2.0]], np.ones((5, 2), np.float32)]
+    loader = BucketLoader({"token": [[], [1], [1, 2, 3, 4, 5]], "x": vectors}, 1, boundaries=(1, 5), shuffle=False)
+    batches = [loader.batch(step) for step in range(3)]
+    assert [(b["token"].dtype, b["x"].dtype, b["x"].shape) for b in batches] == [
+        (np.int64, np.float64, (1, length, 2)) for length in (1, 1, 5)
+    ]
+
+
 @settings(max_examples=60, deadline=None)
 @given(lengths=st.lists(st.integers(1, 15), min_size=1, max_size=20), count=st.integers(1, 4))
 def test_boundaries_need_the_least_padding_of_all_choices(lengths, count):

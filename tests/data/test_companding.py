@@ -49,6 +49,18 @@ def test_every_level_survives_its_sound(levels):
     np.testing.assert_array_equal(companding.mu_law_encode(companding.mu_law_decode(codes, levels), levels), codes)
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_half_precision_is_rounded_once(dtype):
+    sound = jnp.asarray(SOUND, dtype)
+    wide = sound.astype(jnp.float32)
+    np.testing.assert_array_equal(companding.mu_law_encode(sound), companding.mu_law_encode(wide))
+    np.testing.assert_array_equal(companding.compress(sound), companding.compress(wide).astype(dtype))
+    np.testing.assert_array_equal(companding.expand(sound), companding.expand(wide).astype(dtype))
+    codes = jnp.arange(256)
+    decoded = companding.mu_law_decode(codes, dtype=dtype)
+    np.testing.assert_array_equal(decoded, companding.mu_law_decode(codes).astype(dtype))
+
+
 def test_the_error_is_at_most_half_a_level_and_small_where_it_is_soft():
     @jax.jit
     def there_and_back(x):
