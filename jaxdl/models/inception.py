@@ -209,7 +209,8 @@ class InceptionV3(nn.Module):
         """
         head = train and self.auxiliary
         x = jnp.asarray(x)
-        refuse_small("InceptionV3 with its head" if head else "InceptionV3", x, 299 if head else 75)
+        name = "InceptionV3 with its head, which auxiliary_weight=0 leaves out," if head else "InceptionV3"
+        refuse_small(name, x, 299 if head else 75)
         x = standardized_to_half(x) if self.transform_input else x
         conv = partial(ConvNorm, epsilon=EPSILON, dtype=self.dtype)
         out = {}

@@ -61,5 +61,10 @@ def refuse_small(name: str, x: Array, least: int) -> None:
     """
     if x.ndim == 4 and min(x.shape[1:3]) >= least:
         return
-    hint = ". The channels seem to come first: give jnp.moveaxis(x, 1, -1)" if x.ndim == 4 and x.shape[1] <= 4 else ""
+    hint = channels_last_hint(x.shape)
     raise ValueError(f"{name} expects images [B, H, W, C] of height and width {least} or more; came {x.shape}{hint}")
+
+
+def channels_last_hint(shape: Sequence[int]) -> str:
+    """Say how to put channels last, where images of this shape seem to have them first; else nothing."""
+    return ". The channels seem to come first: give jnp.moveaxis(x, 1, -1)" if len(shape) == 4 and shape[1] <= 4 else ""

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl import tree
+from jaxdl.models.layers import channels_last_hint
 from jaxdl.models.registry import register
 from jaxdl.nn.activations import gelu
 from jaxdl.nn.attention import MultiHeadAttention
@@ -77,7 +78,8 @@ class VisionTransformer(nn.Module):
         x = jnp.asarray(x)
         size, out = self.patch_size, {}
         if x.ndim != 4 or min(x.shape) < 1 or x.shape[1] % size or x.shape[2] % size:
-            raise ValueError(f"expected images [B, H, W, C] of whole patches of {size} x {size}; came {x.shape}")
+            hint = channels_last_hint(x.shape)
+            raise ValueError(f"expected images [B, H, W, C] of whole patches of {size} x {size}; came {x.shape}{hint}")
         x = out["patches"] = Conv(self.features, (size, size), size, dtype=self.dtype, name="patch_embedding")(x)
         x = out["embedded"] = Dropout(1 - self.dropout)(self._add_positions(x), train=train)
         x, seen = self._encode(x, train)

@@ -170,6 +170,11 @@ def test_wrong_images_are_answered_with_what_was_expected(shape, key):
         vit.VisionTransformer(**SMALL).init(key, jnp.zeros(shape))
 
 
+def test_images_with_channels_first_are_answered_with_the_remedy(key):
+    with pytest.raises(ValueError, match=r"jnp\.moveaxis\(x, 1, -1\)"):
+        vit.VisionTransformer(**SMALL).init(key, jnp.zeros((2, 3, 8, 8)))
+
+
 def test_positions_that_fill_no_grid_are_refused():
     with pytest.raises(ValueError, match="do not fill a grid of 2 x 2; came"):
         vit.resize_positions(jnp.zeros((7, 3)), (2, 2))
