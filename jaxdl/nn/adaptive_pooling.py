@@ -1,9 +1,11 @@
 """Adaptive pooling: as many outputs as are asked for, whatever the size of the input."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jaxdl.arrays import widen
 from jaxdl.nn.pooling import average_pool
@@ -28,7 +30,7 @@ def adaptive_average_pool(x: ArrayLike, output_size: int | Sequence[int]) -> Arr
     [0.5, 1.5]
     """
     x = jnp.asarray(x)
-    sizes = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+    sizes = (output_size, output_size) if isinstance(output_size, Integral) else tuple(output_size)
     rank = len(sizes)
     if rank not in SPATIAL or min(sizes) < 1:
         raise ValueError(f"output_size is one to three positive numbers; came {output_size}")
@@ -37,9 +39,11 @@ def adaptive_average_pool(x: ArrayLike, output_size: int | Sequence[int]) -> Arr
     inputs = x.shape[-rank - 1 : -1]
     if not any(n % m for n, m in zip(inputs, sizes, strict=True)):
         return average_pool(x, [n // m for n, m in zip(inputs, sizes, strict=True)])
+    x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
     y = widen(x)
     for axis, (n, m) in enumerate(zip(inputs, sizes, strict=True), x.ndim - rank - 1):
-        y = jnp.moveaxis(jnp.moveaxis(y, axis, -1) @ jnp.asarray(_means(n, m), y.dtype), -1, axis)
+        means = jnp.asarray(_means(n, m), y.dtype)
+        y = jnp.moveaxis(jnp.tensordot(y, means, (axis, 0), precision=lax.Precision.HIGHEST), -1, axis)
     return y.astype(x.dtype)
 
 

@@ -6,6 +6,7 @@ A window that is a number is square and two-dimensional; a tuple has a number fo
 from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import product
+from numbers import Integral
 from typing import Literal
 
 import jax
@@ -208,7 +209,7 @@ def blind_unpool(y: ArrayLike, window: int | Sequence[int], *, position: int | S
     """
     y = jnp.asarray(y)
     size = _sizes(y, window, "window")
-    position = (position,) * len(size) if isinstance(position, int) else tuple(position)
+    position = (position,) * len(size) if isinstance(position, Integral) else tuple(position)
     if len(position) != len(size) or any(not 0 <= p < n for p, n in zip(position, size, strict=True)):
         raise ValueError(f"position needs a number from 0 to size - 1 for each size of {size}; came {position}")
     leading = [(0, 0, 0)] * (y.ndim - len(size) - 1)
@@ -243,7 +244,7 @@ def _frame(
 
 def _sizes(x: Array, window: int | Sequence[int], name: str) -> tuple[int, ...]:
     """Write a number for every dimension, and refuse what ``x`` has not dimensions enough for."""
-    size = (window, window) if isinstance(window, int) else tuple(window)
+    size = (window, window) if isinstance(window, Integral) else tuple(window)
     if len(size) not in SPATIAL or min(size) < 1:
         raise ValueError(f"a {name} has one to three positive sizes; came {window}")
     if x.ndim < len(size) + 1:

@@ -5,6 +5,7 @@ so that shapes go back. It is not its inverse, and does not give the input back.
 """
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -52,7 +53,7 @@ def transposed_output_size(
     >>> transposed_output_size(4, 3, stride=2), transposed_output_size(4, 3, stride=2, padding=1, output_padding=1)
     (9, 8)
     """
-    pair = padding if isinstance(padding, str | int) else [tuple(padding)]
+    pair = padding if isinstance(padding, str | Integral) else [tuple(padding)]
     return _output_sizes((size,), (kernel_size,), stride, pair, dilation, output_padding)[0]
 
 
@@ -181,7 +182,7 @@ def upsample_nearest(x: ArrayLike, factor: int | Sequence[int]) -> Array:
     [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]
     """
     x = jnp.asarray(x)
-    factors = (factor, factor) if isinstance(factor, int) else tuple(factor)
+    factors = (factor, factor) if isinstance(factor, Integral) else tuple(factor)
     sizes = _spatial(x, factors, "factor")
     leading, channels = x.shape[: -len(factors) - 1], x.shape[-1]
     apart = (*leading, *(side for size in sizes for side in (size, 1)), channels)
@@ -224,7 +225,7 @@ def upsample_bilinear(
     if (factor is None) == (size is None):
         raise ValueError(f"give either a factor or a size; came factor={factor}, size={size}")
     if size is None:
-        factors = (factor, factor) if isinstance(factor, int) else tuple(factor)
+        factors = (factor, factor) if isinstance(factor, Integral) else tuple(factor)
         size = [n * f for n, f in zip(_spatial(x, factors, "factor"), factors, strict=True)]
     sizes = _spatial(x, tuple(size), "size")
     dtype = x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.result_type(float)
@@ -270,7 +271,7 @@ def _output_sizes(
 ) -> tuple[int, ...]:
     """Return the sizes that a convolution takes to ``sizes``."""
     rank = len(kernel_size)
-    extra = (output_padding,) * rank if isinstance(output_padding, int) else tuple(output_padding)
+    extra = (output_padding,) * rank if isinstance(output_padding, Integral) else tuple(output_padding)
     window = make_window((VAST,) * rank, kernel_size, stride, 0 if padding == "same" else padding, dilation)
     if len(extra) != rank or any(not 0 <= r < s for r, s in zip(extra, window.stride, strict=True)):
         raise ValueError(

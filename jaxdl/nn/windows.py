@@ -53,7 +53,7 @@ def output_size(
     ...
     ValueError: stride 4 does not divide 224 - 11 + 4 = 217: change the size or the padding, or take exact=False ...
     """
-    pair = padding if isinstance(padding, str | int) else [tuple(padding)]
+    pair = padding if isinstance(padding, str | Integral) else [tuple(padding)]
     window = make_window((size,), (kernel_size,), stride, pair, dilation)
     extent, total = dilation * (kernel_size - 1) + 1, sum(window.padding[0])
     if exact and (size - extent + total) % stride:

@@ -41,6 +41,12 @@ def test_narrow_numbers_are_summed_wide():
     np.testing.assert_array_equal(y.astype(np.float32), 1.5)
 
 
+def test_integers_have_means_that_are_none_and_sizes_may_be_numpys():
+    y = adaptive_average_pool(np.array([[0], [1], [3]]), (2,))
+    assert y.ravel().tolist() == [0.5, 2.0]
+    assert adaptive_average_pool(np.ones((4, 6, 1)), np.int64(2)).shape == (2, 2, 1)
+
+
 @pytest.mark.parametrize(
     ("shape", "size", "message"),
     [

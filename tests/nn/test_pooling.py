@@ -231,3 +231,11 @@ def test_blind_unpooling_puts_every_number_at_the_same_position():
 def test_unpooling_refuses_what_does_not_fit(switches, size, options, message):
     with pytest.raises(ValueError, match=message):
         pooling.max_unpool(np.ones((2, 2, 1), np.float32), switches, size, **options)
+
+
+def test_the_integers_of_numpy_are_taken():
+    x, two = jnp.arange(16.0).reshape(4, 4, 1), np.int64(2)
+    np.testing.assert_array_equal(pooling.max_pool(x, two), pooling.max_pool(x, 2))
+    np.testing.assert_array_equal(
+        pooling.blind_unpool(x, two, position=np.int64(1)), pooling.blind_unpool(x, 2, position=1)
+    )

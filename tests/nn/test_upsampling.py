@@ -232,3 +232,11 @@ def test_upsampling_refuses_what_does_not_fit():
         upsample_nearest(x, 0)
     with pytest.raises(ValueError, match=r"needs x \[\.\.\., D, H, W, C\]"):
         upsample_bilinear(x, (2, 2, 2))
+
+
+def test_the_integers_of_numpy_are_taken():
+    x, two, one = jnp.ones((4, 5, 3)), np.int64(2), np.int64(1)
+    assert upsampling.upsample_nearest(x, two).shape == upsampling.upsample_bilinear(x, two).shape == (8, 10, 3)
+    kernel = jnp.ones((2, 2, 1, 3))
+    assert upsampling.transposed_convolve(x, kernel, stride=two, output_padding=one).shape == (9, 11, 1)
+    assert upsampling.transposed_output_size(4, 3, two, one) == upsampling.transposed_output_size(4, 3, 2, 1) == 7
