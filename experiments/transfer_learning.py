@@ -154,7 +154,7 @@ def run(config: Config, run: Run) -> dict[str, float | str]:
         order = np.stack([balanced_order(generator, examples.pool[1]) for _ in keys])
         every = Seed(trained, fresh, order, new_keys[1])
         search, race = tree.take(every, slice(search_seeds)), tree.take(every, slice(search_seeds, None))
-        for size, count in (("few", config.few), ("many", POOL)):
+        for size, count in (("few", config.few), ("many", config.few if run.smoke else POOL)):
             grid = np.repeat(RATES[:, None], len(STRATEGIES), axis=1)
             best = RATES[transfer(search, grid, examples, count)["validation"].mean(-1).argmax(0)]
             found = transfer(race, best[None], examples, count)["test"][0]

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl import models, pretrained, tree
+from jaxdl import models, pretrained
 from jaxdl.models.alexnet import AlexNet
 from jaxdl.pretrained import Rule
 from jaxdl.pretrained.layouts import flattened
@@ -64,13 +64,6 @@ def test_the_form_of_one_group_is_torchvisions():
     model = AlexNet(num_classes=5, widths=(3, 4, 5, 4, 3), hidden=(7, 6), dropout=0.0)
     x = np.random.RandomState(0).standard_normal((2, 70, 64, 3))
     assert_parity(model, narrow_torchvision(model), pretrained.rules_of(model, "torchvision"), x)
-
-
-def test_the_counts_are_the_published():
-    for name, count, size in (("alexnet", 61_100_840, 224), ("alexnet_grouped", 60_965_224, 227)):
-        model = models.create(name)
-        assert models.input_shape(name) == (size, size, 3)
-        assert tree.size(pretrained.template(model, (size, size, 3))["params"]) == count
 
 
 @pytest.mark.usefixtures("float64")
