@@ -135,7 +135,8 @@ def assess(run: Run, vanilla: dict[str, Found], decay: Found, lstm: dict[str, Fo
         run.claim(judge(18, statement, f"minus {measure}", -below, above=1.0))
         statement = f"{activation}: gradients explode above the critical spectral radius"
         run.claim(judge(18, statement, measure, above, above=1.0))
-    kept = [keeps_bound(vanilla["norms"][name], vanilla["bound"][name]) for name in VANILLA]
+    # Numbers, not a share with its interval: a bound is refuted by one exception and proved by no sample.
+    kept = [keeps_bound(vanilla["norms"][name], vanilla["bound"][name]).astype(float) for name in VANILLA]
     statement = "the norm never exceeds (gamma lambda)^(t - k)"
     run.claim(judge(18, statement, "share of networks without any exception", np.stack(kept), above=1 - 1e-9))
     opened, closed = (np.log10(lstm["total"][name][:, STEPS - LAG]) for name in ("LSTM, open", "LSTM, closed"))

@@ -27,7 +27,7 @@ class Claim:
         statement: the claim, or the part of it that was measured.
         measure: what ``value`` is, in words and units.
         value: mean over the seeds.
-        interval: the 95 % confidence interval of the mean, by Student's t.
+        interval: the 95 % confidence interval of the mean, by Student's t; of a share exactly.
         seeds: how many independent runs.
         verdict: "reproduced" or "not reproduced".
     """
@@ -45,10 +45,10 @@ def judge(claim: int, statement: str, measure: str, samples: Any, *, above: floa
     """Judge a claim by independent samples of a quantity that it says is larger than ``above``.
 
     It is reproduced where the whole confidence interval of the mean lies above; samples that are not finite, and
-    a single sample, reproduce nothing.
+    a single sample, reproduce nothing. Boolean samples are a share, whose interval is exact.
     """
-    samples = np.asarray(samples, np.float64).ravel()
-    value, low, high = interval(samples)
+    samples = np.ravel(samples)
+    value, low, high = share(samples) if samples.dtype == bool else interval(samples.astype(np.float64))
     verdict = "reproduced" if low > above else "not reproduced"
     return Claim(claim, statement, measure, value, (low, high), samples.size, verdict)
 
@@ -64,6 +64,20 @@ def interval(samples: np.ndarray) -> tuple[float, float, float]:
         return mean, float("-inf"), float("inf")
     half = stats.t.ppf(0.5 + CONFIDENCE / 2, samples.size - 1) * np.std(samples, ddof=1) / np.sqrt(samples.size)
     return mean, float(mean - half), float(mean + half)
+
+
+def share(samples: np.ndarray) -> tuple[float, float, float]:
+    """Return the share of independent samples that are true and its exact confidence interval (Clopper, Pearson, 1934).
+
+    Student's t is not for them: where all are true its interval has no width.
+
+    >>> [round(x, 3) for x in share(np.full(8, True))]
+    [1.0, 0.631, 1.0]
+    """
+    if samples.size < 2:
+        return float(np.mean(samples)), float("-inf"), float("inf")
+    low, high = stats.binomtest(int(samples.sum()), samples.size).proportion_ci(CONFIDENCE)
+    return float(np.mean(samples)), float(low), float(high)
 
 
 def main(arguments: list[str]) -> int:

@@ -31,6 +31,16 @@ def test_a_claim_is_reproduced_where_the_whole_interval_lies_above(samples, verd
     assert judge(1, "a is larger than b", "a - b", samples).verdict == verdict
 
 
+@pytest.mark.parametrize(("true", "verdict"), [(0, "not reproduced"), (7, "not reproduced"), (8, "reproduced")])
+def test_a_share_lies_where_neither_tail_of_the_binomial_is_below_a_fortieth(true, verdict):
+    claim = judge(1, "most runs do", "share of runs", np.arange(8) < true, above=0.5)
+    low, high = claim.interval
+    assert claim.value == true / 8
+    assert high == 1 if true == 8 else stats.binom.cdf(true, 8, high) == pytest.approx(1 / 40)
+    assert low == 0 if true == 0 else stats.binom.sf(true - 1, 8, low) == pytest.approx(1 / 40)
+    assert claim.verdict == verdict
+
+
 def test_the_command_tells_every_claim_of_every_experiment(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(catalogue, "names", lambda: ["symmetry_breaking"])
     file = tmp_path / "claims.json"
