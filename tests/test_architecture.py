@@ -1,6 +1,7 @@
 """The house rule: imports go down only, and every file stays one thing."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,9 @@ def test_the_library_neither_prints_nor_draws(path):
         return
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=lambda p: p.parent.name)
+def test_a_package_holds_what_it_lists(path):
+    package = importlib.import_module(".".join(path.parent.relative_to(ROOT).parts))
+    assert [name for name in getattr(package, "__all__", ()) if not hasattr(package, name)] == []

@@ -2,6 +2,7 @@
 
 from jaxdl.optim import averaging, line_search, schedules, search
 from jaxdl.optim.clipping import clip, clip_by_global_norm, clip_by_norm
+from jaxdl.optim.freezing import discriminative_factors, freeze, scale_by_path
 from jaxdl.optim.optimizers import (
     adadelta,
     adagrad,
