@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,13 @@ def test_the_library_neither_prints_nor_draws(path):
 def test_a_package_holds_what_it_lists(path):
     package = importlib.import_module(".".join(path.parent.relative_to(ROOT).parts))
     assert [name for name in getattr(package, "__all__", ()) if not hasattr(package, name)] == []
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
+def test_the_documentation_names_what_there_is(path):
+    parts = "|".join(LEVELS.keys() - {"__main__"})
+    for name in set(re.findall(rf"`(?:jaxdl\.)?((?:{parts})\.[\w.]*\w)[`(]", path.read_text())):
+        try:
+            pkgutil.resolve_name(f"jaxdl.{name}")
+        except (AttributeError, ImportError):
+            pytest.fail(f"{path.name} names jaxdl.{name}, which there is not")

@@ -1,5 +1,6 @@
 """Weights of torchvision, timm and Hugging Face as variables of our models, and back; one file of names a family."""
 
+from jaxdl.pretrained import recurrent
 from jaxdl.pretrained.files import read, save
 from jaxdl.pretrained.layouts import Change, Layout
 from jaxdl.pretrained.loading import convert, export, load, rules_of, template
@@ -13,6 +14,7 @@ __all__ = [
     "export",
     "load",
     "read",
+    "recurrent",
     "rules_of",
     "save",
     "template",
