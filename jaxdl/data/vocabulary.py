@@ -145,8 +145,11 @@ class Vocabulary:
 
         Raises:
             ValueError: a number is none of ``0 .. V - 1``.
+            TypeError: these are no integers.
         """
         numbers = np.asarray(numbers if hasattr(numbers, "__len__") else list(numbers)).reshape(-1)
+        if numbers.size and not np.issubdtype(numbers.dtype, np.integer):
+            raise TypeError(f"numbers of tokens are integers, got {numbers.dtype}: take the argmax of logits first")
         outside = (numbers < 0) | (numbers >= len(self))
         if outside.any():
             raise ValueError(f"numbers of tokens lie in 0 .. {len(self) - 1}, got {numbers[outside][0]}")

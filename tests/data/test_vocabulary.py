@@ -57,6 +57,8 @@ def test_without_unknown_an_unseen_token_is_named():
     for numbers in ([2], [0, -1]):
         with pytest.raises(ValueError, match=r"0 \.\. 1"):
             vocabulary.decode(numbers)
+    with pytest.raises(TypeError, match=r"integers, got float64: take the argmax"):
+        vocabulary.decode([0.5, 0.5])
 
 
 def test_a_file_gives_the_same_vocabulary(tmp_path):
