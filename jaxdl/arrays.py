@@ -15,6 +15,17 @@ def widen(x: ArrayLike) -> Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def widen_integers(x: ArrayLike) -> Array:
+    """Cast narrower integers to int32: the number of classes may not fit into that of the labels.
+
+    >>> widen_integers(jnp.ones(2, jnp.uint8)).dtype
+    dtype('int32')
+    """
+    x = jnp.asarray(x)
+    narrow = jnp.issubdtype(x.dtype, jnp.integer) and x.dtype.itemsize < jnp.dtype(jnp.int32).itemsize
+    return x.astype(jnp.int32) if narrow else x
+
+
 def fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Give a mask over leading dimensions as many dimensions as ``shape`` has, widened.
 

@@ -13,7 +13,7 @@ Predictions narrower than float32 are widened first, so a loss has at least sing
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import fit_mask, widen
+from jaxdl.arrays import fit_mask, widen, widen_integers
 from jaxdl.typing import Array, ArrayLike
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -311,7 +311,7 @@ def _prepare_classes(
         expected = f"integer labels of shape {z.shape[:-1]}, or float probabilities of shape {z.shape}"
         raise ValueError(f"{name} of shape {z.shape} need {expected}; got {y.dtype} of shape {y.shape}")
     weights = None if mask is None else fit_mask(mask, z.shape[:-1])
-    return _keep(z, weights), _keep(y if integers else widen(y), weights), weights
+    return _keep(z, weights), _keep(widen_integers(y) if integers else widen(y), weights), weights
 
 
 def _check_smoothing(label_smoothing: float) -> None:

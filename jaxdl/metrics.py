@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import fit_mask, widen
+from jaxdl.arrays import fit_mask, widen, widen_integers
 from jaxdl.typing import Array, ArrayLike
 
 
@@ -305,7 +305,7 @@ def _weights(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
 
 
 def _logits_and_labels(logits: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
-    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+    logits, labels = jnp.asarray(logits), widen_integers(labels)
     if logits.ndim == 0 or labels.shape != logits.shape[:-1]:
         expected = f"labels of shape {logits.shape[:-1]}"
         raise ValueError(f"logits of shape {logits.shape} need {expected}; got labels of shape {labels.shape}")

@@ -224,3 +224,13 @@ def test_losses_run_under_jit_and_vmap(rng):
     z, y = rng.normal(size=(2, 4, 3)).astype(np.float32), rng.integers(0, 3, (2, 4))
     by_member = jax.jit(jax.vmap(losses.cross_entropy))(z, y)
     np.testing.assert_allclose(by_member, [cross_entropy(z[i], y[i]) for i in range(2)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int8, jnp.uint16])
+def test_labels_of_a_byte_are_labels_of_as_many_classes_as_there_are(dtype):
+    for classes in (128, 256, 300):
+        logits, labels = jnp.linspace(-1.0, 1.0, classes)[None], np.array([100])
+        for loss in (losses.cross_entropy, losses.multi_class_hinge):
+            small, wide = (loss(logits, labels.astype(d)) for d in (dtype, np.int32))
+            assert small == wide
+            assert jnp.isfinite(wide)
