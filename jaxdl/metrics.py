@@ -313,7 +313,7 @@ def _logits_and_labels(logits: ArrayLike, labels: ArrayLike) -> tuple[Array, Arr
 
 
 def _pair(name: str, values: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
-    values, labels = jnp.asarray(values), jnp.asarray(labels)
+    values, labels = widen_integers(values), widen_integers(labels)
     if values.shape != labels.shape:
         raise ValueError(f"{name} and labels must have one shape; they have {values.shape} and {labels.shape}")
     return values, labels

@@ -171,3 +171,4 @@ def test_mistakes_are_named_with_what_came(call, message):
 def test_labels_of_a_byte_are_found_among_more_classes_than_it_counts():
     logits, labels = jnp.linspace(-1.0, 1.0, 300)[None], np.array([250], np.uint8)
     assert [metrics.top_k_correct(logits, labels, k).tolist() for k in (49, 50)] == [[0.0], [1.0]]
+    assert metrics.confusion_matrix(labels, labels, 256)[250, 250] == 1
