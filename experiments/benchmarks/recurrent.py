@@ -35,8 +35,9 @@ def cell_cases(name: str, batch: int, steps: int, size: int) -> Iterator[Case | 
     title = f"{name}, batch {batch}, {steps} steps of {size}"
     cell, generator = CELLS[name](size), np.random.default_rng(0)
     parameters = cells.init(jax.random.key(0), cell, size)
+    # Small changes, so that the network stays on the calm side: chaos would make much of the last bits.
     parameters = {
-        key: leaf + 0.1 * generator.normal(size=leaf.shape).astype(np.float32) for key, leaf in parameters.items()
+        key: leaf + 0.01 * generator.normal(size=leaf.shape).astype(np.float32) for key, leaf in parameters.items()
     }
     x, weights = generator.normal(size=(2, batch, steps, size)).astype(np.float32)
     ours = compiled(lambda parameters, x: recurrent.scan(cell, parameters, x)[1], parameters, x, weights)
