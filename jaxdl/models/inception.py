@@ -141,7 +141,7 @@ class InceptionV2(nn.Module):
             ValueError: these are no images.
         """
         x = jnp.asarray(x)
-        refuse_small("InceptionV2", x, 1)
+        refuse_small("InceptionV2", x, 8)
         conv = partial(ConvNorm, padding="same", epsilon=EPSILON, dtype=self.dtype)
         pool = partial(max_pool, window=3, stride=2, padding="same")
         out = {}
