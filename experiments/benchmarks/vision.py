@@ -88,9 +88,10 @@ class Sides:
             assert first.keys() == mine.keys()
             start = tree.flatten(self.variables["params"])
             for path, leaf in mine.items():
-                # In float32 a few rectified units fall on the other side of 0, so that single numbers differ by more.
+                # In float32 a few rectified units fall on the other side of 0. Going backward the difference grows: of
+                # ResNet-50 from 4e-5 at the output to 5e-2 in the first stage. The tests compare in float64, to 1e-9.
                 change, error = (np.linalg.norm(leaf - other) for other in (start.get(path, 0), first[path]))
-                if error > 0.05 * change + 1e-6:
+                if error > 0.1 * change + 1e-6:
                     raise AssertionError(f"{name}: {path} changed by {change:g}, with a difference of {error:g}")
         return self.made[name]
 
