@@ -1,11 +1,13 @@
 """What a task tells the training engine."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 
 from jaxdl.metrics import Mean
 from jaxdl.typing import Array, Batch, Key, PyTree
@@ -44,8 +46,23 @@ def apply_in_training(
 def init_model(model: nn.Module, key: Key, x: Array, **options: Any) -> Variables:
     """Make a model's variables in training mode, so that everything that training needs exists.
 
-    The shape of ``x`` is all that is looked at: the network itself is neither compiled nor run.
+    The shape of ``x`` is all that is looked at: what the initial values do not depend on, which is nearly all of the
+    network, is neither compiled nor run.
     """
     params_key, dropout_key = jax.random.split(key)
     rngs = {"params": params_key, "dropout": dropout_key}
-    return dict(model.lazy_init(rngs, jax.eval_shape(jnp.asarray, x), train=True, **options))
+    init = partial(model.init, train=True, **options)
+    closed, form = jax.make_jaxpr(init, return_shape=True)(rngs, jax.eval_shape(jnp.asarray, x))
+    draw = jaxpr_as_fun(ClosedJaxpr(_without_unused(closed.jaxpr), closed.consts))
+    unread = jnp.zeros(())  # stands for x
+    return dict(jax.tree.unflatten(jax.tree.structure(form), draw(*jax.tree.leaves(rngs), unread)))
+
+
+def _without_unused(jaxpr: Jaxpr) -> Jaxpr:
+    """Leave out the equations that no output depends on."""
+    needed, kept = set(jaxpr.outvars), []
+    for equation in reversed(jaxpr.eqns):
+        if not needed.isdisjoint(equation.outvars):
+            kept.append(equation)
+            needed |= {variable for variable in equation.invars if not isinstance(variable, Literal)}
+    return jaxpr.replace(eqns=kept[::-1])
