@@ -134,13 +134,16 @@ def test_what_is_no_weights_is_refused(tmp_path):
     refused(pickle.dumps({"a": np.arange(3)}), "numbers of type 'i8'")
     refused(pickle.dumps({"a": "text"}), "a is a str")
     refused(pickle.dumps(ENTRIES)[:-30], "damaged")
+    with pytest.raises(ValueError, match="these are none: name"):
+        pretrained.read({"name": "resnet"})
+
+
+def test_a_torch_file_that_holds_no_weights_is_refused(tmp_path):
+    library, path = torch(), tmp_path / "a"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("archive/data.pkl", b"nothing")
     with pytest.raises(ValueError, match=r"damaged|refused"):
         pretrained.read(path)
-    with pytest.raises(ValueError, match="these are none: name"):
-        pretrained.read({"name": "resnet"})
-    library = torch()
     library.save(library.ones(2), path)
     with pytest.raises(ValueError, match="no dictionary of tensors but a Tensor"):
         pretrained.read(path)
