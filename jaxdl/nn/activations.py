@@ -198,7 +198,7 @@ def softmax(x: ArrayLike, axis: int = -1, *, mask: ArrayLike | None = None) -> A
         if mask.ndim != x.ndim:
             raise ValueError(f"the mask needs as many dimensions as x of shape {x.shape}; got {mask.shape}")
         wide = jnp.where(mask, wide, -jnp.inf)
-    largest = jax.lax.stop_gradient(jnp.max(wide, axis=axis, keepdims=True))
+    largest = jax.lax.stop_gradient(jnp.max(wide, axis=axis, keepdims=True, initial=-jnp.inf))
     powers = jnp.exp(wide - jnp.where(jnp.isfinite(largest), largest, 0))
     total = jnp.sum(powers, axis=axis, keepdims=True)
     return (powers / jnp.where(total == 0, 1, total)).astype(x.dtype)

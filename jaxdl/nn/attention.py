@@ -40,7 +40,7 @@ def attention(
         q: queries, ``[..., T, D]``; heads are one of the leading dimensions.
         k: keys, ``[..., S, D]``.
         v: values, ``[..., S, E]``.
-        mask: Booleans that broadcast to ``[..., T, S]``; a query that may see no key gets 0.
+        mask: Booleans that broadcast to ``[..., T, S]``; a query that may see none gets 0, as all if ``S = 0``.
         causal: let a query see its own position and those before; only where queries and keys are the same positions.
         scale: what stands for ``1 / sqrt(D)``.
         key: a random key to drop weights with; None drops nothing.
@@ -235,7 +235,7 @@ class MultiHeadAttention(nn.Module):
             return nn.Dense(width, self.use_bias, self.dtype, kernel_init=self.kernel_init, name=name)
 
         def split(x: Array) -> Array:
-            return jnp.swapaxes(x.reshape(*x.shape[:-1], self.heads, -1), -3, -2)
+            return jnp.swapaxes(x.reshape(*x.shape[:-1], self.heads, features // self.heads), -3, -2)
 
         q, k, v = (split(layer(name, features)(x)) for name, x in (("query", query), ("key", key), ("value", value)))
         if mask is not None and jnp.ndim(mask) > 2:

@@ -132,6 +132,24 @@ def test_attention_is_a_loop_and_a_query_without_keys_gets_nothing():
     assert (np.asarray(gradients[0])[1] == 0).all()
 
 
+def test_where_there_are_no_keys_every_query_gets_nothing():
+    q, k, v = np.ones((T, D), np.float32), np.ones((0, D), np.float32), np.ones((0, 5), np.float32)
+    model = att.MultiHeadAttention(H)
+    forms = jax.eval_shape(model.init, jax.random.key(0), q, k)
+    variables = jax.tree.map(lambda form: np.ones(form.shape, form.dtype), forms)
+
+    @jax.jit
+    def run(q):
+        y, pull = jax.vjp(lambda q: att.attention(q, k, v), q)
+        return y, pull(y + 1)[0], model.apply(variables, q, k)
+
+    y, gradient, heads = run(q)
+    np.testing.assert_array_equal(y, np.zeros((T, 5)))
+    np.testing.assert_array_equal(gradient, np.zeros((T, D)))
+    np.testing.assert_array_equal(heads, np.ones((T, D)))
+    assert jax.eval_shape(lambda: att.attention(k, k, v, causal=True)).shape == (0, 5)
+
+
 @pytest.mark.usefixtures("float64")
 def test_positions_as_columns_give_the_transpose():
     q, k, v = draw((T, D), (S, D), (S, 5))
