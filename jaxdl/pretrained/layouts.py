@@ -49,6 +49,7 @@ class Layout:
             together, stacked along their first dimension.
         whole: the rule names a single parameter on both sides, not modules; its change is under ``""``.
         ignored: the rule's ``theirs`` is a regular expression of entries that have nothing to say to us.
+        remedy: what to do about an entry of another shape, said where one comes.
     """
 
     changes: Mapping[str, Change] = field(default_factory=lambda: {"kernel": KERNEL})
@@ -56,6 +57,7 @@ class Layout:
     names: tuple[str, ...] = ()
     whole: bool = False
     ignored: bool = False
+    remedy: str = ""
 
     def change(self, leaf: str) -> Change:
         """Return what is done to the leaf of this name."""
@@ -106,10 +108,12 @@ def merged(*names: str, layout: Layout = plain) -> Layout:
 
 
 def parameter(
-    to_ours: Callable[[np.ndarray], np.ndarray] = _same, to_theirs: Callable[[np.ndarray], np.ndarray] = _same
+    to_ours: Callable[[np.ndarray], np.ndarray] = _same,
+    to_theirs: Callable[[np.ndarray], np.ndarray] = _same,
+    remedy: str = "",
 ) -> Layout:
     """Lay out one parameter that both sides name in full, as it is or changed by two functions.
 
     ``Rule("class_token", "cls_token", parameter(lambda a: a[0, 0], lambda a: a[None, None]))``
     """
-    return Layout({"": Change(to_ours, to_theirs)}, whole=True)
+    return Layout({"": Change(to_ours, to_theirs)}, whole=True, remedy=remedy)

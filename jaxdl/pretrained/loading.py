@@ -190,7 +190,8 @@ def _leaf(
     except ValueError:
         array = None
     if array is None or array.shape != shape:
-        return None, f"misshaped: {theirs}, for {path} {list(shape)}"
+        remedy = place.layout.remedy and f": {place.layout.remedy}"
+        return None, f"misshaped: {theirs}, for {path} {list(shape)}{remedy}"
     return array, None
 
 

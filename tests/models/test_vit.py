@@ -154,6 +154,21 @@ def test_resized_positions_take_images_of_another_size(small):
     assert jax.eval_shape(model.apply, {"params": resized}, larger).shape == (1, 5)
 
 
+@pytest.mark.parametrize("source", ["torchvision", "timm", "huggingface"])
+def test_weights_for_images_of_another_size_are_answered_with_the_remedy(source):
+    model = vit.VisionTransformer(**SMALL | {"depth": 1})
+    table = pretrained.rules_of(model, source)
+    large, like = (pretrained.template(model, (side, side, 3)) for side in (16, 8))
+    forms = tree.flatten(large).items()
+    entries = pretrained.to_theirs({path: np.ones(form.shape, np.float32) for path, form in forms}, table)
+    remedy = r"params/positions \[5, 8\]: the file is for images of another size; .*resize_positions\(entry\[0\]"
+    with pytest.raises(ValueError, match=remedy):
+        pretrained.convert(entries, like, table)
+    (name,) = (name for name in entries if "pos" in name)
+    entries[name] = np.asarray(vit.resize_positions(entries[name][0], (2, 2))[None])
+    np.testing.assert_array_equal(pretrained.convert(entries, like, table)["params"]["positions"], entries[name][0])
+
+
 def test_the_compute_type_is_the_one_asked_for(small):
     model, params, x = small
     half = model.clone(dtype=jnp.bfloat16)

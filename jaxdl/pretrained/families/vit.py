@@ -10,7 +10,12 @@ from jaxdl.pretrained.layouts import ignored, parameter, part
 from jaxdl.pretrained.rules import Rule
 
 ROW = parameter(lambda theirs: theirs[0, 0], lambda ours: ours[None, None])
-TABLE = parameter(lambda theirs: theirs[0], lambda ours: ours[None])
+TABLE = parameter(
+    lambda theirs: theirs[0],
+    lambda ours: ours[None],
+    "the file is for images of another size; replace the entry by resize_positions(entry[0], (H, W))[None], for images "
+    "of H x W patches, with the function of jaxdl.models.vit",
+)
 PARTS = {"query": 0, "key": 1, "value": 2}
 
 
