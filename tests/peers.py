@@ -27,6 +27,12 @@ def timm() -> ModuleType:
     return _import("timm")
 
 
+def transformers() -> ModuleType:
+    """Import transformers, or skip the test; its models import torchvision where that is installed."""
+    _operators()
+    return _import("transformers")
+
+
 def _import(name: str) -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
