@@ -4,7 +4,7 @@ Whatever gives the scores, ``attend`` makes weights of them and takes the mean. 
 may see a key. It works because the softmax gives a score of minus infinity the weight 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from jaxdl.arrays import widen
 from jaxdl.nn.activations import softmax
+from jaxdl.nn.attention_cache import Cache, extend
 from jaxdl.nn.initializers import xavier_uniform
 from jaxdl.nn.noise import dropout
 from jaxdl.typing import Array, ArrayLike, Key
@@ -178,7 +179,8 @@ class MultiHeadAttention(nn.Module):
     """``y = [head_1, ..., head_H] W_O`` with ``head_h = attention(q W_Q^h, k W_K^h, v W_V^h)``, heads side by side.
 
     The layers are ``query``, ``key``, ``value`` and ``output``; head ``h`` has the ``h``-th of ``heads`` equal parts of
-    the ``features`` of the first three.
+    the ``features`` of the first three. For self-attention the three may be ``fused`` to one, ``query_key_value``,
+    whose kernel has theirs side by side: one larger product, which is faster.
 
     >>> layer = MultiHeadAttention(heads=2)
     >>> y, variables = jax.eval_shape(layer.init_with_output, jax.random.key(0), jnp.zeros((1, 5, 8)))
@@ -192,6 +194,8 @@ class MultiHeadAttention(nn.Module):
     use_bias: bool = True
     retain_probability: float = 1.0
     kernel_init: Callable[..., Array] = xavier_uniform()
+    output_init: Callable[..., Array] | None = None
+    fused: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -205,7 +209,8 @@ class MultiHeadAttention(nn.Module):
         causal: bool = False,
         train: bool = False,
         return_weights: bool = False,
-    ) -> Array | tuple[Array, Array]:
+        cache: Cache | None = None,
+    ) -> Array | tuple[Array | Cache, ...]:
         """Let queries ``[..., T, D]`` look at keys ``[..., S, D2]`` and take values ``[..., S, D3]``.
 
         Without keys the queries look at each other (self-attention); without values the keys are the values.
@@ -218,28 +223,32 @@ class MultiHeadAttention(nn.Module):
             causal: as in ``attention``.
             train: drop weights, with the random numbers of the collection ``"dropout"``.
             return_weights: return ``(y, weights)``, the weights ``[..., heads, T, S]``.
+            cache: the ``length`` positions before these: every query sees them, itself and what is between. Masks and
+                weights are then over its ``T_max`` places, ``[..., T, T_max]``, and the cache with the new positions is
+                returned as the last, ``(y, cache)`` or ``(y, weights, cache)``.
 
         Returns:
             ``[..., T, out_features]``, by default of the width ``D``.
 
         Raises:
-            ValueError: the heads do not divide the features, or the shapes do not fit each other.
+            ValueError: the heads do not divide the features, the shapes do not fit each other, or there are keys beside
+                a cache or fused layers.
         """
+        if (self.fused or cache is not None) and not (key is None and value is None):
+            raise ValueError("fused layers and a cache are for self-attention: give queries alone")
         key = query if key is None else key
         value = key if value is None else value
         features = query.shape[-1] if self.features is None else self.features
         if self.heads < 1 or features % self.heads:
             raise ValueError(f"heads must divide the {features} features; came heads={self.heads}")
 
-        def layer(name: str, width: int) -> nn.Dense:
-            return nn.Dense(width, self.use_bias, self.dtype, kernel_init=self.kernel_init, name=name)
-
-        def split(x: Array) -> Array:
-            return jnp.swapaxes(x.reshape(*x.shape[:-1], self.heads, features // self.heads), -3, -2)
-
-        q, k, v = (split(layer(name, features)(x)) for name, x in (("query", query), ("key", key), ("value", value)))
+        q, k, v = self._project(query, key, value, features)
         if mask is not None and jnp.ndim(mask) > 2:
             mask = jnp.expand_dims(mask, -3)
+        if cache is not None:
+            first, cache = cache.length, extend(cache, k, v)
+            k, v, causal = cache.k, cache.v, False
+            mask = combine_masks(mask, causal_mask(q.shape[-2], k.shape[-2], first))
         dropping = train and self.retain_probability != 1
         y, weights = attention(
             q,
@@ -253,8 +262,22 @@ class MultiHeadAttention(nn.Module):
         )
         y = jnp.swapaxes(y, -3, -2)
         y = y.reshape(*y.shape[:-2], features)
-        y = layer("output", query.shape[-1] if self.out_features is None else self.out_features)(y)
-        return (y, weights) if return_weights else y
+        width = query.shape[-1] if self.out_features is None else self.out_features
+        y = self._dense("output", width, self.output_init or self.kernel_init)(y)
+        more = (*((weights,) if return_weights else ()), *(() if cache is None else (cache,)))
+        return (y, *more) if more else y
+
+    def _project(self, query: Array, key: Array, value: Array, features: int) -> Sequence[Array]:
+        """Return queries, keys and values of every head, ``[..., heads, T, features / heads]``."""
+        if self.fused:
+            each = jnp.split(self._dense("query_key_value", 3 * features, self.kernel_init)(query), 3, axis=-1)
+        else:
+            inputs = {"query": query, "key": key, "value": value}
+            each = [self._dense(name, features, self.kernel_init)(x) for name, x in inputs.items()]
+        return [jnp.swapaxes(x.reshape(*x.shape[:-1], self.heads, features // self.heads), -3, -2) for x in each]
+
+    def _dense(self, name: str, width: int, kernel_init: Callable[..., Array]) -> nn.Dense:
+        return nn.Dense(width, self.use_bias, self.dtype, kernel_init=kernel_init, name=name)
 
 
 def _of_rank(mask: Array, rank: int) -> Array:
