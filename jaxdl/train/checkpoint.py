@@ -229,8 +229,7 @@ class SaveEvery:
 
     def __call__(self, report: Report) -> None:
         """Save where an interval has ended."""
-        steps = len(next(iter(report.metrics.values())))
-        before = report.epoch * (report.step - steps) / report.step
+        before = report.epoch * (report.step - report.steps) / report.step
         # Quotients of steps: what lies a rounding error below a whole number has reached it.
         if int(report.epoch / self.epochs + 1e-9) > int(before / self.epochs + 1e-9):
             self.finish(report)

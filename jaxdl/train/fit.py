@@ -46,6 +46,7 @@ class Report(NamedTuple):
         seconds: time that those ``n`` steps took, without compilation and evaluation.
         compile_seconds: time spent compiling so far.
         total: number of updates that the run will have made at its end.
+        steps: the number ``n`` of updates since the last report, also where a step has no metrics.
     """
 
     step: int
@@ -56,6 +57,7 @@ class Report(NamedTuple):
     seconds: float
     compile_seconds: float
     total: int
+    steps: int
 
 
 Hook = Callable[[Report], bool | None]
@@ -118,11 +120,13 @@ def fit(
         started, compiled = time.perf_counter(), runner.programs.seconds
         state, metrics = runner(state, first, count)
         metrics = jax.device_get(metrics)
+        jax.block_until_ready(state)  # where there are no metrics, nothing else has waited for the steps
         seconds = time.perf_counter() - started - (runner.programs.seconds - compiled)
         done = first + count
         at_end = done % per_epoch == 0 or done == total
         evaluation = evaluate(state) if evaluate is not None and at_end else None
-        report = Report(done, done / per_epoch, state, metrics, evaluation, seconds, runner.programs.seconds, total)
+        compile_seconds = runner.programs.seconds
+        report = Report(done, done / per_epoch, state, metrics, evaluation, seconds, compile_seconds, total, count)
         history.append(summarise(report))
         if any([hook(report) for hook in hooks]) or done == total:
             for hook in hooks:

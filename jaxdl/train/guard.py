@@ -49,9 +49,8 @@ class StopAtNonfinite:
 
     def __call__(self, report: Report) -> None:
         """Look at a report's metrics."""
-        steps = len(next(iter(report.metrics.values())))
-        first = report.step - steps
-        skipped = _any(report.metrics["skipped"] != 0) if "skipped" in report.metrics else np.zeros(steps, bool)
+        first = report.step - report.steps
+        skipped = _any(report.metrics["skipped"] != 0) if "skipped" in report.metrics else np.zeros(report.steps, bool)
         bad = {name: _any(~np.isfinite(values)) & ~skipped for name, values in self._watched(report).items()}
         indices = [int(np.argmax(marks)) for marks in bad.values() if marks.any()]
         if indices:

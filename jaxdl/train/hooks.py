@@ -167,8 +167,7 @@ class ProgressBar:
 
     def __call__(self, report: Report) -> None:
         """Move the bar to the report's step."""
-        count = len(next(iter(report.metrics.values())))
-        rate = count * self.batch_size / max(report.seconds, 1e-9)
+        rate = report.steps * self.batch_size / max(report.seconds, 1e-9)
         parts = [f"epoch {report.epoch:.2f}"]
         for name, label in (("loss", "loss"), ("learning_rate", "learning rate")):
             if name in report.metrics:

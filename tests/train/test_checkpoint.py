@@ -374,7 +374,7 @@ def test_numbers_that_orbax_would_change_are_noticed(two):
 
 def report(step, per_epoch=4, total=20, count=2, value=0.0):
     return train.Report(
-        step, step / per_epoch, make_state(step), {"loss": np.full(count, value)}, None, 0.0, 0.0, total
+        step, step / per_epoch, make_state(step), {"loss": np.full(count, value)}, None, 0.0, 0.0, total, count
     )
 
 

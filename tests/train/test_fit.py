@@ -1,4 +1,5 @@
 import functools
+import io
 import json
 import math
 
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from rich.console import Console
 
 from jaxdl import data, metrics, optim, tasks, train, tree
 from jaxdl.train.fit import stretches
@@ -190,6 +192,28 @@ def test_the_metrics_file_reads_as_one_run_after_a_resume(tmp_path):
     train.MetricsFile(path, step=15)
     assert len(path.read_text().splitlines()) == 3
     assert math.isfinite(json.loads(path.read_text().splitlines()[-1])["train/loss"])
+
+
+@pytest.mark.parametrize("scan", [True, False])
+def test_a_step_without_metrics_trains_beside_every_hook(tmp_path, scan):
+    _, step, state, loader = make_run()
+    checkpoints, reports = train.Checkpoints(tmp_path / "checkpoints", config={}), []
+    with train.ProgressBar(loader.batch_size, console=Console(file=io.StringIO(), width=100)) as bar:
+        hooks = [train.StopAtNonfinite(), bar, train.MetricsFile(tmp_path / "metrics"), train.SaveEvery(checkpoints)]
+        silent, history = train.fit(
+            lambda state, batch: (step(state, batch)[0], {}),
+            jax.tree.map(jnp.copy, state),
+            loader,
+            epochs=1.4,
+            scan=scan,
+            hooks=[*hooks, reports.append],
+        )
+    assert_same(silent, train.fit(step, state, loader, epochs=1.4, scan=scan)[0])
+    assert [(report.step, report.steps) for report in reports] == [(5, 5), (7, 2)]
+    assert checkpoints.steps() == [5, 7]
+    assert [row.keys() for row in history] == [{"step", "epoch", "seconds", "compile_seconds"}] * 2
+    assert (bar.progress.tasks[0].completed, bar.progress.tasks[0].total) == (7, 7)
+    assert "examples/s" in bar.progress.tasks[0].fields["numbers"]
 
 
 def test_evaluation_keeps_the_mask_of_the_data():
