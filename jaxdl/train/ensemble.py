@@ -6,6 +6,7 @@ one, so `train.fit` trains them as it trains one:
     states = jax.vmap(create)(jax.random.split(key, k))
     step = jax.vmap(train.make_step(task.loss, optimizer), in_axes=(0, None))
     states, history = train.fit(step, states, loader, epochs=10)
+    each = train.make_evaluation(jax.vmap(task.measure, in_axes=(0, None)), arrays)(states.variables)
     logits = jax.vmap(lambda variables: model.apply(variables, x, train=False))(states.variables)
     log_probabilities = average_predictions(logits)
 """

@@ -1,6 +1,7 @@
 """Evaluation of a whole data set without bias and without a second compilation."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +19,14 @@ Measure = Callable[[dict[str, PyTree], Batch], dict[str, Mean]]
 
 def make_evaluation(
     measure: Measure, arrays: Mapping[str, ArrayLike], *, batch_size: int = 256, mesh: Mesh | None = None
-) -> Callable[[dict[str, PyTree]], dict[str, float]]:
+) -> Callable[[dict[str, PyTree]], dict[str, Any]]:
     """Make the function that measures a model on all of ``arrays``, ``evaluation(variables) -> {name: value}``.
 
     The examples are read in order, in batches of one size inside one compiled scan. The last batch is filled up with
     examples that its mask excludes, so that each example counts exactly once; a mask in the data is kept.
+
+    Members that are stacked are measured as they are trained, by `jax.vmap`: with
+    ``make_evaluation(jax.vmap(task.measure, in_axes=(0, None)), arrays)`` every value is a list, one number a member.
 
     Args:
         measure: as a task gives it.
@@ -58,8 +62,8 @@ def make_evaluation(
         sums = jax.tree.map(lambda parts: jnp.sum(parts, axis=0), jax.lax.map(one, index))
         return parallel.gathered(sums, mesh)
 
-    def evaluation(variables: dict[str, PyTree]) -> dict[str, float]:
+    def evaluation(variables: dict[str, PyTree]) -> dict[str, Any]:
         means = total(variables, on_device, index)
-        return {name: float(mean.value) for name, mean in means.items()}
+        return {name: np.asarray(mean.value).tolist() for name, mean in means.items()}
 
     return evaluation

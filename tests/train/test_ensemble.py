@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import data, losses, optim, train, tree
+from jaxdl import data, losses, metrics, optim, train, tree
 from jaxdl.train import ensemble
+from jaxdl.train.fit import summarise
 
 MEMBERS, SIZE = 3, 24
 
@@ -48,6 +49,27 @@ def test_members_trained_together_are_those_trained_alone(arrays):
     assert_each_is(states, alone)
     assert len(history[-1]["train/loss"]) == MEMBERS
     assert len(np.unique(np.asarray(states.params["kernel"])[:, 0, 0])) == MEMBERS
+
+
+def test_members_are_measured_together_as_alone(arrays):
+    def measure(variables, batch):
+        logits = batch["x"] @ variables["params"]["kernel"]
+        each = losses.cross_entropy(logits, batch["label"], reduction="none")
+        hits = metrics.correct(logits, batch["label"])
+        return {"loss": metrics.mean(each, batch["mask"]), "accuracy": metrics.mean(hits, batch["mask"])}
+
+    states = jax.vmap(create)(keys)
+    one = train.make_evaluation(measure, arrays, batch_size=7)
+    alone = [one(tree.take(states.variables, member)) for member in range(MEMBERS)]
+    together = train.make_evaluation(jax.vmap(measure, in_axes=(0, None)), arrays, batch_size=7)
+    found = together(states.variables)
+    for name in ("loss", "accuracy"):
+        assert found[name] == pytest.approx([values[name] for values in alone], rel=1e-6)
+    assert len(set(found["loss"])) == MEMBERS
+    report = train.Report(3, 1.0, states, {}, found, 0.0, 0.0, 3, 3)
+    assert summarise(report)["evaluation/loss"] == found["loss"]
+    with pytest.raises(ValueError, match="expected one number for 'loss', got 3, one a member: let evaluate average"):
+        train.EarlyStopping(patience=1)(report)
 
 
 def test_bagging_is_training_on_resampled_data(arrays):
