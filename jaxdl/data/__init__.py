@@ -1,6 +1,18 @@
 """Data: sources, batches, augmentation, synthetic tasks."""
 
-from jaxdl.data import archive, augmentation, cifar, companding, corpora, idx, python_code, sequences, synthetic, text
+from jaxdl.data import (
+    archive,
+    augmentation,
+    cifar,
+    companding,
+    corpora,
+    idx,
+    pickles,
+    python_code,
+    sequences,
+    synthetic,
+    text,
+)
 from jaxdl.data.batching import Loader, count_examples, padded_batches, prefetch, split
 from jaxdl.data.bucketing import BucketLoader, pad
 from jaxdl.data.dataset import Dataset, resize, standardize, statistics
@@ -31,6 +43,7 @@ __all__ = [
     "movie_reviews",
     "pad",
     "padded_batches",
+    "pickles",
     "prefetch",
     "python_code",
     "resize",

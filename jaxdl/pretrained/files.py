@@ -10,10 +10,13 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from jaxdl.pretrained import pickles
+from jaxdl.data import pickles
 
 TORCH_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)[:-1]
 """What a torch file in the old format begins with."""
+
+CODES = {"f2", "f4", "f8"}
+"""Types of the numbers that weights in a pickle may have."""
 
 
 def read(file: Path | str | Mapping[str, Any], entry: str | None = None) -> dict[str, np.ndarray]:
@@ -86,7 +89,7 @@ def _open(path: Path) -> Mapping[str, Any]:
     if start.startswith(TORCH_MAGIC):
         return _torch(path)
     if start.startswith(b"\x80"):
-        return pickles.read(path)
+        return _pickle(path)
     raise ValueError(f"{path} is neither a safetensors, an npz nor a torch file; it starts with {start!r}")
 
 
@@ -117,6 +120,32 @@ def _torch(path: Path) -> Mapping[str, Any]:
     if not isinstance(holds, Mapping):
         raise ValueError(f"{path} holds no dictionary of tensors but a {type(holds).__name__}")
     return holds
+
+
+def _pickle(path: Path) -> dict[str, np.ndarray]:
+    try:
+        holds = pickles.loads(path.read_bytes())
+        if not isinstance(holds, dict):
+            raise ValueError(f"a {type(holds).__name__} in place of a dictionary")
+        return _arrays(holds, "")
+    except Exception as error:  # damage can surface as any exception that an instruction of pickle knows
+        raise ValueError(
+            f"{path} holds more than arrays in dictionaries, or is damaged, and a pickle can run anything: it is "
+            f"refused ({error or type(error).__name__}). Where you trust its origin, save its arrays as safetensors"
+        ) from None
+
+
+def _arrays(holds: dict, prefix: str) -> dict[str, np.ndarray]:
+    """Return the arrays of nested dictionaries, each under the keys that lead to it, joined by dots."""
+    arrays = {}
+    for name, value in holds.items():
+        if isinstance(value, dict):
+            arrays |= _arrays(value, f"{prefix}{name}.")
+        elif isinstance(value, pickles.Notes):
+            arrays[f"{prefix}{name}"] = value.array(CODES)
+        else:
+            raise ValueError(f"{prefix}{name} is a {type(value).__name__}")
+    return arrays
 
 
 def _array(value: object) -> np.ndarray:
