@@ -10,7 +10,7 @@ import jax
 
 NEEDED = ("jax", "jaxlib", "flax", "optax", "chex", "einops", "numpy", "safetensors", "rich", "orbax-checkpoint")
 OPTIONAL = {
-    "experiments": ("tyro", "scikit-learn", "matplotlib", "pooch", "pillow", "psutil"),
+    "experiments": ("tyro", "scikit-learn", "matplotlib", "pooch", "pillow", "psutil", "sacrebleu", "rouge-score"),
     "test": ("pytest", "pytest-xdist", "hypothesis"),
     "parity": ("torch", "transformers", "captum", "gensim"),
 }

@@ -12,6 +12,7 @@ from jaxdl.data import (
     sequences,
     synthetic,
     text,
+    translation,
 )
 from jaxdl.data.batching import Loader, count_examples, padded_batches, prefetch, split
 from jaxdl.data.bucketing import BucketLoader, pad
@@ -54,4 +55,5 @@ __all__ = [
     "statistics",
     "synthetic",
     "text",
+    "translation",
 ]

@@ -2,6 +2,7 @@
 
 from jaxdl.models.alexnet import AlexNet
 from jaxdl.models.densenet import DenseNet
+from jaxdl.models.encoder_decoder import Decoder, Encoder, EncoderDecoder
 from jaxdl.models.googlenet import GoogLeNet
 from jaxdl.models.inception import InceptionV2, InceptionV3
 from jaxdl.models.lenet import LeNet5, LeNet5Original
@@ -22,7 +23,10 @@ __all__ = [
     "AlexNet",
     "AveragingNetwork",
     "ConvolutionalClassifier",
+    "Decoder",
     "DenseNet",
+    "Encoder",
+    "EncoderDecoder",
     "GoogLeNet",
     "InceptionV2",
     "InceptionV3",

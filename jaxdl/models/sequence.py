@@ -59,7 +59,7 @@ class AveragingNetwork(nn.Module):
         Raises:
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
-        x, keep = _embed(x, lengths, self.vocabulary, self.embedding)
+        x, keep = embed(x, lengths, self.vocabulary, self.embedding)
         features = {"embedding": x}
         if train and self.word_retain_probability < 1:
             # Time is drawn first, so that more padding behind it changes no draw.
@@ -108,7 +108,7 @@ class RecurrentClassifier(nn.Module):
             ValueError: x is of the wrong kind, the lengths do not fit it, or the pooling is unknown.
         """
         _check_pooling(self.pooling)
-        x, keep = _embed(x, lengths, self.vocabulary, self.embedding)
+        x, keep = embed(x, lengths, self.vocabulary, self.embedding)
         features = {"embedding": x}
         x = features["states"] = _recur(self, x, lengths, train)
         x = last(x, keep, both_ends=self.bidirectional) if self.pooling == "last" else pool(x, keep, self.pooling)
@@ -149,7 +149,7 @@ class ConvolutionalClassifier(nn.Module):
         Raises:
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
-        x, keep = _embed(x, lengths, self.vocabulary, self.embedding)
+        x, keep = embed(x, lengths, self.vocabulary, self.embedding)
         features, parts = {"embedding": x}, []
         activation = activations.get(self.activation)
         count = jnp.sum(keep, axis=-1, keepdims=True)
@@ -194,7 +194,7 @@ class Tagger(nn.Module):
         Raises:
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
-        x, _ = _embed(x, lengths, self.vocabulary, self.embedding)
+        x, _ = embed(x, lengths, self.vocabulary, self.embedding)
         features = {"embedding": x}
         x = features["states"] = _recur(self, x, lengths, train)
         x = Dropout(self.retain_probability)(x, train=train)
@@ -247,8 +247,14 @@ def _recur(model: RecurrentClassifier | Tagger, x: Array, lengths: ArrayLike | N
     return rnn(x, lengths=lengths, train=train)[1]
 
 
-def _embed(x: ArrayLike, lengths: ArrayLike | None, vocabulary: int | None, features: int) -> tuple[Array, Array]:
-    """Return the vectors ``[..., T, D]``, 0 in the padding, and which times are true, ``[..., T]``."""
+def embed(x: ArrayLike, lengths: ArrayLike | None, vocabulary: int | None, features: int) -> tuple[Array, Array]:
+    """Return the vectors ``[..., T, D]``, 0 in the padding, and which times are true, ``[..., T]``.
+
+    To be called in a compact module, which then has a layer ``embedding``.
+
+    Raises:
+        ValueError: x is of the wrong kind, or the lengths do not fit it.
+    """
     x = jnp.asarray(x)
     kind, rank = (jnp.floating, 2) if vocabulary is None else (jnp.integer, 1)
     if x.ndim < rank or not jnp.issubdtype(x.dtype, kind):

@@ -2,6 +2,7 @@
 
 from jaxdl.nn import (
     attention,
+    attention_scores,
     cells,
     convolution,
     filters,
@@ -42,6 +43,7 @@ __all__ = [
     "SeparableConv",
     "adaptive_average_pool",
     "attention",
+    "attention_scores",
     "average_pool",
     "blind_unpool",
     "cells",
