@@ -16,6 +16,24 @@ from jaxdl import tree
 from jaxdl.typing import Array, PyTree
 
 
+def scan_modules(
+    module: nn.Module, length: int, x: Array, step: Callable[[nn.Module, Array], tuple[Array, PyTree]]
+) -> tuple[Array, PyTree]:
+    """Apply ``step(module, x) -> (y, kept)`` ``length`` times, each time with its own slice of the module's variables.
+
+    To be called within the ``@nn.compact`` method that makes the module.
+
+    Returns:
+        The last ``y``, and all that was kept, stacked, ``[length, ...]``.
+    """
+
+    def body(module: nn.Module, x: Array, _: None) -> tuple[Array, PyTree]:
+        return step(module, x)
+
+    # Every collection is stacked, whatever its name, and every block draws its own random numbers.
+    return nn.scan(body, variable_axes={True: 0}, split_rngs={True: True}, length=length)(module, x, None)
+
+
 def scan_blocks(
     block: nn.Module, length: int, x: Array, train: bool, *, outputs: bool = False
 ) -> tuple[Array, list[Array]]:
@@ -34,13 +52,11 @@ def scan_blocks(
         What the last block returns, and a list of what each returns, empty if ``outputs`` is False.
     """
 
-    def body(block: nn.Module, x: Array, _: None) -> tuple[Array, Array | None]:
+    def step(block: nn.Module, x: Array) -> tuple[Array, Array | None]:
         y = block(x, train)
         return y, y if outputs else None
 
-    # Every collection is stacked, whatever its name, and every block draws its own random numbers.
-    scan = nn.scan(body, variable_axes={True: 0}, split_rngs={True: True}, length=length)
-    y, kept = scan(block, x, None)
+    y, kept = scan_modules(block, length, x, step)
     return y, [] if kept is None else [kept[i] for i in range(length)]
 
 

@@ -7,13 +7,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxdl import tree
 from jaxdl.models.layers import channels_last_hint
 from jaxdl.models.registry import register
-from jaxdl.nn.activations import gelu
-from jaxdl.nn.attention import MultiHeadAttention
+from jaxdl.models.transformer_block import Block, run_blocks
 from jaxdl.nn.convolution import Conv
-from jaxdl.nn.initializers import normal, xavier_uniform, zeros
+from jaxdl.nn.initializers import normal, zeros
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
 from jaxdl.typing import Array, ArrayLike
@@ -82,7 +80,16 @@ class VisionTransformer(nn.Module):
             raise ValueError(f"expected images [B, H, W, C] of whole patches of {size} x {size}; came {x.shape}{hint}")
         x = out["patches"] = Conv(self.features, (size, size), size, dtype=self.dtype, name="patch_embedding")(x)
         x = out["embedded"] = Dropout(1 - self.dropout)(self._add_positions(x), train=train)
-        x, seen = self._encode(x, train)
+        block = partial(
+            Block,
+            self.heads,
+            self.mlp_features,
+            dropout=self.dropout,
+            attention_dropout=self.attention_dropout,
+            epsilon=self.epsilon,
+            dtype=self.dtype,
+        )
+        x, seen = run_blocks(block, "encoder", self.depth, x, train, scan=self.scan_blocks)
         out |= seen
         x = out["encoded"] = LayerNorm(epsilon=self.epsilon, name="norm")(x)
         x = out["pooled"] = x[:, 0]
@@ -105,55 +112,6 @@ class VisionTransformer(nn.Module):
         rows = x.reshape(x.shape[0], -1, self.features)
         tokens = jnp.broadcast_to(token[None, None], (x.shape[0], 1, self.features))
         return jnp.concatenate([tokens, rows], axis=1) + positions[None]
-
-    def _encode(self, x: Array, train: bool) -> tuple[Array, dict[str, Array]]:
-        """Run the blocks one after the other, or all but the first in a scan."""
-        fields = ("heads", "mlp_features", "dropout", "attention_dropout", "epsilon", "dtype")
-        settings = {field: getattr(self, field) for field in fields}
-        unrolled = 1 if self.scan_blocks else self.depth
-        seen = []
-        for number in range(1, unrolled + 1):
-            x, weights = EncoderBlock(**settings, name=f"encoder_block{number}")(x, train)
-            seen.append((x, weights))
-        if unrolled < self.depth:
-            length = self.depth - unrolled
-
-            def body(block: EncoderBlock, x: Array, _: None) -> tuple[Array, tuple[Array, Array]]:
-                y, weights = block(x, train)
-                return y, (y, weights)
-
-            scan = nn.scan(body, variable_axes={"params": 0}, split_rngs={True: True}, length=length)
-            x, stacked = scan(EncoderBlock(**settings, name="encoder_blocks"), x, None)
-            seen += [tree.take(stacked, i) for i in range(length)]
-        out = {}
-        for number, (y, weights) in enumerate(seen, 1):
-            out |= {f"encoder_block{number}": y, f"encoder_block{number}_attention": weights}
-        return x, out
-
-
-class EncoderBlock(nn.Module):
-    """``y = z + dense2(gelu(dense1(norm2(z))))`` with ``z = x + attention(norm1(x))``: norms come before the layers."""
-
-    heads: int
-    mlp_features: int
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
-    epsilon: float = 1e-6
-    dtype: Any = None
-
-    @nn.compact
-    def __call__(self, x: Array, train: bool = False) -> tuple[Array, Array]:
-        """Return ``y`` for ``x``, both ``[B, T, D]``, and the weights of the attention, ``[B, heads, T, T]``."""
-        drop = partial(Dropout(1 - self.dropout), train=train)
-        dense = partial(nn.Dense, kernel_init=xavier_uniform(), dtype=self.dtype)
-        attention = MultiHeadAttention(
-            self.heads, retain_probability=1 - self.attention_dropout, dtype=self.dtype, name="attention"
-        )
-        y, weights = attention(LayerNorm(epsilon=self.epsilon, name="norm1")(x), train=train, return_weights=True)
-        x = x + drop(y)
-        y = drop(gelu(dense(self.mlp_features, name="dense1")(LayerNorm(epsilon=self.epsilon, name="norm2")(x))))
-        x = x + drop(dense(x.shape[-1], name="dense2")(y))
-        return x, weights
 
 
 def resize_positions(positions: ArrayLike, grid: tuple[int, int], old_grid: tuple[int, int] | None = None) -> Array:

@@ -1,0 +1,185 @@
+"""The transformer against torch with the same weights, both places of the norm; padding, caches, scanned blocks."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import decode, pretrained, tree
+from jaxdl.models.encoder_decoder import step_function
+from jaxdl.models.scanning import stack_blocks
+from jaxdl.models.transformer import Decoder, Encoder, Transformer
+from jaxdl.models.transformer_block import Block
+from jaxdl.pretrained import Rule
+from jaxdl.pretrained.layouts import parameter, part
+from tests.models.parity import entries_of, randomize
+from tests.peers import torch
+
+V, D = 7, 8
+SIZES = {"depth": 2, "heads": 2, "mlp_features": 12}
+MODEL = Transformer(V, features=D, dropout=0.0, **SIZES)
+SOURCE = np.array([[1, 4, 2, 5], [3, 6, 0, 0]])
+LENGTHS = np.array([4, 2])
+TARGET = np.array([[1, 2, 6], [1, 5, 4]])
+close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11)
+
+
+def rules():
+    """Name the weights of ``torch.nn.Transformer``, which has one array for query, key and value."""
+    kernel, bias = parameter(np.transpose, np.transpose), parameter()
+    table = [Rule("source_embedding", "embedding"), Rule("(encoder|decoder)/norm", r"\1.norm")]
+    for stack in ("encoder", "decoder"):
+        ours, theirs = f"{stack}/{stack}_block1", f"{stack}.layers.0"
+        table += [Rule(f"{ours}/norm(.)", rf"{theirs}.norm\1"), Rule(f"{ours}/dense(.)", rf"{theirs}.linear\1")]
+        for our, their in (("attention", "self_attn"), ("memory_attention", "multihead_attn")):
+            table.append(Rule(f"{ours}/{our}/output", f"{theirs}.{their}.out_proj"))
+            for i, name in enumerate(("query", "key", "value")):
+                own = f"{ours}/{our}/{name}"
+                table.append(Rule(f"{own}/kernel", f"{theirs}.{their}.in_proj_weight", part(i, 3, kernel)))
+                table.append(Rule(f"{own}/bias", f"{theirs}.{their}.in_proj_bias", part(i, 3, bias)))
+    return table
+
+
+def draw(model, *inputs):
+    generator = np.random.default_rng(0)
+    forms = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+    return jax.tree.map(lambda leaf: generator.normal(size=leaf.shape) / 2, forms)
+
+
+@pytest.mark.parametrize(("norm_first", "activation"), [(True, "gelu"), (False, "relu")])
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
+@pytest.mark.usefixtures("float64")
+def test_logits_and_all_gradients_are_torchs(norm_first, activation):
+    library = torch()
+    options = {"dropout": 0.0, "batch_first": True, "norm_first": norm_first, "activation": activation}
+    peer = library.nn.Transformer(D, 2, 1, 1, 12, **options)
+    peer.embedding = library.nn.Embedding(V, D)
+    randomize(peer)
+    positions = np.zeros((4, D))
+    for p in range(4):
+        for i in range(0, D, 2):
+            positions[p, i : i + 2] = np.sin(p / 10_000 ** (i / D)), np.cos(p / 10_000 ** (i / D))
+    source, target = (library.tensor(tokens) for tokens in (SOURCE, TARGET))
+    read = D**0.5 * peer.embedding(source) + library.tensor(positions)
+    written = D**0.5 * peer.embedding(target) + library.tensor(positions[:3])
+    padding, later = library.tensor(SOURCE == 0), library.ones(3, 3, dtype=bool).triu(1)
+    masks = {"tgt_mask": later, "src_key_padding_mask": padding, "memory_key_padding_mask": padding}
+    expected = peer(read, written, **masks) @ peer.embedding.weight.T
+    cotangent = np.random.default_rng(1).normal(size=expected.shape)
+    expected.backward(library.tensor(cotangent))
+
+    model = MODEL.clone(depth=1, norm_first=norm_first, activation=activation, final_norm=True)
+    forms = jax.eval_shape(model.init, jax.random.key(0), SOURCE, TARGET)
+    params = pretrained.convert(entries_of(peer), forms, rules(), dtype=np.float64)["params"]
+
+    @jax.jit
+    def run(params):
+        logits, pull = jax.vjp(lambda params: model.apply({"params": params}, SOURCE, TARGET, LENGTHS), params)
+        return logits, *pull(cotangent)
+
+    logits, gradient = run(params)
+    close(logits, expected.detach().numpy())
+    theirs = {name: leaf.grad.numpy() for name, leaf in peer.named_parameters()}
+    ours = pretrained.to_theirs(tree.flatten({"params": gradient}), rules())
+    assert ours.keys() == theirs.keys()
+    for name, leaf in ours.items():
+        close(leaf, theirs[name], atol=1e-9, err_msg=name)
+
+
+@pytest.mark.usefixtures("float64")
+def test_written_token_by_token_it_is_the_same_and_padding_changes_nothing():
+    variables = draw(MODEL, SOURCE, TARGET)
+
+    @jax.jit
+    def run(source):
+        carry, logits = MODEL.apply(variables, source, LENGTHS, max_length=3, method="begin"), []
+        for t in range(3):
+            carry, now = MODEL.apply(variables, carry, TARGET[:, t], method="step")
+            logits.append(now)
+        return MODEL.apply(variables, source, TARGET, LENGTHS), jnp.stack(logits, axis=1)
+
+    whole, parts = run(SOURCE)
+    close(parts, whole, rtol=1e-10)
+    other = np.where(SOURCE == 0, 5, SOURCE)
+    np.testing.assert_array_equal(run(other)[0], whole)
+    assert (run(SOURCE + np.array([[1, 0, 0, 0]]))[0] != whole).any()
+
+
+@pytest.mark.usefixtures("float64")
+def test_search_writes_what_is_found_without_a_cache():
+    model, length = MODEL.clone(target_vocabulary=5, norm_first=True), 4
+    variables = draw(model, SOURCE, TARGET % 5)
+
+    @jax.jit
+    def run(variables):
+        carry = model.apply(variables, SOURCE, LENGTHS, max_length=length, method="begin")
+        first, step = jnp.ones(2, int), step_function(model, variables)
+        beams = decode.beam_search(step, carry, first, beams=2, length=length, length_penalty=0.0)
+        greedy = decode.greedy(step, carry, first, length=length)
+        both = jnp.concatenate([beams.tokens[:, 0], greedy.tokens])
+        target_in = jnp.concatenate([jnp.ones((4, 1), both.dtype), both[:, :-1]], axis=1)
+        logits = model.apply(variables, jnp.tile(SOURCE, (2, 1)), target_in, jnp.tile(LENGTHS, 2))
+        chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), both[..., None], axis=-1)[..., 0].sum(-1)
+        return beams, greedy, logits[2:], chosen
+
+    beams, greedy, logits, chosen = run(variables)
+    np.testing.assert_array_equal(greedy.tokens, jnp.argmax(logits, axis=-1))
+    close(chosen, jnp.concatenate([beams.log_probability[:, 0], greedy.log_probability]))
+    assert (beams.log_probability[:, 0] >= greedy.log_probability - 1e-12).all()
+
+
+@pytest.mark.usefixtures("float64")
+def test_scanned_stacks_are_unrolled_stacks():
+    x, memory = np.random.default_rng(1).normal(size=(2, 2, 3, D))
+    mask = np.array([[[True, True, False]]])
+    sizes = SIZES | {"depth": 3, "norm_first": True}
+    reader, writer = Encoder(**sizes), Decoder(**sizes)
+    params = draw(reader, x), draw(writer, x, memory)
+
+    def run(reader, writer, params):
+        y, seen = reader.apply(params[0], memory, mask, return_features=True)
+        return writer.apply(params[1], x, y, memory_mask=mask, return_features=True), seen
+
+    @jax.jit
+    def both(params):
+        scanned = reader.clone(scan_blocks=True), writer.clone(scan_blocks=True)
+        return run(reader, writer, params), run(*scanned, stack_blocks(params))
+
+    unrolled, scanned = both(params)
+    jax.tree.map(close, scanned, unrolled)
+    assert sorted(unrolled[1]) == sorted(f"encoder_block{n}{part}" for n in (1, 2, 3) for part in ("", "_attention"))
+    assert unrolled[0][1]["decoder_block3_memory_attention"].shape == (2, 2, 3, 3)
+    assert (unrolled[0][1]["decoder_block3_memory_attention"][..., 2] == 0).all()
+
+
+def test_dropout_reaches_every_part_in_training_only(key):
+    block = Block(2, 12, dropout=0.5, attention_dropout=0.5)
+    x = np.random.default_rng(0).normal(size=(1, 3, D)).astype(np.float32)
+    variables = jax.tree.map(np.float32, draw(block, x))
+
+    @jax.jit
+    def run(keys):
+        each = jax.vmap(lambda key: block.apply(variables, x, True, rngs={"dropout": key})[0])
+        return each(keys), block.apply(variables, x)[0]
+
+    draws, still = run(jax.random.split(key, 2))
+    assert (draws[0] != draws[1]).any()
+    assert not np.allclose(draws[0], still)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: draw(MODEL, SOURCE * 1.0, TARGET), r"source must be tokens, .* float32"),
+        (lambda: draw(MODEL, SOURCE, TARGET[0]), r"target_in must be tokens, .* came \(3,\)"),
+        (
+            lambda: draw(Decoder(**SIZES), *jnp.zeros((2, 1, 2, D)), None, None, False, False, []),
+            "2 blocks need as many caches, and no scan; came 0",
+        ),
+    ],
+)
+def test_mistakes_are_answered_with_what_was_expected(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
