@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -27,6 +28,8 @@ RUNS = Path("runs")
 """Where run folders are made by default."""
 PLACES = ("data_dir",)
 """Settings that say where something lies, not what a run is: they may change when it is continued."""
+TIMES = ("wall_seconds", "compile_seconds", "step_seconds")
+"""What the manifest adds up over the sessions of a run: it was begun in one, and continued in the others."""
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
 
 
@@ -37,18 +40,22 @@ class Run:
         name: the experiment's.
         config: its configuration as plain data.
         directory: the run folder.
+        is_new: whether it is one of our own making, which no other run may have.
         smoke: whether two tiny steps are enough.
         resume: whether to go on from the newest good checkpoint.
         skip_nonfinite: whether steps that would give NaN or infinity are left out.
         mesh: the devices to train on together, ``None`` for one.
         console: where to print.
         uses_mesh: whether the experiment has trained on the mesh.
+        before: the manifest as it was before the run was resumed.
+        times: seconds of this session that went into compiling and into steps.
         claims: what the experiment has said of the claims that it tests.
     """
 
     def __init__(self, name: str, config: dict[str, Any], directory: Path | None = None, *, smoke: bool = False):
         self.name, self.config, self.smoke = name, config, smoke
-        self.directory = directory or _new_folder(name)
+        self.directory = directory or RUNS / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+        self.is_new = directory is None
         self.resume = self.skip_nonfinite = False
         self.mesh: Mesh | None = None
         self.console = Console()
@@ -92,12 +99,18 @@ class Run:
                 raise UsageError(f"nothing to resume in {self.directory}: it has no config.json")
             self._refuse_another(read_json(written))
             self.before = read_manifest(self.directory)
-        elif self.directory.exists() and (not self.directory.is_dir() or any(self.directory.iterdir())):
+        elif (
+            not self.is_new
+            and self.directory.exists()
+            and (not self.directory.is_dir() or any(self.directory.iterdir()))
+        ):
             raise UsageError(f"{self.directory} is not empty: give another --out, or --resume to go on with its run")
         try:
+            if self.is_new:
+                self.directory = _new_folder(self.directory)
             self.directory.mkdir(parents=True, exist_ok=True)
             if not self.resume:
-                write_json(written, {**self.identity, **self.config})
+                write_json(self.directory / "config.json", {**self.identity, **self.config})
             self.write_manifest("running", {})
         except OSError as error:
             raise UsageError(f"the run folder {self.directory} cannot be written: {error.strerror}") from error
@@ -141,6 +154,7 @@ class Run:
 
     def write_manifest(self, status: str, result: dict[str, Any]) -> None:
         """Write ``manifest.json``: what ran, on what, for how long, and what came out."""
+        sessions = [*self._sessions_before(), self._session()]
         manifest = {
             "experiment": self.name,
             "status": status,
@@ -148,9 +162,9 @@ class Run:
             "claims": [dataclasses.asdict(claim) for claim in self.claims],
             "seed": self.config.get("seed"),
             "smoke": self.smoke,
-            "started": datetime.fromtimestamp(self.started).astimezone().isoformat(timespec="seconds"),
-            "wall_seconds": round(time.time() - self.started, 2),
-            **self.times,
+            "started": sessions[0]["started"],
+            **_total(sessions),
+            "sessions": sessions,
             "command": "python -m experiments " + " ".join(sys.argv[1:]),
             "git_commit": _git_commit(),
             "python": platform.python_version(),
@@ -163,6 +177,19 @@ class Run:
             "pictures": self.pictures,
         }
         write_json(self.directory / "manifest.json", manifest)
+
+    def _session(self) -> dict[str, Any]:
+        wall_seconds = round(time.time() - self.started, 2)
+        return {"started": _moment(self.started), "wall_seconds": wall_seconds, **self.times}
+
+    def _sessions_before(self) -> list[dict[str, Any]]:
+        """List what the manifest tells of earlier sessions; one that was killed lasted until it last logged."""
+        sessions = self.before.get("sessions", [])
+        log = self.directory / "metrics.jsonl"
+        if sessions and self.before["status"] == "running" and log.exists():
+            lasted = log.stat().st_mtime - datetime.fromisoformat(sessions[-1]["started"]).timestamp()
+            sessions = [*sessions[:-1], {**sessions[-1], "wall_seconds": round(max(lasted, 0.0), 2)}]
+        return sessions
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -191,10 +218,25 @@ def write_json(path: Path, content: Any) -> None:
     partial.replace(path)
 
 
-def _new_folder(name: str) -> Path:
-    stem = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    candidates = [RUNS / stem, *(RUNS / f"{stem}-{i}" for i in range(2, 100))]
-    return next(path for path in candidates if not path.exists())
+def _new_folder(path: Path) -> Path:
+    """Make a folder; where another run has just made it, the first with a number behind its name that is free."""
+    candidate = path
+    for number in itertools.count(2):
+        try:
+            candidate.mkdir(parents=True)
+            break
+        except FileExistsError:
+            candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
+
+
+def _total(sessions: list[dict[str, Any]]) -> dict[str, float]:
+    known = [name for name in TIMES if any(name in session for session in sessions)]
+    return {name: round(sum(session.get(name, 0.0) for session in sessions), 2) for name in known}
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
 
 
 def _version(package: str) -> str | None:

@@ -1,11 +1,14 @@
 import dataclasses
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
 import pytest
 
 from experiments.harness.command_line import main
+from experiments.harness.run_folder import Run, read_manifest
 from jaxdl import data, train
 
 FLAGS = ["run", "mlp_digits", "--epochs", "3", "--batch-size", "120", "--optimizer.schedule", "constant"]
@@ -61,15 +64,50 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(undisturbed, tmp_path
 
     with monkeypatch.context() as patch:
         patch.setattr(train.interrupt, "Interruption", Interruption)
-        assert run(tmp_path / "run")["status"] == "interrupted"
+        stopped = run(tmp_path / "run")
+    assert stopped["status"] == "interrupted"
+    assert stopped["wall_seconds"] == stopped["sessions"][0]["wall_seconds"] > 0
     resumed = run(tmp_path / "run", "--resume")
     assert interrupted_at == [11]
     assert resumed["status"] == "finished"
     assert resumed["result"] == manifest["result"]
     for name in ("weights.safetensors",):
         assert (tmp_path / "run" / name).read_bytes() == (directory / name).read_bytes()
+    first, second = resumed["sessions"]
+    assert [first] == stopped["sessions"]
+    for name in ("wall_seconds", "compile_seconds", "step_seconds"):
+        assert resumed[name] == pytest.approx(first[name] + second[name], abs=0.011)
+    assert resumed["started"] == first["started"] <= second["started"]
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert steps == [11, 22, 33]
+
+
+def test_a_session_that_was_killed_lasted_until_it_last_logged(tmp_path):
+    killed, resumed = (Run("mlp_digits", {"seed": 0}, tmp_path / "run") for _ in range(2))
+    killed.begin()
+    assert read_manifest(tmp_path / "run")["status"] == "running"
+    (tmp_path / "run" / "metrics.jsonl").write_text("")
+    os.utime(tmp_path / "run" / "metrics.jsonl", (killed.started + 60, killed.started + 60))
+    resumed.resume = True
+    resumed.begin()
+    resumed.write_manifest("finished", {})
+    manifest = read_manifest(tmp_path / "run")
+    first, second = manifest["sessions"]
+    assert first["wall_seconds"] == pytest.approx(60, abs=1)  # the manifest tells whole seconds of its start
+    assert manifest["wall_seconds"] == pytest.approx(first["wall_seconds"] + second["wall_seconds"], abs=0.011)
+
+
+def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = [Run("mlp_digits", {"seed": seed}) for seed in range(8)]
+    for run in runs:
+        run.directory = runs[0].directory  # the clock may have gone on meanwhile
+    stem = runs[0].directory.name
+    with ThreadPoolExecutor(len(runs)) as pool:
+        list(pool.map(Run.begin, runs))
+    assert sorted(run.directory.name for run in runs) == [stem, *(f"{stem}-{number}" for number in range(2, 9))]
+    for run in runs:
+        assert json.loads((run.directory / "config.json").read_text())["seed"] == run.config["seed"]
 
 
 def test_patience_survives_a_resume(tmp_path, monkeypatch):
