@@ -19,7 +19,7 @@ CODES = {"f2", "f4", "f8"}
 """Types of the numbers that weights in a pickle may have."""
 
 
-def read(file: Path | str | Mapping[str, Any], entry: str | None = None) -> dict[str, np.ndarray]:
+def read(file: Path | str | Mapping[str, Any], entry: str | None = None, prefix: str = "") -> dict[str, np.ndarray]:
     """Return the arrays of a file by their names.
 
     The kind of a file is seen from its first bytes, not from its name. Torch's files need torch; they and pickles of
@@ -29,32 +29,42 @@ def read(file: Path | str | Mapping[str, Any], entry: str | None = None) -> dict
     Args:
         file: a safetensors, npz or torch file, or a pickle of NumPy's arrays; or a mapping of arrays or torch tensors,
             which is taken as it is.
-        entry: for a file of several dictionaries, ``{"model": ..., "optimizer": ...}``, which of them.
+        entry: for a file of several dictionaries, ``{"model": ..., "optimizer": ...}``, which of them; a slash leads to
+            one within another, ``"ema/state_dict"``.
+        prefix: what stands before every name that is wanted, and is left out, such as the ``"module."`` of torch's
+            ``DataParallel``; names without it are passed over.
 
     Raises:
         ValueError: the file is of no such kind, is damaged, or holds something else than named arrays.
+        TypeError: neither a path nor a mapping, such as the model itself.
         ImportError: a torch file, and torch is not installed.
 
     >>> read({"weight": [1.0, 2.0]})
     {'weight': array([1., 2.])}
     """
+    if not isinstance(file, Path | str | Mapping):
+        hint = ": give its state_dict()" if hasattr(file, "state_dict") else ""
+        raise TypeError(f"expected a file or named arrays, got {type(file).__name__}{hint}")
     holds = file if isinstance(file, Mapping) else _open(Path(file))
-    if entry is not None:
-        if not isinstance(holds.get(entry), Mapping):
-            raise ValueError(f"there is no dictionary {entry!r}; there are {', '.join(map(str, holds))}")
-        holds = holds[entry]
-    groups = [name for name, value in holds.items() if isinstance(value, Mapping)]
+    for part in [] if entry is None else entry.split("/"):
+        if not isinstance(holds.get(part), Mapping):
+            raise ValueError(f"there is no dictionary {part!r}; there are {', '.join(map(str, holds))}")
+        holds = holds[part]
+    groups = _groups(holds)
     if groups:
-        raise ValueError(f"expected named arrays, came dictionaries: give entry={groups[0]!r}, or one of {groups}")
-    arrays = {str(name): _array(value) for name, value in holds.items()}
-    others = [name for name, array in arrays.items() if array.dtype.hasobject or array.dtype.kind in "SU"]
-    if others:
-        raise ValueError(f"expected arrays of numbers; these are none: {', '.join(others)}")
-    return arrays
+        found = [group if entry is None else f"{entry}/{group}" for group in groups]
+        raise ValueError(f"expected named arrays, came dictionaries: give entry={found[0]!r}, or one of {found}")
+    wanted = {str(name).removeprefix(prefix): value for name, value in holds.items() if str(name).startswith(prefix)}
+    if holds and not wanted:
+        raise ValueError(f"no name begins with prefix={prefix!r}; there are {next(iter(holds))!r} and others")
+    return _numbers(wanted)
 
 
 def save(path: Path | str, entries: Mapping[str, Any]) -> None:
     """Write named arrays, as `export` gives them, to a safetensors file, which every peer reads.
+
+    Raises:
+        ValueError: something is no array of numbers.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +75,7 @@ def save(path: Path | str, entries: Mapping[str, Any]) -> None:
     path = Path(path)
     partial = path.with_name(f"{path.name}.partial")
     try:
-        save_file({name: np.array(_array(value), order="C") for name, value in entries.items()}, partial)
+        save_file({name: np.array(array, order="C") for name, array in _numbers(entries).items()}, partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -86,6 +96,8 @@ def _open(path: Path) -> Mapping[str, Any]:
             return load_file(path)
         except (SafetensorError, KeyError, AttributeError) as error:
             raise ValueError(f"{path} is no safetensors file that can be read, or damaged: {error}") from None
+    if start.startswith(b"{"):
+        raise ValueError(f"{path} is text, perhaps the index of several files: read each, and join the dictionaries")
     if start.startswith(TORCH_MAGIC):
         return _torch(path)
     if start.startswith(b"\x80"):
@@ -148,10 +160,28 @@ def _arrays(holds: dict, prefix: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _array(value: object) -> np.ndarray:
+def _groups(holds: Mapping[str, Any]) -> list[str]:
+    """Return the names of the dictionaries in a dictionary, those of arrays first."""
+    groups = {str(name): value for name, value in holds.items() if isinstance(value, Mapping)}
+    full = {name for name, group in groups.items() if group and all(hasattr(leaf, "shape") for leaf in group.values())}
+    return sorted(groups, key=lambda name: name not in full)
+
+
+def _numbers(entries: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    arrays = {name: _array(name, value) for name, value in entries.items()}
+    others = [name for name, array in arrays.items() if array.dtype.hasobject or array.dtype.kind in "SU"]
+    if others:
+        raise ValueError(f"expected arrays of numbers; these are none: {', '.join(others)}")
+    return arrays
+
+
+def _array(name: str, value: Any) -> np.ndarray:
     """Make an array of anything that is like one; torch's bfloat16, which numpy does not know, as float32."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
-        return value.numpy()
-    return np.asarray(value)
+    try:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+            return value.numpy()
+        return np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists; sparse and quantised tensors
+        raise ValueError(f"{name}: a {type(value).__name__} that is no array: {error}") from None

@@ -1,8 +1,10 @@
 """Weights of a peer as variables of our models, and back."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from importlib import import_module, util
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ def load(
     source: str = "torchvision",
     *,
     entry: str | None = None,
+    prefix: str = "",
     fresh: str | None = None,
     key: Key | None = None,
     without: str | None = None,
@@ -37,6 +40,7 @@ def load(
         file_or_mapping: a safetensors, npz or torch file; or its entries by name, arrays or torch tensors.
         source: whose names the entries have: ``"torchvision"``, ``"timm"`` or ``"huggingface"``.
         entry: which dictionary of a file that holds several.
+        prefix: what stands before the names of a model that was part of another: ``"module."``, ``"model."``.
         fresh: a pattern of paths of ours that keep the first values that ``key`` draws, whatever the file has for
             them: ``fresh="^output/", num_classes=5`` is a pretrained model with a new head.
         key: for ``fresh``.
@@ -52,7 +56,7 @@ def load(
     if (fresh is None) != (key is None):
         raise ValueError("fresh=pattern and key=... belong together: what is fresh is drawn with the key")
     wanted = template(model, models.input_shape(model_name))
-    entries = files.read(file_or_mapping, entry)
+    entries = files.read(file_or_mapping, entry, prefix)
     variables = convert(entries, wanted, rules_of(model, source), fresh=fresh, without=without)
     return variables if fresh is None else _fill(variables, model, models.input_shape(model_name), key)
 
@@ -67,8 +71,10 @@ def export(model_name: str, variables: PyTree, source: str = "torchvision", **ch
         **changes: fields of the model.
 
     Raises:
-        ValueError: there are no such names for this model or one of its leaves.
+        ValueError: there are no such names for this model or one of its leaves, or these are no variables.
     """
+    if "params" not in variables:
+        raise ValueError(f"expected variables, {{'params': ...}}; came {', '.join(variables)}")
     return rules.to_theirs(tree.flatten(variables), rules_of(models.create(model_name, **changes), source))
 
 
@@ -139,11 +145,33 @@ def convert(
         if not (name.endswith(COUNTER) or any(match(name) for match in skipped)):
             problems.append(f"extra: {name} {list(entries[name].shape)} has no place in the model")
     if problems:
+        _refuse_prefix(entries.keys(), known)
         raise ValueError("\n  ".join([f"{len(problems)} weights do not fit the model:", *sorted(problems), MEND]))
     return nested(result)
 
 
 MEND = "to draw parameters anew give fresh='^output/' and a key, to leave them out without='^auxiliary' or the like"
+
+
+def _refuse_prefix(theirs: Set[str], known: Set[str]) -> None:
+    """Refuse entries that have, or lack, the same words before most of the names that the model knows."""
+    prefix, count = _prefix(theirs, known)
+    if 2 * count > len(known):
+        raise ValueError(f"{count} of {len(known)} names have {prefix!r} before them: give prefix={prefix!r}")
+    prefix, count = _prefix(known, theirs)
+    if 2 * count > len(known):
+        example = next(name for name in known if name.startswith(prefix))
+        raise ValueError(
+            f"{count} of {len(known)} names, such as {example!r}, are there without {prefix!r} before them: give "
+            f"{{{prefix!r} + name: array}} for the entries that belong there"
+        )
+
+
+def _prefix(names: Set[str], others: Set[str]) -> tuple[str, int]:
+    """Return what most often, and how often, stands before one of the other names, with a dot between."""
+    dots = ((name, dot + 1) for name in names for dot, letter in enumerate(name) if letter == ".")
+    counts = Counter(name[:start] for name, start in dots if name[start:] in others)
+    return max(counts.items(), key=itemgetter(1), default=("", 0))
 
 
 def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,10 +45,12 @@ def load_cell(entries: Entries, cell: Cell, source: str) -> Parameters:
     kernel, recurrent_kernel, bias, second = _READERS[source](entries, cell)
     size = cell.features
     columns = len(cell.gates) * size
-    found = {"kernel": kernel.shape[1:], "recurrent_kernel": recurrent_kernel.shape, "bias": bias.shape}
-    expected = {"kernel": (columns,), "recurrent_kernel": (size, columns), "bias": (columns,)}
-    if found != expected or kernel.ndim != 2:
-        raise ValueError(f"{cell} needs a kernel [D, {columns}] and {expected}; {source} gave {found}")
+    shapes = [list(leaf.shape) for leaf in (kernel, recurrent_kernel, bias)]
+    if shapes != [[*kernel.shape[:1], columns], [size, columns], [columns]]:
+        raise ValueError(
+            f"{cell} needs a kernel [D, {columns}], a recurrent kernel [{size}, {columns}] and a bias [{columns}]; "
+            f"{source} gave {', '.join(map(str, shapes))}"
+        )
     parameters = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias + second}
     if "recurrent_bias" in cell.shapes(1):
         inner = slice(2 * size, None)
@@ -81,7 +83,10 @@ def load_torch(state_dict: Entries, cell: Cell, *, layers: int = 1, bidirectiona
         ways = {}
         for way, suffix in _ways(index, bidirectional).items():
             names = {name: name + suffix for name in TORCH}
-            ways[way] = load_cell({k: entries[v] for k, v in names.items() if v in entries}, cell, "torch")
+            missing = [name for name in names.values() if name not in entries]
+            if missing:
+                raise ValueError(f"missing: {', '.join(missing)}; came {', '.join(sorted(entries))}")
+            ways[way] = load_cell({k: entries[v] for k, v in names.items()}, cell, "torch")
             used |= set(names.values())
         result[f"layer{index}"] = ways if bidirectional else ways["forward"]
     if entries.keys() - used:
@@ -134,7 +139,7 @@ def _to_torch(
 
 def _from_keras(entries: Entries, cell: Cell) -> tuple[np.ndarray, ...]:
     kernel, recurrent_kernel, bias = _take(entries, ("kernel", "recurrent_kernel", "bias"))
-    bias, second = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
+    bias, second = bias if bias.shape[:-1] == (2,) else (bias, np.zeros_like(bias))
     order = KERAS_GATES[type(cell)]
     return tuple(_reorder(leaf, order, cell.gates) for leaf in (kernel, recurrent_kernel, bias, second))
 
@@ -147,6 +152,8 @@ def _to_keras(cell: Cell, *leaves: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _reorder(leaf: np.ndarray, order: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    if leaf.shape[-1] % len(order):
+        raise ValueError(f"{list(leaf.shape)} cannot be parted into the gates {', '.join(order)}")
     parts = dict(zip(order, np.split(leaf, len(order), axis=-1), strict=True))
     return np.concatenate([parts[gate] for gate in wanted], axis=-1)
 
@@ -163,8 +170,12 @@ def _from_flax(entries: Entries, cell: Cell) -> tuple[np.ndarray, ...]:
     if entries.keys() != {*on_input, *on_state}:
         raise ValueError(f"expected the entries {[*on_input, *on_state]}; came {sorted(entries)}")
     layers = {name: read(layer) for name, layer in entries.items()}
+    with_bias = on_state if biased == "h" else on_input
+    for name, layer in layers.items():
+        if missing := {"kernel", *(["bias"] if name in with_bias else [])} - layer.keys():
+            raise ValueError(f"{name} has no {' and no '.join(sorted(missing))}; it has {sorted(layer)}")
     zeros = np.zeros(cell.features, layers[on_input[0]]["kernel"].dtype)
-    bias = [layers[name]["bias"] for name in (on_state if biased == "h" else on_input)]
+    bias = [layers[name]["bias"] for name in with_bias]
     second = [layers[name].get("bias", zeros) if isinstance(cell, GRU) else zeros for name in on_state]
     kernels = ([layers[name]["kernel"] for name in names] for names in (on_input, on_state))
     return tuple(np.concatenate(parts, axis=-1) for parts in (*kernels, bias, second))

@@ -86,6 +86,17 @@ def test_one_of_several_dictionaries_is_chosen(tmp_path):
         pretrained.read(tmp_path / "a")
     with pytest.raises(ValueError, match="no dictionary 'epoch'; there are epoch, model, ema"):
         pretrained.read(tmp_path / "a", "epoch")
+    nested = {"last": {"optimizer": {"state": {}}, "model": ENTRIES}}
+    assert_same(pretrained.read(nested, "last/model"))
+    with pytest.raises(ValueError, match="give entry='last/model', or one of"):
+        pretrained.read(nested, "last")
+
+
+def test_what_stands_before_the_names_is_left_out_and_names_without_it_with_it():
+    wrapped = {f"module.{name}": array for name, array in ENTRIES.items()} | {"epoch": 3}
+    assert_same(pretrained.read(wrapped, prefix="module."))
+    with pytest.raises(ValueError, match="no name begins with prefix='model"):
+        pretrained.read(wrapped, prefix="model.")
 
 
 class Evil:
@@ -135,8 +146,23 @@ def test_what_is_no_weights_is_refused(tmp_path):
     refused(pickle.dumps({"a": np.arange(3)}), "type f2 or f4 or f8, got 'i8'")
     refused(pickle.dumps({"a": "text"}), "a is a str")
     refused(pickle.dumps(ENTRIES)[:-30], "damaged")
+    refused(b'{"weight_map": {}}', "the index of several files")
     with pytest.raises(ValueError, match="these are none: name"):
         pretrained.read({"name": "resnet"})
+    with pytest.raises(ValueError, match="these are none: name"):
+        pretrained.save(path, {"name": "resnet"})
+    with pytest.raises(ValueError, match=r"conv\.weight: a list that is no array: .*inhomogeneous"):
+        pretrained.read({"conv.weight": [[1.0, 2.0], [3.0]]})
+    with pytest.raises(TypeError, match="a file or named arrays, got int"):
+        pretrained.read(3)
+
+
+def test_tensors_without_an_array_and_models_are_refused():
+    library = torch()
+    with pytest.raises(ValueError, match=r"a: a Tensor that is no array: .*to_dense"):
+        pretrained.read({"a": library.eye(2).to_sparse()})
+    with pytest.raises(TypeError, match="got Linear: give its state_dict"):
+        pretrained.read(library.nn.Linear(2, 2))
 
 
 def test_a_torch_file_that_holds_no_weights_is_refused(tmp_path):

@@ -64,6 +64,27 @@ def test_everything_that_does_not_fit_is_named_on_both_sides(entries):
     assert "fresh='^output/' and a key" in lines[-1]
 
 
+@pytest.mark.parametrize("wrapped", ["module.", "model.module."])
+def test_names_with_the_same_words_before_them_say_what_to_give(entries, wrapped):
+    theirs = {wrapped + name: array for name, array in entries.items()} | {"criterion.weight": np.ones(5, np.float32)}
+    with pytest.raises(ValueError, match=f"16 of 16 names have '{wrapped}' before them: give prefix='{wrapped}'"):
+        pretrained.load("alexnet", theirs, **SMALL)
+    loaded = pretrained.load("alexnet", theirs, prefix=wrapped, **SMALL)
+    assert jax.tree.all(jax.tree.map(np.array_equal, loaded, pretrained.load("alexnet", entries, **SMALL)))
+
+
+def test_names_without_the_words_before_ours_say_what_to_give(entries):
+    theirs = {name.removeprefix("features."): array for name, array in entries.items()}
+    with pytest.raises(ValueError, match=r"10 of 16 names, .* are there without 'features\.' .*'features\.' \+ name"):
+        pretrained.load("alexnet", theirs, **SMALL)
+
+
+def test_parameters_alone_are_not_variables(entries):
+    params = pretrained.load("alexnet", entries, **SMALL)["params"]
+    with pytest.raises(ValueError, match=r"expected variables, .* came conv1, conv2"):
+        pretrained.export("alexnet", params, **SMALL)
+
+
 def test_a_head_of_another_size_is_drawn_anew(entries, key):
     changes = SMALL | {"num_classes": 9}
     with pytest.raises(ValueError, match=r"misshaped: classifier.6.weight \[5, 6\], for params/output/kernel \[6, 9\]"):

@@ -101,6 +101,18 @@ TORCH = {"weight_ih": (3 * H, D), "weight_hh": (3 * H, H), "bias_ih": (3 * H,), 
         (cells.LSTM(H), "torch", TORCH, r"needs a kernel \[D, 16\]"),
         (cells.GRU(H), "flax", TORCH, "expected the entries"),
         (
+            cells.LSTM(H),
+            "keras",
+            {"kernel": (D, 8), "recurrent_kernel": (H, 8), "bias": (8,)},
+            r"\[16\]; keras gave \[",
+        ),
+        (
+            cells.GRU(5),
+            "keras",
+            {"kernel": (D, 16), "recurrent_kernel": (5, 16), "bias": (16,)},
+            r"\[3, 16\] cannot be",
+        ),
+        (
             cells.GRU(H, reset="before"),
             "keras",
             {"kernel": (D, 3 * H), "recurrent_kernel": (H, 3 * H), "bias": (2, 3 * H)},
@@ -117,3 +129,11 @@ def test_entries_of_a_layer_that_is_not_asked_for_are_named():
     state = {f"{name}_l{index}": np.ones(shape) for name, shape in TORCH.items() for index in range(2)}
     with pytest.raises(ValueError, match=r"extra: \['bias_hh_l1', .* none of 1 layers"):
         load_torch(state, cells.GRU(H))
+    with pytest.raises(ValueError, match=r"missing: weight_ih_l2, .*; came bias_hh_l0, "):
+        load_torch(state, cells.GRU(H), layers=3)
+
+
+def test_a_layer_of_flax_without_its_bias_is_named():
+    layers = {name: {"kernel": np.ones((D, H))} for name in ("ir", "iz", "in", "hr", "hz", "hn")}
+    with pytest.raises(ValueError, match=r"ir has no bias; it has \['kernel'\]"):
+        load_cell(layers, cells.GRU(H), "flax")
