@@ -37,9 +37,7 @@ def convolve(
             touch; a number for all sides; or for each dimension a number or a pair.
         dilation: ``d``, one for all dimensions or one for each.
         groups: how many parts the channels fall into; outputs of a part see inputs of that part alone.
-        form: how it is computed; the result is the same. ``"auto"`` chooses by platform, shapes and cost. Where it
-            chooses ``"mixed"``, as on the CPU for large maps, derivatives are in reverse mode only; ``"lax"`` has
-            ``jax.jvp`` as well.
+        form: how it is computed; the result is the same. ``"auto"`` chooses by platform, shapes and cost.
 
     Returns:
         ``[..., W2, K]`` and so on, ``output_size`` with ``exact=False`` giving ``W2``.

@@ -109,35 +109,30 @@ def _patches_product(x: Array, kernel: Array, window: Window, groups: int) -> Ar
     return jnp.einsum("npgc,pcgo->ngo", patches, parts).reshape(x.shape[0], *window.output, kernel.shape[-1])
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 3, 4))
+@partial(jax.custom_jvp, nondiff_argnums=(0, 3, 4))
 def _with_patches(forward: Callable[..., Array], x: Array, kernel: Array, window: Window, groups: int) -> Array:
-    """Convolve with ``forward``, and take the gradient of the kernel as patches^T times the gradient of the output.
+    """Convolve with ``forward``, but let the derivative by the kernel be a product of patches.
 
-    A custom reverse pass forbids forward mode (``jax.jvp``, ``jax.jacfwd``); reverse mode nests to any order.
+    ``dy = convolve(dx, kernel) + patches(x) dkernel``. Reverse mode is its transpose, so that the gradient of the
+    kernel is ``patches(x)^T`` times that of the output, and XLA's own is never computed.
     """
     return forward(x, kernel, window, groups)
 
 
-def _with_patches_forward(
-    forward: Callable[..., Array], x: Array, kernel: Array, window: Window, groups: int
-) -> tuple[Array, tuple[Array, Array]]:
-    return forward(x, kernel, window, groups), (x, kernel)
-
-
-def _with_patches_backward(
-    forward: Callable[..., Array], window: Window, groups: int, saved: tuple[Array, Array], gradient: Array
+@_with_patches.defjvp
+def _with_patches_derivative(
+    forward: Callable[..., Array],
+    window: Window,
+    groups: int,
+    primals: tuple[Array, Array],
+    tangents: tuple[Array, Array],
 ) -> tuple[Array, Array]:
-    x, kernel = saved
-    patches = _patches(x, window)
-    patches = patches.reshape(math.prod(patches.shape[:-2]), patches.shape[-2], groups, kernel.shape[-2])
-    kernel_gradient = jnp.einsum(
-        "npgc,ngo->pcgo", patches, gradient.reshape(patches.shape[0], groups, kernel.shape[-1] // groups)
-    )
-    (x_gradient,) = jax.linear_transpose(lambda x: _lax(x, kernel, window, groups), x)(gradient)
-    return x_gradient, kernel_gradient.reshape(kernel.shape)
+    (x, kernel), (dx, dkernel) = primals, tangents
+    # Reverse mode keeps x and makes the patches anew, which are as many times as large as the kernel has places.
+    product = jax.checkpoint(partial(_patches_product, window=window, groups=groups), prevent_cse=False)
+    y = _with_patches(forward, x, kernel, window, groups)
+    return y, _lax(dx, kernel, window, groups) + product(x, dkernel)
 
-
-_with_patches.defvjp(_with_patches_forward, _with_patches_backward)
 
 ROW = 256  # numbers in a row, channels together, up to which the form "band" is chosen whatever the features
 SLICES = 64  # slices of the input that "band" may take; each is an operation to compile

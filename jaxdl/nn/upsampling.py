@@ -82,8 +82,7 @@ def transposed_convolve(
         output_padding: how many numbers the output has more at its ends, below ``S``.
         dilation: ``d``, one for all dimensions or one for each.
         groups: how many parts the channels fall into.
-        form: how it is computed; the result is the same. ``"auto"`` chooses by platform and options. On the CPU
-            derivatives may be in reverse mode only, as those of ``convolve``; ``"lax"`` has ``jax.jvp`` as well.
+        form: how it is computed; the result is the same. ``"auto"`` chooses by platform and options.
 
     Returns:
         ``[..., W2, K]`` and so on, `transposed_output_size` giving ``W2``.

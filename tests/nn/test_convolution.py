@@ -118,11 +118,35 @@ def test_second_derivatives_of_every_form_are_those_of_xla():
             np.testing.assert_allclose(ours, expected, atol=1e-11, err_msg=form)
 
 
-def test_forward_mode_works_in_the_forms_without_a_custom_reverse_pass():
-    x, kernel = (a.astype(np.float32) for a in arrays((4, 5), (2, 2), 2, 2))
-    for form in ("lax", "band"):
-        y, tangent = jax.jvp(lambda x, form=form: convolve(x, kernel, form=form), (x,), (x,))
-        np.testing.assert_allclose(tangent, y, rtol=1e-5)
+@pytest.mark.parametrize("options", [{"padding": 1}, {"stride": 2, "groups": 2}], ids=["padded", "groups"])
+@pytest.mark.usefixtures("float64")
+def test_forward_mode_of_every_form_is_that_of_xla(options):
+    x, kernel = arrays((4, 5), (2, 2), 2, 2, options.get("groups", 1))
+    dx, dkernel = (np.cos(a) for a in (x, kernel))
+    forms = ["lax", "patches", "mixed"] + ["band"] * ("groups" not in options)
+
+    def derivatives(form, *primals):
+        def loss(x, kernel):
+            return jnp.sum(jnp.sin(convolve(x, kernel, form=form, **options)))
+
+        directions = (dx, dkernel)
+        return jax.jvp(loss, primals, directions), jax.jvp(jax.grad(loss, argnums=(0, 1)), primals, directions)
+
+    expected, *others = jax.jit(lambda *args: [derivatives(form, *args) for form in forms])(x, kernel)
+    for form, result in zip(forms[1:], others, strict=True):
+        for ours, theirs in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-11, err_msg=form)
+
+
+@pytest.mark.parametrize(("form", "convolutions"), [("lax", 2), ("mixed", 1), ("patches", 0)])
+def test_the_gradient_of_the_kernel_is_a_convolution_in_the_form_of_xla_alone(form, convolutions):
+    def gradient(x, kernel):
+        y, pull = jax.vjp(lambda kernel: convolve(x, kernel, form=form), kernel)
+        return y, pull(y)
+
+    x, kernel = (a.astype(np.float32) for a in arrays((6, 6), (3, 3), 2, 4))
+    program = jax.jit(gradient).lower(x, kernel).compile().as_text()
+    assert program.count(" convolution(") == convolutions
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
@@ -231,7 +255,7 @@ def test_the_receptive_field_is_where_the_gradient_is_not_zero():
             x = convolve(x, jnp.ones((kernel_size, 1, 1)), stride=stride, dilation=dilation)
         return x[0, 0]
 
-    seen = jnp.count_nonzero(jax.grad(last)(jnp.ones((30, 1))))
+    seen = jnp.count_nonzero(jax.jit(jax.grad(last))(jnp.ones((30, 1))))
     assert seen == receptive_field(layers)
     assert receptive_field([(2, 1, 2**i) for i in range(10)] * 16) == 16369
     with pytest.raises(ValueError, match="a layer is"):
