@@ -1,16 +1,20 @@
 """Architectures, one family a file, and their registry."""
 
 from jaxdl.models.alexnet import AlexNet
+from jaxdl.models.bert import BERT
 from jaxdl.models.densenet import DenseNet
 from jaxdl.models.encoder_decoder import Decoder, Encoder, EncoderDecoder
 from jaxdl.models.googlenet import GoogLeNet
+from jaxdl.models.gpt import GPT
+from jaxdl.models.hierarchical import HierarchicalAttentionNetwork
 from jaxdl.models.inception import InceptionV2, InceptionV3
 from jaxdl.models.lenet import LeNet5, LeNet5Original
 from jaxdl.models.mlp import MLP
 from jaxdl.models.recurrent import RecurrentLanguageModel
-from jaxdl.models.registry import create, input_shape, list, register
+from jaxdl.models.registry import create, input_dtype, input_shape, list, register
 from jaxdl.models.resnet import ResNet
 from jaxdl.models.sequence import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
+from jaxdl.models.transformer import Transformer
 from jaxdl.models.vgg import VGG
 from jaxdl.models.vit import VisionTransformer
 from jaxdl.models.wavenet import WaveNet
@@ -18,6 +22,8 @@ from jaxdl.models.xception import Xception
 from jaxdl.models.zfnet import ZFNet
 
 __all__ = [
+    "BERT",
+    "GPT",
     "MLP",
     "VGG",
     "AlexNet",
@@ -28,6 +34,7 @@ __all__ = [
     "Encoder",
     "EncoderDecoder",
     "GoogLeNet",
+    "HierarchicalAttentionNetwork",
     "InceptionV2",
     "InceptionV3",
     "LeNet5",
@@ -36,11 +43,13 @@ __all__ = [
     "RecurrentLanguageModel",
     "ResNet",
     "Tagger",
+    "Transformer",
     "VisionTransformer",
     "WaveNet",
     "Xception",
     "ZFNet",
     "create",
+    "input_dtype",
     "input_shape",
     "list",
     "register",
