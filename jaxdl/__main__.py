@@ -63,7 +63,7 @@ def inspect(name: str, console: Console) -> None:
     from jaxdl import models
 
     model = models.create(name)
-    x = jnp.zeros((1, *models.input_shape(name)))
+    x = jnp.zeros((1, *models.input_shape(name)), models.input_dtype(name))
     page = {"width": max(console.width, 140), "force_terminal": console.is_terminal}
     table = nn.tabulate(model, jax.random.key(0), compute_flops=True, console_kwargs=page)(x)
     sys.stdout.write(table.strip("\n") + "\n")

@@ -11,7 +11,7 @@ from jaxdl.models.inception import InceptionV2, InceptionV3
 from jaxdl.models.lenet import LeNet5, LeNet5Original
 from jaxdl.models.mlp import MLP
 from jaxdl.models.recurrent import RecurrentLanguageModel
-from jaxdl.models.registry import create, input_shape, list, register
+from jaxdl.models.registry import create, input_dtype, input_shape, list, register
 from jaxdl.models.resnet import ResNet
 from jaxdl.models.sequence import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
 from jaxdl.models.transformer import Transformer
@@ -49,6 +49,7 @@ __all__ = [
     "Xception",
     "ZFNet",
     "create",
+    "input_dtype",
     "input_shape",
     "list",
     "register",

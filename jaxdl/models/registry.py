@@ -11,13 +11,15 @@ Builder = Callable[[], nn.Module]
 
 _BUILDERS: dict[str, Builder] = {}
 _INPUT_SHAPES: dict[str, tuple[int, ...]] = {}
+_INPUT_DTYPES: dict[str, str] = {}
 
 
-def register(input_shape: Sequence[int]) -> Callable[[Builder], Builder]:
+def register(input_shape: Sequence[int], input_dtype: str = "float32") -> Callable[[Builder], Builder]:
     """Make the model that a function returns known by the name of the function.
 
     Args:
         input_shape: shape of one example that the model takes as it stands, ``(32, 32, 1)``.
+        input_dtype: of an example, ``"int32"`` for tokens.
 
     Raises:
         ValueError: the name is taken.
@@ -27,7 +29,7 @@ def register(input_shape: Sequence[int]) -> Callable[[Builder], Builder]:
         name = builder.__name__
         if name in _BUILDERS:
             raise ValueError(f"a model called {name!r} is registered already, in {_BUILDERS[name].__module__}")
-        _BUILDERS[name], _INPUT_SHAPES[name] = builder, tuple(input_shape)
+        _BUILDERS[name], _INPUT_SHAPES[name], _INPUT_DTYPES[name] = builder, tuple(input_shape), input_dtype
         return builder
 
     return known
@@ -45,6 +47,20 @@ def input_shape(name: str) -> tuple[int, ...]:
     """
     _refuse_unknown(name)
     return _INPUT_SHAPES[name]
+
+
+def input_dtype(name: str) -> str:
+    """Return the dtype of an example that the model of this name takes.
+
+    Raises:
+        ValueError: there is no such model; the nearest is named.
+
+    >>> from jaxdl import models
+    >>> models.input_dtype("gpt2")
+    'int32'
+    """
+    _refuse_unknown(name)
+    return _INPUT_DTYPES[name]
 
 
 def create(name: str, **changes: object) -> nn.Module:

@@ -191,7 +191,7 @@ class GatedLayer(nn.Module):
         return y, dense(self.skip_features, name="skip")(z)
 
 
-@register((1024,))
+@register((1024,), "int32")
 def wavenet() -> WaveNet:
     """WaveNet of one stack of dilations 1 to 512, which sees 1,024 samples."""
     return WaveNet()

@@ -55,10 +55,11 @@ def load(
     model = models.create(model_name, **changes)
     if (fresh is None) != (key is None):
         raise ValueError("fresh=pattern and key=... belong together: what is fresh is drawn with the key")
-    wanted = template(model, models.input_shape(model_name))
+    example = models.input_shape(model_name), models.input_dtype(model_name)
+    wanted = template(model, *example)
     entries = files.read(file_or_mapping, entry, prefix)
     variables = convert(entries, wanted, rules_of(model, source), fresh=fresh, without=without)
-    return variables if fresh is None else _fill(variables, model, models.input_shape(model_name), key)
+    return variables if fresh is None else _fill(variables, model, key, *example)
 
 
 def export(model_name: str, variables: PyTree, source: str = "torchvision", **changes: object) -> dict[str, np.ndarray]:
@@ -78,14 +79,14 @@ def export(model_name: str, variables: PyTree, source: str = "torchvision", **ch
     return rules.to_theirs(tree.flatten(variables), rules_of(models.create(model_name, **changes), source))
 
 
-def template(model: nn.Module, input_shape: Sequence[int]) -> PyTree:
+def template(model: nn.Module, input_shape: Sequence[int], input_dtype: str = "float32") -> PyTree:
     """Return the forms of all variables, auxiliary heads included, without computing any.
 
     >>> forms = template(models.create("lenet5"), (32, 32, 1))
     >>> forms["params"]["conv1"]["kernel"].shape
     (5, 5, 1, 6)
     """
-    return jax.eval_shape(lambda key: _first(model, input_shape, key), jax.random.key(0))
+    return jax.eval_shape(lambda key: _first(model, key, input_shape, input_dtype), jax.random.key(0))
 
 
 def rules_of(model: nn.Module, source: str) -> Sequence[Rule]:
@@ -223,20 +224,20 @@ def _leaf(
     return array, None
 
 
-def _first(model: nn.Module, input_shape: Sequence[int], key: Key) -> PyTree:
+def _first(model: nn.Module, key: Key, input_shape: Sequence[int], input_dtype: str) -> PyTree:
     params_key, dropout_key = jax.random.split(key)
-    x = jnp.zeros((1, *input_shape), jnp.float32)
+    x = jnp.zeros((1, *input_shape), input_dtype)
     return model.init({"params": params_key, "dropout": dropout_key}, x, train=True)
 
 
-def _fill(variables: PyTree, model: nn.Module, input_shape: Sequence[int], key: Key) -> PyTree:
+def _fill(variables: PyTree, model: nn.Module, key: Key, input_shape: Sequence[int], input_dtype: str) -> PyTree:
     """Draw the leaves that are still forms; jit computes no others."""
     leaves = tree.flatten(variables)
     wanted = [path for path, leaf in leaves.items() if isinstance(leaf, jax.ShapeDtypeStruct)]
 
     @jax.jit
     def draw(key: Key) -> dict[str, Any]:
-        drawn = tree.flatten(_first(model, input_shape, key))
+        drawn = tree.flatten(_first(model, key, input_shape, input_dtype))
         return {path: drawn[path] for path in wanted}
 
     return nested(leaves | draw(key))

@@ -13,6 +13,8 @@ from jaxdl.models import registry
 PARAMETERS = {
     "alexnet": 61_100_840,
     "alexnet_grouped": 60_965_224,
+    "bert_base": 109_482_240,
+    "bert_large": 335_141_888,
     "densenet121": 7_978_856,
     "densenet161": 28_681_000,
     "densenet169": 14_149_480,
@@ -20,6 +22,11 @@ PARAMETERS = {
     "densenet_bc_100_12": 769_162,
     "googlenet": 13_004_888,
     "googlenet_original": 13_378_280,
+    "gpt2": 124_439_808,
+    "gpt2_large": 774_030_080,
+    "gpt2_medium": 354_823_168,
+    "gpt2_xl": 1_557_611_200,
+    "gpt_tiny": 842_496,
     "inception_v2": 11_188_288,
     "inception_v3": 27_161_264,
     "lenet5": 61_706,
@@ -52,6 +59,9 @@ PARAMETERS = {
     "zfnet": 62_357_608,
     "zfnet_large": 107_627_624,
 }
+# of those that tell something of every place of a sequence, of how many numbers
+OUTPUTS = {"wavenet": 256, "bert_base": 768, "bert_large": 1024, "gpt_tiny": 256}
+OUTPUTS |= dict.fromkeys(("gpt2", "gpt2_medium", "gpt2_large", "gpt2_xl"), 50_257)
 # of those with auxiliary heads, the parameters of the network alone
 WITHOUT_AUXILIARY = {"googlenet": 6_624_904, "googlenet_original": 6_998_552, "inception_v3": 23_834_568}
 
@@ -70,15 +80,14 @@ def test_the_table_of_this_test_knows_every_model():
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_every_model_has_its_parameters_and_takes_the_shape_that_it_names(name):
     model = models.create(name)
-    kind = jnp.int32 if name == "wavenet" else jnp.float32
-    x = jax.ShapeDtypeStruct((2, *models.input_shape(name)), kind)
+    x = jax.ShapeDtypeStruct((2, *models.input_shape(name)), models.input_dtype(name))
 
     def build(key, x):
         return model.init_with_output({"params": key, "dropout": key}, x, train=True)
 
     logits, variables = jax.eval_shape(build, jax.random.key(0), x)
-    steps = x.shape[1:] if name == "wavenet" else ()
-    assert logits.shape == (2, *steps, model.num_classes)
+    steps = x.shape[1:] if name in OUTPUTS else ()
+    assert logits.shape == (2, *steps, OUTPUTS.get(name, getattr(model, "num_classes", None)))
     assert tree.size(variables["params"]) == PARAMETERS[name]
     auxiliary = {part: leaves for part, leaves in variables["params"].items() if part.startswith("auxiliary")}
     alone = PARAMETERS[name] - tree.size(auxiliary)
@@ -137,12 +146,14 @@ def test_unknown_names_and_changes_are_answered_with_the_nearest(name, changes, 
 def test_a_name_is_taken_once(monkeypatch):
     monkeypatch.setattr(registry, "_BUILDERS", {})
     monkeypatch.setattr(registry, "_INPUT_SHAPES", {})
+    monkeypatch.setattr(registry, "_INPUT_DTYPES", {})
 
     def tiny():
         return nn.Dense(2)
 
     assert models.register((5,))(tiny) is tiny
     assert models.input_shape("tiny") == (5,)
+    assert models.input_dtype("tiny") == "float32"
     assert models.create("tiny", features=3).features == 3
     with pytest.raises(ValueError, match="'tiny' is registered already"):
         models.register((5,))(tiny)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
+import flax.linen as nn
 import numpy as np
 
 from jaxdl.models.vit import VisionTransformer
@@ -28,7 +29,7 @@ def torchvision(model: VisionTransformer) -> Sequence[Rule]:
         Rule("norm", "encoder.ln"),
         Rule("output", "heads.head"),
     ]
-    for ours, number in _blocks(model):
+    for ours, number in blocks(model):
         theirs = f"encoder.layers.encoder_layer_{number}"
         for name, index in PARTS.items():
             kernel, bias = part(index, 3, parameter(np.transpose, np.transpose)), part(index, 3, parameter())
@@ -49,7 +50,7 @@ def timm(model: VisionTransformer) -> Sequence[Rule]:
         Rule("norm", "norm"),
         Rule("output", "head"),
     ]
-    for ours, number in _blocks(model):
+    for ours, number in blocks(model):
         theirs = f"blocks.{number}"
         rules += [Rule(f"{ours}/attention/{name}", f"{theirs}.attn.qkv", part(i, 3)) for name, i in PARTS.items()]
         rules.append(Rule(f"{ours}/attention/output", f"{theirs}.attn.proj"))
@@ -68,7 +69,7 @@ def huggingface(model: VisionTransformer, prefix: str = "vit.") -> Sequence[Rule
         Rule("output", "classifier"),
         Rule("", rf"{prefix}pooler\..*", ignored),
     ]
-    for ours, number in _blocks(model):
+    for ours, number in blocks(model):
         theirs = f"{prefix}encoder.layer.{number}"
         rules.append(Rule(f"{ours}/attention/output", f"{theirs}.attention.output.dense"))
         rules.append(Rule(f"{ours}/attention/(.*)", rf"{theirs}.attention.attention.\1"))
@@ -83,14 +84,18 @@ def huggingface(model: VisionTransformer, prefix: str = "vit.") -> Sequence[Rule
     return rules
 
 
-def _blocks(model: VisionTransformer) -> list[tuple[str, int]]:
-    """Name every block of ours, and its number among theirs, which starts at 0."""
+def blocks(model: nn.Module, stack: str = "encoder") -> list[tuple[str, int]]:
+    """Name every block of a stack of ours, and its number among theirs, which starts at 0.
+
+    Raises:
+        ValueError: scanned blocks.
+    """
     if model.scan_blocks:
         raise ValueError(
             "weights of others come block by block: load them with scan_blocks=False, then stack them with "
             "jaxdl.models.scanning.stack_blocks"
         )
-    return [(f"encoder_block{number + 1}", number) for number in range(model.depth)]
+    return [(f"{stack}_block{number + 1}", number) for number in range(model.depth)]
 
 
 RULES = {

@@ -1,0 +1,168 @@
+"""GPT (Radford et al., 2018; GPT-2, 2019): a stack of blocks that tells the next token from all before it."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxdl.models.registry import register
+from jaxdl.models.transformer_block import Block, run_blocks
+from jaxdl.nn import attention_cache
+from jaxdl.nn.attention_cache import Cache
+from jaxdl.nn.initializers import normal
+from jaxdl.nn.noise import Dropout
+from jaxdl.nn.normalization import LayerNorm
+from jaxdl.typing import Array, ArrayLike
+
+Output = Array | tuple[Array, dict[str, Any]]
+Carry = tuple[Cache, ...]
+
+
+class GPT(nn.Module):
+    """The probability of a text, token by token::
+
+        z_0 = E[x] + P                       E  embedding/embedding [V, D], P  positions [T_max, D], both learned
+        z_l = block_l(z_(l-1))               norms first, each position sees those up to itself
+        p(x_(t+1) | x_1 .. x_t) = softmax(norm(z_L) E^T)
+
+    The output has the weights of the embedding. The features are ``embedded`` (``z_0``), ``decoder_block1`` (``z_1``),
+    ``decoder_block1_attention`` (its weights, ``[B, heads, T, T]``) and so on, ``encoded`` (``norm(z_L)``), and where a
+    carry was given ``carry``.
+
+    The carry holds the keys and values of what was read, one cache a block: `jaxdl.models.recurrent.step_function`
+    makes of the model the step that ``decode`` takes, which costs one token. A prompt is read in one pass::
+
+        carry = model.initial_carry((B,))
+        _, features = model.apply(variables, prompt[:, :-1], carry, return_features=True)
+        decode.greedy(step_function(model, variables), features["carry"], prompt[:, -1], length=20)
+
+    Prompt and what is written find room in ``context`` tokens, or all that is computed is nan.
+
+    Args:
+        vocabulary: ``V``.
+        context: how many positions there are, ``T_max``.
+        features: ``D``.
+        depth: ``L``.
+        heads: of attention; they divide ``D``.
+        mlp_features: units of the small network of a block; None for ``4 D``.
+        dropout: share that is dropped of ``z_0`` and of what is added to it in a block.
+        attention_dropout: share of the weights of attention that is dropped.
+        epsilon: of the norms.
+        scan_blocks: run all blocks but the first as one that is compiled once; such a model takes no carry.
+        dtype: of the computation.
+
+    >>> model = GPT(vocabulary=9, context=8, features=16, depth=2, heads=2)
+    >>> logits, variables = jax.eval_shape(model.init_with_output, jax.random.key(0), jnp.zeros((1, 5), int))
+    >>> logits.shape, sorted(variables["params"])
+    ((1, 5, 9), ['decoder_block1', 'decoder_block2', 'embedding', 'norm', 'positions'])
+    """
+
+    vocabulary: int = 50_257
+    context: int = 1024
+    features: int = 768
+    depth: int = 12
+    heads: int = 12
+    mlp_features: int | None = None
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    epsilon: float = 1e-5
+    scan_blocks: bool = False
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(
+        self, x: ArrayLike, carry: Carry | None = None, train: bool = False, return_features: bool = False
+    ) -> Output:
+        """Return the logits ``[B, T, V]`` of what follows each of the tokens ``[B, T]``.
+
+        Raises:
+            ValueError: the tokens are no integers ``[B, T]``, or more than the context, or the carry does not fit them.
+        """
+        x = self._check(x)
+        embedding = nn.Embed(
+            self.vocabulary, self.features, embedding_init=normal(0.02), dtype=self.dtype, name="embedding"
+        )
+        table = self.param("positions", normal(0.02), (self.context, self.features), jnp.float32)
+        z = embedding(x)
+        first = carry[0].length if carry else 0
+        positions = jax.lax.dynamic_slice_in_dim(table, first, x.shape[1]).astype(z.dtype)
+        out = {"embedded": Dropout(1 - self.dropout)(z + positions[None], train=train)}
+        block = partial(
+            Block,
+            self.heads,
+            self.mlp_features or 4 * self.features,
+            causal=True,
+            activation="gelu_tanh",
+            dropout=self.dropout,
+            mlp_dropout=0.0,
+            attention_dropout=self.attention_dropout,
+            epsilon=self.epsilon,
+            kernel_init=normal(0.02),
+            output_init=normal(0.02 / (2 * self.depth) ** 0.5),  # the sum of all branches is of the size of one
+            fused=True,
+            dtype=self.dtype,
+        )
+        z, seen = run_blocks(block, "decoder", self.depth, out["embedded"], train, caches=carry, scan=self.scan_blocks)
+        out |= seen
+        z = out["encoded"] = LayerNorm(epsilon=self.epsilon, name="norm")(z)
+        logits = embedding.attend(z)
+        return (logits, out) if return_features else logits
+
+    def initial_carry(self, batch_shape: Sequence[int] = (), length: int | None = None) -> Carry:
+        """Return what is known before the first token: caches with room for ``length``, by default ``context``, tokens.
+
+        A cache that is no longer than it need be makes every step faster.
+
+        Raises:
+            ValueError: the context has no room for so many.
+        """
+        length = self.context if length is None else length
+        if length > self.context:
+            raise ValueError(f"the context has room for {self.context} tokens; came length={length}")
+        dtype = jnp.float32 if self.dtype is None else self.dtype
+        cache = attention_cache.empty(batch_shape, self.heads, length, self.features // self.heads, dtype)
+        return (cache,) * self.depth
+
+    def _check(self, x: ArrayLike) -> Array:
+        x = jnp.asarray(x)
+        if x.ndim != 2 or not jnp.issubdtype(x.dtype, jnp.integer):
+            raise ValueError(f"expected the numbers of tokens, integers [B, T]; came {x.shape} of {x.dtype}")
+        if x.shape[1] > self.context:
+            raise ValueError(
+                f"the context has room for {self.context} tokens; came {x.shape[1]}: give shorter rows, or make a "
+                "model with a larger context"
+            )
+        return x
+
+
+@register((1024,), "int32")
+def gpt2() -> GPT:
+    """GPT-2, small: 124,439,808 parameters."""
+    return GPT()
+
+
+@register((1024,), "int32")
+def gpt2_medium() -> GPT:
+    """GPT-2, medium: 354,823,168 parameters."""
+    return GPT(features=1024, depth=24, heads=16)
+
+
+@register((1024,), "int32")
+def gpt2_large() -> GPT:
+    """GPT-2, large: 774,030,080 parameters."""
+    return GPT(features=1280, depth=36, heads=20)
+
+
+@register((1024,), "int32")
+def gpt2_xl() -> GPT:
+    """GPT-2, extra large: 1,557,611,200 parameters."""
+    return GPT(features=1600, depth=48, heads=25)
+
+
+@register((128,), "int32")
+def gpt_tiny() -> GPT:
+    """Build a GPT for small experiments, over bytes: 842,496 parameters, no dropout."""
+    return GPT(vocabulary=256, context=128, features=128, depth=4, heads=4, dropout=0.0, attention_dropout=0.0)

@@ -1,0 +1,103 @@
+"""BERT against transformers: each head, with padding and segments; files in both directions."""
+
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdl import pretrained, tree
+from jaxdl.models.bert import BERT
+from tests.models.parity import randomize
+from tests.peers import torch, transformers
+
+MODEL = BERT(vocabulary=7, context=6, features=8, depth=2, heads=2, mlp_features=12, dropout=0.0, attention_dropout=0.0)
+TOKENS = np.random.default_rng(0).integers(0, 7, (2, 5))
+SEGMENT = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 0, 0]])
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+CLASSES = {
+    None: "BertModel",
+    "masked_language_model": "BertForMaskedLM",
+    "classification": "BertForSequenceClassification",
+}
+close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("head", CLASSES)
+@pytest.mark.usefixtures("float64")
+def test_outputs_gradients_and_files_are_those_of_transformers(head, tmp_path):
+    library = transformers()
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12}
+    sizes |= {"vocab_size": 7, "max_position_embeddings": 6, "num_labels": 3}
+    config = library.BertConfig(**sizes, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    peer = randomize(getattr(library, CLASSES[head])(config))
+    x, segment, mask = (torch().tensor(array) for array in (TOKENS, SEGMENT, MASK))
+    output = peer(input_ids=x, token_type_ids=segment, attention_mask=mask)
+    expected = [output.last_hidden_state, output.pooler_output] if head is None else [output.logits]
+    if head != "classification":
+        expected[0] = expected[0] * mask[..., None]  # what padding tells is nobody's business
+    generator = np.random.default_rng(1)
+    cotangents = [generator.normal(size=each.shape) for each in expected]
+    sum((each * torch().tensor(c)).sum() for each, c in zip(expected, cotangents, strict=True)).backward()
+
+    peer.save_pretrained(tmp_path)
+    entries = pretrained.read(tmp_path / "model.safetensors")
+    model = MODEL.clone(head=head, num_classes=3)
+    rules = pretrained.rules_of(model, "huggingface_model" if head is None else "huggingface")
+    variables = pretrained.convert(entries, pretrained.template(model, (5,), "int32"), rules, dtype=np.float64)
+    again = pretrained.to_theirs(tree.flatten(variables), rules)
+    assert again.keys() == entries.keys()
+    assert all((again[name] == entries[name]).all() for name in entries)
+
+    @jax.jit
+    def run(variables):
+        def tell(variables):
+            y, features = model.apply(variables, TOKENS, SEGMENT, MASK, return_features=True)
+            y = y if head == "classification" else y * MASK[..., None]
+            return [y, features["pooled"]] if head is None else [y]
+
+        y, pull = jax.vjp(tell, variables)
+        return y, *pull(cotangents)
+
+    outputs, gradient = run(variables)
+    for ours, theirs in zip(outputs, expected, strict=True):
+        close(ours, theirs.detach().numpy())
+    ours = pretrained.to_theirs(tree.flatten(gradient), rules)
+    theirs = {name: leaf.grad.numpy() for name, leaf in peer.named_parameters()}
+    assert ours.keys() == theirs.keys()
+    for name, leaf in ours.items():
+        close(leaf, theirs[name], atol=1e-10, err_msg=name)
+
+
+def test_the_published_files_of_pretraining_serve_two_heads():
+    """They have both heads' weights, and norms with ``gamma`` and ``beta``."""
+    forms = {head: pretrained.template(MODEL.clone(head=head), (5,), "int32") for head in CLASSES}
+    generator, entries = np.random.default_rng(0), {}
+    for head in (None, "masked_language_model"):
+        drawn = jax.tree.map(lambda leaf: generator.normal(size=leaf.shape), forms[head])
+        rules = pretrained.rules_of(MODEL.clone(head=head), "huggingface_first")
+        entries |= pretrained.to_theirs(tree.flatten(drawn), rules)
+    assert "bert.embeddings.LayerNorm.gamma" in entries
+    entries |= {"cls.seq_relationship.weight": np.zeros((2, 8)), "cls.predictions.decoder.weight": np.zeros((7, 8))}
+    for head in (None, "masked_language_model"):
+        rules = pretrained.rules_of(MODEL.clone(head=head), "huggingface_first")
+        loaded = pretrained.convert(entries, forms[head], rules)
+        np.testing.assert_array_equal(
+            loaded["params"]["embedding_norm"]["scale"], entries["bert.embeddings.LayerNorm.gamma"].astype(np.float32)
+        )
+    rules = pretrained.rules_of(MODEL.clone(head="classification"), "huggingface_first")
+    with pytest.raises(ValueError, match=r"missing: classifier\.bias"):
+        pretrained.convert(entries, forms["classification"], rules)
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "message"),
+    [
+        (MODEL, np.zeros((2, 7), int), "room for 6 tokens; came 7"),
+        (MODEL, np.zeros(3, int), r"integers \[B, T\]; came \(3,\)"),
+        (MODEL.clone(head="tagging"), TOKENS, "masked_language_model.*came 'tagging'"),
+    ],
+)
+def test_mistakes_are_answered_with_what_was_expected(model, tokens, message):
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(model.init, jax.random.key(0), tokens)
