@@ -39,7 +39,8 @@ from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
 from jaxdl import losses, optim, train
 from jaxdl.nn import Conv, average_pool, filters
-from jaxdl.nn.upsampling import ConvTranspose, transposed_convolve, upsample_nearest
+from jaxdl.nn.transposed_convolution import ConvTranspose, transposed_convolve
+from jaxdl.nn.upsampling import upsample_nearest
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 CLAIMS = (17,)

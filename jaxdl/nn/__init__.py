@@ -10,6 +10,7 @@ from jaxdl.nn import (
     linear,
     pooling,
     recurrent,
+    transposed_convolution,
     upsampling,
     windows,
 )
@@ -27,13 +28,8 @@ from jaxdl.nn.pooling import (
     min_pool,
 )
 from jaxdl.nn.separable import SeparableConv
-from jaxdl.nn.upsampling import (
-    ConvTranspose,
-    transposed_convolve,
-    transposed_output_size,
-    upsample_bilinear,
-    upsample_nearest,
-)
+from jaxdl.nn.transposed_convolution import ConvTranspose, transposed_convolve, transposed_output_size
+from jaxdl.nn.upsampling import upsample_bilinear, upsample_nearest
 from jaxdl.nn.windows import output_size, receptive_field
 
 __all__ = [
@@ -62,6 +58,7 @@ __all__ = [
     "pooling",
     "receptive_field",
     "recurrent",
+    "transposed_convolution",
     "transposed_convolve",
     "transposed_output_size",
     "upsample_bilinear",

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxdl.nn import initializers
 from jaxdl.nn.convolution_forms import FORMS, Form, choose
 from jaxdl.nn.windows import SPATIAL, Padding, make_window
-from jaxdl.typing import Array, ArrayLike
+from jaxdl.typing import Array, ArrayLike, Key
 
 
 def convolve(
@@ -65,15 +65,8 @@ def convolve(
     return y.reshape(*leading, *y.shape[1:])
 
 
-class Conv(nn.Module):
-    """``convolve`` with a ``kernel`` and a ``bias`` of its own.
-
-    >>> conv = Conv(features=6, kernel_size=(5, 5))
-    >>> import jax
-    >>> y, variables = conv.init_with_output(jax.random.key(0), jnp.zeros((1, 32, 32, 1)))
-    >>> y.shape, variables["params"]["kernel"].shape
-    ((1, 28, 28, 6), (5, 5, 1, 6))
-    """
+class ConvLayer(nn.Module):
+    """What ``Conv`` and ``ConvTranspose`` have in common: their fields, a ``kernel`` and a ``bias`` of their own."""
 
     features: int
     kernel_size: Sequence[int]
@@ -82,7 +75,7 @@ class Conv(nn.Module):
     dilation: int | Sequence[int] = 1
     groups: int = 1
     use_bias: bool = True
-    form: Form = "auto"
+    form: str = "auto"
     kernel_init: Callable[..., Array] = initializers.lecun_normal()
     bias_init: Callable[..., Array] = initializers.zeros
     dtype: Any = None
@@ -90,7 +83,12 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: ArrayLike) -> Array:
-        """Convolve ``[..., H, W, C]`` (as many spatial dimensions as ``kernel_size`` has) to ``[..., H2, W2, K]``."""
+        """Map ``[..., H, W, C]`` (as many spatial dimensions as ``kernel_size`` has) to ``[..., H2, W2, K]``.
+
+        Raises:
+            ValueError: the size of the kernel is one number, the groups do not divide the channels, or what the
+                function refuses.
+        """
         x = jnp.asarray(x)
         if isinstance(self.kernel_size, int):
             raise ValueError(f"kernel_size has one number for each dimension; came {self.kernel_size}, say (n, n)")
@@ -99,13 +97,39 @@ class Conv(nn.Module):
                 f"groups must divide the {x.shape[-1]} channels that came and the {self.features} features; "
                 f"came groups={self.groups}"
             )
-        shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        kernel = self.param("kernel", self.first_kernel, x.shape[-1])
         bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype) if self.use_bias else None
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        window = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
-        y = convolve(x, kernel, **window, form=self.form)
+        options = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+        y = self.compute(x, kernel, form=self.form, **options)
         return y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
+
+    def first_kernel(self, key: Key, channels: int) -> Array:
+        """Draw the kernel for inputs of so many channels."""
+        raise NotImplementedError
+
+    def compute(self, x: Array, kernel: Array, **options: Any) -> Array:
+        """Apply the function whose layer this is."""
+        raise NotImplementedError
+
+
+class Conv(ConvLayer):
+    """``convolve`` with a ``kernel`` ``[H, W, C / groups, K]`` and a ``bias`` of its own.
+
+    >>> conv = Conv(features=6, kernel_size=(5, 5))
+    >>> import jax
+    >>> y, variables = jax.eval_shape(conv.init_with_output, jax.random.key(0), jnp.zeros((1, 32, 32, 1)))
+    >>> y.shape, variables["params"]["kernel"].shape
+    ((1, 28, 28, 6), (5, 5, 1, 6))
+    """
+
+    def first_kernel(self, key: Key, channels: int) -> Array:
+        """Draw the kernel for inputs of so many channels."""
+        return self.kernel_init(key, (*self.kernel_size, channels // self.groups, self.features), self.param_dtype)
+
+    def compute(self, x: Array, kernel: Array, **options: Any) -> Array:
+        """Convolve."""
+        return convolve(x, kernel, **options)
 
 
 def _check_shapes(x: Array, kernel: Array, rank: int, groups: int) -> None:

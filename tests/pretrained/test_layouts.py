@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxdl.nn.convolution import convolve
-from jaxdl.nn.upsampling import ConvTranspose
+from jaxdl.nn.transposed_convolution import ConvTranspose
 from jaxdl.pretrained import layouts
 from tests.peers import torch
 
