@@ -9,6 +9,7 @@ import jax
 
 from jaxdl.nn.convolution import Conv
 from jaxdl.nn.initializers import he_normal
+from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import BatchNorm
 from jaxdl.nn.windows import Padding
 from jaxdl.typing import Array
@@ -45,7 +46,7 @@ class ConvNorm(nn.Module):
 
 def dense_layers(model: nn.Module, x: Array, out: dict[str, Array], train: bool) -> Array:
     """Apply a model's rectified layers ``dense1``, ``dense2``... with dropout of their inputs or of their outputs."""
-    drop = nn.Dropout(model.dropout, deterministic=not train)
+    drop = partial(Dropout(1 - model.dropout), train=train)
     for number, width in enumerate(model.hidden, 1):
         x = x if model.drop_outputs else drop(x)
         x = out[f"dense{number}"] = jax.nn.relu(nn.Dense(width, dtype=model.dtype, name=f"dense{number}")(x))
