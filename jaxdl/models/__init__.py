@@ -11,6 +11,7 @@ from jaxdl.models.inception import InceptionV2, InceptionV3
 from jaxdl.models.lenet import LeNet5, LeNet5Original
 from jaxdl.models.mlp import MLP
 from jaxdl.models.recurrent import RecurrentLanguageModel
+from jaxdl.models.recursive import RecursiveNetwork
 from jaxdl.models.registry import create, input_dtype, input_shape, list, register
 from jaxdl.models.resnet import ResNet
 from jaxdl.models.sequence import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
@@ -41,6 +42,7 @@ __all__ = [
     "LeNet5Original",
     "RecurrentClassifier",
     "RecurrentLanguageModel",
+    "RecursiveNetwork",
     "ResNet",
     "Tagger",
     "Transformer",
