@@ -108,7 +108,9 @@ class GoogLeNet(nn.Module):
             raise ValueError(f"form is 'batch_norm' or 'published'; came {self.form!r}")
         published, heads = self.form == "published", self.auxiliary if train else {}
         x = jnp.asarray(x)
-        refuse_small("GoogLeNet with heads" if heads else "GoogLeNet", x, (79 if heads else 31) if published else 15)
+        if published and heads:
+            refuse_small("GoogLeNet as published, with its heads, which auxiliary_weight=0 leaves out,", x, 79)
+        refuse_small(f"GoogLeNet(form={self.form!r})", x, 31 if published else 15)
         x = standardized_to_half(x) if self.transform_input else x
         conv = partial(ConvBias if published else partial(ConvNorm, epsilon=1e-3), dtype=self.dtype)
         response_norm = local_response_norm if published else lambda x: x

@@ -58,14 +58,20 @@ def refuse_small(name: str, x: Array, least: int) -> None:
     """Refuse what are no images ``[B, H, W, C]`` of at least this height and width.
 
     Raises:
-        ValueError: with what came, and how to put channels last.
+        ValueError: with what came, and how to mend it.
+
+    >>> refuse_small("ResNet", jax.numpy.zeros((1, 2, 2, 3)), 4)
+    Traceback (most recent call last):
+    ...
+    ValueError: ResNet expects images [B, H, W, C] of height and width 4 or more; came (1, 2, 2, 3): resize them
     """
     if x.ndim == 4 and min(x.shape[1:3]) >= least:
         return
-    hint = channels_last_hint(x.shape)
+    hint = channels_last_hint(x.shape) or {3: ": give x[None]", 4: ": resize them"}.get(x.ndim, "")
     raise ValueError(f"{name} expects images [B, H, W, C] of height and width {least} or more; came {x.shape}{hint}")
 
 
 def channels_last_hint(shape: Sequence[int]) -> str:
     """Say how to put channels last, where images of this shape seem to have them first; else nothing."""
-    return ". The channels seem to come first: give jnp.moveaxis(x, 1, -1)" if len(shape) == 4 and shape[1] <= 4 else ""
+    first = len(shape) == 4 and shape[1] <= 4 < shape[3]
+    return ". The channels seem to come first: give jnp.moveaxis(x, 1, -1)" if first else ""
