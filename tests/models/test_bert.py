@@ -12,7 +12,7 @@ from tests.models.parity import randomize
 from tests.peers import torch, transformers
 
 MODEL = BERT(vocabulary=7, context=6, features=8, depth=2, heads=2, mlp_features=12, dropout=0.0, attention_dropout=0.0)
-TOKENS = np.random.default_rng(0).integers(0, 7, (2, 5))
+TOKENS = np.random.default_rng(0).integers(1, 7, (2, 5))  # torch learns nothing for token 0, which is padding
 SEGMENT = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 0, 0]])
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
 CLASSES = {
