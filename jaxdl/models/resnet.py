@@ -5,7 +5,12 @@ A block is to compute ``H(x)``. It is given ``x`` for nothing by a shortcut, and
     y = relu(F(x) + x)
 
 With pre-activation (He et al., "Identity mappings in deep residual networks", 2016) norm and activation stand before
-every convolution, and nothing after the sum, ``y = F(x) + x``. The plain network is the same without shortcuts.
+every convolution, and nothing after the sum, ``y = F(x) + x``; a last norm and activation follow all blocks. The form
+is that of timm's ``ResNetV2`` with batch norm. Where the shape changes, the projection sees what ``F`` sees. The paper
+has the first norm and activation right after the stem's convolution, before the paths part; here they are the first
+block's, behind the max pooling, and its shortcut is ``x`` itself where the shape stays.
+
+The plain network is the same without shortcuts.
 """
 
 from collections.abc import Sequence
@@ -127,7 +132,7 @@ class ResNet(nn.Module):
         stem: see the table.
         shortcut: "projection", a 1x1 convolution, or "padding", subsampling and channels of zeros; None: see the table.
         residual: False gives the plain network, ``y = F(x)``.
-        preactivation: norm and activation before the convolutions, and a last norm after all blocks.
+        preactivation: norm and activation before the convolutions, and a last norm after all blocks; see above.
         zero_init: every ``F`` begins as 0, every block as its shortcut (Goyal et al., 2017).
         scan_blocks: run the blocks of a stage after its first, which are alike, as one that is compiled once; their
             variables are stacked, see `jaxdl.models.scanning`. On a CPU it halves the compilation of 152 layers, and
