@@ -30,6 +30,7 @@ from experiments.harness.claims import judge
 from experiments.harness.errors import preparing
 from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
+from experiments.harness.seeds import first_values, he, plot_runs, smooth, xavier
 from jaxdl import data, metrics, models, optim, tasks, train, tree
 from jaxdl.nn import activations
 from jaxdl.typing import Array, Batch, PyTree
@@ -49,12 +50,7 @@ SLOPES = {
     "leaky": lambda h: jnp.where(h > 0, 1, LEAK),
 }
 """The slopes in terms of what comes out of a unit, as shares of the largest."""
-VARIANCES = {  # of the weights from n units to m
-    "sigmoid": lambda n, m: 2 / (n + m),
-    "tanh": lambda n, m: 2 / (n + m),
-    "relu": lambda n, m: 2 / n,
-    "leaky": lambda n, m: 2 / n,
-}
+VARIANCES = {"sigmoid": xavier, "tanh": xavier, "relu": he, "leaky": he}
 RATES = 10 ** np.arange(-2, 1.1, 0.5)
 Found = dict[str, dict[str, np.ndarray]]
 
@@ -76,9 +72,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.seeds >= 2, "seeds", ">= 2", self.seeds)
-        for name in ("search_seeds", "width", "steps", "batch_size"):
-            configuration.require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
+        configuration.at_least(self, seeds=2, search_seeds=1, width=1, steps=1, batch_size=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -91,10 +85,11 @@ def run(config: Config, run: Run) -> dict[str, float]:
     batches = np.random.default_rng(config.seed).integers(len(examples["label"]), size=size, dtype=np.int32)
     over_seeds = jax.vmap(make_learn(config, examples), (None, None, 0, 0))
     learn = jax.jit(jax.vmap(over_seeds, (None, 0, None, None)))
-    found = {
-        name: jax.device_get(learn(kind, rates, initialise(name, config, examples, runs), batches))
-        for kind, name in enumerate(ACTIVATIONS)
-    }
+    found = {}
+    for kind, name in enumerate(ACTIVATIONS):
+        random, model = np.random.default_rng(config.seed), make_model(config, "relu")
+        start = first_values(random, model, examples["image"][:1], runs, VARIANCES[name])
+        found[name] = jax.device_get(learn(kind, rates, start, batches))
     chosen_by = {name: np.mean(values["loss"][:, : config.search_seeds], axis=(1, 2)) for name, values in found.items()}
     best = {name: int(np.argmin(values)) for name, values in chosen_by.items()}
     measured = (slice(None), slice(config.search_seeds, None))
@@ -122,10 +117,6 @@ def make_learn(config: Config, examples: Batch) -> Callable[..., dict[str, Array
         optimizer = optax.chain(optim.clip_by_global_norm(1.0), optim.sgd(rate))
         step = train.make_step(task.loss, optimizer)
 
-        def one(state: train.TrainState, index: Array) -> tuple[train.TrainState, Array]:
-            state, metrics = step(state, tree.take(examples, index))
-            return state, metrics["loss"]
-
         def slopes(variables: PyTree) -> tuple[Array, Array]:
             """Return the slopes of all hidden units ``[3, N, width]``, and the accuracy."""
             logits, features = model.apply(variables, examples["image"], train=False, return_features=True)
@@ -133,11 +124,11 @@ def make_learn(config: Config, examples: Batch) -> Callable[..., dict[str, Array
             return jax.lax.switch(kind, list(SLOPES.values()), h), metrics.accuracy(logits, examples["label"])
 
         start = train.TrainState.create(variables, optimizer, jax.random.key(0))  # nothing here is random
-        state, loss = jax.lax.scan(one, start, batches)
+        state, learned = jax.lax.scan(lambda state, index: step(state, tree.take(examples, index)), start, batches)
         before, _ = slopes(start.variables)
         after, accuracy = slopes(state.variables)
         return {
-            "loss": loss,
+            "loss": learned["loss"],
             "accuracy": accuracy,
             "saturated_before": jnp.mean(before < 0.05, axis=(1, 2)),
             "saturated": jnp.mean(after < 0.05, axis=(1, 2)),
@@ -151,19 +142,6 @@ def make_learn(config: Config, examples: Batch) -> Callable[..., dict[str, Array
 def make_model(config: Config, activation: str | activations.Activation) -> nn.Module:
     """Make the network."""
     return models.create("mlp", hidden=(config.width,) * 3, num_classes=10, activation=activation)
-
-
-def initialise(name: str, config: Config, examples: Batch, runs: int) -> PyTree:
-    """Draw normal kernels of the variance that suits the activation, by NumPy, which compiles nothing; biases are 0."""
-    random = np.random.default_rng(config.seed)
-
-    def draw_leaf(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
-        if len(leaf.shape) < 2:
-            return np.zeros((runs, *leaf.shape), np.float32)
-        return random.normal(0, VARIANCES[name](*leaf.shape) ** 0.5, (runs, *leaf.shape)).astype(np.float32)
-
-    shapes = jax.eval_shape(make_model(config, "relu").init, jax.random.key(0), examples["image"][:1])
-    return jax.tree.map(draw_leaf, shapes)
 
 
 def assess(run: Run, found: Found, best: dict[str, int], high: int) -> None:
@@ -189,11 +167,8 @@ def draw(rates: np.ndarray, found: Found, best: dict[str, int], high: int) -> Fi
     """Draw the loss at the best rates, and the accuracy and the dead units by rate."""
     figure, axes = plt.subplots(1, 3, figsize=(12.5, 3.6))
     for (name, values), colour in zip(found.items(), COLOURS, strict=False):
-        loss = values["loss"][best[name]]
-        width = min(20, loss.shape[1])
-        smooth = np.apply_along_axis(np.convolve, 1, loss, np.ones(width) / width, "valid")
-        axes[0].plot(smooth.T, color=colour, linewidth=0.4, alpha=0.3)
-        axes[0].plot(smooth.mean(axis=0), color=colour, label=f"{name}, {rates[best[name]]:.2g}")
+        label = f"{name}, {rates[best[name]]:.2g}"
+        plot_runs(axes[0], smooth(values["loss"][best[name]], 20), colour, label=label)
         mean, spread = values["accuracy"].mean(axis=1), values["accuracy"].std(axis=1)
         axes[1].errorbar(rates, mean, spread, color=colour, marker="o", markersize=4, capsize=2, label=name)
         if name in ("relu", "leaky"):

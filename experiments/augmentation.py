@@ -37,7 +37,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.batch_size >= 1, "batch-size", ">= 1", self.batch_size)
+        configuration.at_least(self, batch_size=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -28,9 +28,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS
+from experiments.harness.members import Repeated, train_on_samples
 from experiments.harness.run_folder import Run
 from jaxdl import data, models, optim, tasks, train, tree
 from jaxdl.train import ensemble
@@ -43,18 +43,11 @@ MODEL = models.MLP(hidden=(64, 64))
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(Repeated):
     """Ensembles of networks that are more or less alike."""
 
-    seeds: int = 16
-    """Ensembles of each kind."""
     epochs: int = 100
     """Passes over the training digits."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.require(self.seeds >= 2, "seeds", ">= 2", self.seeds)
-        configuration.require(self.epochs >= 1, "epochs", ">= 1", self.epochs)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -95,9 +88,8 @@ def train_all(seed: int, arrays: dict, seeds: int, epochs: int) -> PyTree:
     shapes = jax.eval_shape(MODEL.init, jax.random.key(0), arrays["image"][:1])
     create = jax.jit(jax.vmap(lambda variables: train.TrainState.create(variables, optimizer, jax.random.key(seed))))
     states = create(tree.map_with_path(draw_kernel, shapes))
-    step = ensemble.on_samples(train.make_step(task.loss, optimizer), arrays, samples)
-    loader = data.Loader({"index": np.arange(EXAMPLES)}, BATCH, seed=seed)
-    return train.fit(step, states, loader, epochs=epochs)[0].params
+    step = train.make_step(task.loss, optimizer)
+    return train_on_samples(step, states, arrays, samples, epochs=epochs, batch_size=BATCH, seed=seed)[0].params
 
 
 @jax.jit

@@ -37,6 +37,7 @@ from experiments.harness.claims import judge
 from experiments.harness.errors import preparing
 from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
+from experiments.harness.seeds import first_values, plot_runs, smooth
 from jaxdl import data, optim, tasks, train, tree
 from jaxdl.nn.convolution import Conv
 from jaxdl.nn.normalization import BatchNorm
@@ -66,9 +67,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.seeds >= 2, "seeds", ">= 2", self.seeds)
-        for name in ("width", "depth", "steps", "batch_size"):
-            configuration.require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
+        configuration.at_least(self, seeds=2, width=1, depth=1, steps=1, batch_size=1)
 
 
 class Network(nn.Module):
@@ -102,7 +101,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
         model = Network(config.width, depth, batch_norm=name == "batch norm")
         learn = jax.vmap(make_learn(model, examples), (None, 0, 0))
         learn = jax.jit(jax.vmap(learn, (0, None, None)))
-        found[name] = summarise(jax.device_get(learn(rates, initialise(model, config.seed, seeds), batches)))
+        start = first_values(np.random.default_rng(config.seed), model, np.zeros((1, 8, 8, 1), np.float32), seeds)
+        found[name] = summarise(jax.device_get(learn(rates, start, batches)))
     best = {name: int(np.argmax(-values["mean_loss"].mean(axis=1))) for name, values in found.items()}
     high = min(best["plain"] + HIGHER, len(rates) - 1)
     largest = {name: largest_rate(rates, values["accuracy"]) for name, values in found.items()}
@@ -124,29 +124,11 @@ def make_learn(model: Network, examples: Batch) -> Callable[..., dict[str, Array
     def learn(rate: Array, variables: PyTree, batches: Array) -> dict[str, Array]:
         optimizer = optim.sgd(rate)
         step = train.make_step(task.loss, optimizer)
-
-        def one(state: train.TrainState, index: Array) -> tuple[train.TrainState, dict[str, Array]]:
-            state, metrics = step(state, tree.take(examples, index))
-            return state, {name: metrics[name] for name in ("loss", "accuracy")}
-
         start = train.TrainState.create(variables, optimizer, jax.random.key(0))  # nothing here is random
-        return jax.lax.scan(one, start, batches)[1]
+        _, metrics = jax.lax.scan(lambda state, index: step(state, tree.take(examples, index)), start, batches)
+        return {name: metrics[name] for name in ("loss", "accuracy")}
 
     return learn
-
-
-def initialise(model: Network, seed: int, seeds: int) -> PyTree:
-    """Draw He's first values by NumPy, which compiles nothing: kernels normal, scales and variances 1, all else 0."""
-    random = np.random.default_rng(seed)
-
-    def draw_leaf(path: str, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
-        shape = (seeds, *leaf.shape)
-        if not path.endswith("kernel"):
-            return np.full(shape, path.endswith(("scale", "var")), np.float32)
-        return random.normal(0, (2 / np.prod(leaf.shape[:-1])) ** 0.5, shape).astype(np.float32)
-
-    shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
-    return tree.map_with_path(draw_leaf, shapes)
 
 
 def summarise(measured: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -184,11 +166,8 @@ def draw(rates: np.ndarray, found: Found, best: dict[str, int]) -> Figure:
         for axis, measure in zip(axes, ("accuracy", "mean_loss"), strict=False):
             axis.plot(rates, values[measure], "o", color=colour, markersize=3, alpha=0.4)
             axis.plot(rates, values[measure].mean(axis=1), color=colour, label=name)
-        loss = values["loss"][best[name]]
-        width = min(10, loss.shape[1])
-        smooth = np.apply_along_axis(np.convolve, 1, loss, np.ones(width) / width, "valid")
-        axes[2].plot(smooth.T, color=colour, linewidth=0.4, alpha=0.35)
-        axes[2].plot(smooth.mean(axis=0), color=colour, label=f"{name}, {rates[best[name]]:.2g}")
+        label = f"{name}, {rates[best[name]]:.2g}"
+        plot_runs(axes[2], smooth(values["loss"][best[name]], 10), colour, label=label)
     axes[0].axhline(TRAINED, color="black", linewidth=0.8, linestyle=":")
     axes[0].set(xscale="log", xlabel="learning rate", ylim=(0, 1.05), title="Accuracy in the end")
     axes[1].set(xscale="log", xlabel="learning rate", title="Mean loss over the run")

@@ -45,9 +45,9 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.training_sets >= 4, "training-sets", ">= 4", self.training_sets)
+        configuration.at_least(self, training_sets=4)
+        configuration.positive(self, "noise")
         configuration.require(self.points > DEGREES, "points", f"> {DEGREES}", self.points)
-        configuration.require(self.noise > 0, "noise", "> 0", self.noise)
 
 
 class Parts(NamedTuple):

@@ -39,7 +39,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.max_mistakes >= 1, "max-mistakes", ">= 1", self.max_mistakes)
+        configuration.at_least(self, max_mistakes=1)
 
 
 def run(config: Config, run: Run) -> dict[str, int]:

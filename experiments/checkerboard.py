@@ -60,8 +60,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.seeds >= 2, "seeds", ">= 2", self.seeds)
-        configuration.require(self.steps >= 1, "steps", ">= 1", self.steps)
+        configuration.at_least(self, seeds=2, steps=1)
 
 
 class Decoder(nn.Module):

@@ -39,6 +39,7 @@ from experiments.harness import configuration
 from experiments.harness.claims import interval
 from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
+from experiments.harness.seeds import draw_each, plot_runs
 from jaxdl import optim, train
 from jaxdl.models.sequence import ConvolutionalClassifier, RecurrentClassifier
 from jaxdl.nn import cells
@@ -120,9 +121,8 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("seeds", 2), ("steps", STRETCH), ("length", SHORTEST), ("batch_size", 1)):
-            configuration.require(getattr(self, name) >= least, name, f">= {least}", getattr(self, name))
-        configuration.require(self.learning_rate > 0, "learning-rate", "> 0", self.learning_rate)
+        configuration.at_least(self, seeds=2, steps=STRETCH, length=SHORTEST, batch_size=1)
+        configuration.positive(self, "learning_rate")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -134,8 +134,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     for name in COMPARED if run.smoke else NETWORKS:
         model = NETWORKS[name]
         init, learn = make_run(model, config, length, stretches, steps)
-        # One after the other: mapped, the factorisations that make matrices orthogonal may block each other on a CPU.
-        inputs = jnp.arange(len(TASKS)), jax.jit(partial(jax.lax.map, init))(keys), keys
+        inputs = jnp.arange(len(TASKS)), draw_each(init, keys), keys
         learn = jax.jit(jax.vmap(jax.vmap(learn, (None, 0, 0)), (0, None, None))).lower(*inputs).compile()
         started = time.perf_counter()
         curves = np.asarray(learn(*inputs))
@@ -164,17 +163,13 @@ def make_run(model: nn.Module, config: Config, length: int, stretches: int, step
         return task.init(key, {"token": jnp.zeros((1, length), int)})
 
     def learn(number: Array, variables: PyTree, key: Key) -> Array:
-        def one(state: train.TrainState, key: Key) -> tuple[train.TrainState, Array]:
-            drawn = jax.lax.switch(number, [partial(draw, key, config.batch_size, length) for draw in TASKS.values()])
-            state, measured = update(state, drawn)
-            return state, measured["accuracy"]
-
-        def stretch(state: train.TrainState, keys: Key) -> tuple[train.TrainState, Array]:
-            state, accuracies = jax.lax.scan(one, state, keys)
-            return state, jnp.mean(accuracies)
+        def one(state: train.TrainState, key: Key) -> tuple[train.TrainState, dict[str, Array]]:
+            draws = [partial(draw, key, config.batch_size, length) for draw in TASKS.values()]
+            return update(state, jax.lax.switch(number, draws))
 
         start = train.TrainState.create(variables, optimizer, key)
-        return jax.lax.scan(stretch, start, jax.random.split(key, (stretches, steps)))[1]
+        _, metrics = jax.lax.scan(one, start, jax.random.split(key, stretches * steps))
+        return jnp.mean(metrics["accuracy"].reshape(stretches, steps), axis=1)
 
     return init, learn
 
@@ -209,8 +204,7 @@ def draw_learning(found: dict[tuple[str, str], np.ndarray], result: dict[str, fl
             curve = found[task, name]
             steps = STRETCH * np.arange(1, curve.shape[1] + 1)
             for axis, x in zip(row, (steps, steps * result[f"{name}_milliseconds"] / 1e3), strict=True):
-                axis.plot(x, curve.T, color=colour, linewidth=0.4, alpha=0.3)
-                axis.plot(x, curve.mean(axis=0), color=colour, linewidth=1.8, label=name)
+                plot_runs(axis, curve, colour, x=x, label=name)
         row[0].set(xlabel="updates", ylabel="accuracy on new sequences", title=task, ylim=(0.45, 1.02))
         row[1].set(xlabel="seconds of training", title=task, xscale="log")
     axes[0, 0].legend(frameon=False)

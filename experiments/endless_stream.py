@@ -27,6 +27,7 @@ from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
+from experiments.harness.seeds import plot_runs, smooth
 from jaxdl import losses, optim, train
 from jaxdl.data import sequences
 from jaxdl.nn import cells, recurrent
@@ -63,11 +64,9 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.seeds >= 2, "seeds", ">= 2", self.seeds)
-        for name in ("length", "steps", "batch_size"):
-            configuration.require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
+        configuration.at_least(self, seeds=2, length=1, steps=1, batch_size=1)
+        configuration.positive(self, "learning_rate")
         configuration.require(self.stream >= 2 * self.length, "stream", f">= {2 * self.length}", self.stream)
-        configuration.require(self.learning_rate > 0, "learning-rate", "> 0", self.learning_rate)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -127,8 +126,8 @@ def make_learn(cell: cells.LSTM, config: Config) -> Callable[[Key], dict[str, Ar
         params = {"cell": cells.init(cell_key, cell, 2), "output": {"kernel": kernel, "bias": jnp.zeros(1)}}
         state = train.TrainState.create({"params": params}, optimizer, key)
 
-        def one(state: train.TrainState, key: Key) -> tuple[train.TrainState, None]:
-            return update(state, draw(key, config.batch_size, config.length))[0], None
+        def one(state: train.TrainState, key: Key) -> tuple[train.TrainState, dict[str, Array]]:
+            return update(state, draw(key, config.batch_size, config.length))
 
         state, _ = jax.lax.scan(one, state, jax.random.split(train_key, config.steps))
         return follow(state.params, draw(test_key, STREAMS, config.stream))
@@ -166,11 +165,8 @@ def draw(found: Found, length: int) -> Figure:
     }
     for axis, (measure, title) in zip(axes, titles.items(), strict=True):
         for (name, values), colour in zip(found.items(), COLOURS, strict=False):
-            width = min(length, values[measure].shape[1])
-            smooth = np.apply_along_axis(np.convolve, 1, values[measure], np.ones(width) / width, "valid")
-            time = width + np.arange(smooth.shape[1])
-            axis.plot(time, smooth.T, color=colour, linewidth=0.4, alpha=0.4)
-            axis.plot(time, smooth.mean(axis=0), color=colour, label=name)
+            curves = smooth(values[measure], length)
+            plot_runs(axis, curves, colour, x=length + np.arange(curves.shape[1]), label=name)
         axis.axvline(length, color="black", linewidth=0.8, linestyle=":")
         axis.set(xscale="log", xlabel="time in the stream; dotted: length in training", title=title)
     axes[0].set_yscale("log")

@@ -35,6 +35,7 @@ from experiments.harness import configuration
 from experiments.harness.claims import interval, judge
 from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
+from experiments.harness.seeds import smooth
 from jaxdl import decode, losses, optim, train
 from jaxdl.data import sequences
 from jaxdl.decode.generate import Choice
@@ -70,11 +71,9 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.seeds >= 2, "seeds", ">= 2", self.seeds)
+        configuration.at_least(self, seeds=2, steps=1, batch_size=1)
+        configuration.positive(self, "learning_rate")
         configuration.require(self.length > PROMPT + 1, "length", f"> {PROMPT + 1}", self.length)
-        for name in ("steps", "batch_size"):
-            configuration.require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
-        configuration.require(self.learning_rate > 0, "learning-rate", "> 0", self.learning_rate)
 
 
 class Source(NamedTuple):
@@ -182,10 +181,9 @@ def make_learn(source: Source, config: Config, steps: int) -> Callable[[Key, Arr
     def learn(key: Key, truth: Array, teacher_probability: Array) -> dict[str, Array]:
         keys = jax.random.split(key, 6)
 
-        def one(state: train.TrainState, inputs: tuple[Key, Array]) -> tuple[train.TrainState, Array]:
+        def one(state: train.TrainState, inputs: tuple[Key, Array]) -> tuple[train.TrainState, dict[str, Array]]:
             key, p = inputs
-            state, metrics = update(state, {"x": source.draw(key, config.batch_size, truth), "p": p})
-            return state, metrics["loss"]
+            return update(state, {"x": source.draw(key, config.batch_size, truth), "p": p})
 
         output = initializers.lecun_normal()(keys[2], (HIDDEN, source.size))
         params = {
@@ -193,10 +191,10 @@ def make_learn(source: Source, config: Config, steps: int) -> Callable[[Key, Arr
             "output": {"kernel": output, "bias": jnp.zeros(source.size)},
         }
         state = train.TrainState.create({"params": params}, optimizer, key)
-        state, loss = jax.lax.scan(one, state, (jax.random.split(keys[3], steps), teacher_probability))
+        state, metrics = jax.lax.scan(one, state, (jax.random.split(keys[3], steps), teacher_probability))
         step, x = stepper(state.params), source.draw(keys[4], TESTED, truth)
         return {
-            "loss": loss,
+            "loss": metrics["loss"],
             "forced": source.forced(keys[5], step, x, truth),
             "free": source.free(keys[5], step, x, truth),
         }
@@ -273,9 +271,7 @@ def draw_teaching(p: np.ndarray, found: Found) -> Figure:
     for i, (taught, colour) in enumerate(zip(TAUGHT, COLOURS, strict=False)):
         axes[0].plot(p[i], color=colour, label=taught)
         for axis, (name, values) in zip(axes[1:], found.items(), strict=True):
-            loss = values["loss"][i].mean(axis=0)
-            width = min(25, len(loss))
-            axis.plot(np.convolve(loss, np.ones(width) / width, "valid"), color=colour)
+            axis.plot(smooth(values["loss"][i], 25).mean(axis=0), color=colour)
             axis.set(yscale="log", xlabel="step", title=f"Training loss, {name.replace(', ', chr(10))}")
     axes[0].set(xlabel="step", title="Probability that the truth is read")
     axes[0].legend(frameon=False)

@@ -66,12 +66,8 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("seeds", "lag"):
-            configuration.require(getattr(self, name) >= 2, name, ">= 2", getattr(self, name))
-        for name in ("steps", "batch_size"):
-            configuration.require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
-        for name in ("radius", "max_norm"):
-            configuration.require(getattr(self, name) > 0, name, "> 0", getattr(self, name))
+        configuration.at_least(self, seeds=2, lag=2, steps=1, batch_size=1)
+        configuration.positive(self, "radius", "max_norm")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

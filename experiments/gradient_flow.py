@@ -53,7 +53,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.seeds >= 2, "seeds", ">= 2", self.seeds)
+        configuration.at_least(self, seeds=2)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

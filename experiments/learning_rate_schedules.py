@@ -53,8 +53,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.steps >= 20, "steps", ">= 20", self.steps)
-        configuration.require(self.runs >= 2, "runs", ">= 2", self.runs)
+        configuration.at_least(self, steps=20, runs=2)
 
 
 class Saddles(NamedTuple):

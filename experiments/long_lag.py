@@ -98,10 +98,8 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.seeds >= 2, "seeds", ">= 2", self.seeds)
-        for name in ("steps", "batch_size"):
-            configuration.require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
-        configuration.require(self.learning_rate > 0, "learning-rate", "> 0", self.learning_rate)
+        configuration.at_least(self, seeds=2, steps=1, batch_size=1)
+        configuration.positive(self, "learning_rate")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -181,8 +179,8 @@ def make_learn(cell: cells.Cell, task: Task, lag: int, config: Config, steps: in
 
     update = train.make_step(loss, optimizer)
 
-    def one(state: train.TrainState, key: Key) -> tuple[train.TrainState, None]:
-        return update(state, draw(key, config.batch_size))[0], None
+    def one(state: train.TrainState, key: Key) -> tuple[train.TrainState, dict[str, Array]]:
+        return update(state, draw(key, config.batch_size))
 
     def learn(key: Key, params: PyTree) -> Array:
         train_key, test_key = jax.random.split(key)

@@ -28,6 +28,7 @@ from experiments.harness.claims import judge
 from experiments.harness.errors import preparing
 from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
+from experiments.harness.seeds import plot_runs
 from jaxdl import data, losses, metrics, models, optim, train, tree
 from jaxdl.nn.activations import softmax
 from jaxdl.typing import Array, Batch, Key, PyTree
@@ -58,10 +59,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.seeds >= 2, "seeds", ">= 2", self.seeds)
-        configuration.require(self.steps >= STRIDE, "steps", f">= {STRIDE}", self.steps)
-        for name in ("search_seeds", "hidden", "wrong_steps", "batch_size"):
-            configuration.require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
+        configuration.at_least(self, seeds=2, steps=STRIDE, search_seeds=1, hidden=1, wrong_steps=1, batch_size=1)
 
 
 def squared_error(logits: Array, labels: Array) -> Array:
@@ -177,9 +175,8 @@ def draw(rates: np.ndarray, accuracy: dict, needed: dict, best: dict[str, int]) 
     figure, axes = plt.subplots(1, 3, figsize=(12.5, 3.6))
     draw_gradients(axes[0])
     for (name, values), colour in zip(accuracy.items(), COLOURS, strict=False):
-        places = STRIDE * np.arange(values.shape[-1])
-        axes[1].plot(places, values[best[name]].T, color=colour, linewidth=0.4, alpha=0.4)
-        axes[1].plot(places, values[best[name]].mean(axis=0), color=colour, label=f"{name}, {rates[best[name]]:.2g}")
+        places, label = STRIDE * np.arange(values.shape[-1]), f"{name}, {rates[best[name]]:.2g}"
+        plot_runs(axes[1], values[best[name]], colour, x=places, label=label)
         mean, spread = needed[name].mean(axis=1), needed[name].std(axis=1)
         axes[2].errorbar(rates, mean, spread, color=colour, marker="o", markersize=4, capsize=2, label=name)
     same = accuracy["squared error"][best["cross-entropy"]].mean(axis=0)

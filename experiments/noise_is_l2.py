@@ -39,7 +39,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.draws >= 10, "draws", ">= 10", self.draws)
+        configuration.at_least(self, draws=10)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -119,7 +119,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.steps >= 2, "steps", ">= 2", self.steps)
+        configuration.at_least(self, steps=2)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -42,8 +42,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("sets", "points", "dimensions", "followed"):
-            configuration.require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
+        configuration.at_least(self, sets=1, points=1, dimensions=1, followed=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -29,9 +29,9 @@ import optax
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness import configuration
 from experiments.harness.claims import interval, judge
 from experiments.harness.figures import COLOURS
+from experiments.harness.members import Repeated, orders, train_on_samples
 from experiments.harness.run_folder import Run
 from jaxdl import data, losses, metrics, models, optim, train, tree
 from jaxdl.data import augmentation
@@ -72,18 +72,11 @@ REGULARISERS = ("dropout", "early stopping", "augmentation", "bagging")
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(Repeated):
     """Regularisers on few digits."""
 
-    seeds: int = 16
-    """Draws of the training digits and of the first weights."""
     epochs: int = 200
     """Passes over the training digits."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.require(self.seeds >= 2, "seeds", ">= 2", self.seeds)
-        configuration.require(self.epochs >= 1, "epochs", ">= 1", self.epochs)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -91,7 +84,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     seeds, epochs = (2, 2) if run.smoke else (config.seeds, config.epochs)
     dataset = data.digits()
     arrays = {name: np.concatenate([dataset.train[name], dataset.test[name]]) for name in ("image", "label")}
-    order = np.stack([data.batching.permutation(len(arrays["label"]), config.seed, i) for i in range(seeds)])
+    order = orders(len(arrays["label"]), seeds, seed=config.seed)
     states, history = train_all(jax.random.key(config.seed), arrays, order, epochs)
     logits = np.asarray(predict(states.params, arrays["image"])).reshape(len(METHODS), seeds, -1, MODEL.num_classes)
     outputs = dict(zip(METHODS, logits[:-MEMBERS], strict=False))
@@ -151,8 +144,7 @@ def train_all(key: Key, arrays: dict, order: np.ndarray, epochs: int) -> tuple[t
         plain = jax.tree.map(lambda leaf: leaf[:seeds], states.params)
         return jax.device_get(measure(np.asarray(predict(plain, arrays["image"])), arrays["label"], order))
 
-    loader = data.Loader({"index": np.arange(EXAMPLES)}, BATCH)
-    return train.fit(ensemble.on_samples(step, arrays, samples), states, loader, epochs=epochs, evaluate=evaluate)
+    return train_on_samples(step, states, arrays, samples, epochs=epochs, batch_size=BATCH, evaluate=evaluate)
 
 
 def start(key: Key, settings: Settings, seeds: int) -> train.TrainState:

@@ -105,10 +105,8 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("most", 30), ("length", 5), ("vocabulary", 10), ("seeds", 1), ("batch_size", 1)):
-            configuration.require(getattr(self, name) >= least, name, f">= {least}", getattr(self, name))
-        for name in ("epochs", "learning_rate"):
-            configuration.require(getattr(self, name) > 0, name, "> 0", getattr(self, name))
+        configuration.at_least(self, most=30, length=5, vocabulary=10, seeds=1, batch_size=1)
+        configuration.positive(self, "epochs", "learning_rate")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -27,7 +27,6 @@ starts failed with every cell in the last language; and 1,500 updates took the p
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -39,6 +38,7 @@ from matplotlib.figure import Figure
 from experiments.harness import configuration
 from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
+from experiments.harness.seeds import draw_each, plot_runs
 from jaxdl import optim, train
 from jaxdl.models.sequence import Tagger
 from jaxdl.nn import cells
@@ -87,9 +87,8 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("seeds", 1), ("units", 1), ("steps", STRETCH), ("length", 4), ("batch_size", 1)):
-            configuration.require(getattr(self, name) >= least, name, f">= {least}", getattr(self, name))
-        configuration.require(self.learning_rate > 0, "learning-rate", "> 0", self.learning_rate)
+        configuration.at_least(self, seeds=1, units=1, steps=STRETCH, length=4, batch_size=1)
+        configuration.positive(self, "learning_rate")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -99,10 +98,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     found = {}
     for name in ("vanilla", "gru") if run.smoke else CELLS:
         init, learn = make_run(CELLS[name](config.units), config, stretches, steps)
-        # One after the other: mapped, the factorisations that make matrices orthogonal may block each other on a CPU.
-        variables = jax.jit(partial(jax.lax.map, init))(keys)
         learn = jax.jit(jax.vmap(jax.vmap(learn, (None, 0, 0)), (0, None, None)))
-        found[name] = jax.device_get(learn(jnp.arange(len(LANGUAGES)), variables, keys))
+        found[name] = jax.device_get(learn(jnp.arange(len(LANGUAGES)), draw_each(init, keys), keys))
     result = {}
     for number, language in enumerate(LANGUAGES):
         for name, values in found.items():
@@ -153,23 +150,18 @@ def make_run(cell: cells.Cell, config: Config, stretches: int, steps: int) -> tu
         return task.init(key, {"bit": jnp.zeros((1, config.length, 2))})
 
     def learn(language: Array, variables: PyTree, key: Key) -> dict[str, Array]:
-        def one(state: train.TrainState, key: Key) -> tuple[train.TrainState, Array]:
-            state, metrics = update(state, draw(language, key, config.batch_size, config.length))
-            return state, metrics["accuracy"]
-
-        def stretch(state: train.TrainState, keys: Key) -> tuple[train.TrainState, Array]:
-            state, accuracy = jax.lax.scan(one, state, keys)
-            return state, jnp.mean(accuracy)
+        def one(state: train.TrainState, key: Key) -> tuple[train.TrainState, dict[str, Array]]:
+            return update(state, draw(language, key, config.batch_size, config.length))
 
         data_key, test_key = jax.random.split(key)
         test = draw(language, test_key, TESTED, LONG * config.length)
         start = train.TrainState.create(variables, optimizer, key)
-        state, curve = jax.lax.scan(stretch, start, jax.random.split(data_key, (stretches, steps)))
+        state, metrics = jax.lax.scan(one, start, jax.random.split(data_key, stretches * steps))
         logits = model.apply(state.variables, test["bit"])
         said = jax.nn.softmax(logits[0])[:, 1]
         right = jnp.argmax(logits, axis=-1) == test["label"]
         return {
-            "curve": curve,
+            "curve": jnp.mean(metrics["accuracy"].reshape(stretches, steps), axis=1),
             "right": right,
             "said": said,
             "bits": jnp.argmax(test["bit"][0], axis=-1),
@@ -186,8 +178,7 @@ def draw_learning(found: dict[str, dict[str, np.ndarray]]) -> Figure:
         for (name, values), colour in zip(found.items(), COLOURS, strict=False):
             curve, right = values["curve"][number], values["right"][number]
             updates = STRETCH * np.arange(1, curve.shape[1] + 1)
-            axes[0, number].plot(updates, curve.T, color=colour, linewidth=0.4, alpha=0.4)
-            axes[0, number].plot(updates, curve.mean(axis=0), STYLES[name], color=colour, linewidth=1.8, label=name)
+            plot_runs(axes[0, number], curve, colour, x=updates, style=STYLES[name], label=name)
             places = np.arange(1, right.shape[-1] + 1)
             axes[1, number].plot(places, right.mean(axis=(0, 1)), STYLES[name], color=colour, linewidth=1.4)
         axes[0, number].set(title=language, xlabel="updates", ylim=(0.45, 1.02))

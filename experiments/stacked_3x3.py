@@ -27,13 +27,12 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness import configuration
 from experiments.harness.claims import interval, judge
 from experiments.harness.figures import COLOURS
+from experiments.harness.members import Repeated, orders, train_on_samples
 from experiments.harness.run_folder import Run
 from jaxdl import data, optim, tasks, train, tree
 from jaxdl.nn import Conv, convolve, max_pool, receptive_field
-from jaxdl.train import ensemble
 from jaxdl.typing import Array, ArrayLike, Batch
 
 CLAIMS = (14,)
@@ -42,18 +41,8 @@ RATE, BATCH, MAPS, MARGIN = 3e-3, 64, 8, 0.01
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(Repeated):
     """Large kernels and stacks of small ones."""
-
-    seeds: int = 16
-    """Networks of each kind."""
-    epochs: int = 20
-    """Passes over the digits."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.require(self.seeds >= 2, "seeds", ">= 2", self.seeds)
-        configuration.require(self.epochs >= 1, "epochs", ">= 1", self.epochs)
 
 
 class Block(nn.Module):
@@ -107,17 +96,18 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 def learn(net: Net, seed: int, examples: Batch, test: Batch, seeds: int, epochs: int) -> tuple[np.ndarray, int]:
     """Train a network for every seed; return its accuracy after each epoch, and the parameters of its blocks."""
-    size, optimizer, task = len(examples["label"]), optim.adam(RATE), tasks.classification(net)
+    optimizer, task = optim.adam(RATE), tasks.classification(net)
     keys, first = jax.random.split(jax.random.key(seed), seeds), tree.take(examples, slice(1))
     create = jax.jit(jax.vmap(lambda key: train.TrainState.create(task.init(key, first), optimizer, key)))
     measure = jax.jit(jax.vmap(lambda variables: task.measure(variables, test)["accuracy"].value))
-    orders = np.stack([data.batching.permutation(size, seed, i) for i in range(seeds)])
-    step = ensemble.on_samples(train.make_step(task.loss, optimizer), examples, orders)
-    state, history = train.fit(
-        step,
+    state, history = train_on_samples(
+        train.make_step(task.loss, optimizer),
         create(keys),
-        data.Loader({"index": np.arange(size)}, BATCH, seed=seed),
+        examples,
+        orders(len(examples["label"]), seeds, seed=seed),
         epochs=epochs,
+        batch_size=BATCH,
+        seed=seed,
         evaluate=lambda state: {"accuracy": np.asarray(measure(state.variables))},
     )
     count = sum(leaf[0].size for path, leaf in tree.flatten(state.params).items() if path.startswith("block"))

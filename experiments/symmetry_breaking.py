@@ -24,6 +24,7 @@ from experiments.harness.claims import judge
 from experiments.harness.errors import preparing
 from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
+from experiments.harness.seeds import plot_runs, smooth
 from jaxdl import data, models, optim, tasks, train, tree
 from jaxdl.typing import Array, Batch, Key, PyTree
 
@@ -48,11 +49,8 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("seeds", "hidden"):
-            configuration.require(getattr(self, name) >= 2, name, ">= 2", getattr(self, name))
-        for name in ("steps", "batch_size"):
-            configuration.require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
-        configuration.require(self.learning_rate > 0, "learning-rate", "> 0", self.learning_rate)
+        configuration.at_least(self, seeds=2, hidden=2, steps=1, batch_size=1)
+        configuration.positive(self, "learning_rate")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -133,11 +131,8 @@ def draw_learning(found: dict[str, dict[str, np.ndarray]]) -> Figure:
     """Draw the difference of the units and the accuracy over the steps, every seed and the mean."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
     for name, colour, style in zip(STARTS, COLOURS, ("-", "-", "--"), strict=False):
-        width = min(25, found[name]["accuracy"].shape[1])
-        for axis, values in zip(axes, (found[name]["difference"], found[name]["accuracy"]), strict=True):
-            smooth = np.apply_along_axis(np.convolve, 1, values, np.ones(width) / width, "valid")
-            axis.plot(smooth.T, color=colour, linewidth=0.4, alpha=0.3)
-            axis.plot(smooth.mean(axis=0), style, color=colour, linewidth=1.8, label=name)
+        for axis, measure in zip(axes, ("difference", "accuracy"), strict=True):
+            plot_runs(axis, smooth(found[name][measure], 25), colour, style=style, label=name)
     axes[0].set(xlabel="step", title="Largest difference of two hidden units' weights")
     axes[1].set(xlabel="step", title="Accuracy on the batches", ylim=(0, 1.02))
     axes[0].legend(frameon=False, title="initialised with")

@@ -72,10 +72,8 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("lines", "length", "known", "seeds", "batch_size"):
-            configuration.require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
-        for name in ("epochs", "learning_rate"):
-            configuration.require(getattr(self, name) > 0, name, "> 0", getattr(self, name))
+        configuration.at_least(self, lines=1, length=1, known=1, seeds=1, batch_size=1)
+        configuration.positive(self, "epochs", "learning_rate")
 
 
 def run(config: Config, run: Run) -> dict[str, float | bool]:

@@ -90,15 +90,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (
-            ("seeds", 2),
-            ("search_seeds", 1),
-            ("few", 5),
-            ("source_steps", 1),
-            ("steps", 1),
-            ("batch_size", 1),
-        ):
-            configuration.require(getattr(self, name) >= least, name, f">= {least}", getattr(self, name))
+        configuration.at_least(self, seeds=2, search_seeds=1, few=5, source_steps=1, steps=1, batch_size=1)
         configuration.require(self.few <= POOL, "few", f"<= {POOL}", self.few)
 
 

@@ -49,9 +49,8 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("seeds", "steps", "points"):
-            configuration.require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
-        configuration.require(self.learning_rate > 0, "learning-rate", "> 0", self.learning_rate)
+        configuration.at_least(self, seeds=1, steps=1, points=1)
+        configuration.positive(self, "learning_rate")
 
 
 def target(x: Array) -> Array:

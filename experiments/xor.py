@@ -48,9 +48,8 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.seeds >= 1, "seeds", ">= 1", self.seeds)
-        configuration.require(self.steps >= 1, "steps", ">= 1", self.steps)
-        configuration.require(self.learning_rate > 0, "learning-rate", "> 0", self.learning_rate)
+        configuration.at_least(self, seeds=1, steps=1)
+        configuration.positive(self, "learning_rate")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -50,6 +50,18 @@ def require(condition: bool, name: str, expected: str, value: object) -> None:
         raise ValueError(f"--{name.replace('_', '-')}: expected {expected}, got {value!r}")
 
 
+def at_least(config: Config, **bounds: int) -> None:
+    """Refuse a configuration of which a field is below its bound: ``at_least(self, seeds=2, steps=1)``."""
+    for name, bound in bounds.items():
+        require(getattr(config, name) >= bound, name, f">= {bound}", getattr(config, name))
+
+
+def positive(config: Config, *names: str) -> None:
+    """Refuse a configuration of which a field is not above 0."""
+    for name in names:
+        require(getattr(config, name) > 0, name, "> 0", getattr(config, name))
+
+
 def parse(name: str, config_type: type[Config], arguments: list[str]) -> tuple[Config, Options]:
     """Read the flags of an experiment.
 

@@ -1,14 +1,36 @@
-"""Several runs from different starts, trained as one program on the same batches."""
+"""Several runs from different starts, trained as one program, on the same batches or each on examples of its own."""
 
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 
+from experiments.harness.configuration import Config, at_least
 from experiments.harness.errors import preparing
+from experiments.harness.seeds import draw_each
 from jaxdl import data, optim, tasks, train, tree
 from jaxdl.optim import schedules
+from jaxdl.train import ensemble
+from jaxdl.train.step import Step
 from jaxdl.typing import Key, PyTree
+
+History = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Repeated(Config):
+    """Runs of every kind that differ in their random numbers."""
+
+    seeds: int = 16
+    """Independent runs of each kind."""
+    epochs: int = 20
+    """Passes over the training examples."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, seeds=2, epochs=1)
 
 
 def train_members(
@@ -20,7 +42,7 @@ def train_members(
     batch_size: int,
     learning_rate: float,
     seed: int,
-) -> tuple[list[PyTree], list[dict[str, Any]]]:
+) -> tuple[list[PyTree], History]:
     """Train by Adam, whose rate goes to 0 as a cosine; return the variables of every member, and the mean history."""
     with preparing():
         loader = data.Loader(arrays, batch_size, seed=seed)
@@ -30,8 +52,29 @@ def train_members(
         init_key, run_key = jax.random.split(key)
         return train.TrainState.create(task.init(init_key, loader.batch(0)), optimizer, run_key)
 
-    # One after the other: mapped, the factorisations that make matrices orthogonal may block each other on a CPU.
-    states = jax.jit(partial(jax.lax.map, create))(jax.random.split(jax.random.key(seed), members))
+    states = draw_each(create, jax.random.split(jax.random.key(seed), members))
     step = jax.vmap(train.make_step(task.loss, optimizer), in_axes=(0, None))
     states, history = train.fit(step, states, loader, epochs=epochs)
     return [tree.take(states.variables, member) for member in range(members)], history
+
+
+def train_on_samples(
+    step: Step,
+    states: train.TrainState,
+    arrays: dict[str, Any],
+    samples: np.ndarray,
+    *,
+    epochs: float,
+    batch_size: int,
+    seed: int = 0,
+    evaluate: Callable[[train.TrainState], dict[str, Any]] | None = None,
+) -> tuple[train.TrainState, History]:
+    """Train each of the states ``[runs, ...]`` on the examples of its own numbers, ``samples [runs, n]``."""
+    loader = data.Loader({"index": np.arange(samples.shape[1])}, batch_size, seed=seed)
+    step = ensemble.on_samples(step, arrays, samples)
+    return train.fit(step, states, loader, epochs=epochs, evaluate=evaluate)
+
+
+def orders(size: int, runs: int, *, seed: int) -> np.ndarray:
+    """Return a random order of all examples for every run, ``[runs, size]``."""
+    return np.stack([data.batching.permutation(size, seed, run) for run in range(runs)])
