@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness.configuration import Config, require
+from experiments.harness.configuration import Config, at_least, positive, require
 from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
 from experiments.harness.supervised import Optimizer
@@ -76,13 +76,12 @@ class LanguageModelling(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("characters", "features", "embedding", "layers", "streams", "window", "sample"):
-            require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
+        at_least(self, characters=1, features=1, embedding=1, layers=1, streams=1, window=1, sample=1)
+        positive(self, "temperature")
         require(0 < self.epochs < math.inf, "epochs", "> 0", self.epochs)
         require(0 < self.held_out < 1, "held-out", "in (0, 1)", self.held_out)
         require(0 < self.retain_probability <= 1, "retain-probability", "in (0, 1]", self.retain_probability)
         require(0 <= self.restart_probability <= 1, "restart-probability", "in [0, 1]", self.restart_probability)
-        require(self.temperature > 0, "temperature", "> 0", self.temperature)
         require(self.top_k is None or self.top_k >= 1, "top-k", ">= 1", self.top_k)
         require(self.top_p is None or 0 < self.top_p <= 1, "top-p", "in (0, 1]", self.top_p)
         width = CELLS[self.cell](self.features).output_features
@@ -112,7 +111,7 @@ def learn(
         features, streams, window = 16, 4, 32
     with preparing():
         restarts = {"restart_probability": config.restart_probability, "seed": config.seed}
-        loader = data.Loader(text.windows(tokens[0], streams, window, **restarts), streams, shuffle=False)
+        loader = data.Loader(text.windows(tokens[0], streams, window, **restarts), streams, shuffle=False, **run.share)
         test = text.streams(tokens[1], streams)
     vocabulary.save(run.directory / "vocabulary.json")
     model = RecurrentLanguageModel(
@@ -162,16 +161,32 @@ def tell(run: Run, written: str) -> None:
 def curve(run: Run, unit: str, baselines: dict[str, float]) -> Figure:
     """Draw the bits per token over the epochs, and what the text costs without a network."""
     rows, name = train.MetricsFile.read(run.directory / "metrics.jsonl"), f"bits_per_{unit}"
-    figure, axis = plt.subplots(figsize=(6.4, 4.2))
+    figure, axis = plt.subplots(figsize=(7.2, 4.2))
     for part, label, style in (("train", "training", "-"), ("evaluation", "held out", "o-")):
         points = [(row["epoch"], row[f"{part}/{name}"]) for row in rows if f"{part}/{name}" in row]
         axis.plot(*zip(*points, strict=True), style, label=label, markersize=4, linewidth=1.4)
-    for number, baseline in enumerate(sorted(baselines, key=baselines.get)):
-        axis.axhline(baselines[baseline], color="0.45", linestyle="--", linewidth=1)
-        place = (1 - 0.3 * (number % 2), baselines[baseline])  # neighbours side by side, not one on the other
-        label = baseline.replace("_", " ")
-        axis.annotate(label, place, xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
-    lowest = min([*baselines.values(), *(row[f"train/{name}"] for row in rows)])
-    axis.set(xlabel="epoch", ylabel=f"bits per {unit}", ylim=(0.9 * lowest, 1.1 * max(baselines.values())))
+    lowest, highest = min([*baselines.values(), *(row[f"train/{name}"] for row in rows)]), max(baselines.values())
+    axis.set(xlabel="epoch", ylabel=f"bits per {unit}", ylim=(0.9 * lowest, 1.1 * highest))
+    names = sorted(baselines, key=baselines.get)
+    places = spread([baselines[baseline] for baseline in names], (1.1 * highest - 0.9 * lowest) / 22)
+    line = {"color": "0.45", "linewidth": 1}
+    for baseline, place in zip(names, places, strict=True):
+        axis.axhline(baselines[baseline], linestyle="--", **line)
+        ends = (1, baselines[baseline]), (1.05, place)
+        across = axis.get_yaxis_transform()
+        label = {"xycoords": across, "textcoords": across, "va": "center", "fontsize": 8}
+        axis.annotate(baseline.replace("_", " "), *ends, **label, arrowprops={"arrowstyle": "-", "shrinkB": 0, **line})
     axis.legend(loc="upper center", framealpha=1)
     return figure
+
+
+def spread(values: list[float], gap: float) -> list[float]:
+    """Push rising values up until each is above the one before by the gap at least, so that labels have room.
+
+    >>> spread([1.0, 1.5, 4.0], 1.0)
+    [1.0, 2.0, 4.0]
+    """
+    places = values[:1]
+    for value in values[1:]:
+        places.append(max(value, places[-1] + gap))
+    return places
