@@ -6,7 +6,7 @@ from jaxdl.models.densenet import DenseNet
 from jaxdl.models.encoder_decoder import Decoder, Encoder, EncoderDecoder
 from jaxdl.models.googlenet import GoogLeNet
 from jaxdl.models.gpt import GPT
-from jaxdl.models.hierarchical import HierarchicalAttentionNetwork
+from jaxdl.models.hierarchical import HierarchicalAttentionNetwork, HierarchicalEncoder, HierarchicalEncoderDecoder
 from jaxdl.models.inception import InceptionV2, InceptionV3
 from jaxdl.models.lenet import LeNet5, LeNet5Original
 from jaxdl.models.mlp import MLP
@@ -36,6 +36,8 @@ __all__ = [
     "EncoderDecoder",
     "GoogLeNet",
     "HierarchicalAttentionNetwork",
+    "HierarchicalEncoder",
+    "HierarchicalEncoderDecoder",
     "InceptionV2",
     "InceptionV3",
     "LeNet5",

@@ -13,7 +13,7 @@ end of a target changes nothing before it.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -148,10 +148,10 @@ class Decoder(nn.Module):
             x = jnp.concatenate([x, context], axis=-1)
             return *scan(self.cell, parameters(x.shape[-1]), x, state), {"context": context}
         keys, values, keep = carry.seen
-        cell, width = AttentionCell(self.cell, self.score), values.shape[-1]
-        own = cell.parameters(parameters(x.shape[-1] + width), self._score(width), keys, values, keep)
-        state, y = scan(cell, own, x, state)
-        h, context, weights = cell.split(y, width)
+        width = values.shape[-1]
+        cell = AttentionCell(self.cell, self.score, self._score(width), keys, values, keep)
+        state, y = scan(cell, parameters(x.shape[-1] + width), x, state)
+        h, context, weights = cell.split(y)
         return state, h, {"context": context, "attention": weights}
 
     def _score(self, key_features: int) -> dict[str, Array]:
@@ -187,13 +187,21 @@ class EncoderDecoder(nn.Module):
     context: str = "attention"
     score: Score = Additive()
     retain_probability: float = 1.0
+    encoder_class: ClassVar[type[nn.Module]] = Encoder
 
     def setup(self):
         """Make both networks."""
-        shared = {"layers": self.layers, "retain_probability": self.retain_probability, "embedding": self.embedding}
-        self.encoder = Encoder(self.source_vocabulary, cell=self.cell, bidirectional=self.bidirectional, **shared)
-        cell = self.cell if self.decoder_cell is None else self.decoder_cell
-        self.decoder = Decoder(self.target_vocabulary, cell=cell, context=self.context, score=self.score, **shared)
+        read = (self.source_vocabulary, self.embedding, self.cell, self.layers, self.bidirectional)
+        self.encoder = self.encoder_class(*read, self.retain_probability)
+        self.decoder = Decoder(
+            self.target_vocabulary,
+            self.embedding,
+            self.cell if self.decoder_cell is None else self.decoder_cell,
+            self.layers,
+            self.context,
+            self.score,
+            self.retain_probability,
+        )
 
     def __call__(
         self,

@@ -1,11 +1,16 @@
-"""Documents: words make sentences, sentences make a document, and attention says which of them count."""
+"""Words make sentences, and sentences documents or dialogues: networks that read on both levels.
 
-from typing import Any
+A source is tokens ``[..., N, T]``, ``N`` sentences of at most ``T`` words. ``lengths`` ``[..., N]`` says how many words
+each has; a sentence without words is padding. Padding of either kind changes neither an output nor a gradient.
+"""
+
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxdl.models.sequence import embed
+from jaxdl.models.encoder_decoder import EncoderDecoder, Memory
+from jaxdl.models.sequence import embed, last
 from jaxdl.nn.attention import attend, padding_mask
 from jaxdl.nn.cells import GRU, Cell
 from jaxdl.nn.noise import Dropout
@@ -50,9 +55,7 @@ class HierarchicalAttentionNetwork(nn.Module):
         h_i  = sentences in both directions along the document, at the sentence i, reading s_i
         v    = sum_i a_i h_i                  a_i by ``AttentionPooling`` of the sentences
 
-    and a linear layer on ``v``. A document is tokens ``[..., N, T]``, ``N`` sentences of at most ``T`` words;
-    ``lengths`` ``[..., N]`` says how many words each has, and a sentence without words is padding. Padding of either
-    kind changes neither an output nor a gradient. ``tasks.sequence_classification`` teaches it.
+    and a linear layer on ``v``. ``tasks.sequence_classification`` teaches it.
 
     ``retain_probability`` is that of dropout on the word vectors and on the sentences. Features are ``embedding``,
     ``word_states``, ``word_attention`` ``[..., N, T]``, ``sentences`` (``s``), ``sentence_states``,
@@ -82,9 +85,7 @@ class HierarchicalAttentionNetwork(nn.Module):
         Raises:
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
-        x, keep = embed(x, lengths, self.vocabulary, self.embedding)
-        if keep.ndim < 2:
-            raise ValueError(f"a document is tokens [..., N, T], sentences of words; came {keep.shape}")
+        x, keep = _embed_sentences(x, lengths, self.vocabulary, self.embedding)
         features: dict[str, Any] = {"embedding": x}
         x = Dropout(self.retain_probability)(x, train=train)
         x = features["word_states"] = RNN(self.cell, bidirectional=True, name="words")(x, mask=keep)[1]
@@ -97,3 +98,58 @@ class HierarchicalAttentionNetwork(nn.Module):
         features["pooled"] = x
         logits = nn.Dense(self.num_classes, name="output")(x)
         return (logits, features) if return_features else logits
+
+
+class HierarchicalEncoder(nn.Module):
+    """One network reads each sentence, another what they came to, one after the other (Sordoni et al., 2015).
+
+    The memory has a state for each sentence, and the last of them as its vector.
+    """
+
+    vocabulary: int | None
+    embedding: int = 64
+    cell: Cell = GRU(64)
+    layers: int = 1
+    bidirectional: bool = True
+    retain_probability: float = 1.0
+
+    @nn.compact
+    def __call__(self, source: ArrayLike, lengths: ArrayLike | None = None, train: bool = False) -> Memory:
+        """Read tokens ``[..., N, T]`` or vectors ``[..., N, T, D]``.
+
+        Raises:
+            ValueError: they are of the wrong kind, or the lengths do not fit them.
+        """
+        x, keep = _embed_sentences(source, lengths, self.vocabulary, self.embedding)
+        x = Dropout(self.retain_probability)(x, train=train)
+        words = RNN(self.cell, self.layers, self.bidirectional, self.retain_probability, name="words")
+        sentences = last(words(x, mask=keep, train=train)[1], keep, both_ends=self.bidirectional)
+        keep = jnp.any(keep, axis=-1)
+        states = RNN(self.cell, self.layers, False, self.retain_probability, name="sentences")(
+            sentences, mask=keep, train=train
+        )[1]
+        return Memory(states, keep, last(states, keep))
+
+
+class HierarchicalEncoderDecoder(EncoderDecoder):
+    """An answer to a dialogue: an ``EncoderDecoder`` that reads sentences ``[B, N, T]``, of ``[B, N]`` words each.
+
+    With ``context="attention"`` the decoder looks at the sentences (Serban et al., 2016, without attention).
+
+    >>> import jax
+    >>> model = HierarchicalEncoderDecoder(source_vocabulary=9, target_vocabulary=9, cell=GRU(5), embedding=4)
+    >>> dialogue, answer = jnp.ones((2, 3, 6), int), jnp.ones((2, 4), int)
+    >>> jax.eval_shape(model.init_with_output, jax.random.key(0), dialogue, answer)[0].shape
+    (2, 4, 9)
+    """
+
+    encoder_class: ClassVar[type[nn.Module]] = HierarchicalEncoder
+
+
+def _embed_sentences(
+    x: ArrayLike, lengths: ArrayLike | None, vocabulary: int | None, features: int
+) -> tuple[Array, Array]:
+    x, keep = embed(x, lengths, vocabulary, features)
+    if keep.ndim < 2:
+        raise ValueError(f"a document is tokens [..., N, T], sentences of words; came {keep.shape}")
+    return x, keep

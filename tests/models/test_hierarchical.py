@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdl import losses
-from jaxdl.models.hierarchical import HierarchicalAttentionNetwork
+from jaxdl.models.hierarchical import HierarchicalAttentionNetwork, HierarchicalEncoderDecoder
 from jaxdl.nn.cells import GRU, Vanilla
 
 V, E, H, A, K = 7, 3, 2, 4, 3
@@ -83,6 +83,31 @@ def test_a_document_is_what_loops_make_of_it_and_padding_of_both_kinds_changes_n
     other_gradient, (other, _) = run(variables, longer, np.pad(LENGTHS, ((0, 0), (0, 1))))
     close(other, logits)
     jax.tree.map(close, other_gradient, gradient)
+
+
+@pytest.mark.usefixtures("float64")
+def test_an_answer_starts_from_what_the_sentences_came_to():
+    rng, answer = np.random.default_rng(0), np.array([[1, 4], [2, 3]])
+    model = HierarchicalEncoderDecoder(V, V, GRU(H), embedding=E, context="attention")
+    variables = jax.eval_shape(model.init, jax.random.key(0), WORDS, answer, LENGTHS)
+    variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), variables)
+    run = jax.jit(lambda words, lengths: model.apply(variables, words, answer, lengths, return_features=True))
+    logits, features = run(WORDS, LENGTHS)
+    p = variables["params"]["encoder"]
+    for row in range(2):
+        true = LENGTHS[row][LENGTHS[row] > 0]
+        words = [list(p["embedding"]["embedding"][WORDS[row, n, :length]]) for n, length in enumerate(true)]
+        ends = [both_ways(GRU(H), p["words"], sentence) for sentence in words]
+        carry = GRU(H).initial_carry((), jnp.float64)
+        for n, end in enumerate(ends):
+            sentence = np.concatenate([end[-1][:H], end[0][H:]])
+            carry, state = step_of(GRU(H), p["sentences"]["layer0"], carry, sentence)
+            close(features["memory"].states[row, n], state)
+        close(features["memory"].summary[row], state)
+        close(features["attention"][row].sum(axis=-1), 1)
+    assert not np.any(features["attention"][1, :, 2])
+    junk = np.where(np.arange(4) < LENGTHS[..., None], WORDS, 5)
+    close(run(junk, LENGTHS)[0], logits)
 
 
 def test_what_is_no_document_is_refused(key):
