@@ -7,6 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
 from jaxdl.train.fit import Report
 
 PATIENCE = 1.0
@@ -14,7 +18,7 @@ PATIENCE = 1.0
 
 
 class Interruption:
-    """A hook that ends the run once a signal has come.
+    """A hook that ends the run once a signal has come; of several processes, to any: each must have the hook.
 
     Attributes:
         signal: the signal's name, ``"SIGTERM"`` for instance; ``None`` before.
@@ -25,7 +29,9 @@ class Interruption:
 
     def __call__(self, report: Report) -> bool:
         """Say whether to stop."""
-        return self.signal is not None
+        agreed = _heard_by_any(self.signal)
+        self.signal = agreed or self.signal  # one that came while they agreed waits for the next report
+        return agreed is not None
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -47,6 +53,9 @@ def interruptible(
 
     A second signal raises KeyboardInterrupt. Where Python does not come to that, because it waits for compiled code,
     the process ends after a second, with status 128 + the signal's number; a checkpoint is never left half written.
+
+    Several processes tell each other at every report, and stop after the same step, whichever has heard of the signal
+    and however much later it reaches the others. One process alone asks nobody.
 
     Raises:
         ValueError: called outside the main thread, which alone hears of signals.
@@ -70,6 +79,18 @@ def interruptible(
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            if interruption and not count:  # the others have heard it: to this process it may still be on its way
+                late = signal.Signals[interruption.signal]
+                signal.signal(late, lambda *_: signal.signal(late, before[late]))
+
+
+def _heard_by_any(name: str | None) -> str | None:
+    """Name a signal that one of the processes has heard."""
+    if jax.process_count() == 1:
+        return name
+    number = np.int32(0 if name is None else signal.Signals[name])
+    heard = int(np.max(multihost_utils.process_allgather(number)))
+    return signal.Signals(heard).name if heard else None
 
 
 @contextmanager

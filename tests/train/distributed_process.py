@@ -1,6 +1,7 @@
 """One of two processes that train as one: ``python -m tests.train.distributed_process PROCESS PORT FOLDER``.
 
-It trains, writes what came out, and then works on until the other is gone. Process 1 kills itself.
+It trains, writes what came out, stops a run that only process 1 was asked to stop, and then works on until the other is
+gone. Process 1 kills itself.
 """
 
 import json
@@ -40,10 +41,31 @@ def main(process: int, port: int, folder: Path) -> None:
     sys.stdout.write(f"restored: {all(jax.tree.leaves(same))}\n")
     sys.stdout.write(f"trained: {json.dumps(test)}\n")
     sys.stdout.flush()
+    sys.stdout.write(f"stopped: {json.dumps(stop(process, step, state, loader, mesh))}\n")
+    sys.stdout.flush()
     if process == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     while True:
         distributed.collect(trained.step)
+
+
+def stop(process, step, state, loader, mesh):
+    """Train until process 1, and it alone, is told to stop; tell of what was heard where, and of a late signal."""
+    heard_late = []
+    before = signal.signal(signal.SIGTERM, lambda *_: heard_late.append(True))
+
+    def kill(report):
+        if process == 1 and report.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with train.interruptible() as interruption:
+        stopped, _ = train_ten(step, state, loader, mesh=mesh, hooks=[interruption, kill], report_every=1)
+    if process == 0:
+        os.kill(os.getpid(), signal.SIGTERM)  # as if it came late
+    late = len(heard_late)
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.signal(signal.SIGTERM, before)
+    return int(stopped.step), interruption.signal, late, len(heard_late)
 
 
 if __name__ == "__main__":
