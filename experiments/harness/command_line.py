@@ -88,7 +88,9 @@ def run_experiment(arguments: list[str]) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     if run.mesh and not run.uses_mesh:
-        run.console.print("note: this experiment computes on one device; --devices and --mesh changed nothing")
+        run.console.print(
+            "note: this experiment computes on one device; --devices, --mesh and --coordinator changed nothing"
+        )
     run.write_manifest("finished", result)
     goal = {} if options.smoke else getattr(experiment, "GOAL", {})
     run.console.print(result_table(name, result, goal))

@@ -31,6 +31,12 @@ class Options:
     """Devices to train on together, each with its share of every batch; a CPU simulates them."""
     mesh: str | None = None
     """The same with named axes, such as data=4,model=2."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, where several processes train as one; auto on a TPU pod, under Slurm or Open MPI."""
+    processes: int | None = None
+    """How many processes there are."""
+    process: int | None = None
+    """The number of this one, from 0."""
 
 
 @dataclass(frozen=True)

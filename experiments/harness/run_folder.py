@@ -22,7 +22,7 @@ from rich.console import Console
 
 from experiments.harness.configuration import Options
 from experiments.harness.errors import UsageError, preparing
-from jaxdl.train import parallel
+from jaxdl.train import distributed, parallel
 
 RUNS = Path("runs")
 """Where run folders are made by default."""
@@ -45,6 +45,8 @@ class Run:
         resume: whether to go on from the newest good checkpoint.
         skip_nonfinite: whether steps that would give NaN or infinity are left out.
         mesh: the devices to train on together, ``None`` for one.
+        process: the number of this process; those behind 0 are quiet, and leave a folder of their own each.
+        shared: the run folder of process 0, which holds the checkpoints of all.
         console: where to print.
         uses_mesh: whether the experiment has trained on the mesh.
         before: the manifest as it was before the run was resumed.
@@ -58,6 +60,7 @@ class Run:
         self.is_new = directory is None
         self.resume = self.skip_nonfinite = False
         self.mesh: Mesh | None = None
+        self.process, self.shared = 0, self.directory
         self.console = Console()
         self.started = time.time()
         self.pictures: list[str] = []
@@ -75,11 +78,22 @@ class Run:
         """
         if options.resume and options.out is None:
             raise UsageError("--resume needs --out DIR, the folder of the run to go on with")
-        run = cls(name, config, options.out, smoke=options.smoke)
-        run.resume, run.skip_nonfinite = options.resume, options.skip_nonfinite
+        if options.coordinator is not None and options.out is None:
+            raise UsageError("--coordinator needs --out DIR, the same folder in every process")
         with preparing():
-            run.mesh = parallel.from_flags(options.devices, options.mesh)
+            processes = distributed.from_flags(options.coordinator, options.processes, options.process)
+            mesh = parallel.from_flags(options.devices, options.mesh, processes)
+        run = cls(name, config, options.out, smoke=options.smoke)
+        run.resume, run.skip_nonfinite, run.mesh = options.resume, options.skip_nonfinite, mesh
+        if processes > 1 and jax.process_index() > 0:
+            run.process, run.console = jax.process_index(), Console(quiet=True)
+            run.directory = run.directory.with_name(f"{run.directory.name}-process-{run.process}")
         return run
+
+    @property
+    def share(self) -> dict[str, int]:
+        """The part of every batch that this process reads, as ``data.Loader`` takes it."""
+        return {} if self.mesh is None else parallel.process_share(self.mesh)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -107,7 +121,7 @@ class Run:
             raise UsageError(f"{self.directory} is not empty: give another --out, or --resume to go on with its run")
         try:
             if self.is_new:
-                self.directory = _new_folder(self.directory)
+                self.directory = self.shared = _new_folder(self.directory)
             self.directory.mkdir(parents=True, exist_ok=True)
             if not self.resume:
                 write_json(self.directory / "config.json", {**self.identity, **self.config})
@@ -170,6 +184,7 @@ class Run:
             "python": platform.python_version(),
             "platform": platform.platform(),
             "versions": {package: _version(package) for package in PACKAGES},
+            "processes": jax.process_count(),
             "devices": [str(device) for device in jax.devices()],
             "mesh": dict(self.mesh.shape) if self.mesh and self.uses_mesh else None,
             "backend": jax.default_backend(),

@@ -150,7 +150,7 @@ def train_classifier(config: Classification, run: Run, dataset: data.Dataset) ->
     with preparing():
         if config.patience is not None:
             train_arrays, validation = data.split(train_arrays, 0.1, seed=config.seed, stratify="label")
-        loader = data.Loader(train_arrays, batch_size, seed=config.seed)
+        loader = data.Loader(train_arrays, batch_size, seed=config.seed, **run.share)
         model = models.create(config.model, num_classes=len(dataset.classes))
     augment = AUGMENTATIONS[config.augment]
     task = tasks.classification(model, label_smoothing=config.label_smoothing, augment=augment)

@@ -5,11 +5,13 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from jax.experimental import multihost_utils
+from rich.console import Console
 
 from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
 from jaxdl import data, tasks, train, tree
-from jaxdl.train import parallel
+from jaxdl.train import distributed, parallel
 
 
 class Interrupted(Exception):
@@ -33,7 +35,7 @@ def train_task(
     Progress and patience look at the ``validation`` examples where they are given; the result is that of the test.
 
     The run folder keeps ``metrics.jsonl``, ``checkpoints/``, ``best/`` where there is patience, and
-    ``weights.safetensors``.
+    ``weights.safetensors``. Of several processes each keeps its own, the first the checkpoints of all.
 
     Raises:
         UsageError: the folder or the mesh cannot take this run.
@@ -43,43 +45,52 @@ def train_task(
     init_key, run_key = jax.random.split(jax.random.key(run.config["seed"]))
     run.uses_mesh = True
     with preparing():
-        state = train.TrainState.create(task.init(init_key, loader.batch(0)), optimizer, run_key)
+        batch = tree.take(loader.arrays, slice(loader.batch_size))  # as large as that of all processes together
+        state = train.TrainState.create(task.init(init_key, batch), optimizer, run_key)
         if mesh is not None:
             parallel.refuse_remainder(loader.batch_size, parallel.data_devices(mesh))
-            state = parallel.place(state, mesh)
-        checkpoints = train.Checkpoints(run.directory / "checkpoints", config=run.identity)
+        checkpoints = train.Checkpoints(run.shared / "checkpoints", config=run.identity)
         if run.resume and checkpoints.latest() is not None:
             state = checkpoints.restore(state, fallback=True)
             loader.restore(checkpoints.position(int(state.step)))
-        checkpoints.prepare(state)
+        if run.process == 0:
+            checkpoints.prepare(state)
         metrics = train.MetricsFile(run.directory / "metrics.jsonl", step=int(state.step))
         best = train.Checkpoints(run.directory / "best", config=run.identity)
         stopping = train.EarlyStopping("loss", patience=patience, checkpoints=best) if patience else None
         if stopping:
             stopping.replay(metrics.read(metrics.path), like=state)
+        state = parallel.on_mesh(state, mesh)
     step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh)
     if run.skip_nonfinite:
         step = train.skip_nonfinite(step)
     evaluation = train.make_evaluation(task.measure, test_arrays, mesh=mesh)
     watched = evaluation if validation is None else train.make_evaluation(task.measure, validation, mesh=mesh)
-    save = train.SaveEvery(checkpoints, position=loader.state())
+    saves = [train.SaveEvery(checkpoints, position=loader.state())] if run.process == 0 else []
     if stopping and stopping.exhausted:
         epochs = int(state.step) / loader.steps_per_epoch
-    with train.ProgressBar(loader.batch_size, run.name) as bar, train.interruptible() as interruption:
-        hooks = [train.StopAtNonfinite(), bar, metrics, *filter(None, [stopping]), interruption, save]
+    terminal = Console(stderr=True, quiet=run.process > 0)
+    bar = train.ProgressBar(loader.batch_size, run.name, console=terminal)
+    with bar, train.interruptible() as interruption:
+        hooks = [train.StopAtNonfinite(), bar, metrics, *filter(None, [stopping]), interruption, *saves]
         state, history = train.fit(
             step, state, loader, epochs=epochs, evaluate=lambda s: watched(s.variables), hooks=hooks, mesh=mesh
         )
     run.note_times(history)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("saved")  # nobody leaves while the first still writes
     if interruption and int(state.step) < epochs * loader.steps_per_epoch:
         raise Interrupted(f"{interruption.signal}: saved at step {int(state.step)}; --resume goes on from there")
     if stopping and stopping.best_state is not None:
-        state = stopping.best_state
+        state = parallel.on_mesh(stopping.best_state, mesh)
+    measured = evaluation(state.variables)
+    if jax.process_count() > 1:
+        state = distributed.collect(state)  # what follows, each process computes for itself
     train.weights.save(run.directory / "weights.safetensors", state.variables)
     result = {"step": int(state.step), "parameters": tree.size(state.params)}
     if run.skip_nonfinite:
         result["skipped"] = count_skipped(metrics.read(metrics.path))
-    return state, {**evaluation(state.variables), **result}
+    return state, {**measured, **result}
 
 
 def count_skipped(rows: list[dict[str, Any]]) -> int:

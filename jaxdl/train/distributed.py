@@ -84,6 +84,28 @@ def initialize(
         complaint.cancel()
 
 
+def from_flags(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> int:
+    """Meet the processes that ``--coordinator HOST:PORT --processes N --process I`` name; return how many there are.
+
+    With ``--coordinator auto`` everything is found: on a TPU pod, under Slurm and under Open MPI. Without flags there
+    is one process, and nothing is done. Errors as in `initialize`.
+
+    >>> from_flags()
+    1
+    """
+    if coordinator == "auto":
+        if (processes, process) != (None, None):
+            raise ValueError("--coordinator auto finds --processes and --process: leave them out")
+        initialize()
+        return jax.process_count()
+    if (coordinator, processes, process) == (None, None, None):
+        return 1
+    if None in (coordinator, processes, process):
+        raise ValueError("--coordinator HOST:PORT, --processes N and --process I go together: give all three or none")
+    initialize(coordinator, processes=processes, process=process)
+    return processes
+
+
 def collect(state: PyTree) -> PyTree:
     """Bring a state, wherever its parts lie, whole into the memory of every process: NumPy arrays, and random keys.
 
@@ -94,7 +116,7 @@ def collect(state: PyTree) -> PyTree:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(one(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
         # An array of this process alone would be joined with those of the others.
-        mine = getattr(leaf, "is_fully_addressable", True)
+        mine = getattr(leaf, "is_fully_addressable", True) or leaf.is_fully_replicated
         return np.asarray(leaf if mine else multihost_utils.process_allgather(leaf, tiled=True))
 
     return jax.tree.map(one, state)

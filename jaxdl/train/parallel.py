@@ -101,24 +101,27 @@ def simulate_devices(count: int) -> None:
             ) from error
 
 
-def from_flags(devices: int | None = None, axes: str | None = None) -> Mesh | None:
+def from_flags(devices: int | None = None, axes: str | None = None, processes: int = 1) -> Mesh | None:
     """Make the mesh that ``--devices N`` and ``--mesh data=4,model=2`` ask for; to be called before JAX is used.
 
     One flag is enough: ``N`` devices are ``data=N``, and a mesh says itself how many devices it needs. Where the CPU is
-    all there is, it counts as so many. Without flags there is no mesh, ``None``.
+    all there is, it counts as so many. Without flags there is no mesh, ``None``; several processes, which
+    ``distributed.from_flags`` has counted, have one of all their devices.
 
     Raises:
-        ValueError: the flags contradict each other, or there are too few devices.
+        ValueError: the flags contradict each other, there are too few devices, or the processes do not divide them.
     """
     if devices is None and axes is None:
-        return None
+        return None if processes == 1 else mesh({DATA: len(jax.devices())})
     wanted = {DATA: devices} if axes is None else parse_mesh(axes)
     count = math.prod(wanted.values())
     if devices not in (None, count):
         raise ValueError(f"--mesh {axes} is a mesh of {count} devices, --devices asks for {devices}: leave one out")
+    if count % processes:
+        raise ValueError(f"{count} devices do not divide over {processes} processes: take a multiple of {processes}")
     # Where JAX runs already the devices are what they are, and the mesh is refused if they are too few.
     with contextlib.suppress(RuntimeError):
-        simulate_devices(count)
+        simulate_devices(count // processes)
     return mesh(wanted)
 
 

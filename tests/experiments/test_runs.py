@@ -1,7 +1,11 @@
 import dataclasses
 import json
 import os
+import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,6 +15,7 @@ from experiments.harness.command_line import main
 from experiments.harness.run_folder import Run, read_manifest
 from jaxdl import data, train
 
+ROOT = Path(__file__).parents[2]
 FLAGS = ["run", "mlp_digits", "--epochs", "3", "--batch-size", "120", "--optimizer.schedule", "constant"]
 
 
@@ -156,6 +161,32 @@ def test_several_devices_learn_the_same(undisturbed, tmp_path):
     several = run(tmp_path / "run", "--mesh", "data=4,model=2")
     assert several["mesh"] == {"data": 4, "model": 2}
     assert several["result"]["loss"] == pytest.approx(manifest["result"]["loss"], rel=1e-4)
+
+
+def test_two_processes_learn_as_one(undisturbed, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        flags = ["--coordinator", f"127.0.0.1:{free.getsockname()[1]}", "--processes", "2", "--devices", "4"]
+    cache = {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
+    environment = {**os.environ, **cache, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    command = [sys.executable, "-m", "experiments", *FLAGS, "--out", str(tmp_path / "run"), *flags, "--process"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment, "cwd": ROOT}
+    processes = [subprocess.Popen([*command, str(i)], **pipes) for i in range(2)]
+    try:
+        said = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+    folders = tmp_path / "run", tmp_path / "run-process-1"
+    first, second = (read_manifest(folder) for folder in folders)
+    assert first["result"] == second["result"]
+    assert first["result"]["loss"] == pytest.approx(undisturbed[1]["result"]["loss"], rel=1e-4)
+    assert (first["processes"], first["mesh"], len(first["devices"])) == (2, {"data": 4}, 4)
+    assert len({(folder / "weights.safetensors").read_bytes() for folder in folders}) == 1
+    assert [(folder / "checkpoints").exists() for folder in folders] == [True, False]
+    assert "run folder" in said[0]
+    assert "run folder" not in said[1]
 
 
 def test_a_run_that_diverges_stops_and_says_where(tmp_path, capsys):

@@ -23,8 +23,8 @@ def run_two_processes(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    environment["JAX_COMPILATION_CACHE_DIR"] = jax.config.jax_compilation_cache_dir
+    cache = {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
+    environment = {**os.environ, **cache, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
     command = [sys.executable, "-m", "tests.train.distributed_process"]
     processes = [
         subprocess.Popen(
@@ -38,7 +38,7 @@ def run_two_processes(folder):
         for i in range(2)
     ]
     try:
-        said = [processes[1].communicate(timeout=120)[0]]
+        said = [processes[1].communicate(timeout=240)[0]]
         died = time.monotonic()
         said.insert(0, processes[0].communicate(timeout=60)[0])
         outlived = time.monotonic() - died
@@ -54,6 +54,7 @@ def test_two_processes_train_as_one_and_end_together(tmp_path):
     assert all("trained" in text for text in said), "\n".join(said)
     two_processes_of_four_devices_equal_one_of_eight(tmp_path, said)
     what_they_saved_goes_on_in_both_and_in_one(tmp_path, said)
+    a_signal_to_one_stops_all_after_the_same_step(said)
     the_one_that_dies_ends_the_other_with_a_message(said, codes, outlived)
 
 
@@ -81,6 +82,11 @@ def what_they_saved_goes_on_in_both_and_in_one(folder, said):
         np.testing.assert_array_equal(value, expected[leaf], err_msg=leaf)
 
 
+def a_signal_to_one_stops_all_after_the_same_step(said):
+    # Process 0 has not heard of it yet: the first signal that comes later is that one, the second is a new one.
+    assert [json.loads(text.split("stopped: ")[1].splitlines()[0]) for text in said] == [[3, "SIGTERM", 0, 1]] * 2
+
+
 def the_one_that_dies_ends_the_other_with_a_message(said, codes, outlived):
     assert codes[1] == -signal.SIGKILL
     assert codes[0] not in (0, None)
@@ -102,6 +108,20 @@ def the_one_that_dies_ends_the_other_with_a_message(said, codes, outlived):
 def test_arguments_that_cannot_be_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         distributed.initialize(arguments.pop("coordinator"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"coordinator": "127.0.0.1:9000"}, "--process I go together: give all three or none"),
+        ({"processes": 2}, "go together"),
+        ({"coordinator": "auto", "process": 0}, "--coordinator auto finds --processes and --process: leave them out"),
+        ({"coordinator": "here", "processes": 2, "process": 0}, "like '10.0.0.1:9000', got 'here'"),
+    ],
+)
+def test_flags_that_cannot_be_are_refused(flags, message):
+    with pytest.raises(ValueError, match=message):
+        distributed.from_flags(**flags)
 
 
 def test_an_address_that_does_not_serve_is_refused_in_time():

@@ -143,6 +143,9 @@ def test_the_flags_of_a_command_name_a_mesh():
         parallel.from_flags(devices=4, axes="data=8")
     with pytest.raises(ValueError, match="needs 16 devices, there are 8"):
         parallel.from_flags(devices=16)
+    assert dict(parallel.from_flags(processes=2).shape) == {"data": 8}
+    with pytest.raises(ValueError, match="7 devices do not divide over 2 processes: take a multiple of 2"):
+        parallel.from_flags(devices=7, processes=2)
 
 
 def test_the_same_seed_gives_the_same_bits_twice():
