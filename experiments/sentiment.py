@@ -39,7 +39,7 @@ from matplotlib.figure import Figure
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from experiments.harness import configuration
+from experiments.harness import configuration, figures
 from experiments.harness.errors import preparing
 from experiments.harness.figures import COLOURS
 from experiments.harness.members import train_members
@@ -231,9 +231,6 @@ def draw_learning(found: dict[str, list[dict]], result: dict[str, float], title:
     axes[0].set(xlabel="epoch", ylabel="accuracy in training", ylim=(0.45, 1.02), title=title)
     bars = {name.removeprefix(f"{title}_").removesuffix("_accuracy"): v for name, v in result.items() if "_acc" in name}
     colours = [*COLOURS[:3], *["grey"] * (len(bars) - 3)]
-    axes[1].barh([name.replace("_", " ") for name in bars], list(bars.values()), color=colours)
-    for row, value in enumerate(bars.values()):
-        axes[1].text(value, row, f" {value:.3f}", va="center", fontsize=8)
+    figures.bars(axes[1], {name.replace("_", " "): value for name, value in bars.items()}, colours)
     axes[1].set(xlim=(0.5, 1.05), xlabel="accuracy in the test")
-    axes[1].invert_yaxis()
     return figure

@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -33,7 +31,7 @@ from matplotlib.figure import Figure
 from experiments.harness import configuration, figures
 from experiments.harness.errors import UsageError, preparing
 from experiments.harness.figures import COLOURS
-from experiments.harness.members import train_members
+from experiments.harness.members import predict_members, train_members
 from experiments.harness.run_folder import Run
 from jaxdl import metrics
 from jaxdl.data.batching import permutation
@@ -86,7 +84,8 @@ def run(config: Config, run: Run) -> dict[str, float | bool]:
     keep, unknown = test["mask"] > 0, (test["mask"] > 0) & (test["token"] == vocabulary[UNKNOWN])
     said = {}
     for name, both, units in (("forward", False, 76), ("both_directions", True, 48)):
-        said[name] = predict_all(learn(config, run, arrays, len(tags), both, units), test)
+        model, members = learn(config, run, arrays, len(tags), both, units)
+        said[name] = np.argmax(predict_members(model, members, test["token"], test["length"]), axis=-1)
     tables = {"known": set(vocabulary.tokens), "all": None}
     for name, words in tables.items():
         said[f"table_of_{name}_words"] = look_up(learned, tested, words, tags, config.length)[None]
@@ -151,23 +150,6 @@ def learn(
     model = Tagger(config.known + 2, classes, cell=cell, bidirectional=both)
     settings = {"learning_rate": config.learning_rate, "seed": config.seed, "batch_size": batch_size}
     return model, train_members(tagging(model), arrays, members=seeds, epochs=epochs, **settings)[0]
-
-
-def predict_all(trained: tuple[Tagger, list[PyTree]], test: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the tags that every member gives, ``[members, N, T]``."""
-    model, members = trained
-
-    @jax.jit
-    def predict(variables: PyTree, token: np.ndarray, length: np.ndarray) -> jax.Array:
-        return jnp.argmax(model.apply(variables, token, length), axis=-1)
-
-    pieces = np.array_split(np.arange(len(test["token"])), -(-len(test["token"]) // 1000))
-    return np.stack(
-        [
-            np.concatenate([predict(variables, test["token"][piece], test["length"][piece]) for piece in pieces])
-            for variables in members
-        ]
-    )
 
 
 def look_up(

@@ -1,10 +1,11 @@
 """Pictures that more than one experiment draws."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 COLOURS = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b83280")
@@ -58,6 +59,14 @@ def pictures_grid(pictures: np.ndarray, titles: Sequence[str], *, columns: int =
         axis.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=1)
         axis.set_title(title, fontsize=8)
     return figure
+
+
+def bars(axis: Axes, values: Mapping[str, float], colours: Sequence[str]) -> None:
+    """Draw named numbers as bars from left to right, one under the other, each with its number."""
+    axis.barh(list(values), list(values.values()), color=colours)
+    for row, value in enumerate(values.values()):
+        axis.text(value, row, f" {value:.3f}", va="center", fontsize=8)
+    axis.invert_yaxis()
 
 
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import linen as nn
 
 from experiments.harness.configuration import Config, at_least
 from experiments.harness.errors import preparing
@@ -56,6 +57,15 @@ def train_members(
     step = jax.vmap(train.make_step(task.loss, optimizer), in_axes=(0, None))
     states, history = train.fit(step, states, loader, epochs=epochs)
     return [tree.take(states.variables, member) for member in range(members)], history
+
+
+def predict_members(model: nn.Module, members: list[PyTree], x: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return what a model of sequences with the variables of every member says of them, ``[members, N, ...]``."""
+    predict = jax.jit(model.apply)
+    pieces = np.array_split(np.arange(len(x)), -(-len(x) // 1000))
+    return np.stack(
+        [np.concatenate([predict(member, x[piece], lengths[piece]) for piece in pieces]) for member in members]
+    )
 
 
 def train_on_samples(
