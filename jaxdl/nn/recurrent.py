@@ -17,11 +17,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxdl.nn import recurrent_cudnn
 from jaxdl.nn.cells import Cell, Parameters, init
 from jaxdl.nn.noise import dropout
-from jaxdl.nn.recurrent_gradients import rule_for
+from jaxdl.nn.recurrent_gradients import h_of, rule_for
+from jaxdl.nn.recurrent_inputs import check_parameters, check_sequences, first_state
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
+BACKENDS = ("scan", "cudnn")
 DIRECTIONS = ("forward", "backward")
 WIDE = 256
 """Features from which a turn of the forward loop does two steps. On a CPU, XLA runs the operations of a turn side by
@@ -44,6 +47,7 @@ def scan(
     segments: int = 1,
     truncation: int | None = None,
     own_gradient: bool = True,
+    backend: str = "scan",
 ) -> tuple[PyTree, Array]:
     """Return the last state and all outputs of a cell over a sequence, in the dtype of ``x``.
 
@@ -61,12 +65,15 @@ def scan(
             (Williams and Peng, 1990). From ``T`` on nothing is cut.
         own_gradient: use the equations written for the cell, if there are any. With False, forward-mode differentiation
             works (``jax.jvp``).
+        backend: ``"scan"`` does everything everywhere; ``"cudnn"`` is NVIDIA's LSTM (``jaxdl.nn.recurrent_cudnn``),
+            for the cell ``LSTM(H)`` in float32, with lengths of at least 1 or none.
 
     Returns:
         The state after the last time, and the outputs ``[..., T, H]``.
 
     Raises:
-        ValueError: the shapes do not fit each other, or a number is not positive.
+        ValueError: the shapes do not fit each other, a number is not positive, a length is more than ``T`` (where it is
+            known before tracing), or the backend cannot do what is asked.
 
     >>> parameters = {"kernel": jnp.ones((1, 1)), "recurrent_kernel": jnp.ones((1, 1))}
     >>> from jaxdl.nn.cells import Vanilla
@@ -74,21 +81,32 @@ def scan(
     >>> h.tolist(), y.tolist()
     ([3.0], [[1.0], [3.0], [0.0]])
     """
-    x, mask = _check(x, lengths, mask, segments, truncation)
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be {' or '.join(map(repr, BACKENDS))}; got {backend!r}")
+    x, keep = check_sequences(x, lengths, mask, segments, truncation)
     batch_shape, (steps, size) = x.shape[:-2], x.shape[-2:]
-    carry = _flat(cell, carry, batch_shape, x.dtype)
+    check_parameters(cell, parameters, size)
+    carry = first_state(cell, carry, batch_shape, x.dtype)
     parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, x.dtype), parameters)
-    if mask is not None:
-        x = jnp.where(mask[..., None], x, jnp.zeros((), x.dtype))
-        mask = mask.reshape(-1, steps).T
-    run = partial(_run, cell, reverse, own_gradient)
-    if segments > 1:
-        run = _in_chunks(jax.checkpoint(run), -(-min(truncation or steps, steps) // segments), reverse)
-    if truncation is not None and truncation < steps:
-        run = _in_chunks(run, truncation, reverse, between=jax.lax.stop_gradient)
-    carry, y = run(parameters, carry, jnp.moveaxis(x.reshape(-1, steps, size), 1, 0), mask)
+    if keep is not None:
+        x = jnp.where(keep[..., None], x, jnp.zeros((), x.dtype))
+    x = x.reshape(-1, steps, size)
+    if backend == "cudnn":
+        options = {"segments": segments > 1, "truncation": truncation is not None, "own_gradient": not own_gradient}
+        recurrent_cudnn.check(cell, x, mask, options)
+        lengths = None if lengths is None else jnp.ravel(lengths)
+        carry, y = recurrent_cudnn.lstm(parameters, carry, x, lengths, reverse)
+    else:
+        run = partial(_run, cell, reverse, own_gradient)
+        if segments > 1:
+            run = _in_chunks(jax.checkpoint(run), -(-min(truncation or steps, steps) // segments), reverse)
+        if truncation is not None and truncation < steps:
+            run = _in_chunks(run, truncation, reverse, between=jax.lax.stop_gradient)
+        keep = None if keep is None else keep.reshape(-1, steps).T
+        carry, y = run(parameters, carry, jnp.moveaxis(x, 1, 0), keep)
+        y = jnp.moveaxis(y, 0, 1)
     carry = jax.tree.map(lambda leaf: leaf.reshape(*batch_shape, leaf.shape[-1]), carry)
-    return carry, jnp.moveaxis(y, 0, 1).reshape(*batch_shape, steps, y.shape[-1])
+    return carry, y.reshape(*batch_shape, steps, y.shape[-1])
 
 
 def bidirectional_scan(
@@ -232,6 +250,7 @@ class RNN(nn.Module):
     segments: int = 1
     truncation: int | None = None
     param_dtype: Any = jnp.float32
+    backend: str = "scan"
 
     @nn.compact
     def __call__(
@@ -263,6 +282,7 @@ class RNN(nn.Module):
             mask=mask,
             segments=self.segments,
             truncation=self.truncation,
+            backend=self.backend,
         )
 
 
@@ -294,27 +314,38 @@ def _own_forward(cell, reverse, parameters, carry, x, mask):
 
     def step(carry, inputs):
         projected, keep = inputs
-        new, y, kept = rule.forward(cell, weights, carry, projected)
-        return _where(keep, new, carry), (_where(keep, y, jnp.zeros_like(y)), kept)
+        new, kept = rule.forward(cell, weights, carry, projected)
+        new = _where(keep, new, carry)
+        return new, (new, kept)
 
-    carry, (y, kept) = jax.lax.scan(step, carry, (projected, mask), reverse=reverse, unroll=1 + (cell.features >= WIDE))
-    return (carry, y), (parameters, x, kept, mask)
+    unroll = 1 + (cell.features >= WIDE)
+    last, (after, kept) = jax.lax.scan(step, carry, (projected, mask), reverse=reverse, unroll=unroll)
+    y = h_of(after)
+    y = y if mask is None else jnp.where(mask[..., None], y, jnp.zeros((), y.dtype))
+    return (last, y), (parameters, carry, x, after, kept, mask)
 
 
 def _own_backward(cell, reverse, residuals, gradients):
-    parameters, x, kept, mask = residuals
+    parameters, carry, x, after, kept, mask = residuals
     d_carry, d_y = gradients
     rule = rule_for(cell)
-    factors = rule.factors(cell, kept)
+    before = jax.tree.map(partial(_states_before, reverse=reverse), carry, after)
+    factors = rule.factors(cell, before, after, kept)
+    U_T = parameters["recurrent_kernel"].T
 
     def step(d_carry, inputs):
         d_y, factors, keep = inputs
-        d_before, deltas = rule.backward(cell, parameters, d_carry, d_y, factors)
+        d_before, deltas = rule.backward(cell, U_T, d_carry, d_y, factors)
         return _where(keep, d_before, d_carry), _where(keep, deltas, jax.tree.map(jnp.zeros_like, deltas))
 
     d_carry, deltas = jax.lax.scan(step, d_carry, (d_y, factors, mask), reverse=not reverse)
-    d_parameters, d_x = rule.finish(cell, parameters, x, factors, deltas)
+    d_parameters, d_x = rule.finish(cell, parameters, x, before, factors, deltas)
     return d_parameters, d_carry, d_x, None
+
+
+def _states_before(first, after, reverse):
+    """Shift the states after every time, ``[T, B, H]``, to those before it."""
+    return jnp.concatenate([after[1:], first[None]] if reverse else [first[None], after[:-1]])
 
 
 _own_loop.defvjp(_own_forward, _own_backward)
@@ -349,39 +380,3 @@ def _where(keep: Array | None, new: PyTree, old: PyTree) -> PyTree:
     if keep is None:
         return new
     return jax.tree.map(lambda a, b: jnp.where(keep[:, None], a, b), new, old)
-
-
-def _check(
-    x: ArrayLike, lengths: ArrayLike | None, mask: ArrayLike | None, segments: int, truncation: int | None
-) -> tuple[Array, Array | None]:
-    """Return the sequence, and a mask of Booleans ``[..., T]`` or None."""
-    x = jnp.asarray(x)
-    if x.ndim < 2 or not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(f"scan expects x [..., T, D] of floating-point numbers; got {x.shape} of {x.dtype}")
-    if not x.shape[-2]:
-        raise ValueError(f"scan expects at least one time in x [..., T, D]; got {x.shape}")
-    if segments < 1 or (truncation is not None and truncation < 1):
-        raise ValueError(f"segments and truncation must be at least 1; got {segments} and {truncation}")
-    if lengths is not None and mask is not None:
-        raise ValueError("scan takes lengths or a mask, not both; a mask says everything that lengths do")
-    if lengths is not None:
-        lengths, (*batch_shape, steps) = jnp.asarray(lengths), x.shape[:-1]
-        if lengths.shape != tuple(batch_shape):
-            raise ValueError(f"lengths must be one for each sequence, {tuple(batch_shape)}; got {lengths.shape}")
-        mask = jnp.arange(steps).reshape((1,) * lengths.ndim + (steps,)) < lengths[..., None]
-    if mask is not None:
-        mask = jnp.asarray(mask) != 0
-        if mask.shape != x.shape[:-1]:
-            raise ValueError(f"mask must be {x.shape[:-1]}, as x without its last dimension; got {mask.shape}")
-    return x, mask
-
-
-def _flat(cell: Cell, carry: PyTree | None, batch_shape: tuple[int, ...], dtype: Any) -> PyTree:
-    """Return the first state with all batch dimensions as one."""
-    expected = jax.eval_shape(lambda: cell.initial_carry(batch_shape, dtype))
-    if carry is None:
-        carry = cell.initial_carry(batch_shape, dtype)
-    shapes = [jax.tree.map(jnp.shape, tree) for tree in (expected, carry)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f"the carry of this cell must have the shapes {shapes[0]}; got {shapes[1]}")
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype).reshape(-1, leaf.shape[-1]), carry)

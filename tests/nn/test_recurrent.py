@@ -9,6 +9,8 @@ import pytest
 
 from jaxdl import tree
 from jaxdl.nn import cells, recurrent
+from jaxdl.train import parallel
+from jaxdl.train.collectives import collectives
 from tests.nn.recurrent_cases import (
     LENGTHS,
     MASK,
@@ -170,6 +172,23 @@ def test_segments_need_less_memory():
     assert pieces < whole / 3
 
 
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", ["vanilla", "gru", "gru, reset before", "lstm"])
+def test_a_batch_that_is_spread_over_devices_stays_where_it_is(name):
+    mesh = parallel.mesh({"data": 4})
+    cell = OWN[name]
+    batch = {"x": np.random.default_rng(0).normal(size=(8, T, D)), "mask": np.arange(T) < np.arange(8)[:, None]}
+
+    @jax.jit
+    def gradient(parameters, batch):
+        return jax.grad(lambda p, batch: weigh(*recurrent.scan(cell, p, **batch)), argnums=0)(parameters, batch)
+
+    inputs = parallel.place(draw(cell), mesh), parallel.place_batch(batch, mesh)
+    compiled = gradient.lower(*inputs).compile()
+    assert {found.kind for found in collectives(compiled)} == {"all-reduce"}
+    jax.tree.map(close, compiled(*inputs), gradient(draw(cell), batch))
+
+
 def test_leading_dimensions_are_batch_dimensions():
     cell, parameters = cells.LSTM(H), jax.tree.map(jnp.float32, draw(cells.LSTM(H)))
     x = jnp.asarray(inputs(), jnp.float32)
@@ -257,7 +276,12 @@ def test_the_module_is_the_stack_with_dropout_between_layers_alone(key):
         (lambda p, x: recurrent.scan(OWN["gru"], p, x, mask=np.ones((B, 2))), r"\(3, 5\).* got \(3, 2\)"),
         (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=LENGTHS, mask=MASK), "not both"),
         (lambda p, x: recurrent.scan(OWN["gru"], p, x, np.zeros((2, H))), r"\(3, 4\); got \(2, 4\)"),
-        (lambda p, x: recurrent.scan(OWN["lstm"], p, x, np.zeros((B, H))), "LSTMState"),
+        (lambda p, x: recurrent.scan(OWN["lstm"], draw(OWN["lstm"]), x, np.zeros((B, H))), "LSTMState"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x[..., :1]), r"'kernel': \(1, 12\).* got 'kernel' of \(2, 12\)"),
+        (lambda p, x: recurrent.scan(OWN["lstm"], p, x), r"LSTM.* got 'kernel' of \(2, 12\)"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=[1, 6, 5]), "from 0 to 5, the times of x; got 1 to 6"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=[1, -1, 5]), "from 0 to 5.* got -1 to 5"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, backend="cuda"), "'scan' or 'cudnn'; got 'cuda'"),
         (lambda p, x: recurrent.scan(OWN["gru"], p, x[:, :0]), r"at least one time .* got \(3, 0, 2\)"),
         (lambda p, x: recurrent.scan(OWN["gru"], p, x, segments=0), "at least 1; got 0 and None"),
         (lambda p, x: recurrent.scan(OWN["gru"], p, x, truncation=0), "at least 1; got 1 and 0"),
