@@ -18,8 +18,9 @@ def translation(model: nn.Module, *, begin: int, label_smoothing: float = 0.0) -
     Batches have ``"source"``, tokens ``[B, S]`` or vectors ``[B, S, D]``, and ``"target"`` ``[B, T]``, which ends with
     a sign of its own where a target is to end by itself. Where sequences differ in length they have
     ``"source_length"`` and ``"target_length"`` ``[B]``: what comes after is padding, and does not count, whatever it
-    is. They may have ``"mask"``, ``[B]`` or ``[B, T]``. The model reads the true target (teacher forcing), one place
-    behind, after the token ``begin``.
+    is. They may have ``"mask"``, ``[B]`` or ``[B, T]``; one ``[B, T]`` that is 0 in the padding also tells what cuts a
+    batch into parts (accumulation, several devices) how many tokens each of them has. The model reads the true target
+    (teacher forcing), one place behind, after the token ``begin``.
 
     Training reports ``accuracy``, over the true times of the targets; evaluation ``loss`` (without smoothing),
     ``accuracy``, ``perplexity`` and ``exact_match``, the share of targets of which every token is the most probable
