@@ -16,7 +16,6 @@ TOKENS = np.random.default_rng(0).integers(1, 7, (2, 5))  # torch learns nothing
 SEGMENT = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 0, 0]])
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
 CLASSES = {
-    None: "BertModel",
     "masked_language_model": "BertForMaskedLM",
     "classification": "BertForSequenceClassification",
 }
@@ -27,23 +26,22 @@ close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11)
 @pytest.mark.usefixtures("float64")
 def test_outputs_gradients_and_files_are_those_of_transformers(head, tmp_path):
     library = transformers()
-    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12}
+    depth = 1 if head == "classification" else 2
+    sizes = {"hidden_size": 8, "num_hidden_layers": depth, "num_attention_heads": 2, "intermediate_size": 12}
     sizes |= {"vocab_size": 7, "max_position_embeddings": 6, "num_labels": 3}
     config = library.BertConfig(**sizes, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     peer = randomize(getattr(library, CLASSES[head])(config))
     x, segment, mask = (torch().tensor(array) for array in (TOKENS, SEGMENT, MASK))
     output = peer(input_ids=x, token_type_ids=segment, attention_mask=mask)
-    expected = [output.last_hidden_state, output.pooler_output] if head is None else [output.logits]
-    if head != "classification":
-        expected[0] = expected[0] * mask[..., None]  # what padding tells is nobody's business
-    generator = np.random.default_rng(1)
-    cotangents = [generator.normal(size=each.shape) for each in expected]
-    sum((each * torch().tensor(c)).sum() for each, c in zip(expected, cotangents, strict=True)).backward()
+    # What is told of padding is nobody's business.
+    expected = output.logits if head == "classification" else output.logits * mask[..., None]
+    cotangent = np.random.default_rng(1).normal(size=expected.shape)
+    expected.backward(torch().tensor(cotangent))
 
     peer.save_pretrained(tmp_path)
     entries = pretrained.read(tmp_path / "model.safetensors")
-    model = MODEL.clone(head=head, num_classes=3)
-    rules = pretrained.rules_of(model, "huggingface_model" if head is None else "huggingface")
+    model = MODEL.clone(head=head, depth=depth, num_classes=3)
+    rules = pretrained.rules_of(model, "huggingface")
     variables = pretrained.convert(entries, pretrained.template(model, (5,), "int32"), rules, dtype=np.float64)
     again = pretrained.to_theirs(tree.flatten(variables), rules)
     assert again.keys() == entries.keys()
@@ -53,25 +51,34 @@ def test_outputs_gradients_and_files_are_those_of_transformers(head, tmp_path):
     def run(variables):
         def tell(variables):
             y, features = model.apply(variables, TOKENS, SEGMENT, MASK, return_features=True)
-            y = y if head == "classification" else y * MASK[..., None]
-            return [y, features["pooled"]] if head is None else [y]
+            return (y if head == "classification" else y * MASK[..., None]), features
 
-        y, pull = jax.vjp(tell, variables)
-        return y, *pull(cotangents)
+        y, pull, features = jax.vjp(tell, variables, has_aux=True)
+        return y, *pull(cotangent), features
 
-    outputs, gradient = run(variables)
-    for ours, theirs in zip(outputs, expected, strict=True):
-        close(ours, theirs.detach().numpy())
+    y, gradient, features = run(variables)
+    close(y, expected.detach().numpy())
     ours = pretrained.to_theirs(tree.flatten(gradient), rules)
     theirs = {name: leaf.grad.numpy() for name, leaf in peer.named_parameters()}
     assert ours.keys() == theirs.keys()
     for name, leaf in ours.items():
         close(leaf, theirs[name], atol=1e-10, err_msg=name)
+    if head == "classification":
+        base = {name.removeprefix("bert."): leaf for name, leaf in entries.items() if name.startswith("bert.")}
+        body = model.clone(head=None)
+        rules = pretrained.rules_of(body, "huggingface_model")
+        vectors, seen = jax.jit(lambda v: body.apply(v, TOKENS, SEGMENT, MASK, return_features=True))(
+            pretrained.convert(base, pretrained.template(body, (5,), "int32"), rules, dtype=np.float64)
+        )
+        told = peer.bert(input_ids=x, token_type_ids=segment, attention_mask=mask)
+        close(vectors, told.last_hidden_state.detach().numpy())
+        close(seen["pooled"], told.pooler_output.detach().numpy())
+        close(features["pooled"], seen["pooled"])
 
 
 def test_the_published_files_of_pretraining_serve_two_heads():
     """They have both heads' weights, and norms with ``gamma`` and ``beta``."""
-    forms = {head: pretrained.template(MODEL.clone(head=head), (5,), "int32") for head in CLASSES}
+    forms = {head: pretrained.template(MODEL.clone(head=head), (5,), "int32") for head in (None, *CLASSES)}
     generator, entries = np.random.default_rng(0), {}
     for head in (None, "masked_language_model"):
         drawn = jax.tree.map(lambda leaf: generator.normal(size=leaf.shape), forms[head])
