@@ -73,7 +73,7 @@ class LeNet5(nn.Module):
     ``[32, 32, C]``, or 28 x 28 padded by 2 - conv1 5x5, 6 - pool1 2x2 - conv2 5x5, 16 - pool2 2x2 - dense1 120 -
     dense2 84 - output; 61,706 parameters for one channel and ten classes. The features are ``conv1``, ``pool1``,
     ``conv2``, ``pool2``, ``dense1`` and ``dense2``; each is what the next layer sees. Each side is padded
-    by ``pad``; None chooses it by the size of the images.
+    by ``pad``; None chooses it by the size of the images. ``dtype`` is that of the computation.
 
     >>> build = LeNet5().init_with_output
     >>> logits, variables = jax.eval_shape(build, jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
@@ -85,6 +85,7 @@ class LeNet5(nn.Module):
     activation: str | Activation = "relu"
     pooling: Literal["max", "average"] = "max"
     pad: int | None = None
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -101,15 +102,16 @@ class LeNet5(nn.Module):
         if self.pooling not in pools:
             raise ValueError(f"pooling is one of {sorted(pools)}; came {self.pooling!r}")
         pool, activation = partial(pools[self.pooling], window=2), activations.get(self.activation)
+        conv, dense = partial(Conv, dtype=self.dtype), partial(nn.Dense, dtype=self.dtype)
         out = {}
-        x = out["conv1"] = activation(Conv(6, (5, 5), padding=pad, name="conv1")(x))
+        x = out["conv1"] = activation(conv(6, (5, 5), padding=pad, name="conv1")(x))
         x = out["pool1"] = pool(x)
-        x = out["conv2"] = activation(Conv(16, (5, 5), name="conv2")(x))
+        x = out["conv2"] = activation(conv(16, (5, 5), name="conv2")(x))
         x = out["pool2"] = pool(x)
         x = x.reshape(x.shape[0], -1)
-        x = out["dense1"] = activation(nn.Dense(120, name="dense1")(x))
-        x = out["dense2"] = activation(nn.Dense(84, name="dense2")(x))
-        logits = nn.Dense(self.num_classes, name="output")(x)
+        x = out["dense1"] = activation(dense(120, name="dense1")(x))
+        x = out["dense2"] = activation(dense(84, name="dense2")(x))
+        logits = dense(self.num_classes, name="output")(x)
         return (logits, out) if return_features else logits
 
 
@@ -132,13 +134,15 @@ class LeNet5Original(nn.Module):
 
     Together 60,000 parameters. The logits are ``-y``; ``output="dense"`` puts a linear layer in place of the distances.
     The features have the names of the layers up to ``f6``. The paper scales images so that the background is -0.1 and
-    the ink 1.175; ``background`` is what ``pad`` (None: as the size of the images asks) adds.
+    the ink 1.175; ``background`` is what ``pad`` (None: as the size of the images asks) adds. ``dtype`` is that of the
+    computation.
     """
 
     num_classes: int = 10
     output: Literal["rbf", "dense"] = "rbf"
     pad: int | None = None
     background: float = 0.0
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -156,24 +160,27 @@ class LeNet5Original(nn.Module):
         if self.output == "rbf" and self.num_classes != 10:
             raise ValueError(f"output='rbf' has bitmaps for 10 classes; for {self.num_classes} give output='dense'")
         x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=self.background)
-        conv = partial(Conv, kernel_size=(5, 5), kernel_init=published)
+        conv = partial(Conv, kernel_size=(5, 5), kernel_init=published, dtype=self.dtype)
+        dense = partial(nn.Dense, kernel_init=published, dtype=self.dtype)
         out = {}
         x = out["c1"] = scaled_tanh(conv(6, name="c1")(x))
-        x = out["s2"] = scaled_tanh(Subsampling(name="s2")(x))
-        x = out["c3"] = scaled_tanh(TableConv(CONNECTIONS, (5, 5), name="c3")(x))
-        x = out["s4"] = scaled_tanh(Subsampling(name="s4")(x))
+        x = out["s2"] = scaled_tanh(Subsampling(self.dtype, name="s2")(x))
+        x = out["c3"] = scaled_tanh(TableConv(CONNECTIONS, (5, 5), self.dtype, name="c3")(x))
+        x = out["s4"] = scaled_tanh(Subsampling(self.dtype, name="s4")(x))
         x = out["c5"] = scaled_tanh(conv(120, name="c5")(x))
         x = x.reshape(x.shape[0], -1)
-        x = out["f6"] = scaled_tanh(nn.Dense(84, kernel_init=published, name="f6")(x))
+        x = out["f6"] = scaled_tanh(dense(84, name="f6")(x))
         if self.output == "rbf":
             logits = -squared_distances(x, jnp.asarray(digit_codes(), x.dtype))
         else:
-            logits = nn.Dense(self.num_classes, kernel_init=published, name="output")(x)
+            logits = dense(self.num_classes, name="output")(x)
         return (logits, out) if return_features else logits
 
 
 class Subsampling(nn.Module):
     """``y = coefficient sum_(2x2) x + bias``, one ``coefficient`` and one ``bias`` for each map."""
+
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -181,7 +188,7 @@ class Subsampling(nn.Module):
         shape = x.shape[-1:]
         coefficient = self.param("coefficient", partial(published, inputs=4), shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
-        x, coefficient, bias = nn.dtypes.promote_dtype(x, coefficient, bias)
+        x, coefficient, bias = nn.dtypes.promote_dtype(x, coefficient, bias, dtype=self.dtype)
         return 4 * average_pool(x, 2) * coefficient[None, None, None] + bias[None, None, None]
 
 
@@ -193,6 +200,7 @@ class TableConv(nn.Module):
 
     table: Sequence[Sequence[int]]
     kernel_size: tuple[int, int]
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -203,7 +211,7 @@ class TableConv(nn.Module):
         initial = partial(published, inputs=fan_in)
         sparse = self.param("kernel", initial, (*self.kernel_size, len(pairs)), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (len(self.table),), jnp.float32)
-        x, sparse, bias = nn.dtypes.promote_dtype(x, sparse, bias)
+        x, sparse, bias = nn.dtypes.promote_dtype(x, sparse, bias, dtype=self.dtype)
         dense = jnp.zeros((*self.kernel_size, x.shape[-1], len(self.table)), sparse.dtype)
         kernel = dense.at[:, :, source, target].set(sparse)
         return convolve(x, kernel) + bias[None, None, None]

@@ -1,6 +1,8 @@
 """The multilayer perceptron."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ from jaxdl.typing import Array, ArrayLike
 class MLP(nn.Module):
     """Layers ``h_k = g(h_(k-1) W_k + b_k)`` from ``h_0``, the numbers of an example in a row, and a linear output.
 
-    Features are ``hidden1``, ``hidden2``, ... as wide as ``hidden`` says.
+    Features are ``hidden1``, ``hidden2``, ... as wide as ``hidden`` says; ``dtype`` is that of the computation.
 
     >>> import jax
     >>> logits, variables = MLP(hidden=(8,), num_classes=3).init_with_output(jax.random.key(0), jnp.zeros((2, 4, 4, 1)))
@@ -25,6 +27,7 @@ class MLP(nn.Module):
     hidden: Sequence[int] = (64, 64)
     num_classes: int = 10
     activation: str | Activation = "relu"
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -38,12 +41,12 @@ class MLP(nn.Module):
         x = jnp.asarray(x)
         if x.ndim < 2:
             raise ValueError(f"MLP expects a batch [B, ...] of two dimensions or more; came {x.shape}: give x[None]")
-        activation = activations.get(self.activation)
+        activation, dense = activations.get(self.activation), partial(nn.Dense, dtype=self.dtype)
         features = {}
         x = x.reshape(x.shape[0], -1)
         for layer, width in enumerate(self.hidden, start=1):
-            x = features[f"hidden{layer}"] = activation(nn.Dense(width, name=f"hidden{layer}")(x))
-        logits = nn.Dense(self.num_classes, name="output")(x)
+            x = features[f"hidden{layer}"] = activation(dense(width, name=f"hidden{layer}")(x))
+        logits = dense(self.num_classes, name="output")(x)
         return (logits, features) if return_features else logits
 
 

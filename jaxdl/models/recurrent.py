@@ -27,7 +27,8 @@ class RecurrentLanguageModel(nn.Module):
     gradient is the sum over its two uses; the width of the embedding must then be that of ``y``. Otherwise ``W`` is
     ``output/kernel``.
 
-    ``retain_probability`` is that of dropout on ``e``, between layers and on ``y`` (Zaremba et al., 2014). Features are
+    ``retain_probability`` is that of dropout on ``e``, between layers and on ``y`` (Zaremba et al., 2014); ``dtype`` is
+    that of the computation, the carry included. Features are
     ``embedding`` (``e``), ``states`` (``y``) and ``carry``, the states after the last token, one a layer: given as
     ``carry`` to the next call, the text goes on.
 
@@ -43,6 +44,7 @@ class RecurrentLanguageModel(nn.Module):
     layers: int = 1
     retain_probability: float = 1.0
     tied: bool = False
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -55,7 +57,7 @@ class RecurrentLanguageModel(nn.Module):
                 tied.
         """
         x = self._check(x)
-        embedding = nn.Embed(self.vocabulary, self.embedding, name="embedding")
+        embedding = nn.Embed(self.vocabulary, self.embedding, self.dtype, name="embedding")
         features: dict[str, Any] = {"embedding": embedding(x)}
         x = Dropout(self.retain_probability)(features["embedding"], train=train)
         rnn = RNN(self.cell, self.layers, retain_probability=self.retain_probability, name="rnn")
@@ -66,12 +68,12 @@ class RecurrentLanguageModel(nn.Module):
             logits = embedding.attend(x)
             logits = logits + jnp.broadcast_to(bias.astype(logits.dtype), logits.shape)
         else:
-            logits = nn.Dense(self.vocabulary, name="output")(x)
+            logits = nn.Dense(self.vocabulary, dtype=self.dtype, name="output")(x)
         return (logits, features) if return_features else logits
 
     def initial_carry(self, batch_shape: Sequence[int] = ()) -> Carry:
         """Return the states before the first token, zeros, one a layer."""
-        return (self.cell.initial_carry(tuple(batch_shape)),) * self.layers
+        return (self.cell.initial_carry(tuple(batch_shape), self.dtype or jnp.float32),) * self.layers
 
     def _check(self, x: ArrayLike) -> jax.Array:
         x = jnp.asarray(x)

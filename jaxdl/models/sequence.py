@@ -2,10 +2,12 @@
 
 A sequence is tokens ``[..., T]`` (integers below ``vocabulary``), which are embedded as vectors, or with
 ``vocabulary=None`` the vectors ``[..., T, D]`` themselves. ``lengths`` ``[...]`` says how many of the ``T`` are the
-sequence; what comes after is padding, and whatever stands there changes neither an output nor a gradient.
+sequence; what comes after is padding, and whatever stands there changes neither an output nor a gradient. The
+computation is in ``dtype``.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -49,6 +51,7 @@ class AveragingNetwork(nn.Module):
     hidden: Sequence[int] = (64,)
     word_retain_probability: float = 0.7
     activation: str | Activation = "relu"
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -59,7 +62,7 @@ class AveragingNetwork(nn.Module):
         Raises:
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
-        x, keep = embed(x, lengths, self.vocabulary, self.embedding)
+        x, keep = embed(x, lengths, self.vocabulary, self.embedding, self.dtype)
         features = {"embedding": x}
         if train and self.word_retain_probability < 1:
             # Time is drawn first, so that more padding behind it changes no draw.
@@ -69,8 +72,8 @@ class AveragingNetwork(nn.Module):
         x = features["pooled"] = pool(x, keep, "mean")
         activation = activations.get(self.activation)
         for layer, width in enumerate(self.hidden, start=1):
-            x = features[f"hidden{layer}"] = activation(nn.Dense(width, name=f"hidden{layer}")(x))
-        logits = nn.Dense(self.num_classes, name="output")(x)
+            x = features[f"hidden{layer}"] = activation(nn.Dense(width, dtype=self.dtype, name=f"hidden{layer}")(x))
+        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, features) if return_features else logits
 
 
@@ -97,6 +100,7 @@ class RecurrentClassifier(nn.Module):
     bidirectional: bool = False
     pooling: str = "last"
     retain_probability: float = 1.0
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -108,12 +112,12 @@ class RecurrentClassifier(nn.Module):
             ValueError: x is of the wrong kind, the lengths do not fit it, or the pooling is unknown.
         """
         _check_pooling(self.pooling)
-        x, keep = embed(x, lengths, self.vocabulary, self.embedding)
+        x, keep = embed(x, lengths, self.vocabulary, self.embedding, self.dtype)
         features = {"embedding": x}
         x = features["states"] = _recur(self, x, lengths, train)
         x = last(x, keep, both_ends=self.bidirectional) if self.pooling == "last" else pool(x, keep, self.pooling)
         x = features["pooled"] = Dropout(self.retain_probability)(x, train=train)
-        logits = nn.Dense(self.num_classes, name="output")(x)
+        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, features) if return_features else logits
 
 
@@ -139,6 +143,7 @@ class ConvolutionalClassifier(nn.Module):
     widths: Sequence[int] = (3, 4, 5)
     retain_probability: float = 0.5
     activation: str | Activation = "relu"
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -149,19 +154,20 @@ class ConvolutionalClassifier(nn.Module):
         Raises:
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
-        x, keep = embed(x, lengths, self.vocabulary, self.embedding)
+        x, keep = embed(x, lengths, self.vocabulary, self.embedding, self.dtype)
         features, parts = {"embedding": x}, []
         activation = activations.get(self.activation)
         count = jnp.sum(keep, axis=-1, keepdims=True)
         for width in self.widths:
             name = f"width{width}"
-            answers = activation(Conv(self.filters, (width,), padding=[(0, width - 1)], name=name)(x))
+            conv = Conv(self.filters, (width,), padding=[(0, width - 1)], dtype=self.dtype, name=name)
+            answers = activation(conv(x))
             places = jnp.arange(keep.shape[-1]).reshape((1,) * (keep.ndim - 1) + (-1,))
             parts.append(pool(answers, places <= jnp.maximum(count - width, 0), "max"))
             features[name] = answers
         x = features["pooled"] = jnp.concatenate(parts, axis=-1)
         x = Dropout(self.retain_probability)(x, train=train)
-        logits = nn.Dense(self.num_classes, name="output")(x)
+        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, features) if return_features else logits
 
 
@@ -184,6 +190,7 @@ class Tagger(nn.Module):
     layers: int = 1
     bidirectional: bool = True
     retain_probability: float = 1.0
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -194,11 +201,11 @@ class Tagger(nn.Module):
         Raises:
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
-        x, _ = embed(x, lengths, self.vocabulary, self.embedding)
+        x, _ = embed(x, lengths, self.vocabulary, self.embedding, self.dtype)
         features = {"embedding": x}
         x = features["states"] = _recur(self, x, lengths, train)
         x = Dropout(self.retain_probability)(x, train=train)
-        logits = nn.Dense(self.num_classes, name="output")(x)
+        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, features) if return_features else logits
 
 
@@ -247,7 +254,9 @@ def _recur(model: RecurrentClassifier | Tagger, x: Array, lengths: ArrayLike | N
     return rnn(x, lengths=lengths, train=train)[1]
 
 
-def embed(x: ArrayLike, lengths: ArrayLike | None, vocabulary: int | None, features: int) -> tuple[Array, Array]:
+def embed(
+    x: ArrayLike, lengths: ArrayLike | None, vocabulary: int | None, features: int, dtype: Any = None
+) -> tuple[Array, Array]:
     """Return the vectors ``[..., T, D]``, 0 in the padding, and which times are true, ``[..., T]``.
 
     To be called in a compact module, which then has a layer ``embedding``.
@@ -267,7 +276,9 @@ def embed(x: ArrayLike, lengths: ArrayLike | None, vocabulary: int | None, featu
         raise ValueError(f"lengths must be one for each sequence, {shape[:-1]}; came {jnp.shape(lengths)}")
     keep = jnp.ones(shape, bool) if lengths is None else true_steps(lengths, shape[-1])
     if vocabulary is not None:
-        x = nn.Embed(vocabulary, features, name="embedding")(x)
+        x = nn.Embed(vocabulary, features, dtype, name="embedding")(x)
+    elif dtype is not None:
+        x = x.astype(dtype)
     return jnp.where(keep[..., None], x, jnp.zeros((), x.dtype)), keep
 
 

@@ -101,6 +101,20 @@ def test_generation_goes_on_with_the_most_probable_token():
     assert jax.jit(lambda: decode.greedy(*start, length=6).tokens[0])().tolist() == text[1:]
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_compute_type_is_the_one_asked_for_and_generation_keeps_it(tied):
+    model = RecurrentLanguageModel(vocabulary=5, cell=LSTM(4), embedding=4, tied=tied, dtype=jnp.bfloat16)
+    tokens, start = jnp.zeros((1, 3), int), model.initial_carry((1,))
+    seen, variables = jax.eval_shape(
+        partial(model.init_with_output, return_features=True), jax.random.key(0), tokens, start
+    )
+    assert {leaf.dtype for leaf in jax.tree.leaves((seen, start))} == {jnp.dtype(jnp.bfloat16)}
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+    generate = partial(decode.greedy, carry=start, first=tokens[:, -1], length=3)
+    made = jax.eval_shape(lambda variables: generate(step_function(model, variables)), variables)
+    assert made.tokens.shape == (1, 3)
+
+
 def test_dropout_is_for_training_alone(key):
     model, variables = build(retain_probability=0.5)
     apply = jax.jit(model.apply, static_argnames="train")

@@ -222,6 +222,15 @@ def test_every_intermediate_is_given_by_name(key):
         assert {feature: x.shape for feature, x in features.items()} == shapes
 
 
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_the_compute_type_is_the_one_asked_for(model):
+    for vocabulary, x in ((V, jnp.zeros((2, 4), int)), (None, jnp.zeros((2, 4, D)))):
+        half = model.clone(vocabulary=vocabulary, dtype=jnp.bfloat16)
+        seen, variables = jax.eval_shape(partial(half.init_with_output, return_features=True), jax.random.key(0), x)
+        assert {leaf.dtype for leaf in jax.tree.leaves(seen)} == {jnp.dtype(jnp.bfloat16)}
+        assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+
+
 def test_nothing_read_is_zero():
     x, none = jnp.ones((2, 3, 4)), true_steps(jnp.array([0, 2]), 3)
     assert pool(x, none, "mean")[:, 0].tolist() == [0.0, 1.0]
