@@ -360,11 +360,11 @@ def draw_cases(accuracies: Accuracies) -> Figure:
 def draw_examples(source: tuple[np.ndarray, np.ndarray], targets: dict[str, Examples]) -> Figure:
     """Draw three images of each class of the source and of the targets."""
     rows = {"source": source} | {name: examples.pool for name, examples in targets.items()}
-    figure, axes = plt.subplots(len(rows), 15, figsize=(12, 3))
-    for row, (name, (image, label)) in zip(axes, rows.items(), strict=True):
-        shown = np.concatenate([image[label == number][:3] for number in range(5)])
-        for axis, picture in zip(row, shown, strict=True):
-            axis.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=1)
-            axis.set(xticks=[], yticks=[])
-        row[0].set_ylabel(name)
+    figure, axes = plt.subplots(len(rows), 1, figsize=(12, 3))
+    for axis, (name, (image, label)) in zip(axes, rows.items(), strict=True):
+        shown = np.concatenate([image[label == number][:3, ..., 0] for number in range(5)])
+        framed = np.pad(shown, ((0, 0), (1, 1), (1, 1)), constant_values=1)
+        axis.imshow(np.hstack(framed), cmap="gray", vmin=0, vmax=1)
+        axis.set(xticks=[], yticks=[], ylabel=name)
+        axis.grid(visible=False)
     return figure
