@@ -1,17 +1,17 @@
 """The backward passes of vanilla cells, LSTM and GRU through time, by hand.
 
-``forward`` does a step. Of the states and what else it keeps ``factors`` makes, for all times at once, the factors by
-which gradients will be multiplied. So ``backward`` consists of multiplications and one product: it turns the gradient
+``forward`` does a step and keeps what gradients need; ``factors`` makes of it, for all times at once, the factors by
+which they will be multiplied. So ``backward`` consists of multiplications and one product: it turns the gradient
 ``d_h`` of the loss with respect to ``h_t`` into ``delta_t``, that with respect to the sum ``a_t`` inside of the
 activations, and into that with respect to ``h_(t-1)``. ``finish`` has all times before it. It makes the gradient of
-the kernels as one product, where adding it up in the loop would take ``T`` small ones::
+each kernel as one product, where adding it up in the loop would take ``T`` small ones::
 
     dW = sum_t x_t^T delta_t        dU = sum_t h_(t-1)^T delta_t        db = sum_t delta_t        dx_t = delta_t W^T
 
 A slope ``g'(a)`` is written in terms of the value ``g(a)``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -35,27 +35,24 @@ def _project(cell: Cell, parameters: Parameters, x: Array) -> tuple[Projected, P
     return cell.project(parameters, x), parameters
 
 
+def _as_kept(cell: Cell, kept: PyTree) -> PyTree:
+    return kept
+
+
 class Rule(NamedTuple):
     """``prepare(cell, parameters, x) -> (projected, weights)`` of all times, before the loop;
-    ``forward(cell, weights, carry, projected) -> (carry, kept)`` of one time;
-    ``factors(cell, before, after, kept) -> factors`` of all times, with the states before and after each of them;
+    ``forward(cell, weights, carry, projected) -> (carry, y, kept)`` of one time;
+    ``factors(cell, kept) -> factors`` of all times;
     ``backward(cell, U_T, d_carry, d_y, factors) -> (d_carry before, deltas)`` of one time, ``U_T`` being the recurrent
     kernel transposed; and
-    ``finish(cell, parameters, x, before, factors, deltas) -> (d_parameters, d_x)`` of all times, ``[T, B, ...]``.
-
-    The output of a cell with a rule is the ``h`` of its state.
+    ``finish(cell, parameters, x, factors, deltas) -> (d_parameters, d_x)`` of all times, ``[T, B, ...]``.
     """
 
-    forward: Callable[[Cell, Parameters, PyTree, Projected], tuple[PyTree, PyTree]]
-    factors: Callable[[Cell, PyTree, PyTree, PyTree], PyTree]
+    forward: Callable[[Cell, Parameters, PyTree, Projected], tuple[PyTree, Array, PyTree]]
     backward: Callable[[Cell, Array, PyTree, Array, PyTree], tuple[PyTree, PyTree]]
-    finish: Callable[[Cell, Parameters, Array, PyTree, PyTree, PyTree], tuple[Parameters, Array]]
+    finish: Callable[[Cell, Parameters, Array, PyTree, PyTree], tuple[Parameters, Array]]
     prepare: Callable[[Cell, Parameters, Array], tuple[Projected, Parameters]] = _project
-
-
-def h_of(carry: PyTree) -> Array:
-    """Return the part of a state that is the output."""
-    return getattr(carry, "h", carry)
+    factors: Callable[[Cell, PyTree], PyTree] = _as_kept
 
 
 def rule_for(cell: Cell) -> Rule | None:
@@ -73,34 +70,47 @@ def rule_for(cell: Cell) -> Rule | None:
     return VANILLA if type(cell) is Vanilla else None
 
 
+class VanillaKept(NamedTuple):
+    """``h_(t-1)``, and the slope at ``a_t``."""
+
+    before: Array
+    slope: Array
+
+
 def _vanilla_forward(cell: Vanilla, parameters: Parameters, h: Array, projected: Projected) -> tuple:
+    before = h
     h, _ = cell.step(parameters, h, projected)
-    return h, None
+    return h, h, VanillaKept(before, SLOPES[cell.activation](h))
 
 
-def _vanilla_factors(cell: Vanilla, before: Array, after: Array, kept: None) -> Array:
-    return SLOPES[cell.activation](after)
-
-
-def _vanilla_backward(cell: Vanilla, U_T: Array, d_h: Array, d_y: Array, slope: Array) -> tuple:
-    delta = (d_h + d_y) * slope
+def _vanilla_backward(cell: Vanilla, U_T: Array, d_h: Array, d_y: Array, kept: VanillaKept) -> tuple:
+    delta = (d_h + d_y) * kept.slope
     return delta @ U_T, delta
 
 
-def _finish(cell: Cell, parameters: Parameters, x: Array, before: PyTree, factors: PyTree, delta: Array) -> tuple:
-    d_W, d_U = _over_time([x, h_of(before)], delta)
-    d_parameters = {"kernel": d_W, "recurrent_kernel": d_U}
+def _finish(cell: Cell, parameters: Parameters, x: Array, kept: PyTree, delta: Array) -> tuple:
+    d_parameters = {"kernel": _over_time(x, delta), "recurrent_kernel": _over_time(kept.before, delta)}
     if "bias" in parameters:
         d_parameters["bias"] = jnp.sum(delta, axis=(0, 1))
     return d_parameters, delta @ parameters["kernel"].T
 
 
-VANILLA = Rule(_vanilla_forward, _vanilla_factors, _vanilla_backward, _finish)
+VANILLA = Rule(_vanilla_forward, _vanilla_backward, _finish)
+
+
+class LSTMKept(NamedTuple):
+    """``h_(t-1)``, ``c_(t-1)``, ``c_t``, and ``t = tanh(scale a)`` of all gates side by side."""
+
+    before: Array
+    c_before: Array
+    c: Array
+    t: Array
 
 
 class LSTMFactors(NamedTuple):
-    """The factors: ``d_c = c * d_h`` through the output; ``f``; and to the four gates."""
+    """``h_(t-1)``, and the factors: ``d_c = c * d_h`` through the output; ``f``; and to the four gates."""
 
+    before: Array
     c: Array
     f: Array
     to_i: Array
@@ -125,28 +135,29 @@ def _lstm_prepare(cell: LSTM, parameters: Parameters, x: Array) -> tuple[Project
 
 
 def _lstm_gates(cell: LSTM, t: Array) -> list[Array]:
-    """Return ``i, f, g, o`` of ``t = tanh(scale a)``, all gates side by side."""
+    """Return ``i, f, g, o`` of the tanh of all gates."""
     parts = zip(cell.gates, jnp.split(t, len(cell.gates), axis=-1), strict=True)
     return [0.5 + 0.5 * part if _half(cell, gate) else part for gate, part in parts]
 
 
 def _lstm_forward(cell: LSTM, weights: Parameters, carry: LSTMState, projected: Projected) -> tuple:
-    (a,) = projected
-    t = jnp.tanh(a + carry.h @ weights["recurrent_kernel"])
+    (c_before, before), (a,) = carry, projected
+    t = jnp.tanh(a + before @ weights["recurrent_kernel"])
     i, f, g, o = _lstm_gates(cell, t)
-    c = f * carry.c + i * g
+    c = f * c_before + i * g
     h = o * activations.get(cell.activation)(c)
-    return LSTMState(c, h), t
+    return LSTMState(c, h), h, LSTMKept(before, c_before, c, t)
 
 
-def _lstm_factors(cell: LSTM, before: LSTMState, after: LSTMState, t: Array) -> LSTMFactors:
-    slope, squashed = SLOPES[cell.activation], activations.get(cell.activation)(after.c)
-    i, f, g, o = _lstm_gates(cell, t)
+def _lstm_factors(cell: LSTM, kept: LSTMKept) -> LSTMFactors:
+    slope, squashed = SLOPES[cell.activation], activations.get(cell.activation)(kept.c)
+    i, f, g, o = _lstm_gates(cell, kept.t)
     return LSTMFactors(
+        before=kept.before,
         c=o * slope(squashed),
         f=f,
         to_i=g * i * (1 - i),
-        to_f=before.c * f * (1 - f),
+        to_f=kept.c_before * f * (1 - f),
         to_g=i * slope(g),
         to_o=squashed * o * (1 - o),
     )
@@ -160,82 +171,73 @@ def _lstm_backward(cell: LSTM, U_T: Array, d_carry: LSTMState, d_y: Array, facto
     return LSTMState(d_c * factors.f, delta @ U_T), delta
 
 
-LONG_SHORT_TERM = Rule(_lstm_forward, _lstm_factors, _lstm_backward, _finish, _lstm_prepare)
+LONG_SHORT_TERM = Rule(_lstm_forward, _lstm_backward, _finish, _lstm_prepare, _lstm_factors)
 
 
 class GRUKept(NamedTuple):
-    """The gates, and what the reset gate meets: ``h U_n + d`` before it, or ``r * h`` after it."""
+    """``h_(t-1)``, what else enters a product, and the factors: what is retained, the gate ``r``, and to the gates."""
 
-    r: Array
-    z: Array
-    n: Array
-    met: Array
-
-
-class GRUFactors(NamedTuple):
-    """The factors: what is retained, the gate ``r``, and to the gates; and ``r * h`` where the reset comes before."""
-
+    before: Array
+    before_n: Array | None
     retained: Array
     r: Array
     to_r: Array
     to_z: Array
     to_n: Array
-    reset: Array | None
 
 
-def _gru_forward(cell: GRU, parameters: Parameters, h: Array, projected: Projected) -> tuple:
-    kept = GRUKept(*cell.values(parameters, h, projected))
-    return kept.n + _retained(cell, kept) * (h - kept.n), kept
-
-
-def _retained(cell: GRU, kept: GRUKept) -> Array:
-    return kept.z if cell.update == "retain" else 1 - kept.z
-
-
-def _gru_factors(cell: GRU, before: Array, after: Array, kept: GRUKept) -> GRUFactors:
-    (r, z, n, met), retained = kept, _retained(cell, kept)
-    to_n = (1 - retained) * SLOPES[cell.activation](n)
-    sign = 1 if cell.update == "retain" else -1
-    return GRUFactors(
+def _gru_kept(cell: GRU, h: Array, r: Array, z: Array, n: Array) -> tuple[Array, GRUKept]:
+    """Return ``h_t`` and the factors that do not depend on the place of the reset; ``to_r`` is the slope alone."""
+    retained, sign = (z, 1) if cell.update == "retain" else (1 - z, -1)
+    kept = GRUKept(
+        before=h,
+        before_n=None,
         retained=retained,
         r=r,
-        to_r=(to_n * met if cell.reset == "after" else before) * r * (1 - r),
-        to_z=sign * (before - n) * z * (1 - z),
-        to_n=to_n,
-        reset=met if cell.reset == "before" else None,
+        to_r=r * (1 - r),
+        to_z=sign * (h - n) * z * (1 - z),
+        to_n=(1 - retained) * SLOPES[cell.activation](n),
     )
+    return n + retained * (h - n), kept
 
 
-def _after_backward(cell: GRU, U_T: Array, d_h: Array, d_y: Array, factors: GRUFactors) -> tuple:
+def _after_forward(cell: GRU, parameters: Parameters, h: Array, projected: Projected) -> tuple:
+    r, z, n, u_n = cell.values(parameters, h, projected)
+    h_new, kept = _gru_kept(cell, h, r, z, n)
+    return h_new, h_new, kept._replace(to_r=kept.to_n * u_n * kept.to_r)
+
+
+def _after_backward(cell: GRU, U_T: Array, d_h: Array, d_y: Array, kept: GRUKept) -> tuple:
     d_h = d_h + d_y
-    delta_r, delta_z, delta_n = d_h * factors.to_r, d_h * factors.to_z, d_h * factors.to_n
-    delta_u = delta_n * factors.r
+    delta_r, delta_z, delta_n = d_h * kept.to_r, d_h * kept.to_z, d_h * kept.to_n
+    delta_u = delta_n * kept.r
     delta = jnp.concatenate([delta_r, delta_z, delta_u], axis=-1)
-    return d_h * factors.retained + delta @ U_T, (jnp.concatenate([delta_r, delta_z], axis=-1), delta_n, delta_u)
+    d_before = d_h * kept.retained + delta @ U_T
+    return d_before, (jnp.concatenate([delta_r, delta_z], axis=-1), delta_n, delta_u)
 
 
-def _before_backward(cell: GRU, U_T: Array, d_h: Array, d_y: Array, factors: GRUFactors) -> tuple:
+def _before_forward(cell: GRU, parameters: Parameters, h: Array, projected: Projected) -> tuple:
+    r, z, n, reset = cell.values(parameters, h, projected)
+    h_new, kept = _gru_kept(cell, h, r, z, n)
+    return h_new, h_new, kept._replace(before_n=reset, to_r=h * kept.to_r)
+
+
+def _before_backward(cell: GRU, U_T: Array, d_h: Array, d_y: Array, kept: GRUKept) -> tuple:
     gates = 2 * cell.features
     d_h = d_h + d_y
-    delta_n = d_h * factors.to_n
+    delta_n = d_h * kept.to_n
     d_reset = delta_n @ U_T[gates:]
-    delta = jnp.concatenate([d_reset * factors.to_r, d_h * factors.to_z], axis=-1)
-    return d_h * factors.retained + d_reset * factors.r + delta @ U_T[:gates], (delta, delta_n, delta_n)
+    delta = jnp.concatenate([d_reset * kept.to_r, d_h * kept.to_z], axis=-1)
+    return d_h * kept.retained + d_reset * kept.r + delta @ U_T[:gates], (delta, delta_n, delta_n)
 
 
-def _gru_finish(
-    cell: GRU, parameters: Parameters, x: Array, before: Array, factors: GRUFactors, deltas: tuple
-) -> tuple:
+def _gru_finish(cell: GRU, parameters: Parameters, x: Array, kept: GRUKept, deltas: tuple) -> tuple:
     """Join the gates ``r, z`` and ``n``, whose delta is another one on the side of the state: ``delta_u``."""
     (delta, delta_n, delta_u), W, gates = deltas, parameters["kernel"], 2 * cell.features
-    d_W, d_U = _over_time([x, before], delta)
-    (d_W_n,), (d_U_n,) = (
-        _over_time([x], delta_n),
-        _over_time([factors.reset if factors.reset is not None else before], delta_u),
-    )
+    before_n = kept.before if kept.before_n is None else kept.before_n
     columns = {
-        "kernel": (d_W, d_W_n),
-        "recurrent_kernel": (d_U, d_U_n),
+        "kernel": (_over_time(x, delta), _over_time(x, delta_n)),
+        "recurrent_kernel": (_over_time(kept.before, delta), _over_time(before_n, delta_u)),
         "bias": (jnp.sum(delta, axis=(0, 1)), jnp.sum(delta_n, axis=(0, 1))),
         "recurrent_bias": (jnp.sum(delta_u, axis=(0, 1)),),
     }
@@ -243,14 +245,11 @@ def _gru_finish(
     return d_parameters, delta @ W[:, :gates].T + delta_n @ W[:, gates:].T
 
 
-GRU_RESET_AFTER = Rule(_gru_forward, _gru_factors, _after_backward, _gru_finish)
-GRU_RESET_BEFORE = Rule(_gru_forward, _gru_factors, _before_backward, _gru_finish)
+GRU_RESET_AFTER = Rule(_after_forward, _after_backward, _gru_finish)
+GRU_RESET_BEFORE = Rule(_before_forward, _before_backward, _gru_finish)
 
 
-def _over_time(entering: Sequence[Array], delta: Array) -> list[Array]:
-    """Return ``sum_t entering_t^T delta_t`` for all that enters, as one product over all times and examples."""
-    # All that enters is turned before the product, to [D, T, B], since a CPU is slower at one that reads it turned.
-    # Time and batch stay two dimensions, since only so a batch that is spread over devices stays where it is.
-    turned = jnp.concatenate([jnp.moveaxis(part, -1, 0) for part in entering])
-    sizes = np.cumsum([part.shape[-1] for part in entering])[:-1]
-    return jnp.split(jnp.tensordot(turned, delta, axes=((1, 2), (0, 1))), sizes)
+def _over_time(entering: Array, delta: Array) -> Array:
+    """Return ``sum_t entering_t^T delta_t`` as one product over all times and examples."""
+    # Time and batch stay two dimensions: as one, a batch that is spread over devices would be gathered on each of them.
+    return jnp.tensordot(entering, delta, axes=((0, 1), (0, 1)))
