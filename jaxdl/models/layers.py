@@ -72,6 +72,10 @@ def refuse_small(name: str, x: Array, least: int) -> None:
 
 
 def channels_last_hint(shape: Sequence[int]) -> str:
-    """Say how to put channels last, where images of this shape seem to have them first; else nothing."""
+    """Say how to put channels last, where images of this shape seem to have them first; else nothing.
+
+    >>> channels_last_hint((8, 3, 32, 32)), channels_last_hint((8, 32, 32, 3))
+    ('. The channels seem to come first: give jnp.moveaxis(x, 1, -1)', '')
+    """
     first = len(shape) == 4 and shape[1] <= 4 < shape[3]
     return ". The channels seem to come first: give jnp.moveaxis(x, 1, -1)" if first else ""

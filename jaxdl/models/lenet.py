@@ -136,6 +136,10 @@ class LeNet5Original(nn.Module):
     The features have the names of the layers up to ``f6``. The paper scales images so that the background is -0.1 and
     the ink 1.175; ``background`` is what ``pad`` (None: as the size of the images asks) adds. ``dtype`` is that of the
     computation.
+
+    >>> forms = jax.eval_shape(LeNet5Original().init, jax.random.key(0), jnp.zeros((1, 32, 32, 1)))
+    >>> sum(leaf.size for leaf in jax.tree.leaves(forms))
+    60000
     """
 
     num_classes: int = 10

@@ -238,6 +238,9 @@ def last(y: Array, keep: Array, *, both_ends: bool = False) -> Array:
     """Return the output at the last true time, ``[..., T, H]`` to ``[..., H]``; 0 where there is none.
 
     With ``both_ends`` the second half of ``H`` is that of a backward run, whose last output stands at the first time.
+
+    >>> last(jnp.array([[1.0], [4.0], [9.0]]), jnp.array([True, True, False])).tolist()
+    [4.0]
     """
     index = jnp.maximum(jnp.sum(keep, axis=-1) - 1, 0)[..., None, None]
     at_end = jnp.take_along_axis(y, index, axis=-2)[..., 0, :]

@@ -87,7 +87,12 @@ def gaussian_noise(key: Key | None, x: ArrayLike, standard_deviation: ArrayLike 
 
 
 class Dropout(nn.Module):
-    """``dropout`` with the random numbers of the collection ``"dropout"``."""
+    """``dropout`` with the random numbers of the collection ``"dropout"``.
+
+    >>> y = Dropout(0.5).apply({}, jnp.ones(50), train=True, rngs={"dropout": jax.random.key(0)})
+    >>> sorted(set(y.tolist()))
+    [0.0, 2.0]
+    """
 
     retain_probability: float = 0.5
     scaling: str = "inverted"

@@ -313,6 +313,11 @@ class BatchNorm(_Affine):
 
     With ``train=True`` it normalises by the batch and, if the collection is mutable, updates the running moments; with
     ``train=False`` it normalises by the running moments.
+
+    >>> import jax
+    >>> forms = jax.eval_shape(BatchNorm().init, jax.random.key(0), jnp.zeros((2, 5, 5, 3)))
+    >>> {name: sorted(group) for name, group in forms.items()}
+    {'batch_stats': ['mean', 'var'], 'params': ['bias', 'scale']}
     """
 
     momentum: float = 0.9

@@ -98,7 +98,11 @@ def average_pool(
 
 
 def global_max_pool(x: ArrayLike, dimensions: int = 2) -> Array:
-    """Return the largest number of every channel, ``[..., H, W, C]`` to ``[..., C]`` over ``dimensions`` dimensions."""
+    """Return the largest number of every channel, ``[..., H, W, C]`` to ``[..., C]`` over ``dimensions`` dimensions.
+
+    >>> global_max_pool(jnp.arange(8.0).reshape(2, 2, 2)).tolist()
+    [6.0, 7.0]
+    """
     return jnp.max(_global(x, dimensions), axis=-2)
 
 
