@@ -2,6 +2,7 @@
 
 from jaxdl.nn import (
     attention,
+    attention_cache,
     attention_scores,
     cells,
     convolution,
@@ -9,6 +10,7 @@ from jaxdl.nn import (
     initializers,
     linear,
     pooling,
+    position,
     recurrent,
     transposed_convolution,
     upsampling,
@@ -39,6 +41,7 @@ __all__ = [
     "SeparableConv",
     "adaptive_average_pool",
     "attention",
+    "attention_cache",
     "attention_scores",
     "average_pool",
     "blind_unpool",
@@ -56,6 +59,7 @@ __all__ = [
     "min_pool",
     "output_size",
     "pooling",
+    "position",
     "receptive_field",
     "recurrent",
     "transposed_convolution",

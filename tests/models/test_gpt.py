@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import decode, losses, pretrained, tasks, tree
+from jaxdl import decode, losses, models, pretrained, tasks, tree
 from jaxdl.models.gpt import GPT
 from jaxdl.models.recurrent import step_function
 from jaxdl.models.scanning import stack_blocks
@@ -128,6 +128,15 @@ def test_the_language_task_learns_and_measures_it_over_rows_that_begin_anew():
     close(value, expected)
     close(measured, expected, rtol=1e-6)  # the caches are float32
     assert collections == {}
+
+
+def test_what_was_exported_is_loaded_by_name():
+    small = {"vocabulary": 7, "features": 8, "depth": 1, "heads": 2}
+    variables = draw(models.create("gpt_tiny", **small))
+    entries = pretrained.export("gpt_tiny", variables, "huggingface", **small)
+    assert entries["transformer.h.0.attn.c_attn.weight"].shape == (8, 24)
+    again = pretrained.load("gpt_tiny", entries, "huggingface", **small)
+    jax.tree.map(np.testing.assert_array_equal, again, jax.tree.map(np.float32, variables))
 
 
 @pytest.mark.parametrize(

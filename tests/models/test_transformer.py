@@ -10,8 +10,7 @@ import pytest
 from jaxdl import decode, pretrained, tree
 from jaxdl.models.encoder_decoder import step_function
 from jaxdl.models.scanning import stack_blocks
-from jaxdl.models.transformer import Decoder, Encoder, Transformer
-from jaxdl.models.transformer_block import Block
+from jaxdl.models.transformer import Decoder, Transformer
 from jaxdl.pretrained import Rule
 from jaxdl.pretrained.layouts import parameter, part
 from tests.models.parity import entries_of, randomize
@@ -114,42 +113,22 @@ def test_search_over_caches_finds_what_is_so_without_and_padding_changes_nothing
 
 
 @pytest.mark.usefixtures("float64")
-def test_scanned_stacks_are_unrolled_stacks():
+def test_a_scanned_decoder_is_an_unrolled_decoder():
     x, memory = np.random.default_rng(1).normal(size=(2, 2, 3, D))
-    mask = np.array([[[True, True, False]]])
-    sizes = SIZES | {"norm_first": True}
-    reader, writer = Encoder(**sizes), Decoder(**sizes)
-    params = draw(reader, x), draw(writer, x, memory)
-
-    def run(reader, writer, params):
-        y, seen = reader.apply(params[0], memory, mask, return_features=True)
-        return writer.apply(params[1], x, y, memory_mask=mask, return_features=True), seen
+    mask, writer = np.array([[[True, True, False]]]), Decoder(**SIZES, norm_first=True)
+    params = draw(writer, x, memory)
 
     @jax.jit
     def both(params):
-        scanned = reader.clone(scan_blocks=True), writer.clone(scan_blocks=True)
-        return run(reader, writer, params), run(*scanned, stack_blocks(params))
+        run = partial(Decoder.apply, memory_mask=mask, return_features=True)
+        return run(writer, params, x, memory), run(writer.clone(scan_blocks=True), stack_blocks(params), x, memory)
 
     unrolled, scanned = both(params)
     jax.tree.map(close, scanned, unrolled)
-    assert sorted(unrolled[1]) == sorted(f"encoder_block{n}{part}" for n in (1, 2) for part in ("", "_attention"))
-    assert unrolled[0][1]["decoder_block2_memory_attention"].shape == (2, 2, 3, 3)
-    assert (unrolled[0][1]["decoder_block2_memory_attention"][..., 2] == 0).all()
-
-
-def test_dropout_reaches_every_part_in_training_only(key):
-    block = Block(2, 12, dropout=0.5, attention_dropout=0.5)
-    x = np.random.default_rng(0).normal(size=(1, 3, D)).astype(np.float32)
-    variables = jax.tree.map(np.float32, draw(block, x))
-
-    @jax.jit
-    def run(keys):
-        each = jax.vmap(lambda key: block.apply(variables, x, True, rngs={"dropout": key})[0])
-        return each(keys), block.apply(variables, x)[0]
-
-    draws, still = run(jax.random.split(key, 2))
-    assert (draws[0] != draws[1]).any()
-    assert not np.allclose(draws[0], still)
+    parts = ("", "_attention", "_memory_attention")
+    assert sorted(unrolled[1]) == sorted(f"decoder_block{n}{part}" for n in (1, 2) for part in parts)
+    assert unrolled[1]["decoder_block2_memory_attention"].shape == (2, 2, 3, 3)
+    assert (unrolled[1]["decoder_block2_memory_attention"][..., 2] == 0).all()
 
 
 @pytest.mark.parametrize(
