@@ -54,6 +54,7 @@ def language_model(model: nn.Module, *, window: int | None = 256, unit: str = "t
     Args:
         model: ``model.apply(variables, tokens, carry, train=..., return_features=True)`` gives logits ``[B, T, V]`` and
             features with ``"carry"``; ``model.initial_carry((B,))`` gives zeros. ``RecurrentLanguageModel`` is one.
+            So is ``GPT``, whose rows hold no more than its context, and for which there is no ``"start"``.
         window: tokens of a row that are evaluated at a time, which decides memory, not the result; None for all.
         unit: what a token is, "character" or "word".
 
@@ -108,6 +109,11 @@ def _carried(variables: Variables, batch: Batch):
     rows, begins = len(batch["token"]), batch["start"] != 0
 
     def going_on(leaf: Array) -> Array:
+        if leaf.ndim == 0:
+            raise ValueError(
+                "a cache of keys and values cannot begin anew in single rows, as a recurrent state can: give batches "
+                'without "start", whose rows all begin anew'
+            )
         if len(leaf) != rows:
             raise ValueError(
                 f"the carried state has {len(leaf)} rows and the batch {rows}: windows of streams go with one batch "

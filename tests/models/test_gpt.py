@@ -130,6 +130,11 @@ def test_the_language_task_learns_and_measures_it_over_rows_that_begin_anew():
     assert collections == {}
 
 
+def learn_from_windows():
+    task, batch = tasks.language_model(MODEL), {"token": TOKENS, "target": TOKENS, "start": np.ones(2)}
+    return task.loss(task.init(jax.random.key(0), batch), batch, jax.random.key(1))
+
+
 def test_what_was_exported_is_loaded_by_name():
     small = {"vocabulary": 7, "features": 8, "depth": 1, "heads": 2}
     variables = draw(models.create("gpt_tiny", **small))
@@ -149,6 +154,7 @@ def test_what_was_exported_is_loaded_by_name():
             lambda: jax.eval_shape(MODEL.clone(scan_blocks=True).init, jax.random.key(0), TOKENS, ()),
             "no scan; came 0 and scan_blocks=True",
         ),
+        (lambda: jax.eval_shape(learn_from_windows), "cannot begin anew in single rows"),
         (lambda: pretrained.rules_of(MODEL.clone(scan_blocks=True), "huggingface"), "block by block"),
     ],
 )
