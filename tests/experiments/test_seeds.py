@@ -21,9 +21,13 @@ class Network(nn.Module):
         return nn.Dense(20, name="dense")(x.mean(axis=(1, 2)))
 
 
-def test_first_values_have_the_variance_of_the_initialisers_of_the_same_name():
+def test_first_values_have_the_variance_that_flax_gives_them():
     image, runs = np.zeros((1, 4, 4, 10), np.float32), 8
-    peers = {"conv": (seeds.he, nn.initializers.he_normal()), "dense": (seeds.xavier, nn.initializers.xavier_normal())}
+    scaled = nn.initializers.variance_scaling
+    peers = {
+        "conv": (seeds.he, scaled(2.0, "fan_in", "normal")),
+        "dense": (seeds.xavier, scaled(1.0, "fan_avg", "normal")),
+    }
     for layer, (variance, peer) in peers.items():
         drawn = seeds.first_values(np.random.default_rng(0), Network(), image, runs, variance)
         kernel = drawn["params"][layer]["kernel"]
