@@ -97,10 +97,10 @@ def draw_documents(seed: int, count: int, cued: bool) -> dict[str, np.ndarray]:
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Teach the classes, see where the networks look, judge, draw."""
-    seeds, count, tested, epochs, units = config.seeds, config.documents, config.tested, config.epochs, 16
+    seeds, count, tested, epochs, cell = config.seeds, config.documents, config.tested, config.epochs, cells.GRU(16)
     if run.smoke:
-        seeds, count, tested, epochs, units = 2, 32, 8, 1, 3
-    model = HierarchicalAttentionNetwork(CUE + 1, CLASSES, units, cells.GRU(units), attention=units)
+        seeds, count, tested, epochs, cell = 2, 32, 8, 1, cells.Vanilla(3)
+    model = HierarchicalAttentionNetwork(CUE + 1, CLASSES, cell.features, cell, attention=cell.features)
     found, shown, result = {}, {}, {}
     for number, (name, cued) in enumerate(TASKS.items()):
         if run.smoke and not cued:

@@ -1,0 +1,155 @@
+"""Attention against one fixed vector of the whole source, as sentences grow longer.
+
+    python -m experiments run attention_vs_context
+
+A made-up language is translated word for word, with neighbours changing places (``data.translation.two_rules``): what
+each word needs stands in one place, and what has to be remembered grows with the sentence. A GRU reads in both
+directions and another writes. It knows the source as a vector from which it starts (Sutskever et al., 2014), as that
+vector at every step (Cho et al., 2014), or by attention (Bahdanau et al., 2015). The two without attention have more
+units, so that none has fewer weights than attention's. All learn from sentences of 2 to 20 words, from the same
+batches and several starts. They are tested on new sentences of five lengths, written greedily; what counts is the share
+of words that are right at their place, the end with them.
+
+Seen, in about two minutes on two quiet cores: attention writes 100 % of the words right in sentences of 4 words and
+98.9 % at 20, where the BLEU is 98. The vector says 33 % at 4 words and 19 % at 20, and at every step 33 and 21 %, with a
+BLEU of 10 and 11. So attention is ahead by 80 and 78 points at 20 words, and by 13 +- 2 and 11 +- 3 more than at 4. But
+most of it is there at 4 words already: 600 updates, which is what the time allows, are enough for attention, while the
+two others are far from what they could learn, so that this is as much a difference in learning as in memory. The sizes
+were set beforehand; the updates were cut from 1,250 for the time before anything was seen.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from experiments.harness import configuration
+from experiments.harness.claims import interval, judge
+from experiments.harness.figures import COLOURS
+from experiments.harness.members import train_members
+from experiments.harness.run_folder import Run
+from experiments.harness.translations import bleu
+from jaxdl import decode, tree
+from jaxdl.data import translation as languages
+from jaxdl.models.encoder_decoder import EncoderDecoder, step_function
+from jaxdl.nn import attention_scores, cells
+from jaxdl.tasks.translation import translation
+from jaxdl.typing import Array, PyTree
+
+CLAIMS = (23,)
+WORDS, LEAST, MOST, TESTED = 12, 2, 20, 100
+LENGTHS = (4, 8, 12, 16, 20)
+NETWORKS = {"initial": 43, "every step": 35, "attention": 32}
+"""How much a decoder sees, and the units of its GRUs."""
+
+
+@dataclass(frozen=True)
+class Config(configuration.Config):
+    """Small encoder-decoders that see more or less of the source."""
+
+    seeds: int = 5
+    """Starts of each network."""
+    sentences: int = 6400
+    """Sentences to learn from."""
+    epochs: float = 6.0
+    """Passes over them."""
+    batch_size: int = 64
+    """Sentences in an update."""
+    learning_rate: float = 0.01
+    """Of Adam; it falls to 0 along half a cosine."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        configuration.at_least(self, seeds=2, sentences=1, batch_size=1)
+        configuration.positive(self, "epochs", "learning_rate")
+
+
+def make(context: str, smoke: bool) -> EncoderDecoder:
+    """Make the network that sees so much."""
+    cell = cells.Vanilla(4) if smoke else cells.GRU(NETWORKS[context])
+    tokens, score = WORDS + languages.WORD, attention_scores.Additive(cell.features)
+    return EncoderDecoder(tokens, tokens, cell, embedding=16, context=context, score=score)
+
+
+def run(config: Config, run: Run) -> dict[str, float]:
+    """Train all networks from all starts, translate, judge, draw."""
+    seeds, sentences, epochs = (2, 64, 1) if run.smoke else (config.seeds, config.sentences, config.epochs)
+    learned = languages.two_rules(config.seed, sentences, (LEAST, MOST), words=WORDS)
+    tested = {
+        n: languages.two_rules(config.seed + n, 4 if run.smoke else TESTED, (n, n), words=WORDS, longest=MOST)
+        for n in LENGTHS
+    }
+    right, scores, result = {}, {}, {}
+    for context in NETWORKS:
+        if run.smoke and context == "every step":
+            continue
+        model = make(context, run.smoke)
+        members, _ = train_members(
+            translation(model, begin=languages.BEGIN),
+            learned,
+            members=seeds,
+            epochs=epochs,
+            batch_size=min(config.batch_size, sentences),
+            learning_rate=config.learning_rate,
+            seed=config.seed,
+        )
+        variables = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+        write = jax.jit(jax.vmap(partial(translate, model), (0, None, None)))
+        said = {n: np.asarray(write(variables, x["source"], x["source_length"])) for n, x in tested.items()}
+        right[context] = np.stack([share_right(said[n], tested[n]) for n in LENGTHS], axis=1)
+        scores[context] = np.mean(
+            [bleu(texts(row), texts(tested[MOST]["target"]), tokenize="none") for row in said[MOST]]
+        )
+        name = context.replace(" ", "_")
+        result[f"parameters_{name}"] = tree.size(members[0]["params"])
+        result |= {f"right_{n}_{name}": float(x) for n, x in zip(LENGTHS, right[context].mean(axis=0), strict=True)}
+        result[f"bleu_{MOST}_{name}"] = float(scores[context])
+    assess(run, right)
+    run.figure("lengths", draw(right))
+    return result
+
+
+def translate(model: EncoderDecoder, variables: PyTree, source: Array, lengths: Array) -> Array:
+    """Write the most probable words, ``[N, MOST + 1]``."""
+    carry, first = model.apply(variables, source, lengths, method="begin"), jnp.full(len(source), languages.BEGIN)
+    step = step_function(model, variables)
+    return decode.greedy(step, carry, first, length=MOST + 1, end=languages.END, pad=languages.PADDING).tokens
+
+
+def share_right(said: np.ndarray, test: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the share of the words of the right translation that stand at their place, for every start."""
+    keep = np.arange(said.shape[-1]) < test["target_length"][:, None]
+    return np.array([np.mean((row == test["target"])[keep]) for row in said])
+
+
+def texts(tokens: np.ndarray) -> list[str]:
+    """Write tokens ``[N, T]`` as words between spaces, without the symbols."""
+    return [" ".join(f"w{token}" for token in row if token >= languages.WORD) for row in tokens]
+
+
+def assess(run: Run, right: dict[str, np.ndarray]) -> None:
+    """Judge by one number for every start: what attention is ahead, and by how much more where sentences are long."""
+    for other in [context for context in right if context != "attention"]:
+        ahead = right["attention"] - right[other]
+        statement = f"attention is ahead of a context vector ({other}) on sentences of {MOST} words"
+        run.claim(judge(23, statement, f"more right, of {right[other][:, -1].mean():.3g}", ahead[:, -1]))
+        statement = f"it is further ahead of it ({other}) at {MOST} words than at {LENGTHS[0]}"
+        run.claim(judge(23, statement, f"more right, beyond {ahead[:, 0].mean():.3g}", ahead[:, -1] - ahead[:, 0]))
+
+
+def draw(right: dict[str, np.ndarray]) -> Figure:
+    """Draw the share of right words over the length, every start and the mean."""
+    figure, axis = plt.subplots(figsize=(6.4, 4))
+    for (context, shares), colour in zip(right.items(), COLOURS, strict=False):
+        mean, low, high = np.transpose([interval(at_length) for at_length in shares.T])
+        axis.plot(LENGTHS, mean, "o-", color=colour, label=context)
+        axis.fill_between(LENGTHS, np.maximum(low, 0), np.minimum(high, 1), color=colour, alpha=0.15, linewidth=0)
+    axis.axhline(1 / WORDS, color="black", linewidth=0.8, linestyle=":")
+    axis.annotate("a guess", (LENGTHS[0], 1 / WORDS), va="bottom", fontsize=8)
+    axis.set(xlabel="words in the sentence", ylabel="share of words right", ylim=(0, 1.02), xticks=LENGTHS)
+    axis.legend(frameon=False, title="the decoder sees the source")
+    return figure

@@ -1,0 +1,50 @@
+"""What the experiments with attention decide by: documents hold what was planted, and what counts as found or right."""
+
+import numpy as np
+
+from experiments import attention_vs_context, planted_words
+from jaxdl.data import translation
+
+
+def test_the_planted_sentence_alone_has_the_key_of_the_class_beside_the_cue():
+    for cued in (False, True):
+        test = planted_words.draw_documents(0, 200, cued)
+        decoys = 0
+        for token, length, label, (planted, key, cue) in zip(*test.values(), strict=True):
+            for i, words in enumerate(length):
+                sentence = token[i, :words]
+                kinds = (sentence - planted_words.FIRST_KEY) // planted_words.KEYS
+                is_key = (sentence >= planted_words.FIRST_KEY) & (sentence < planted_words.CUE)
+                has_cue = (sentence == planted_words.CUE).any()
+                assert not token[i, words:].any()
+                if i == planted:
+                    assert np.flatnonzero(is_key).tolist() == [key]
+                    assert kinds[key] == label
+                    assert np.flatnonzero(sentence == planted_words.CUE).tolist() == ([cue] if cued else [])
+                else:
+                    assert not (is_key.any() and has_cue)
+                    assert label not in kinds[is_key]
+                    decoys += is_key.sum() + has_cue
+        assert (decoys > 0) == cued
+
+
+def test_found_is_where_the_weight_is_the_largest():
+    test = {"place": np.array([[1, 2, 0], [0, 1, 3]]), "label": np.array([3, 1])}
+    word, sentence = np.zeros((1, 2, 2, 4)), np.array([[[0.2, 0.8], [0.4, 0.6]]])
+    word[0, 0, 1, 2] = word[0, 1, 0, 3] = 1.0
+    found = planted_words.find({"said": np.array([[3, 3]]), "word": word, "sentence": sentence}, test)
+    assert {name: share.tolist() for name, share in found.items()} == {
+        "accuracy": [0.5],
+        "sentence": [0.5],
+        "key": [0.5],
+        "key_or_cue": [1.0],
+    }
+
+
+def test_right_words_are_counted_to_the_end_and_not_behind_it():
+    test = translation.two_rules(0, 3, (3, 3), longest=5)
+    said = np.stack([test["target"]] * 2)
+    said[0, :, 4:] = 9
+    said[1, 0, 0] = translation.END
+    np.testing.assert_allclose(attention_vs_context.share_right(said, test), [1, 11 / 12])
+    assert attention_vs_context.texts(np.array([[5, 4, 2, 0]])) == ["w5 w4"]
