@@ -15,7 +15,7 @@ Seen, in about two minutes on two quiet cores: attention writes 100 % of the wor
 a BLEU of 10 and 11. So attention is ahead by 80 and 78 points at 20 words, and by 13 +- 2 and 11 +- 3 more than at 4.
 But most of it is there at 4 words already, where a fifth of what counts is the end: 600 updates, which is what the time
 allows, are enough for attention, while the two others are far from what they could learn, so that this is as much a
-difference in learning as in memory. The sizes were set beforehand; updates were cut from 1,250 before anything was seen.
+difference in learning as in memory. Sizes were set beforehand; updates were cut from 1,250 before anything was seen.
 """
 
 from dataclasses import dataclass
