@@ -8,9 +8,11 @@ century of two digits to be guessed by the rule of the data (1950 to 2049). Trai
 reads in both directions, another writes, with additive attention (Bahdanau et al., 2015).
 
 Seen, in about a minute on two quiet cores: all of 1,000 other days are right, 998 of them after the first pass. Beam
-search finds nothing more probable than the greedy answer. The picture shows that the digits of the year and the day are
-looked for where they stand, and the month at letters that tell it from others, the "p" of september, the "l" of jul;
-the century of '33 is read off the apostrophe, where the network that reads backward has the digits behind it.
+search finds nothing more probable than the greedy answer. With --dates 500 --epochs 24 it does (mean log-probability
+-0.231, not -0.233), and as many are right, 94.7 % either way, with a chrF of 98. The picture shows that the digits of
+the year and the day are looked for where they stand, and the month at letters that tell it from others, the "p" of
+september, the "l" of jul; the century of '33 is read off the apostrophe, where the network that reads backward has the
+digits behind it.
 """
 
 from dataclasses import dataclass, field
