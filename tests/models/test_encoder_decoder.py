@@ -23,7 +23,7 @@ close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
 MODELS = {
     "initial": EncoderDecoder(V, W, cells.LSTM(H), embedding=E, layers=2, context="initial"),
     "every step": EncoderDecoder(V, W, cells.GRU(H), embedding=E, bidirectional=False, context="every step"),
-    "additive": EncoderDecoder(V, W, cells.GRU(H), cells.LSTM(5), E, layers=2, score=scores.Additive(5)),
+    "additive": EncoderDecoder(V, W, cells.Vanilla(H), cells.LSTM(5), E, score=scores.Additive(5)),
 }
 
 
