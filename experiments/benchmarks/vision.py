@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments.benchmarks import peers
 from experiments.benchmarks.timing import Case, Missing
 from jaxdl import models, optim, pretrained, tasks, train, tree
 from jaxdl.models import scanning
@@ -258,7 +259,7 @@ class TorchSide:
 
     def network(self, sides: Sides, entries: dict[str, np.ndarray]) -> Any:
         """Build torchvision's network with these weights."""
-        network = getattr(torchvision_models(), sides.name)(num_classes=sides.model.num_classes)
+        network = getattr(peers.torchvision().models, sides.name)(num_classes=sides.model.num_classes)
         if sides.model.stem == "cifar":
             network.conv1 = self.torch.nn.Conv2d(3, sides.model.widths[0], 3, 1, 1, bias=False)
             network.maxpool = self.torch.nn.Identity()
@@ -277,20 +278,6 @@ class TorchSide:
         self.fixed.eval()
         with self.torch.inference_mode():
             return self.fixed(self.image)
-
-
-def torchvision_models() -> Any:
-    """Import torchvision's models; what its compiled part would define is defined if it is not there."""
-    import torch
-
-    if not hasattr(torch.ops.torchvision, "nms"):
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        torchvision_models.library = library  # the definitions last as long as it does
-    import torchvision
-
-    return torchvision.models
 
 
 def guard(height: int, width: int, channels: int) -> Case:

@@ -1,0 +1,155 @@
+"""A GPT of six blocks of 256 over bytes: a step's loss and gradients, and writing with a cache, against transformers.
+
+The same weights on every side. Loss and gradients, and the tokens that are written, are shown equal before anything is
+timed. In torch the tokens come from a loop over its cache, which is faster there than ``generate``; "anew" is ours
+without a cache, which reads all tokens so far for each new one.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmarks import peers
+from experiments.benchmarks.timing import Case, Missing
+from jaxdl import decode, losses, pretrained, tree
+from jaxdl.models.gpt import GPT
+from jaxdl.models.recurrent import step_function
+
+VOCABULARY, CONTEXT, WIDTH, DEPTH, HEADS = 256, 256, 256, 6, 8
+BATCH, LENGTH = 8, 128
+WRITERS = (1, 16)
+MODEL = GPT(VOCABULARY, CONTEXT, WIDTH, DEPTH, HEADS, dropout=0.0, attention_dropout=0.0)
+
+
+def cases() -> Iterator[Case | Missing]:
+    """Yield training and both sizes of writing."""
+    variables = jax.jit(MODEL.init)(jax.random.key(0), jnp.zeros((1, 1), int))
+    # Larger than first values are, so that the choices of the tokens are far apart.
+    variables = jax.tree.map(lambda leaf: 3 * leaf if leaf.ndim > 1 else leaf, variables)
+    title = f"GPT {DEPTH} x {WIDTH}"
+    with_torch = importlib.util.find_spec("torch") and importlib.util.find_spec("transformers")
+    peer = torch_model(variables) if with_torch else None
+    tokens = np.random.default_rng(0).integers(0, VOCABULARY, (BATCH, CONTEXT + 1))
+    training = f"{title}, batch {BATCH}, {CONTEXT} tokens, loss and gradients"
+    if peer is None:
+        yield Missing(training, "transformers")
+    else:
+        ours, theirs = learning(variables, tokens), torch_learning(peer, tokens)
+        check_gradients(ours(), theirs())
+        yield Case(training, "transformers", ours, theirs, 1.4)
+    for batch in WRITERS:
+        first = np.arange(batch) % VOCABULARY
+        ours, anew = (compiled(writer, variables, first) for writer in (cached, computed_anew))
+        writing, details = f"{title}, {LENGTH} tokens written, batch {batch}", partial(tokens_a_second, batch)
+        np.testing.assert_array_equal(ours(), anew())
+        yield Case(writing, "anew", ours, anew, 1.0, details=details)
+        if peer is not None:
+            theirs = torch_writing(peer, first)
+            np.testing.assert_array_equal(ours(), theirs())
+            yield Case(writing, "transformers", ours, theirs, 1.1, details=details)
+
+
+def tokens_a_second(batch: int, row: dict[str, Any]) -> dict[str, Any]:
+    """Say how many tokens each side writes in a second."""
+    return {f"tokens_a_second_{side}": round(batch * LENGTH / row[side]) for side in ("ours", "peer")}
+
+
+def learning(variables: dict, tokens: np.ndarray) -> Callable[[], tuple[jax.Array, dict]]:
+    """Compile the loss of the next tokens with the gradient of every parameter."""
+
+    @jax.jit
+    def run(variables: dict, tokens: jax.Array) -> tuple[jax.Array, dict]:
+        def loss(variables: dict) -> jax.Array:
+            return losses.cross_entropy(MODEL.apply(variables, tokens[:, :-1]), tokens[:, 1:])
+
+        return jax.value_and_grad(loss)(variables)
+
+    arrays = jax.device_put((variables, tokens))
+    return lambda: jax.block_until_ready(run(*arrays))
+
+
+def compiled(writer: Callable, variables: dict, first: np.ndarray) -> Callable[[], np.ndarray]:
+    """Compile, and return what runs it and waits."""
+    run, arrays = jax.jit(writer), jax.device_put((variables, first))
+    return lambda: np.asarray(run(*arrays))
+
+
+def cached(variables: dict, first: jax.Array) -> jax.Array:
+    """Write with the keys and values of what was read kept."""
+    carry = MODEL.initial_carry(first.shape, LENGTH)
+    return decode.greedy(step_function(MODEL, variables), carry, first, length=LENGTH).tokens
+
+
+def computed_anew(variables: dict, first: jax.Array) -> jax.Array:
+    """Write with all tokens so far read again for each new one; the ones to come are there, and not looked at."""
+
+    def step(tokens: jax.Array, t: jax.Array) -> tuple[jax.Array, None]:
+        logits = MODEL.apply(variables, tokens[:, :-1])
+        chosen = jnp.argmax(jax.lax.dynamic_index_in_dim(logits, t, axis=1, keepdims=False), axis=-1)
+        return tokens.at[:, t + 1].set(chosen.astype(tokens.dtype)), None
+
+    tokens = jnp.zeros((first.size, LENGTH + 1), first.dtype).at[:, 0].set(first)
+    return jax.lax.scan(step, tokens, jnp.arange(LENGTH))[0][:, 1:]
+
+
+def torch_model(variables: dict) -> Any:
+    """Build the model in transformers with our weights."""
+    import torch
+
+    library = peers.transformers()
+    torch.set_num_threads(2)
+    sizes = {"vocab_size": VOCABULARY, "n_positions": CONTEXT, "n_embd": WIDTH, "n_layer": DEPTH, "n_head": HEADS}
+    none = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
+    peer = library.GPT2LMHeadModel(library.GPT2Config(**sizes, **none, bos_token_id=0, eos_token_id=0))
+    entries = pretrained.to_theirs(tree.flatten(variables), pretrained.rules_of(MODEL, "huggingface"))
+    known, unknown = peer.load_state_dict({name: torch.tensor(leaf) for name, leaf in entries.items()}, strict=False)
+    if unknown or set(known) - {"lm_head.weight"}:  # the output has the weights of the embedding
+        raise RuntimeError(f"weights that do not fit each other: {known} and {unknown}")
+    return peer
+
+
+def torch_learning(peer: Any, tokens: np.ndarray) -> Callable[[], tuple[Any, dict]]:
+    """Return what computes the loss and the gradient of every parameter in torch."""
+    import torch
+
+    inputs, targets = torch.tensor(tokens[:, :-1]), torch.tensor(tokens[:, 1:]).reshape(-1)
+
+    def run() -> tuple[Any, dict]:
+        peer.zero_grad(set_to_none=True)
+        logits = peer(inputs, use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(logits.reshape(-1, VOCABULARY), targets)
+        loss.backward()
+        return loss.detach(), {name: leaf.grad for name, leaf in peer.named_parameters()}
+
+    return run
+
+
+def check_gradients(ours: tuple[jax.Array, dict], theirs: tuple[Any, dict]) -> None:
+    """Stop unless losses and gradients are the same numbers, up to float32."""
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-4)
+    mine = pretrained.to_theirs(tree.flatten(ours[1]), pretrained.rules_of(MODEL, "huggingface"))
+    for name, gradient in theirs[1].items():
+        np.testing.assert_allclose(mine[name], gradient, rtol=1e-2, atol=1e-3 * float(gradient.abs().max()))
+
+
+def torch_writing(peer: Any, first: np.ndarray) -> Callable[[], np.ndarray]:
+    """Return what writes in torch, a token a call of the model, over its cache."""
+    import torch
+
+    start = torch.tensor(first)
+
+    @torch.inference_mode()
+    def run() -> np.ndarray:
+        token, cache, tokens = start, None, []
+        for _ in range(LENGTH):
+            out = peer(token[:, None], past_key_values=cache, use_cache=True)
+            token, cache = out.logits[:, -1].argmax(-1), out.past_key_values
+            tokens.append(token)
+        return torch.stack(tokens, dim=1).numpy()
+
+    return run
