@@ -1,10 +1,16 @@
 """The strict setting in which every test runs."""
 
+import importlib.metadata
 import os
 from pathlib import Path
 
-# Most of the time goes into compiling programs that run once: less optimization, the same mathematics.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0")
+# Most of the time goes into compiling programs that run once: less optimization, and XLA's older emitters where it still
+# has them (a flag that it does not know ends the process); the mathematics is the same.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    + " --xla_cpu_use_fusion_emitters=false" * importlib.metadata.version("jaxlib").startswith("0.10."),
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -53,15 +53,17 @@ def cell_cases(name: str, batch: int, steps: int, size: int) -> Iterator[Case | 
     x, weights = generator.normal(size=(2, batch, steps, size)).astype(np.float32)
     ours = compiled(partial(our_scan, cell), parameters, x, weights)
     for peer, scan in (("flax", flax_scan), ("equinox", equinox_scan)):
+        if peer == "equinox" and name not in EQUINOX:
+            continue
         if importlib.util.find_spec(peer) is None:
             yield Missing(f"{name}, {title}", peer)
-        elif name in EQUINOX or peer == "flax":
+        else:
             theirs = compiled(partial(scan, name, size), parameters, x, weights)
             yield from pair(f"{name}, {title}", peer, ours, theirs, 1.0)
     if importlib.util.find_spec("torch") is None:
         yield Missing(f"{name}, {title}", "torch")
         return
-    theirs, goals = torch_runs(name, parameters, x, weights), GOALS[jax.default_backend()]
+    theirs, goals = torch_runs(name, parameters, x, weights), GOALS.get(jax.default_backend(), {})
     for form, runs in {name: ours, **other_forms(name, cell, parameters, x, weights)}.items():
         yield from pair(f"{form}, {title}", "torch", runs, theirs, goals.get(form))
 

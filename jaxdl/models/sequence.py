@@ -20,6 +20,7 @@ from jaxdl.nn.cells import LSTM, Cell
 from jaxdl.nn.convolution import Conv
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent import RNN
+from jaxdl.nn.recurrent_inputs import true_steps
 from jaxdl.typing import Array, ArrayLike
 
 POOLINGS = ("last", "mean", "max")
@@ -207,16 +208,6 @@ class Tagger(nn.Module):
         x = Dropout(self.retain_probability)(x, train=train)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, features) if return_features else logits
-
-
-def true_steps(lengths: ArrayLike, steps: int) -> Array:
-    """Say which of ``steps`` times belong to a sequence: lengths ``[...]`` to Booleans ``[..., T]``.
-
-    >>> true_steps(jnp.array([2, 0]), 3).astype(int).tolist()
-    [[1, 1, 0], [0, 0, 0]]
-    """
-    lengths = jnp.asarray(lengths)
-    return jnp.arange(steps).reshape((1,) * lengths.ndim + (steps,)) < lengths[..., None]
 
 
 def pool(x: Array, keep: Array, pooling: str) -> Array:

@@ -16,6 +16,7 @@ from jaxdl.nn.initializers import normal
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
 from jaxdl.nn.position import sinusoidal
+from jaxdl.nn.recurrent_inputs import true_steps
 from jaxdl.typing import Array, ArrayLike
 
 Output = Array | tuple[Array, dict[str, Any]]
@@ -227,9 +228,7 @@ class Transformer(nn.Module):
 
     def _read(self, source: ArrayLike, lengths: ArrayLike | None, train: bool) -> tuple[Array, Array, dict[str, Any]]:
         source = _tokens("source", source)
-        keep = jnp.ones(source.shape, bool)
-        if lengths is not None:
-            keep = jnp.arange(source.shape[1])[None] < jnp.asarray(lengths)[:, None]
+        keep = jnp.ones(source.shape, bool) if lengths is None else true_steps(lengths, source.shape[1])
         x = self._embed(self.source_embedding, source, 0, train)
         x, out = self.encoder(x, padding_mask(keep), train, return_features=True)
         return x, keep, out

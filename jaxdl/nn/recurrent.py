@@ -21,7 +21,7 @@ from jaxdl.nn import recurrent_cudnn
 from jaxdl.nn.cells import Cell, Parameters, init
 from jaxdl.nn.noise import dropout
 from jaxdl.nn.recurrent_gradients import rule_for
-from jaxdl.nn.recurrent_inputs import check_parameters, check_sequences, first_state
+from jaxdl.nn.recurrent_inputs import check_names, check_parameters, check_sequences, first_state
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 BACKENDS = ("scan", "cudnn")
@@ -93,8 +93,8 @@ def scan(
     x = x.reshape(-1, steps, size)
     if backend == "cudnn":
         options = {"segments": segments > 1, "truncation": truncation is not None, "own_gradient": not own_gradient}
-        recurrent_cudnn.check(cell, x, mask, options)
-        lengths = None if lengths is None else jnp.ravel(lengths)
+        lengths = None if lengths is None else jnp.asarray(lengths).ravel()
+        recurrent_cudnn.check(cell, x, lengths, mask, options)
         carry, y = recurrent_cudnn.lstm(parameters, carry, x, lengths, reverse)
     else:
         run = partial(_run, cell, reverse, own_gradient)
@@ -124,6 +124,7 @@ def bidirectional_scan(
     Returns:
         The last state of each direction, which for "backward" is that at the first time, and ``[..., T, 2 H]``.
     """
+    check_names("a scan in both directions", parameters, DIRECTIONS)
     carry = carry or {"forward": None, "backward": None}
     forward, y = scan(cell, parameters["forward"], x, carry["forward"], **options)
     backward, y_back = scan(cell, parameters["backward"], x, carry["backward"], reverse=True, **options)
@@ -164,6 +165,7 @@ def stack(
     carries = [None] * len(cells) if carries is None else carries
     if len(carries) != len(cells):
         raise ValueError(f"stack expects one carry for each of its {len(cells)} cells; got {len(carries)}")
+    check_names(f"a stack of {len(cells)}", parameters, tuple(f"layer{index}" for index in range(len(cells))))
     layer = bidirectional_scan if bidirectional else scan
     keys = [None] * len(cells) if key is None else jax.random.split(key, len(cells))
     last, y = [], x

@@ -10,18 +10,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental import rnn
 
 from jaxdl.nn.cells import LSTM, Cell, LSTMState, Parameters
 from jaxdl.typing import Array
 
 
-def check(cell: Cell, x: Array, mask: Array | None, options: dict[str, bool]) -> None:
+def check(cell: Cell, x: Array, lengths: Array | None, mask: Array | None, options: dict[str, bool]) -> None:
     """Refuse what cuDNN, or this machine, cannot do.
 
     Args:
         cell: to be run.
         x: the input.
+        lengths: of the sequences.
         mask: as ``scan`` got it.
         options: what else was asked of ``scan`` that only the scan can do, by name.
 
@@ -29,10 +31,12 @@ def check(cell: Cell, x: Array, mask: Array | None, options: dict[str, bool]) ->
         ValueError: the first thing that does not fit, and what to do instead.
     """
     asked = [name for name, given in options.items() if given]
+    known = lengths is not None and lengths.size and not isinstance(lengths, jax.core.Tracer)
     problems = {
         f"only LSTM cells with activation 'tanh'; got {cell}": type(cell) is not LSTM or cell.activation != "tanh",
         f"float32; got {x.dtype}": x.dtype != jnp.float32,
         "lengths in the place of a mask": mask is not None,
+        "lengths of at least 1; got 0": known and not np.asarray(lengths).all(),
         f"none of the scan's options {asked}": bool(asked),
         f"an NVIDIA GPU; JAX runs on {jax.default_backend()!r}": jax.default_backend() not in ("gpu", "cuda"),
     }

@@ -1,5 +1,6 @@
 """What a scan over time takes: sequences with lengths or masks, parameters, and the state before the first time."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,6 +9,13 @@ import numpy as np
 
 from jaxdl.nn.cells import Cell, Parameters
 from jaxdl.typing import Array, ArrayLike, PyTree
+
+
+def check_names(whose: str, parameters: PyTree, names: tuple[str, ...]) -> None:
+    """Refuse parameters that are not by these names."""
+    given = sorted(parameters) if isinstance(parameters, Mapping) else type(parameters).__name__
+    if given != sorted(names):
+        raise ValueError(f"the parameters of {whose} have the entries {', '.join(names)}; got {given}")
 
 
 def check_sequences(
@@ -24,11 +32,10 @@ def check_sequences(
     if lengths is not None and mask is not None:
         raise ValueError("scan takes lengths or a mask, not both; a mask says everything that lengths do")
     if lengths is not None:
-        _check_lengths(lengths, x.shape[-2])
-        lengths, (*batch_shape, steps) = jnp.asarray(lengths), x.shape[:-1]
-        if lengths.shape != tuple(batch_shape):
-            raise ValueError(f"lengths must be one for each sequence, {tuple(batch_shape)}; got {lengths.shape}")
-        mask = jnp.arange(steps).reshape((1,) * lengths.ndim + (steps,)) < lengths[..., None]
+        lengths = jnp.asarray(lengths)
+        if lengths.shape != x.shape[:-2]:
+            raise ValueError(f"lengths must be one for each sequence, {x.shape[:-2]}; got {lengths.shape}")
+        mask = true_steps(lengths, x.shape[-2])
     if mask is not None:
         mask = jnp.asarray(mask) != 0
         if mask.shape != x.shape[:-1]:
@@ -36,15 +43,34 @@ def check_sequences(
     return x, mask
 
 
+def true_steps(lengths: ArrayLike, steps: int) -> Array:
+    """Say which of ``steps`` times belong to a sequence: lengths ``[...]`` to Booleans ``[..., T]``.
+
+    Raises:
+        ValueError: the lengths are no integers, or known to be less than 0 or more than ``steps``.
+
+    >>> true_steps(jnp.array([2, 0]), 3).astype(int).tolist()
+    [[1, 1, 0], [0, 0, 0]]
+    """
+    lengths = jnp.asarray(lengths)
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise ValueError(f"lengths must be numbers of times, integers; got {lengths.dtype}")
+    if lengths.size and not isinstance(lengths, jax.core.Tracer):
+        shortest, longest = np.asarray(lengths).min(), np.asarray(lengths).max()
+        if shortest < 0 or longest > steps:
+            raise ValueError(f"lengths must be from 0 to {steps}, the times of x; got {shortest} to {longest}")
+    return jnp.arange(steps).reshape((1,) * lengths.ndim + (steps,)) < lengths[..., None]
+
+
 def check_parameters(cell: Cell, parameters: Parameters, in_features: int) -> None:
     """Refuse parameters that are not those of the cell for inputs of ``in_features``."""
     expected = {name: tuple(shape) for name, (_, shape) in cell.shapes(in_features).items()}
-    for name, leaf in parameters.items():
-        if jnp.shape(leaf) != expected.get(name):
-            raise ValueError(
-                f"for x of {in_features} features the parameters of {cell} are {expected}; "
-                f"got {name!r} of {jnp.shape(leaf)}"
-            )
+    if not isinstance(parameters, Mapping):
+        raise ValueError(f"the parameters of {cell} are {expected}, by name; got {type(parameters).__name__}")
+    given = {name: jnp.shape(leaf) for name, leaf in parameters.items()}
+    needed = {name: shape for name, shape in expected.items() if name in given or not name.endswith("bias")}
+    if given != needed:
+        raise ValueError(f"for x of {in_features} features the parameters of {cell} are {expected}; got {given}")
 
 
 def first_state(cell: Cell, carry: PyTree | None, batch_shape: tuple[int, ...], dtype: Any) -> PyTree:
@@ -52,15 +78,9 @@ def first_state(cell: Cell, carry: PyTree | None, batch_shape: tuple[int, ...], 
     expected = jax.eval_shape(lambda: cell.initial_carry(batch_shape, dtype))
     if carry is None:
         carry = cell.initial_carry(batch_shape, dtype)
+    if jax.tree.structure(carry) != jax.tree.structure(expected):
+        raise ValueError(f"the carry of this cell is made as {expected}; got {carry}")
     shapes = [jax.tree.map(jnp.shape, tree) for tree in (expected, carry)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"the carry of this cell must have the shapes {shapes[0]}; got {shapes[1]}")
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype).reshape(-1, leaf.shape[-1]), carry)
-
-
-def _check_lengths(lengths: ArrayLike, steps: int) -> None:
-    if isinstance(lengths, jax.core.Tracer) or not np.size(lengths):
-        return
-    lengths = np.asarray(lengths)
-    if lengths.min() < 0 or lengths.max() > steps:
-        raise ValueError(f"lengths must be from 0 to {steps}, the times of x; got {lengths.min()} to {lengths.max()}")

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jaxdl import losses, metrics
 from jaxdl.arrays import fit_mask
 from jaxdl.metrics import Mean
-from jaxdl.models.sequence import true_steps
+from jaxdl.nn.recurrent_inputs import true_steps
 from jaxdl.tasks.task import Task, Variables, apply_in_training, init_model
 from jaxdl.typing import Array, Batch, Key
 

@@ -15,9 +15,9 @@ from jaxdl.models.sequence import (
     Tagger,
     last,
     pool,
-    true_steps,
 )
 from jaxdl.nn import cells
+from jaxdl.nn.recurrent_inputs import true_steps
 
 V, D, H, K = 11, 4, 3, 3
 SENTENCES = [[1, 2, 3, 4, 5], [6, 2], [7], [3, 3, 8, 1]]

@@ -45,6 +45,7 @@ def test_a_cell_without_bias_has_two_of_zeros():
     [
         (cells.GRU(H), jnp.float32, {}, "only LSTM cells .* got GRU"),
         (cells.LSTM(H, "sigmoid"), jnp.float32, {}, "activation 'tanh'; got LSTM"),
+        (CELL, jnp.float32, {"lengths": [1, 0, 5]}, "lengths of at least 1; got 0"),
         (CELL, jnp.float32, {"mask": MASK}, "lengths in the place of a mask"),
         (CELL, jnp.float32, {"truncation": 2}, "none of the scan's options .'truncation'."),
         (CELL, jnp.float32, {"segments": 2, "own_gradient": False}, "'segments', 'own_gradient'"),
