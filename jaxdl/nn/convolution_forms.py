@@ -114,7 +114,9 @@ def _with_patches(forward: Callable[..., Array], x: Array, kernel: Array, window
     """Convolve with ``forward``, but let the derivative by the kernel be a product of patches.
 
     ``dy = convolve(dx, kernel) + patches(x) dkernel``. Reverse mode is its transpose, so that the gradient of the
-    kernel is ``patches(x)^T`` times that of the output, and XLA's own is never computed.
+    kernel is ``patches(x)^T`` times that of the output: in first derivatives, and where reverse mode goes through
+    forward mode, XLA's own is never computed. It is where reverse mode goes through a gradient by ``x``, which is a
+    transposed convolution, and XLA differentiates that.
     """
     return forward(x, kernel, window, groups)
 
@@ -131,7 +133,7 @@ def _with_patches_derivative(
     # Reverse mode keeps x and makes the patches anew, which are as many times as large as the kernel has places.
     product = jax.checkpoint(partial(_patches_product, window=window, groups=groups), prevent_cse=False)
     y = _with_patches(forward, x, kernel, window, groups)
-    return y, _lax(dx, kernel, window, groups) + product(x, dkernel)
+    return y, _with_patches(_lax, dx, kernel, window, groups) + product(x, dkernel)
 
 
 ROW = 256  # numbers in a row, channels together, up to which the form "band" is chosen whatever the features

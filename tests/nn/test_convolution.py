@@ -149,6 +149,42 @@ def test_the_gradient_of_the_kernel_is_a_convolution_in_the_form_of_xla_alone(fo
     assert program.count(" convolution(") == convolutions
 
 
+@pytest.mark.usefixtures("float64")
+def test_derivatives_of_derivatives_by_x_and_kernel_are_those_of_xla_in_every_mode():
+    x, kernel = arrays((4, 5), (2, 2), 2, 2)
+    forms = ["lax", "band", "patches", "mixed"]
+
+    def derivatives(x, kernel, form):
+        def loss(x, kernel):
+            return jnp.sum(jnp.sin(convolve(x, kernel, stride=2, padding=1, form=form)))
+
+        def along(kernel):
+            return jax.jvp(lambda x: loss(x, kernel), (x,), (jnp.cos(x),))[1]
+
+        def steepness(kernel):
+            return jnp.sum(jax.grad(jax.checkpoint(loss))(x, kernel) ** 2)
+
+        each = jax.vmap(jax.grad(lambda x, k: jax.jvp(lambda k: loss(x, k), (k,), (k,))[1]), (0, None))(x, kernel)
+        second = [jax.grad(along)(kernel), jax.grad(jax.checkpoint(along))(kernel), jax.grad(steepness)(kernel)]
+        return [*second, jax.jvp(steepness, (kernel,), (jnp.sin(kernel),))[1], each]
+
+    expected, *others = jax.jit(lambda *args: [derivatives(*args, form) for form in forms])(x, kernel)
+    for form, result in zip(forms[1:], others, strict=True):
+        for ours, theirs in zip(result, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-11, err_msg=form)
+
+
+def test_reverse_through_forward_mode_has_no_kernel_gradient_of_xla():
+    x, kernel = (a.astype(np.float32) for a in arrays((6, 6), (3, 3), 2, 4))
+
+    def along(kernel):
+        return jax.jvp(lambda x: jnp.sum(jnp.sin(convolve(x, kernel, form="mixed"))), (x,), (x,))[1]
+
+    program = jax.jit(jax.grad(along)).lower(kernel).as_text()
+    results = [line.split("-> ")[-1].strip() for line in program.splitlines() if "stablehlo.convolution" in line]
+    assert results == ["tensor<2x4x4x4xf32>"] * 2
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize(("size", "dilation"), [(4, 1), (3, 2)])
