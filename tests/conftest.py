@@ -4,8 +4,8 @@ import importlib.metadata
 import os
 from pathlib import Path
 
-# Most of the time goes into compiling programs that run once: less optimization, and XLA's older emitters where it still
-# has them (a flag that it does not know ends the process); the mathematics is the same.
+# Most of the time goes into compiling programs that run once: less optimization, and XLA's older emitters where it
+# still has them (a flag that it does not know ends the process); the mathematics is the same.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"

@@ -226,19 +226,22 @@ def pool(x: Array, keep: Array, pooling: str) -> Array:
 
 
 def last(y: Array, keep: Array, *, both_ends: bool = False) -> Array:
-    """Return the output at the last true time, ``[..., T, H]`` to ``[..., H]``; 0 where there is none.
+    """Return the output at the last true time, ``[..., T, H]`` to ``[..., H]``; 0 where there is none, as ``y`` is there.
 
-    With ``both_ends`` the second half of ``H`` is that of a backward run, whose last output stands at the first time.
+    With ``both_ends`` the second half of ``H`` is that of a backward run, whose last output stands at the first true time.
 
     >>> last(jnp.array([[1.0], [4.0], [9.0]]), jnp.array([True, True, False])).tolist()
     [4.0]
     """
-    index = jnp.maximum(jnp.sum(keep, axis=-1) - 1, 0)[..., None, None]
-    at_end = jnp.take_along_axis(y, index, axis=-2)[..., 0, :]
+
+    def at(y: Array, time: Array) -> Array:
+        return jnp.take_along_axis(y, time[..., None, None], axis=-2)[..., 0, :]
+
+    end = keep.shape[-1] - 1 - jnp.argmax(keep[..., ::-1], axis=-1)
     if not both_ends:
-        return at_end
+        return at(y, end)
     half = y.shape[-1] // 2
-    return jnp.concatenate([at_end[..., :half], y[..., 0, half:]], axis=-1)
+    return jnp.concatenate([at(y[..., :half], end), at(y[..., half:], jnp.argmax(keep, axis=-1))], axis=-1)
 
 
 def _recur(model: RecurrentClassifier | Tagger, x: Array, lengths: ArrayLike | None, train: bool) -> Array:

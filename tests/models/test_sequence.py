@@ -241,6 +241,13 @@ def test_nothing_read_is_zero():
     assert narrow.item() == 1
 
 
+def test_the_last_is_the_last_true_one_wherever_padding_stands():
+    y, keep = jnp.arange(8.0).reshape(4, 2), jnp.array([False, True, True, False])
+    assert last(y, keep).tolist() == [4.0, 5.0]
+    assert last(y, keep, both_ends=True).tolist() == [4.0, 3.0]
+    assert last(y, jnp.array([True, False, True, False])).tolist() == [4.0, 5.0]
+
+
 @pytest.mark.parametrize(
     ("model", "x", "lengths", "expected"),
     [
