@@ -226,9 +226,9 @@ def pool(x: Array, keep: Array, pooling: str) -> Array:
 
 
 def last(y: Array, keep: Array, *, both_ends: bool = False) -> Array:
-    """Return the output at the last true time, ``[..., T, H]`` to ``[..., H]``; 0 where there is none, as ``y`` is there.
+    """Return the output at the last true time, ``[..., T, H]`` to ``[..., H]``; where there is none that of the last.
 
-    With ``both_ends`` the second half of ``H`` is that of a backward run, whose last output stands at the first true time.
+    With ``both_ends`` the second half of ``H`` is that of a backward run, whose last output is at the first true time.
 
     >>> last(jnp.array([[1.0], [4.0], [9.0]]), jnp.array([True, True, False])).tolist()
     [4.0]
