@@ -23,7 +23,7 @@ def loads(content: bytes, *, encoding: str = "ASCII") -> Any:
 
     A pickle is a program. This one may build lists, dicts, tuples, strings and numbers, and name the parts of which
     NumPy's arrays are put together, for which it is given stand-ins that only take notes. No code of NumPy or of anyone
-    else runs at the pickle's command.
+    else runs at the pickle's command. Every protocol is read, 0 to 5, except for empty bytes in 0 to 2.
 
     Args:
         content: the file's bytes.
@@ -59,8 +59,11 @@ class Notes:
         """Make the array, if the notes agree with each other and its type is one of ``codes``, such as ``{"f4"}``.
 
         Raises:
-            ValueError: the type is another, or the bytes are not as many as the shape asks for.
+            ValueError: the type is another, the bytes are not as many as the shape asks for, or there are no notes.
         """
+        whole = isinstance(self.shape, tuple) and all(isinstance(size, int) for size in self.shape)
+        if not (whole and isinstance(self.dtype, _Dtype) and isinstance(self.content, bytes | bytearray)):
+            raise ValueError("an array without its shape, its type or its bytes")
         dtype = self.dtype.make(codes)
         if len(self.content) != math.prod(self.shape) * dtype.itemsize:
             raise ValueError(f"numbers of type {dtype} and shape {list(self.shape)} are not {len(self.content)} bytes")
@@ -73,7 +76,7 @@ class _Dtype:
     __slots__ = ("code", "order")
 
     def __init__(self, code: bytes | str):
-        self.code = _text(code)
+        self.code, self.order = _text(code), ""
 
     def __setstate__(self, state: tuple) -> None:
         self.order = _text(state[1])
@@ -93,6 +96,8 @@ class _Unpickler(pickle.Unpickler):
                 return lambda *_: Notes((), None, False, b"")
             case "numpy.core.numeric", "_frombuffer":
                 return lambda content, dtype, shape, order: Notes(shape, dtype, order == "F", content)
+            case "_codecs", "encode":  # so Python 3 writes bytes in the protocols of Python 2
+                return lambda text, _: text.encode("latin-1")
             case "numpy", "ndarray":
                 return "ndarray"
             case "numpy", "dtype":
@@ -101,4 +106,4 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _text(code: bytes | str) -> str:
-    return code.decode("ascii") if isinstance(code, bytes) else code
+    return code.decode("ascii") if isinstance(code, bytes) else str(code)

@@ -2,7 +2,7 @@
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from jaxdl.data import pickles
 TORCH_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)[:-1]
 """What a torch file in the old format begins with."""
 
-CODES = {"f2", "f4", "f8"}
-"""Types of the numbers that weights in a pickle may have."""
+CODES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
+"""Types of the numbers in a pickle: weights, and the counters and masks that stand beside them."""
 
 
 def read(file: Path | str | Mapping[str, Any], entry: str | None = None, prefix: str = "") -> dict[str, np.ndarray]:
@@ -24,7 +24,7 @@ def read(file: Path | str | Mapping[str, Any], entry: str | None = None, prefix:
 
     The kind of a file is seen from its first bytes, not from its name. Torch's files need torch; they and pickles of
     NumPy's arrays are read without running anything that is in them: one that holds more is refused. Names in nested
-    dictionaries of such a pickle are joined by dots.
+    dictionaries of such a pickle are joined by dots, from ``entry`` on.
 
     Args:
         file: a safetensors, npz or torch file, or a pickle of NumPy's arrays; or a mapping of arrays or torch tensors,
@@ -35,7 +35,7 @@ def read(file: Path | str | Mapping[str, Any], entry: str | None = None, prefix:
             ``DataParallel``; names without it are passed over.
 
     Raises:
-        ValueError: the file is of no such kind, is damaged, or holds something else than named arrays.
+        ValueError: the file is of no such kind, is damaged, or holds something else than arrays of different names.
         TypeError: neither a path nor a mapping, such as the model itself.
         ImportError: a torch file, and torch is not installed.
 
@@ -45,16 +45,13 @@ def read(file: Path | str | Mapping[str, Any], entry: str | None = None, prefix:
     if not isinstance(file, Path | str | Mapping):
         hint = ": give its state_dict()" if hasattr(file, "state_dict") else ""
         raise TypeError(f"expected a file or named arrays, got {type(file).__name__}{hint}")
-    holds = file if isinstance(file, Mapping) else _open(Path(file))
-    for part in [] if entry is None else entry.split("/"):
-        if not isinstance(holds.get(part), Mapping):
-            raise ValueError(f"there is no dictionary {part!r}; there are {', '.join(map(str, holds))}")
-        holds = holds[part]
+    holds = _inside(file, entry) if isinstance(file, Mapping) else _open(Path(file), entry)
     groups = _groups(holds)
     if groups:
         found = [group if entry is None else f"{entry}/{group}" for group in groups]
         raise ValueError(f"expected named arrays, came dictionaries: give entry={found[0]!r}, or one of {found}")
-    wanted = {str(name).removeprefix(prefix): value for name, value in holds.items() if str(name).startswith(prefix)}
+    named = ((str(name), value) for name, value in holds.items())
+    wanted = _single((name.removeprefix(prefix), value) for name, value in named if name.startswith(prefix))
     if holds and not wanted:
         raise ValueError(f"no name begins with prefix={prefix!r}; there are {next(iter(holds))!r} and others")
     return _numbers(wanted)
@@ -81,7 +78,7 @@ def save(path: Path | str, entries: Mapping[str, Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _open(path: Path) -> Mapping[str, Any]:
+def _open(path: Path, entry: str | None) -> Mapping[str, Any]:
     with path.open("rb") as file:
         start = file.read(16)
     if start.startswith(b"PK"):
@@ -90,18 +87,20 @@ def _open(path: Path) -> Mapping[str, Any]:
                 names = archive.namelist()
         except zipfile.BadZipFile as error:
             raise ValueError(f"{path} is a damaged npz or torch file: {error}") from None
-        return _torch(path) if any(name.endswith("data.pkl") for name in names) else _npz(path)
+        torch_file = any(name.endswith("data.pkl") for name in names)
+        return _inside(_torch(path) if torch_file else _npz(path), entry)
     if start[8:9] == b"{":
         try:
-            return load_file(path)
+            holds = load_file(path)
         except (SafetensorError, KeyError, AttributeError) as error:
             raise ValueError(f"{path} is no safetensors file that can be read, or damaged: {error}") from None
+        return _inside(holds, entry)
     if start.startswith(b"{"):
         raise ValueError(f"{path} is text, perhaps the index of several files: read each, and join the dictionaries")
     if start.startswith(TORCH_MAGIC):
-        return _torch(path)
+        return _inside(_torch(path), entry)
     if start.startswith(b"\x80"):
-        return _pickle(path)
+        return _pickle(path, entry)
     raise ValueError(f"{path} is neither a safetensors, an npz nor a torch file; it starts with {start!r}")
 
 
@@ -134,30 +133,54 @@ def _torch(path: Path) -> Mapping[str, Any]:
     return holds
 
 
-def _pickle(path: Path) -> dict[str, np.ndarray]:
+def _pickle(path: Path, entry: str | None) -> dict[str, np.ndarray]:
     try:
         holds = pickles.loads(path.read_bytes())
         if not isinstance(holds, dict):
             raise ValueError(f"a {type(holds).__name__} in place of a dictionary")
-        return _arrays(holds, "")
     except Exception as error:  # damage can surface as any exception that an instruction of pickle knows
         raise ValueError(
             f"{path} holds more than arrays in dictionaries, or is damaged, and a pickle can run anything: it is "
             f"refused ({error or type(error).__name__}). Where you trust its origin, save its arrays as safetensors"
         ) from None
+    holds = _inside(holds, entry)
+    try:
+        return _single(_arrays(holds, ""))
+    except (ValueError, RecursionError) as error:  # a dictionary may be within itself
+        raise ValueError(f"{path} holds something else than named arrays of numbers: {error}") from None
 
 
-def _arrays(holds: dict, prefix: str) -> dict[str, np.ndarray]:
-    """Return the arrays of nested dictionaries, each under the keys that lead to it, joined by dots."""
-    arrays = {}
+def _inside(holds: Mapping[str, Any], entry: str | None) -> Mapping[str, Any]:
+    """Return the dictionary to which the parts of ``entry`` lead."""
+    for part in [] if entry is None else entry.split("/"):
+        if not isinstance(holds.get(part), Mapping):
+            raise ValueError(f"there is no dictionary {part!r}; there are {', '.join(map(str, holds))}")
+        holds = holds[part]
+    return holds
+
+
+def _arrays(holds: dict, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
+    """List the arrays of nested dictionaries, each with the keys that lead to it, joined by dots."""
     for name, value in holds.items():
         if isinstance(value, dict):
-            arrays |= _arrays(value, f"{prefix}{name}.")
+            yield from _arrays(value, f"{prefix}{name}.")
         elif isinstance(value, pickles.Notes):
-            arrays[f"{prefix}{name}"] = value.array(CODES)
+            try:
+                yield f"{prefix}{name}", value.array(CODES)
+            except ValueError as error:
+                raise ValueError(f"{prefix}{name}: {error}") from None
         else:
             raise ValueError(f"{prefix}{name} is a {type(value).__name__}")
-    return arrays
+
+
+def _single(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dictionary, and refuse that one entry takes the place of another."""
+    entries = {}
+    for name, value in pairs:
+        if name in entries:
+            raise ValueError(f"there are two entries {name!r}, of which one would be lost: rename one of them")
+        entries[name] = value
+    return entries
 
 
 def _groups(holds: Mapping[str, Any]) -> list[str]:

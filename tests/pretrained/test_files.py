@@ -92,6 +92,37 @@ def test_one_of_several_dictionaries_is_chosen(tmp_path):
         pretrained.read(nested, "last")
 
 
+def test_counters_and_masks_of_a_pickle_are_read_as_those_of_a_mapping(tmp_path):
+    entries = {"weight": np.float32([1, 2]), "bn.num_batches_tracked": np.array(7), "mask": np.array([True, False])}
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        (tmp_path / "a").write_bytes(pickle.dumps(entries, protocol))
+        arrays, expected = pretrained.read(tmp_path / "a"), pretrained.read(entries)
+        assert arrays.keys() == expected.keys()
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, expected[name], strict=True)
+
+
+def test_one_of_several_dictionaries_of_a_pickle_is_chosen(tmp_path):
+    conv = {"conv": {name.split(".")[1]: array for name, array in ENTRIES.items()}}
+    (tmp_path / "a").write_bytes(pickle.dumps({"epoch": 3, "last": {"model": conv, "opt": {}}, "weight": ENTRIES}))
+    assert_same(pretrained.read(tmp_path / "a", "last/model"))
+    assert_same(pretrained.read(tmp_path / "a", "weight"))
+    with pytest.raises(ValueError, match="epoch is a int"):
+        pretrained.read(tmp_path / "a")
+    with pytest.raises(ValueError, match="there is no dictionary 'model'; there are epoch, last, weight"):
+        pretrained.read(tmp_path / "a", "model")
+
+
+def test_no_entry_takes_the_place_of_another(tmp_path):
+    one, other = ENTRIES.values()
+    for holds, name in ({"a.b": one, "a": {"b": other}}, "'a.b'"), ({1: one, "1": other}, "'1'"):
+        (tmp_path / "a").write_bytes(pickle.dumps(holds))
+        with pytest.raises(ValueError, match=f"two entries {name}"):
+            pretrained.read(tmp_path / "a")
+    with pytest.raises(ValueError, match="two entries '1'"):
+        pretrained.read({1: one, "1": other})
+
+
 def test_what_stands_before_the_names_is_left_out_and_names_without_it_with_it():
     wrapped = {f"module.{name}": array for name, array in ENTRIES.items()} | {"epoch": 3}
     assert_same(pretrained.read(wrapped, prefix="module."))
@@ -143,8 +174,11 @@ def test_what_is_no_weights_is_refused(tmp_path):
     refused(b"<html>no such file</html>", "starts with b'<html>")
     refused(b"PK\x03\x04 and nothing", "damaged npz or torch file")
     refused(pickle.dumps([1]), "a list in place of a dictionary")
-    refused(pickle.dumps({"a": np.arange(3)}), "type f2 or f4 or f8, got 'i8'")
+    refused(pickle.dumps({"a": np.zeros(3, complex)}), r"a: expected numbers of type b1 or .* u8, got 'c16'")
     refused(pickle.dumps({"a": "text"}), "a is a str")
+    within = {}
+    within["a"] = within
+    refused(pickle.dumps(within), "maximum recursion depth")
     refused(pickle.dumps(ENTRIES)[:-30], "damaged")
     refused(b'{"weight_map": {}}', "the index of several files")
     with pytest.raises(ValueError, match="these are none: name"):
