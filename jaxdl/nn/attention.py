@@ -53,7 +53,7 @@ def attention(
 
     Raises:
         ValueError: the shapes do not fit each other.
-        TypeError: the mask is not Boolean.
+        TypeError: the mask is not Boolean, or the values are no floating-point numbers.
 
     >>> positions = jnp.array([[1.0], [3.0], [5.0]])
     >>> attention(jnp.zeros((3, 1)), positions, positions, causal=True).ravel().tolist()
@@ -121,7 +121,7 @@ def attend(
 
     Raises:
         ValueError: the shapes do not fit each other.
-        TypeError: the mask is not Boolean.
+        TypeError: the mask is not Boolean, or the values are no floating-point numbers.
 
     >>> nothing = jnp.array([[False, False]])
     >>> attend(jnp.zeros((2, 2)), jnp.array([[2.0], [4.0]]), nothing).tolist()
@@ -133,6 +133,8 @@ def attend(
             f"attention needs v [..., S, E] for scores [..., T, S] of equal leading dimensions; "
             f"came {v.shape} and {scores.shape}"
         )
+    if not jnp.issubdtype(v.dtype, jnp.floating):
+        raise TypeError(f"a mean of values needs floating-point numbers; came {v.dtype}: say v.astype(float)")
     weights = softmax(widen(scores), mask=None if mask is None else _fit(mask, scores.shape))
     used = weights if key is None else dropout(key, weights, retain_probability)
     wide = jnp.promote_types(v.dtype, jnp.float32)
@@ -167,11 +169,22 @@ def padding_mask(keep: ArrayLike) -> Array:
 def combine_masks(*masks: ArrayLike | None) -> Array | None:
     """Let a query see a key where all masks do; masks of ``[..., T, S]`` may lack leading dimensions. None is no mask.
 
+    Raises:
+        ValueError: the masks do not broadcast to each other.
+        TypeError: a mask is not Boolean.
+
     >>> combine_masks(padding_mask(jnp.array([[1, 1], [1, 0]])), causal_mask(2), None).astype(int).tolist()
     [[[1, 0], [1, 1]], [[1, 0], [1, 0]]]
     """
-    given = [jnp.asarray(mask) for mask in masks if mask is not None]
-    rank = max((mask.ndim for mask in given), default=0)
+    given = [_boolean(mask) for mask in masks if mask is not None]
+    shapes = [mask.shape for mask in given]
+    try:
+        rank = len(jnp.broadcast_shapes(*shapes))
+    except ValueError:
+        raise ValueError(
+            f"masks [..., T, S] must broadcast to each other; came {' and '.join(map(str, shapes))}: with a cache, S "
+            "counts all of its places, those that are not filled yet too"
+        ) from None
     return reduce(jnp.logical_and, [_of_rank(mask, rank) for mask in given]) if given else None
 
 
@@ -233,6 +246,7 @@ class MultiHeadAttention(nn.Module):
         Raises:
             ValueError: the heads do not divide the features, the shapes do not fit each other, or there are keys beside
                 a cache or fused layers.
+            TypeError: the mask is not Boolean.
         """
         if (self.fused or cache is not None) and not (key is None and value is None):
             raise ValueError("fused layers and a cache are for self-attention: give queries alone")
@@ -284,11 +298,16 @@ def _of_rank(mask: Array, rank: int) -> Array:
     return jnp.expand_dims(mask, tuple(range(rank - mask.ndim)))
 
 
-def _fit(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """Give a mask the dimensions of the scores."""
+def _boolean(mask: ArrayLike) -> Array:
     mask = jnp.asarray(mask)
     if mask.dtype != bool:
         raise TypeError(f"a mask is Boolean, True where a query may see a key; came {mask.dtype}: say mask != 0")
+    return mask
+
+
+def _fit(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """Give a mask the dimensions of the scores."""
+    mask = _boolean(mask)
     fits = mask.ndim <= len(shape) and all(m in (1, n) for m, n in zip(mask.shape[::-1], shape[::-1], strict=False))
     if not fits:
         raise ValueError(f"mask of shape {mask.shape} does not broadcast to the scores [..., T, S] of {shape}")

@@ -86,9 +86,20 @@ def test_what_finds_no_room_is_nan_where_the_length_is_traced():
     assert np.isnan(grow(full).v).any()
 
 
+def read(mask):
+    x = jnp.zeros((2, 4))
+    return MultiHeadAttention(1).init(jax.random.key(0), x, mask=mask, cache=empty((), 1, 3, 4))
+
+
+def test_a_mask_that_is_added_to_scores_is_refused():
+    with pytest.raises(TypeError, match=r"Boolean.*came float32"):
+        read(jnp.zeros((2, 3)))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: read(jnp.ones((2, 2), bool)), r"\(2, 2\) and \(2, 3\): with a cache, S counts all of its places"),
         (lambda: empty((), 1, 0, 1), "at least one position; came length=0"),
         (lambda: extend(empty((), 1, 2, 3), jnp.zeros((1, 3, 3)), jnp.zeros((1, 3, 3))), "room for every position"),
         (lambda: extend(empty((4,), 1, 2, 3), jnp.zeros((1, 1, 3)), jnp.zeros((1, 1, 3))), r"\(4, 1, 2, 3\) and came"),
