@@ -29,7 +29,8 @@ def drawings(images: ArrayLike, *, threshold: float = 0.5, tolerance: float = 1.
         tolerance: how far, in pixels, a line may come to lie from where it was when points are left out.
 
     Raises:
-        ValueError: the images are not ``[N, H, W]``, the threshold is not in [0, 1) or the tolerance is negative.
+        ValueError: the images are not ``[N, H, W]`` or not finite, the threshold is not in [0, 1), or the tolerance is
+            negative.
 
     >>> image = np.zeros((7, 9))
     >>> image[2:5, 1:8] = 1.0
@@ -40,7 +41,9 @@ def drawings(images: ArrayLike, *, threshold: float = 0.5, tolerance: float = 1.
     images = np.asarray(images, np.float32)
     if images.ndim != 3:
         raise ValueError(f"expected images [N, H, W], got shape {list(images.shape)}")
-    if not 0 <= threshold < 1 or tolerance < 0:
+    if not np.isfinite(images).all():
+        raise ValueError(f"expected finite brightness; {np.sum(~np.isfinite(images))} pixels have none")
+    if not 0 <= threshold < 1 or not tolerance >= 0:
         raise ValueError(f"expected a threshold in [0, 1) and a tolerance >= 0, got {threshold} and {tolerance}")
     thin = skeleton(images > threshold * images.max(axis=(1, 2), keepdims=True, initial=0))
     return [[simplify(walk, tolerance) for walk in trace(each)] for each in thin]
@@ -77,17 +80,19 @@ def trace(thin: ArrayLike) -> Drawing:
     is drawn already is drawn on to it. Single pixels are left out.
     """
     left = {(int(row), int(column)) for row, column in np.argwhere(thin)}
+    ends = {place for place in left if _ends(place, left)}
     drawn: set[Pixel] = set()
     drawing, pen = [], None
     while left:
-        walk = _walk(_start(left, pen), left)
-        left -= set(walk)
+        walk = _walk(_start(ends or left, pen), left)
+        begin = _near(walk[0], drawn)[:1]
+        drawn.update(walk)
+        ends.difference_update(walk)
+        ends.update(place for passed in walk for place in _near(passed, left) if _ends(place, left))
         if len(walk) > 1:
-            begin = _near(walk[0], drawn)[:1]
-            end = [place for place in _near(walk[-1], drawn | set(walk)) if place not in walk[-3:]][:1]
+            end = [place for place in _near(walk[-1], drawn) if place not in walk[-3:]][:1]
             drawing.append(np.array([*begin, *walk, *end], np.float64)[:, ::-1])
             pen = walk[-1]
-        drawn |= set(walk)
     return drawing
 
 
@@ -98,19 +103,28 @@ def simplify(points: ArrayLike, tolerance: float) -> np.ndarray:
 
     Source: Ramer (1972); Douglas and Peucker (1973).
 
+    Raises:
+        ValueError: the tolerance is negative or not a number.
+
     >>> simplify([[0, 0], [1, 0.1], [2, 0], [3, 5]], 0.5).tolist()
     [[0.0, 0.0], [2.0, 0.0], [3.0, 5.0]]
     """
     points = np.asarray(points, np.float64)
-    if len(points) < 3:
-        return points
-    first, along = points[0], points[-1] - points[0]
-    share = np.clip((points - first) @ along / max(along @ along, 1e-12), 0, 1)
-    distance = np.linalg.norm(points - first - share[:, None] * along, axis=1)
-    far = int(np.argmax(distance))
-    if distance[far] <= tolerance:
-        return points[[0, -1]]
-    return np.concatenate([simplify(points[: far + 1], tolerance)[:-1], simplify(points[far:], tolerance)])
+    if not tolerance >= 0:
+        raise ValueError(f"expected a tolerance >= 0, got {tolerance}")
+    kept, parts = {0, len(points) - 1}, [(0, len(points) - 1)]
+    while parts:
+        first, last = parts.pop()
+        if last - first < 2:
+            continue
+        along, between = points[last] - points[first], points[first + 1 : last] - points[first]
+        share = np.clip(between @ along / max(along @ along, 1e-12), 0, 1)
+        distance = np.linalg.norm(between - share[:, None] * along, axis=1)
+        if distance.max() > tolerance:
+            far = first + 1 + int(np.argmax(distance))
+            kept.add(far)
+            parts += [(first, far), (far, last)]
+    return points[sorted(kept)] if len(points) else points
 
 
 def to_sequence(drawing: Drawing, size: float = 1.0) -> np.ndarray:
@@ -118,9 +132,13 @@ def to_sequence(drawing: Drawing, size: float = 1.0) -> np.ndarray:
 
     The first way is from the origin to the first point. ``size`` is the unit of length, such as the image's edge.
 
+    Raises:
+        ValueError: the size is not positive and finite.
+
     >>> to_sequence([np.array([[1.0, 1.0], [1.0, 3.0]]), np.array([[0.0, 2.0], [2.0, 2.0]])]).tolist()
     [[1.0, 1.0, 0.0], [0.0, 2.0, 1.0], [-1.0, -1.0, 0.0], [2.0, 0.0, 1.0]]
     """
+    _check_size(size)
     if not drawing:
         return np.zeros((0, 3), np.float32)
     points = np.concatenate(drawing)
@@ -131,12 +149,23 @@ def to_sequence(drawing: Drawing, size: float = 1.0) -> np.ndarray:
 def from_sequence(sequence: ArrayLike, size: float = 1.0) -> Drawing:
     """Return the strokes of a sequence ``[T, 3]``, the inverse of `to_sequence`.
 
+    Raises:
+        ValueError: the sequence is not ``[T, 3]``, or the size is not positive and finite.
+
     >>> [stroke.tolist() for stroke in from_sequence([[1, 1, 0], [0, 2, 1], [-1, -1, 0], [2, 0, 1]])]
     [[[1.0, 1.0], [1.0, 3.0]], [[0.0, 2.0], [2.0, 2.0]]]
     """
-    sequence = np.asarray(sequence, np.float64).reshape(-1, 3)
+    _check_size(size)
+    sequence = np.asarray(sequence, np.float64)
+    if sequence.ndim != 2 or sequence.shape[1] != 3:
+        raise ValueError(f"expected a sequence [T, 3] of (dx, dy, pen), got shape {list(sequence.shape)}")
     points = np.cumsum(sequence[:, :2], axis=0) * size
     return np.split(points, np.flatnonzero(sequence[1:, 2] == 0) + 1) if len(points) else []
+
+
+def _check_size(size: float) -> None:
+    if not 0 < size < math.inf:
+        raise ValueError(f"expected a unit of length size > 0, got {size}")
 
 
 def _near(place: Pixel, others: set[Pixel]) -> list[Pixel]:
@@ -145,10 +174,14 @@ def _near(place: Pixel, others: set[Pixel]) -> list[Pixel]:
     return [neighbour for neighbour in around if neighbour in others]
 
 
-def _start(left: set[Pixel], pen: Pixel | None) -> Pixel:
-    """Choose an end of what is left, or any pixel where there is none: the uppermost, later the nearest to the pen."""
-    ends = [place for place in left if len(_near(place, left)) < 2] or left
-    return min(ends) if pen is None else min(ends, key=lambda place: (math.dist(place, pen), place))
+def _ends(place: Pixel, left: set[Pixel]) -> bool:
+    """Say whether a line of what is left ends at a pixel: it has one neighbour, or none."""
+    return len(_near(place, left)) < 2
+
+
+def _start(places: set[Pixel], pen: Pixel | None) -> Pixel:
+    """Choose the uppermost of some pixels, later the nearest to the pen."""
+    return min(places) if pen is None else min(places, key=lambda place: (math.dist(place, pen), place))
 
 
 def _ahead(before: Pixel, now: Pixel, after: Pixel) -> float:
@@ -158,11 +191,12 @@ def _ahead(before: Pixel, now: Pixel, after: Pixel) -> float:
 
 
 def _walk(place: Pixel, left: set[Pixel]) -> list[Pixel]:
-    """Go on from pixel to pixel as long as there are new ones, in the direction of the last few steps if possible."""
-    walk, new = [place], left - {place}
-    while neighbours := _near(place, new):
+    """Go on as long as a new pixel is near, in the direction of the last few steps if possible, and take them away."""
+    walk = [place]
+    left.discard(place)
+    while neighbours := _near(place, left):
         before = walk[max(len(walk) - 4, 0)]
         place = max(neighbours, key=partial(_ahead, before, place))
         walk.append(place)
-        new.discard(place)
+        left.discard(place)
     return walk

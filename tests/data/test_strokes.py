@@ -1,5 +1,6 @@
 """Strokes: thinned as by a plain loop, walked along without a gap, cut within the tolerance, and the same read back."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -88,6 +89,24 @@ def test_no_point_is_further_than_the_tolerance_from_what_is_left():
     np.testing.assert_array_equal(strokes.simplify(points, 0.0), points)
 
 
+def test_a_line_of_any_number_of_points_is_cut():
+    places = np.arange(2000)
+    zigzag = np.stack([places, (-1.0) ** places * places], axis=1)  # each cut parts off a single point
+    np.testing.assert_array_equal(strokes.simplify(zigzag, 0.5), zigzag)
+    cluster = np.array([[0.0, 0.0], [1e-9, 0.0], [3e-9, 0.0], [5e-9, 0.0]])
+    for tolerance in (1e-8, 0.0):
+        np.testing.assert_array_equal(strokes.simplify(cluster, tolerance)[[0, -1]], cluster[[0, -1]])
+
+
+def test_tracing_looks_around_each_pixel_a_few_times_however_many_lines_there_are(monkeypatch):
+    thin = np.zeros((40, 40), bool)
+    thin[::2, ::4] = thin[::2, 1::4] = True  # dashes
+    looks, near = [], strokes._near
+    monkeypatch.setattr(strokes, "_near", lambda *args: looks.append(1) or near(*args))
+    assert len(strokes.trace(thin)) == 200
+    assert len(looks) < 6 * 400
+
+
 def test_a_drawing_is_read_back_from_its_sequence():
     random = np.random.default_rng(3)
     drawing = [random.uniform(0, 9, (n, 2)) for n in (3, 2, 7)]
@@ -110,8 +129,27 @@ def test_a_dark_picture_has_no_strokes():
         ((5, 5), {}, r"expected images \[N, H, W\], got shape \[5, 5\]"),
         ((1, 5, 5), {"threshold": 1.0}, r"a threshold in \[0, 1\)"),
         ((1, 5, 5), {"tolerance": -1.0}, "a tolerance >= 0, got 0.5 and -1"),
+        ((1, 5, 5), {"tolerance": math.nan}, "a tolerance >= 0, got 0.5 and nan"),
     ],
 )
 def test_what_is_no_picture_is_refused(shape, options, message):
     with pytest.raises(ValueError, match=message):
         strokes.drawings(np.zeros(shape), **options)
+
+
+def test_numbers_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="finite brightness; 25 pixels"):
+        strokes.drawings(np.full((1, 5, 5), math.nan))
+    with pytest.raises(ValueError, match="a tolerance >= 0, got nan"):
+        strokes.simplify(np.zeros((5, 2)), math.nan)
+    for size in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match=f"size > 0, got {size}"):
+            strokes.to_sequence([np.zeros((2, 2))], size)
+        with pytest.raises(ValueError, match=f"size > 0, got {size}"):
+            strokes.from_sequence(np.zeros((2, 3)), size)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 6), (6,), (2, 2, 3)])
+def test_what_is_no_sequence_is_refused(shape):
+    with pytest.raises(ValueError, match=r"a sequence \[T, 3\] of \(dx, dy, pen\), got shape \[\d"):
+        strokes.from_sequence(np.zeros(shape))
