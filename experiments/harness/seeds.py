@@ -33,12 +33,20 @@ def first_values(
 
     Kernels are normal, with the variance that is given for the inputs and the outputs of a unit; scales and variances
     of normalisation are 1, all else is 0. A dimension before those of a convolution is that of scanned blocks.
+
+    Raises:
+        ValueError: a kernel is neither ``[in, out]`` nor ``[H, W, in, out]``, of scanned blocks or not.
     """
 
     def draw(path: str, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
         shape = (runs, *leaf.shape)
         if not path.endswith("kernel"):
             return np.full(shape, path.endswith(("scale", "var")), np.float32)
+        if leaf.ndim not in (2, 4, 5):
+            raise ValueError(
+                f"expected kernels [in, out], [H, W, in, out] or [blocks, H, W, in, out]; {path} is "
+                f"{list(leaf.shape)}, of which it is open what counts as inputs"
+            )
         *window, inputs, outputs = leaf.shape[-4:]
         deviation = variance(int(np.prod(window)) * inputs, int(np.prod(window)) * outputs) ** 0.5
         return random.normal(0, deviation, shape).astype(np.float32)

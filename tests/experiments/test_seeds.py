@@ -47,6 +47,17 @@ def test_a_dimension_of_scanned_blocks_does_not_count_as_inputs():
         assert leaf.std() == pytest.approx((2 / (9 * 16)) ** 0.5, rel=0.05)
 
 
+@pytest.mark.parametrize("shape", [(5, 4, 3), (3,), (5, 2, 2, 2, 4, 3)])
+def test_a_kernel_whose_inputs_cannot_be_told_is_refused(shape):
+    class Scanned(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return self.param("kernel", nn.initializers.zeros, shape)
+
+    with pytest.raises(ValueError, match=r"params/kernel is \[[\d, ]+\], of which it is open what counts as inputs"):
+        seeds.first_values(np.random.default_rng(0), Scanned(), np.zeros((1, 4), np.float32), 2)
+
+
 def test_a_curve_is_smoothed_as_by_a_loop_and_a_short_one_to_its_mean():
     values = np.random.default_rng(0).normal(size=(2, 9))
     loop = np.stack([values[:, i : i + 4].mean(axis=1) for i in range(6)], axis=1)
