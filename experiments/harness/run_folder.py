@@ -22,14 +22,14 @@ from rich.console import Console
 
 from experiments.harness.configuration import Options
 from experiments.harness.errors import UsageError, preparing
-from jaxdl.train import distributed, parallel
+from jaxdl.train import agreement, distributed, parallel
 
 RUNS = Path("runs")
 """Where run folders are made by default."""
 PLACES = ("data_dir",)
 """Settings that say where something lies, not what a run is: they may change when it is continued."""
 TIMES = ("wall_seconds", "compile_seconds", "step_seconds")
-"""What the manifest adds up over the sessions of a run: it was begun in one, and continued in the others."""
+"""What the manifest adds up over the parts of a run: it was begun in the first, and continued in the others."""
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
 
 
@@ -50,7 +50,8 @@ class Run:
         console: where to print.
         uses_mesh: whether the experiment has trained on the mesh.
         before: the manifest as it was before the run was resumed.
-        times: seconds of this session that went into compiling and into steps.
+        parts: what the manifest tells of the parts of the run before this one.
+        times: seconds of this part that went into compiling and into steps.
         claims: what the experiment has said of the claims that it tests.
     """
 
@@ -66,6 +67,7 @@ class Run:
         self.pictures: list[str] = []
         self.claims: list[Any] = []
         self.before: dict[str, Any] = {}
+        self.parts: list[dict[str, Any]] = []
         self.uses_mesh = False
         self.times: dict[str, float] = {}
 
@@ -105,14 +107,19 @@ class Run:
         """Make the run folder, or enter it again to resume.
 
         Raises:
-            UsageError: the folder holds another run, nothing that could be resumed, or cannot be written.
+            UsageError: the folder holds another run, nothing that could be resumed, or cannot be written; or another
+                process was started for another run.
         """
+        with preparing():
+            flags = {"--resume": self.resume, "--skip-nonfinite": self.skip_nonfinite}
+            agreement.refuse_disagreement({**self.identity, **flags})
         written = self.directory / "config.json"
         if self.resume:
             if not written.exists():
                 raise UsageError(f"nothing to resume in {self.directory}: it has no config.json")
             self._refuse_another(read_json(written))
             self.before = read_manifest(self.directory)
+            self.parts = self._parts_before()
         elif (
             not self.is_new
             and self.directory.exists()
@@ -168,7 +175,7 @@ class Run:
 
     def write_manifest(self, status: str, result: dict[str, Any]) -> None:
         """Write ``manifest.json``: what ran, on what, for how long, and what came out."""
-        sessions = [*self._sessions_before(), self._session()]
+        parts = [*self.parts, self._part()]
         manifest = {
             "experiment": self.name,
             "status": status,
@@ -176,9 +183,9 @@ class Run:
             "claims": [dataclasses.asdict(claim) for claim in self.claims],
             "seed": self.config.get("seed"),
             "smoke": self.smoke,
-            "started": sessions[0]["started"],
-            **_total(sessions),
-            "sessions": sessions,
+            "started": parts[0]["started"],
+            **_total(parts),
+            "parts": parts,
             "command": "python -m experiments " + " ".join(sys.argv[1:]),
             "git_commit": _git_commit(),
             "python": platform.python_version(),
@@ -193,18 +200,18 @@ class Run:
         }
         write_json(self.directory / "manifest.json", manifest)
 
-    def _session(self) -> dict[str, Any]:
+    def _part(self) -> dict[str, Any]:
         wall_seconds = round(time.time() - self.started, 2)
         return {"started": _moment(self.started), "wall_seconds": wall_seconds, **self.times}
 
-    def _sessions_before(self) -> list[dict[str, Any]]:
-        """List what the manifest tells of earlier sessions; one that was killed lasted until it last logged."""
-        sessions = self.before.get("sessions", [])
+    def _parts_before(self) -> list[dict[str, Any]]:
+        """List the earlier parts; one that was killed lasted until it last logged, which this one has not done yet."""
+        parts = self.before.get("parts", [])
         log = self.directory / "metrics.jsonl"
-        if sessions and self.before["status"] == "running" and log.exists():
-            lasted = log.stat().st_mtime - datetime.fromisoformat(sessions[-1]["started"]).timestamp()
-            sessions = [*sessions[:-1], {**sessions[-1], "wall_seconds": round(max(lasted, 0.0), 2)}]
-        return sessions
+        if parts and self.before["status"] == "running" and log.exists():
+            lasted = log.stat().st_mtime - datetime.fromisoformat(parts[-1]["started"]).timestamp()
+            parts = [*parts[:-1], {**parts[-1], "wall_seconds": round(max(lasted, 0.0), 2)}]
+        return parts
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -245,9 +252,9 @@ def _new_folder(path: Path) -> Path:
     return candidate
 
 
-def _total(sessions: list[dict[str, Any]]) -> dict[str, float]:
-    known = [name for name in TIMES if any(name in session for session in sessions)]
-    return {name: round(sum(session.get(name, 0.0) for session in sessions), 2) for name in known}
+def _total(parts: list[dict[str, Any]]) -> dict[str, float]:
+    known = [name for name in TIMES if any(name in part for part in parts)]
+    return {name: round(sum(part.get(name, 0.0) for part in parts), 2) for name in known}
 
 
 def _moment(seconds: float) -> str:

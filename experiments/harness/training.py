@@ -11,7 +11,7 @@ from rich.console import Console
 from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
 from jaxdl import data, tasks, train, tree
-from jaxdl.train import distributed, parallel
+from jaxdl.train import agreement, distributed, parallel
 
 
 class Interrupted(Exception):
@@ -38,7 +38,7 @@ def train_task(
     ``weights.safetensors``. Of several processes each keeps its own, the first the checkpoints of all.
 
     Raises:
-        UsageError: the folder or the mesh cannot take this run.
+        UsageError: the folder or the mesh cannot take this run, or the processes would not train as one.
         Interrupted: a signal came, and the state was saved.
     """
     mesh = run.mesh
@@ -50,9 +50,10 @@ def train_task(
         if mesh is not None:
             parallel.refuse_remainder(loader.batch_size, parallel.data_devices(mesh))
         checkpoints = train.Checkpoints(run.shared / "checkpoints", config=run.identity)
-        if run.resume and checkpoints.latest() is not None:
-            state = checkpoints.restore(state, fallback=True)
-            loader.restore(checkpoints.position(int(state.step)))
+        if run.resume:
+            state = restore(checkpoints, state, loader)
+        # Before anything is written: a process that does not see the checkpoints of the first would begin anew.
+        agreement.refuse_disagreement({"the step to begin with": int(state.step), "the data": loader.state()})
         if run.process == 0:
             checkpoints.prepare(state)
         metrics = train.MetricsFile(run.directory / "metrics.jsonl", step=int(state.step))
@@ -60,6 +61,8 @@ def train_task(
         stopping = train.EarlyStopping("loss", patience=patience, checkpoints=best) if patience else None
         if stopping:
             stopping.replay(metrics.read(metrics.path), like=state)
+            best_so_far = {"step": stopping.best_step, "kept": stopping.best_state is not None}
+            agreement.refuse_disagreement({"the best so far": best_so_far, "patience used up": stopping.waited})
         state = parallel.on_mesh(state, mesh)
     step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh)
     if run.skip_nonfinite:
@@ -79,7 +82,7 @@ def train_task(
     run.note_times(history)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("saved")  # nobody leaves while the first still writes
-    if interruption and int(state.step) < epochs * loader.steps_per_epoch:
+    if interruption and int(state.step) < train.count_steps(epochs, loader.steps_per_epoch):
         raise Interrupted(f"{interruption.signal}: saved at step {int(state.step)}; --resume goes on from there")
     if stopping and stopping.best_state is not None:
         state = parallel.on_mesh(stopping.best_state, mesh)
@@ -91,6 +94,15 @@ def train_task(
     if run.skip_nonfinite:
         result["skipped"] = count_skipped(metrics.read(metrics.path))
     return state, {**measured, **result}
+
+
+def restore(checkpoints: train.Checkpoints, state: train.TrainState, loader: data.Loader) -> train.TrainState:
+    """Return the newest good state, with the loader at its position; where there is none, the state that is passed."""
+    if checkpoints.latest() is None:
+        return state
+    state = checkpoints.restore(state, fallback=True)
+    loader.restore(checkpoints.position(int(state.step)))
+    return state
 
 
 def count_skipped(rows: list[dict[str, Any]]) -> int:

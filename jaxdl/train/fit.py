@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxdl import tree
 from jaxdl.train import parallel
+from jaxdl.train.agreement import refuse_other_leaves
 from jaxdl.train.step import Step
 from jaxdl.typing import Array, Batch, PyTree
 
@@ -42,7 +43,7 @@ class Report(NamedTuple):
         epoch: epochs completed, a fraction inside one.
         state: the state after ``step``. Its buffers are given to the next step: a hook that keeps it must copy it.
         metrics: the step's metrics, each ``[n, ...]`` for the ``n`` steps since the last report.
-        evaluation: what ``evaluate`` returned, at the end of an epoch.
+        evaluation: what ``evaluate`` returned, at the end of an epoch: numbers, or lists where members are stacked.
         seconds: time that those ``n`` steps took, without compilation and evaluation.
         compile_seconds: time spent compiling so far.
         total: number of updates that the run will have made at its end.
@@ -53,7 +54,7 @@ class Report(NamedTuple):
     epoch: float
     state: PyTree
     metrics: dict[str, np.ndarray]
-    evaluation: dict[str, float] | None
+    evaluation: dict[str, Any] | None
     seconds: float
     compile_seconds: float
     total: int
@@ -74,7 +75,7 @@ def fit(
     loader: Loader,
     *,
     epochs: float,
-    evaluate: Callable[[PyTree], dict[str, float]] | None = None,
+    evaluate: Callable[[PyTree], dict[str, Any]] | None = None,
     hooks: Sequence[Hook] = (),
     report_every: int = 50,
     scan: bool | Literal["auto"] = "auto",
@@ -106,13 +107,16 @@ def fit(
 
     Raises:
         ValueError: for a number of epochs or steps that is not positive, ``scan=True`` without arrays in memory, or
-            a batch that the devices do not divide.
+            a batch that the devices do not divide; and in every process where one of several would train another
+            state, on other arrays in memory or for other steps.
     """
     if not 0 < epochs < math.inf or report_every < 1:
         raise ValueError(f"expected epochs > 0, finite, and report_every >= 1, got {epochs} and {report_every}")
     per_epoch = loader.steps_per_epoch
     total = count_steps(epochs, per_epoch)
     start = int(np.ravel(state.step)[0])
+    if mesh is not None:
+        refuse_other_leaves({"first step": start, "last step": total, "steps of a report": report_every}, mesh)
     state = parallel.on_mesh(jax.tree.map(jnp.asarray, state), mesh)
     runner = (Scanned if _scans(loader, scan, mesh) else Single)(step, loader, mesh)
     history = []

@@ -91,7 +91,8 @@ def skip_nonfinite(step: Step) -> Step:
     @functools.wraps(step)
     def guarded(state: PyTree, batch: Batch) -> tuple[PyTree, Metrics]:
         after, metrics = step(state, batch)
-        signs = [jnp.all(jnp.isfinite(value)) for value in metrics.values() if jnp.issubdtype(value.dtype, jnp.inexact)]
+        numbers = [jnp.asarray(value) for value in metrics.values()]  # also where a metric is a number of Python's
+        signs = [jnp.all(jnp.isfinite(value)) for value in numbers if jnp.issubdtype(value.dtype, jnp.inexact)]
         signs += [~jnp.any(_bad(name, leaf, jnp)) for name, leaf in tree.flatten(after).items() if _is_inexact(leaf)]
         good = functools.reduce(jnp.logical_and, signs, jnp.array(True))
 

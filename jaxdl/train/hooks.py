@@ -67,11 +67,6 @@ class EarlyStopping:
             return False
         if self.metric not in report.evaluation:
             raise ValueError(f"no metric {self.metric!r} in the evaluation: it has {sorted(report.evaluation)}")
-        if np.ndim(report.evaluation[self.metric]):
-            raise ValueError(
-                f"expected one number for {self.metric!r}, got {len(report.evaluation[self.metric])}, one a member: "
-                "let evaluate average them or take the one that decides"
-            )
         if self._improves(report.evaluation[self.metric], report.step):
             self.best_state = jax.tree.map(jnp.copy, report.state)
             # A run that went back to an older checkpoint comes by the steps of its former future again.
@@ -103,6 +98,11 @@ class EarlyStopping:
 
     def _improves(self, value: float, step: int) -> bool:
         """Note an evaluation; say whether it is the best."""
+        if np.ndim(value):
+            raise ValueError(
+                f"expected one number for {self.metric!r}, got {len(value)}, one a member: "
+                "let evaluate average them or take the one that decides"
+            )
         if self.sign * value < self.sign * self.best - self.min_delta:
             self.best, self.best_step, self.waited = value, step, 0
             return True

@@ -3,9 +3,11 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,22 +18,28 @@ from jaxdl.train.fit import Report
 PATIENCE = 1.0
 """Seconds after a second signal in which Python may end by itself; compiled code does not hear of signals."""
 
+LATE = 10.0
+"""Seconds in which the signal that has stopped all processes may still reach one of them and be the same one."""
+
 
 class Interruption:
     """A hook that ends the run once a signal has come; of several processes, to any: each must have the hook.
 
+    It is true once the run has been ended by it. A signal that came after the last report ended nothing.
+
     Attributes:
-        signal: the signal's name, ``"SIGTERM"`` for instance; ``None`` before.
+        signal: name of the signal for which all have stopped, ``"SIGTERM"`` for instance; ``None`` before.
+        heard: name of the signal that came to this process; ``None`` before.
     """
 
     def __init__(self) -> None:
         self.signal: str | None = None
+        self.heard: str | None = None
 
     def __call__(self, report: Report) -> bool:
         """Say whether to stop."""
-        agreed = _heard_by_any(self.signal)
-        self.signal = agreed or self.signal  # one that came while they agreed waits for the next report
-        return agreed is not None
+        self.signal = _heard_by_any(self.heard)  # one that comes while they agree waits for the next report
+        return self.signal is not None
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -68,7 +76,7 @@ def interruptible(
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal count
         count += 1
-        interruption.signal = signal.Signals(number).name
+        interruption.heard = signal.Signals(number).name
         if count > 1:
             raise KeyboardInterrupt
 
@@ -79,9 +87,21 @@ def interruptible(
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            if interruption and not count:  # the others have heard it: to this process it may still be on its way
-                late = signal.Signals[interruption.signal]
-                signal.signal(late, lambda *_: signal.signal(late, before[late]))
+            late = signal.Signals[interruption.signal] if interruption and not count else None
+            if late in before:  # the others have heard it: to this process it may still be on its way
+                _ignore_once(late, before[late])
+
+
+def _ignore_once(number: signal.Signals, before: Any) -> None:
+    """Ignore a signal that comes soon, the first time; one that comes later goes to the handler ``before``."""
+    expires = time.monotonic() + LATE
+
+    def late(*_: object) -> None:
+        signal.signal(number, before)
+        if time.monotonic() > expires:
+            signal.raise_signal(number)
+
+    signal.signal(number, late)
 
 
 def _heard_by_any(name: str | None) -> str | None:

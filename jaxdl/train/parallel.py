@@ -17,6 +17,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxdl import tree
+from jaxdl.train.agreement import refuse_other_leaves
 from jaxdl.typing import Array, ArrayLike, Batch, PyTree
 
 DATA = "data"
@@ -203,9 +204,12 @@ def shardings(state: PyTree, mesh: Mesh, rule: Rule = replicated) -> PyTree:
 def place(state: PyTree, mesh: Mesh, rule: Rule = replicated) -> PyTree:
     """Copy a state onto a mesh, every leaf where `shardings` says; the state passed in stays usable.
 
-    In a run over several processes each passes the same state. Errors as in `shardings`.
+    In a run over several processes each passes the same state; it is compared, and refused where one passes another.
+    Errors as in `shardings`.
     """
-    return jax.tree.map(_put, state, shardings(state, mesh, rule))
+    where = shardings(state, mesh, rule)
+    refuse_other_leaves(state, mesh)
+    return jax.tree.map(_put, state, where)
 
 
 def place_batch(batch: Mapping[str, ArrayLike], mesh: Mesh | None, *, axis: int = 0) -> Batch:
@@ -247,12 +251,14 @@ def refuse_remainder(rows: int, devices: int) -> None:
 def place_arrays(arrays: Mapping[str, ArrayLike], mesh: Mesh | None, *, cut: bool = False) -> Batch:
     """Send a data set to the devices, whole to each, or cut over ``"data"`` to save memory.
 
-    A cut data set is filled up with copies of its last example until the devices divide it.
+    A cut data set is filled up with copies of its last example until the devices divide it. In a run over several
+    processes each passes the same arrays; others are refused.
     """
     if mesh is None:
         return jax.device_put(dict(arrays))
     missing = -len(next(iter(arrays.values()))) % data_devices(mesh) if cut else 0
     whole = {name: np.asarray(array) for name, array in arrays.items()}
+    refuse_other_leaves(whole, mesh)
     filled = {
         name: np.concatenate([x, np.repeat(x[-1:], missing, axis=0)]) if missing else x for name, x in whole.items()
     }
@@ -346,21 +352,20 @@ def on_mesh(state: PyTree, mesh: Mesh | None) -> PyTree:
     """Replicate over the mesh what does not lie on it yet.
 
     Raises:
-        ValueError: a leaf lies on another mesh.
+        ValueError: a leaf lies on another mesh, or another process passes another leaf.
     """
     if mesh is None:
         return state
 
-    def settle(path: str, leaf: Array) -> Array:
-        lies = getattr(leaf, "sharding", None)
-        if isinstance(lies, NamedSharding):
-            if lies.mesh != mesh:
-                there, here = write_mesh(lies.mesh.shape), write_mesh(mesh.shape)
-                raise ValueError(f"{path} lies on the mesh {there}, expected {here}: place the state on it first")
-            return leaf
-        return _put(leaf, NamedSharding(mesh, PartitionSpec()))
-
-    return tree.map_with_path(settle, state)
+    lies = {path: getattr(leaf, "sharding", None) for path, leaf in tree.flatten(state).items()}
+    placed = {path for path, sharding in lies.items() if isinstance(sharding, NamedSharding)}
+    for path in placed:
+        if lies[path].mesh != mesh:
+            there, here = write_mesh(lies[path].mesh.shape), write_mesh(mesh.shape)
+            raise ValueError(f"{path} lies on the mesh {there}, expected {here}: place the state on it first")
+    refuse_other_leaves({path: leaf for path, leaf in tree.flatten(state).items() if path not in placed}, mesh)
+    whole = NamedSharding(mesh, PartitionSpec())
+    return tree.map_with_path(lambda path, leaf: leaf if path in placed else _put(leaf, whole), state)
 
 
 def _put(leaf: Any, sharding: NamedSharding) -> Array:

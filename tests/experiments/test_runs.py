@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -8,12 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments.harness.command_line import main
 from experiments.harness.run_folder import Run, read_manifest
-from jaxdl import data, train
+from experiments.harness.training import train_task
+from jaxdl import data, metrics, optim, tasks, train
+from jaxdl.train import agreement
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ["run", "mlp_digits", "--epochs", "3", "--batch-size", "120", "--optimizer.schedule", "constant"]
@@ -71,15 +75,15 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(undisturbed, tmp_path
         patch.setattr(train.interrupt, "Interruption", Interruption)
         stopped = run(tmp_path / "run")
     assert stopped["status"] == "interrupted"
-    assert stopped["wall_seconds"] == stopped["sessions"][0]["wall_seconds"] > 0
+    assert stopped["wall_seconds"] == stopped["parts"][0]["wall_seconds"] > 0
     resumed = run(tmp_path / "run", "--resume")
     assert interrupted_at == [11]
     assert resumed["status"] == "finished"
     assert resumed["result"] == manifest["result"]
     for name in ("weights.safetensors",):
         assert (tmp_path / "run" / name).read_bytes() == (directory / name).read_bytes()
-    first, second = resumed["sessions"]
-    assert [first] == stopped["sessions"]
+    first, second = resumed["parts"]
+    assert [first] == stopped["parts"]
     for name in ("wall_seconds", "compile_seconds", "step_seconds"):
         assert resumed[name] == pytest.approx(first[name] + second[name], abs=0.011)
     assert resumed["started"] == first["started"] <= second["started"]
@@ -87,7 +91,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(undisturbed, tmp_path
     assert steps == [11, 22, 33]
 
 
-def test_a_session_that_was_killed_lasted_until_it_last_logged(tmp_path):
+def test_a_part_that_was_killed_lasted_until_it_last_logged(tmp_path):
     killed, resumed = (Run("mlp_digits", {"seed": 0}, tmp_path / "run") for _ in range(2))
     killed.begin()
     assert read_manifest(tmp_path / "run")["status"] == "running"
@@ -95,9 +99,12 @@ def test_a_session_that_was_killed_lasted_until_it_last_logged(tmp_path):
     os.utime(tmp_path / "run" / "metrics.jsonl", (killed.started + 60, killed.started + 60))
     resumed.resume = True
     resumed.begin()
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as log:
+        log.write("{}\n")  # now the part that goes on writes it
+    os.utime(tmp_path / "run" / "metrics.jsonl", (killed.started + 600, killed.started + 600))
     resumed.write_manifest("finished", {})
     manifest = read_manifest(tmp_path / "run")
-    first, second = manifest["sessions"]
+    first, second = manifest["parts"]
     assert first["wall_seconds"] == pytest.approx(60, abs=1)  # the manifest tells whole seconds of its start
     assert manifest["wall_seconds"] == pytest.approx(first["wall_seconds"] + second["wall_seconds"], abs=0.011)
 
@@ -140,6 +147,74 @@ def test_a_refused_resume_leaves_the_run_as_it_was(undisturbed, capsys):
     directory, manifest = undisturbed
     assert main([*FLAGS, "--out", str(directory), "--resume", "--devices", "7"]) == 2
     assert json.loads((directory / "manifest.json").read_text()) == manifest
+
+
+@pytest.fixture
+def other_process(monkeypatch):
+    """Let a second process say the same as this one, but for one value."""
+
+    def differ(name, value):
+        def hear_all(text):
+            said = json.loads(text)
+            return [text, json.dumps({**said, name: json.dumps(value)} if name in said else said)]
+
+        monkeypatch.setattr(agreement, "hear_all", hear_all)
+
+    return differ
+
+
+def test_processes_of_different_runs_are_refused_before_anything_is_written(tmp_path, capsys, other_process):
+    for name, value, said in [
+        ("seed", 1, "seed is 0 in process 0, 1 in process 1"),
+        ("--resume", True, "--resume is false in process 0, true in process 1"),
+    ]:
+        other_process(name, value)
+        assert main([*FLAGS, "--out", str(tmp_path / "run")]) == 2
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_process_that_does_not_see_the_checkpoints_is_refused(undisturbed, capsys, other_process):
+    directory, manifest = undisturbed
+    log = (directory / "metrics.jsonl").read_text()
+    other_process("the step to begin with", 0)
+    assert main([*FLAGS, "--out", str(directory), "--resume"]) == 2
+    assert "the step to begin with is 33 in process 0, 0 in process 1" in capsys.readouterr().err
+    assert json.loads((directory / "manifest.json").read_text()) == manifest
+    assert (directory / "metrics.jsonl").read_text() == log
+
+
+@pytest.mark.parametrize(
+    ("hook", "method", "patience", "last"),
+    [(train.MetricsFile, "__call__", None, 29), (train.SaveEvery, "finish", 1, 14)],
+    ids=["at the last report", "after it"],
+)
+def test_a_signal_that_ends_nothing_is_no_interruption(tmp_path, monkeypatch, hook, method, patience, last):
+    def measure(variables, batch):
+        return {"loss": metrics.mean((variables["params"]["w"] - batch["x"]) ** 2, batch["mask"])}
+
+    def loss(variables, batch, key):
+        return jnp.mean((variables["params"]["w"] - batch["x"]) ** 2), ({}, {})
+
+    def kill(self, report):
+        original(self, report)
+        if report.step == last and not killed:
+            killed.append(last)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    original, killed = getattr(hook, method), []
+    monkeypatch.setattr(hook, method, kill)
+    constant = tasks.Task(lambda key, batch: {"params": {"w": jnp.zeros(())}}, loss, measure)
+    loader = data.Loader({"x": np.ones(14, np.float32)}, 2)
+    begun = Run("constant", {"seed": 0}, tmp_path / "run")
+    begun.begin()
+    # In floating point 29/7 epochs of 7 steps are more than 29 steps.
+    state, result = train_task(
+        begun, constant, loader, optim.sgd(0.0), {"x": np.ones(2)}, epochs=29 / 7, patience=patience
+    )
+    assert result["loss"] == 1.0
+    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["step"] == last
+    assert killed == [last]
 
 
 def test_a_resume_notices_other_data(tmp_path, capsys, monkeypatch):

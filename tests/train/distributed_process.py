@@ -28,6 +28,7 @@ def main(process: int, port: int, folder: Path) -> None:
     loader = make_loader(**parallel.process_share(mesh))
     task, step, state, _ = make_run()
     checkpoints = train.Checkpoints(folder / "checkpoints", config={})
+    sys.stdout.write(f"refused: {json.dumps(refusals(process, step, state, loader, mesh))}\n")
     save = distributed.OnFirstProcess(train.SaveEvery(checkpoints), state=True)
     for name, rule in {"replicated": parallel.replicated, "sharded": parallel.fully_sharded}.items():
         hooks = [save] if name == "sharded" else []
@@ -47,6 +48,24 @@ def main(process: int, port: int, folder: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     while True:
         distributed.collect(trained.step)
+
+
+def refusals(process, step, state, loader, mesh):
+    """Tell what is said to a process that brings what the other does not have."""
+    other = state.replace(step=state.step + process, params=jax.tree.map(lambda leaf: leaf + process, state.params))
+    attempts = [
+        lambda: parallel.place(other, mesh, parallel.fully_sharded),
+        lambda: parallel.on_mesh(other.params, mesh),
+        lambda: parallel.place_arrays({"x": np.arange(8) + process}, mesh),
+        lambda: train.fit(step, state, loader, epochs=1 + process, mesh=mesh),
+    ]
+    said = []
+    for attempt in attempts:
+        try:
+            attempt()
+        except ValueError as error:
+            said.append(str(error))
+    return said
 
 
 def stop(process, step, state, loader, mesh):

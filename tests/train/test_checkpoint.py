@@ -33,11 +33,8 @@ class Small(nn.Module):
 
 def make_run():
     generator = np.random.default_rng(0)
-    arrays = {
-        "image": generator.normal(size=(45, 5)).astype(np.float32),
-        "label": generator.integers(3, size=45).astype(np.int32),
-    }
-    loader = data.Loader(arrays, 8, seed=1)
+    images = generator.normal(size=(45, 5)).astype(np.float32)
+    loader = data.Loader({"image": images, "label": generator.integers(3, size=45).astype(np.int32)}, 8, seed=1)
     task, optimizer = tasks.classification(Small()), optim.momentum(0.1, 0.9)
     state = train.TrainState.create(task.init(jax.random.key(0), loader.batch(0)), optimizer, jax.random.key(1))
     return train.make_step(task.loss, optimizer), state, loader
@@ -190,9 +187,8 @@ def test_a_disk_that_fills_while_saving_leaves_what_was_there(two, monkeypatch):
     monkeypatch.setattr(snapshot, "flush", full)
     with pytest.raises(OSError, match="No space left") as error:
         two.save(make_state(3))
-    assert error.value.__notes__ == [
-        f"no checkpoint of step 3 was written to {two.directory}; those before it are whole"
-    ]
+    notes = [f"no checkpoint of step 3 was written to {two.directory}; those before it are whole"]
+    assert error.value.__notes__ == notes
     assert contents(two.directory) == before
 
 
@@ -372,10 +368,8 @@ def test_numbers_that_orbax_would_change_are_noticed(two):
         two.restore(make_state())
 
 
-def report(step, per_epoch=4, total=20, count=2, value=0.0):
-    return train.Report(
-        step, step / per_epoch, make_state(step), {"loss": np.full(count, value)}, None, 0.0, 0.0, total, count
-    )
+def report(step, count=2):
+    return train.Report(step, step / 4, make_state(step), {"loss": np.zeros(count)}, None, 0.0, 0.0, 20, count)
 
 
 def test_save_every_saves_at_the_ends_of_epochs_and_when_the_run_is_stopped(checkpoints, monkeypatch):

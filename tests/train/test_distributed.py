@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -52,10 +53,23 @@ def test_two_processes_train_as_one_and_end_together(tmp_path):
     # One test for all of it: the processes are started once.
     said, codes, outlived = run_two_processes(tmp_path)
     assert all("trained" in text for text in said), "\n".join(said)
+    what_the_processes_do_not_share_is_refused_in_both(said)
     two_processes_of_four_devices_equal_one_of_eight(tmp_path, said)
     what_they_saved_goes_on_in_both_and_in_one(tmp_path, said)
     a_signal_to_one_stops_all_after_the_same_step(said)
     the_one_that_dies_ends_the_other_with_a_message(said, codes, outlived)
+
+
+def what_the_processes_do_not_share_is_refused_in_both(said):
+    told = [json.loads(text.split("refused: ")[1].splitlines()[0]) for text in said]
+    assert told[0] == told[1]
+    placed, settled, arrays, steps = told[0]
+    assert "step is 0 in process 0, 1 in process 1" in placed.replace('"', "")
+    for message in (placed, settled):
+        kernel = re.search(r'up/kernel is "float32\[8, 16\] of digest (\w+)" in process 0, ".* (\w+)" in', message)
+        assert kernel[1] != kernel[2]
+    assert 'x is "int64[8] of digest' in arrays
+    assert 'last step is "3" in process 0, "6" in process 1: start all with the same' in steps
 
 
 def two_processes_of_four_devices_equal_one_of_eight(folder, said):

@@ -70,6 +70,8 @@ def test_members_are_measured_together_as_alone(arrays):
     assert summarise(report)["evaluation/loss"] == found["loss"]
     with pytest.raises(ValueError, match="expected one number for 'loss', got 3, one a member: let evaluate average"):
         train.EarlyStopping(patience=1)(report)
+    with pytest.raises(ValueError, match="expected one number for 'loss', got 3, one a member: let evaluate average"):
+        train.EarlyStopping(patience=1).replay([summarise(report)], like=states)
 
 
 def test_bagging_is_training_on_resampled_data(arrays):

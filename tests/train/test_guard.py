@@ -112,6 +112,17 @@ def test_a_step_left_out_changes_nothing_but_its_number(guarded, changes, metric
     assert after.key == before.key
 
 
+def test_metrics_may_be_numbers_of_python():
+    def step(state, batch):
+        return {"step": state["step"] + 1, "w": state["w"] + 1.0}, {"rate": 0.5, "count": 3, "bad": batch}
+
+    state = {"step": jnp.int32(0), "w": jnp.zeros(2)}
+    for bad, left_out in ((1.0, 0), (float("nan"), 1)):
+        after, metrics = train.skip_nonfinite(step)(state, bad)
+        assert (int(metrics["skipped"]), after["w"].tolist()) == (left_out, [1.0 - left_out] * 2)
+        assert (metrics["rate"], metrics["count"]) == (0.5, 3)
+
+
 def test_without_bad_numbers_the_steps_are_those_without_the_guard(guarded):
     plain, watched = make_state(), make_state()
     step = jax.jit(STEP)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxdl import data, train
+from jaxdl.train import interrupt
 
 
 class Counter(NamedTuple):
@@ -80,6 +81,52 @@ def test_a_second_signal_ends_at_once(run):
     assert steps == [5]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.fixture
+def heard_before():
+    """What the handler of SIGTERM hears that was there before."""
+    heard = []
+    signal.signal(signal.SIGTERM, lambda *_: heard.append(True))
+    return heard
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(60.0, [0, 1, 2]), (0.0, [1, 2, 3])], ids=["soon", "late"])
+def test_a_signal_that_another_process_heard_is_ignored_once_and_soon(
+    run, monkeypatch, heard_before, seconds, expected
+):
+    monkeypatch.setattr(interrupt, "_heard_by_any", lambda name: "SIGTERM")
+    monkeypatch.setattr(interrupt, "LATE", seconds)
+    with train.interruptible() as interruption:
+        run(interruption)
+    assert (interruption.signal, interruption.heard) == ("SIGTERM", None)
+    counts = []
+    for _ in expected:
+        os.kill(os.getpid(), signal.SIGTERM)
+        counts.append(len(heard_before))
+    assert counts == expected
+
+
+def test_a_signal_of_another_process_that_this_one_does_not_watch_leaves_its_handler(run, monkeypatch, heard_before):
+    monkeypatch.setattr(interrupt, "_heard_by_any", lambda name: "SIGTERM")
+    with train.interruptible([signal.SIGINT]) as interruption:
+        assert run(interruption) == (5, [5])
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert heard_before == [True]
+
+
+def test_a_signal_after_the_last_report_ends_nothing(run):
+    class Late:
+        def __call__(self, report):
+            pass
+
+        def finish(self, report):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with train.interruptible() as interruption:
+        assert run(interruption, Late()) == (40, [40])
+    assert not interruption
+    assert (interruption.signal, interruption.heard) == (None, "SIGTERM")
 
 
 def test_outside_the_main_thread_it_is_refused():
