@@ -9,7 +9,7 @@ it sees is its ``context``:
 
 In training the decoder reads the true target, one place behind, in one scan over time. ``step_function`` makes of it
 the step that ``decode`` takes. Padding of the source changes neither a result nor a gradient; what stands behind the
-end of a target changes nothing before it.
+end of a target changes nothing before it. The computation is in ``dtype``.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxdl.models.layers import check_tokens
 from jaxdl.models.sequence import embed, last
 from jaxdl.nn.attention_cell import AttentionCell
 from jaxdl.nn.attention_scores import Additive, Score, ScoreParameters
@@ -62,6 +63,7 @@ class Encoder(nn.Module):
     layers: int = 1
     bidirectional: bool = True
     retain_probability: float = 1.0
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, source: ArrayLike, lengths: ArrayLike | None = None, train: bool = False) -> Memory:
@@ -70,7 +72,7 @@ class Encoder(nn.Module):
         Raises:
             ValueError: it is of the wrong kind, or the lengths do not fit it.
         """
-        x, keep = embed(source, lengths, self.vocabulary, self.embedding)
+        x, keep = embed(source, lengths, self.vocabulary, self.embedding, self.dtype)
         x = Dropout(self.retain_probability)(x, train=train)
         rnn = RNN(self.cell, self.layers, self.bidirectional, self.retain_probability, name="rnn")
         states = rnn(x, lengths=lengths, train=train)[1]
@@ -94,17 +96,19 @@ class Decoder(nn.Module):
     context: str = "attention"
     score: Score = Additive()
     retain_probability: float = 1.0
+    dtype: Any = None
 
     def setup(self):
         """Name the parts."""
         if self.context not in CONTEXTS:
             raise ValueError(f"context must be one of {', '.join(CONTEXTS)}; came {self.context!r}")
-        self.embed = nn.Embed(self.vocabulary, self.embedding, name="embedding")
-        self.initial = nn.Dense(self.layers * sum(leaf.shape[-1] for leaf in self._leaves()))
+        self.embed = nn.Embed(self.vocabulary, self.embedding, self.dtype, name="embedding")
+        width = self.layers * sum(leaf.shape[-1] for leaf in self._leaves())
+        self.initial = nn.Dense(width, dtype=self.dtype)
         self.parameters = [CellParameters(self.cell, name=f"layer{index}") for index in range(self.layers)]
         self.score_parameters = ScoreParameters(self.score, name="score")
         self.dropout = Dropout(self.retain_probability)
-        self.output = nn.Dense(self.vocabulary)
+        self.output = nn.Dense(self.vocabulary, dtype=self.dtype)
 
     def begin(self, memory: Memory) -> DecoderCarry:
         """Return the state before the first word; what attention needs of the keys alone is done here, once."""
@@ -155,7 +159,8 @@ class Decoder(nn.Module):
         return state, h, {"context": context, "attention": weights}
 
     def _score(self, key_features: int) -> dict[str, Array]:
-        return self.score_parameters(self.cell.features, key_features)
+        parameters = self.score_parameters(self.cell.features, key_features)
+        return jax.tree.map(lambda leaf: leaf.astype(self.dtype or leaf.dtype), parameters)
 
     def _carry(self) -> PyTree:
         return jax.eval_shape(lambda: self.cell.initial_carry((1,)))
@@ -187,12 +192,15 @@ class EncoderDecoder(nn.Module):
     context: str = "attention"
     score: Score = Additive()
     retain_probability: float = 1.0
+    dtype: Any = None
     encoder_class: ClassVar[type[nn.Module]] = Encoder
 
     def setup(self):
         """Make both networks."""
+        if self.layers < 1:
+            raise ValueError(f"both networks have at least one layer; came layers={self.layers}")
         read = (self.source_vocabulary, self.embedding, self.cell, self.layers, self.bidirectional)
-        self.encoder = self.encoder_class(*read, self.retain_probability)
+        self.encoder = self.encoder_class(*read, self.retain_probability, self.dtype)
         self.decoder = Decoder(
             self.target_vocabulary,
             self.embedding,
@@ -201,6 +209,7 @@ class EncoderDecoder(nn.Module):
             self.context,
             self.score,
             self.retain_probability,
+            self.dtype,
         )
 
     def __call__(
@@ -225,9 +234,7 @@ class EncoderDecoder(nn.Module):
         Raises:
             ValueError: source and target are of the wrong kind or do not fit each other, or the context is unknown.
         """
-        target_in = jnp.asarray(target_in)
-        if target_in.ndim != 2 or not jnp.issubdtype(target_in.dtype, jnp.integer):
-            raise ValueError(f"target_in are tokens, integers [B, T]; came {target_in.shape} of {target_in.dtype}")
+        target_in = check_tokens("target_in", target_in)
         memory = self.encode(source, source_lengths, train)
         if memory.summary.shape[:-1] != target_in.shape[:1]:
             raise ValueError(

@@ -1,7 +1,8 @@
 """Words make sentences, and sentences documents or dialogues: networks that read on both levels.
 
 A source is tokens ``[..., N, T]``, ``N`` sentences of at most ``T`` words. ``lengths`` ``[..., N]`` says how many words
-each has; a sentence without words is padding. Padding of either kind changes neither an output nor a gradient.
+each has; a sentence without words is padding. Padding of either kind changes neither an output nor a gradient. The
+computation is in ``dtype``, but for the weights of attention, which are at least float32.
 """
 
 from typing import Any, ClassVar
@@ -36,11 +37,12 @@ class AttentionPooling(nn.Module):
     """
 
     features: int
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Array, keep: ArrayLike) -> tuple[Array, Array]:
         """Return the mean ``[..., D]`` of ``x`` ``[..., T, D]`` where ``keep`` ``[..., T]`` is not 0, and weights."""
-        hidden = jnp.tanh(nn.Dense(self.features, name="hidden")(x))
+        hidden = jnp.tanh(nn.Dense(self.features, dtype=self.dtype, name="hidden")(x))
         vector = self.param("vector", nn.initializers.normal(self.features**-0.5), (self.features,))
         scores = hidden @ vector.astype(x.dtype)
         y, weights = attend(scores[..., None, :], x, padding_mask(keep), return_weights=True)
@@ -75,6 +77,7 @@ class HierarchicalAttentionNetwork(nn.Module):
     sentence_cell: Cell | None = None
     attention: int = 64
     retain_probability: float = 1.0
+    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -85,18 +88,19 @@ class HierarchicalAttentionNetwork(nn.Module):
         Raises:
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
-        x, keep = _embed_sentences(x, lengths, self.vocabulary, self.embedding)
+        x, keep = _embed_sentences(x, lengths, self.vocabulary, self.embedding, self.dtype)
         features: dict[str, Any] = {"embedding": x}
         x = Dropout(self.retain_probability)(x, train=train)
         x = features["word_states"] = RNN(self.cell, bidirectional=True, name="words")(x, mask=keep)[1]
-        x, features["word_attention"] = AttentionPooling(self.attention, name="word_attention")(x, keep)
+        x, features["word_attention"] = AttentionPooling(self.attention, self.dtype, name="word_attention")(x, keep)
         features["sentences"], keep = x, jnp.any(keep, axis=-1)
         x = Dropout(self.retain_probability)(x, train=train)
         cell = self.cell if self.sentence_cell is None else self.sentence_cell
         x = features["sentence_states"] = RNN(cell, bidirectional=True, name="sentences")(x, mask=keep)[1]
-        x, features["sentence_attention"] = AttentionPooling(self.attention, name="sentence_attention")(x, keep)
+        pooling = AttentionPooling(self.attention, self.dtype, name="sentence_attention")
+        x, features["sentence_attention"] = pooling(x, keep)
         features["pooled"] = x
-        logits = nn.Dense(self.num_classes, name="output")(x)
+        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, features) if return_features else logits
 
 
@@ -112,6 +116,7 @@ class HierarchicalEncoder(nn.Module):
     layers: int = 1
     bidirectional: bool = True
     retain_probability: float = 1.0
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, source: ArrayLike, lengths: ArrayLike | None = None, train: bool = False) -> Memory:
@@ -120,7 +125,7 @@ class HierarchicalEncoder(nn.Module):
         Raises:
             ValueError: they are of the wrong kind, or the lengths do not fit them.
         """
-        x, keep = _embed_sentences(source, lengths, self.vocabulary, self.embedding)
+        x, keep = _embed_sentences(source, lengths, self.vocabulary, self.embedding, self.dtype)
         x = Dropout(self.retain_probability)(x, train=train)
         words = RNN(self.cell, self.layers, self.bidirectional, self.retain_probability, name="words")
         sentences = last(words(x, mask=keep, train=train)[1], keep, both_ends=self.bidirectional)
@@ -147,9 +152,9 @@ class HierarchicalEncoderDecoder(EncoderDecoder):
 
 
 def _embed_sentences(
-    x: ArrayLike, lengths: ArrayLike | None, vocabulary: int | None, features: int
+    x: ArrayLike, lengths: ArrayLike | None, vocabulary: int | None, features: int, dtype: Any
 ) -> tuple[Array, Array]:
-    x, keep = embed(x, lengths, vocabulary, features)
+    x, keep = embed(x, lengths, vocabulary, features, dtype)
     if keep.ndim < 2:
         raise ValueError(f"a document is tokens [..., N, T], sentences of words; came {keep.shape}")
     return x, keep

@@ -126,7 +126,9 @@ def recur(cell: Recursive | TreeLSTM, parameters: Parameters, x: Array, children
 
 
 class RecursiveNetwork(nn.Module):
-    """A class for every tree, from the state of its root. Features are ``embedding`` and the ``states`` of all nodes.
+    """A class for every tree, from the state of its root, computed in ``dtype``.
+
+    Features are ``embedding`` and the ``states`` of all nodes.
 
     >>> from jaxdl.data.trees import by_level
     >>> model = RecursiveNetwork(vocabulary=9, embedding=4, cell=TreeLSTM(5))
@@ -139,6 +141,7 @@ class RecursiveNetwork(nn.Module):
     num_classes: int = 2
     embedding: int = 64
     cell: Recursive | TreeLSTM = TreeLSTM(64)
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, trees: Trees, train: bool = False, return_features: bool = False) -> Output:
@@ -148,9 +151,10 @@ class RecursiveNetwork(nn.Module):
             ValueError: a node has more children than the cell has matrices.
         """
         del train  # nothing is random
-        x = nn.Embed(self.vocabulary, self.embedding, name="embedding")(jnp.asarray(trees.token))
+        x = nn.Embed(self.vocabulary, self.embedding, self.dtype, name="embedding")(jnp.asarray(trees.token))
         shapes = self.cell.shapes(self.embedding)
         parameters = {name: self.param(name, draw, shape) for name, (draw, shape) in shapes.items()}
         states = recur(self.cell, parameters, x, trees.children)
-        logits = nn.Dense(self.num_classes, name="output")(getattr(states, "h", states)[jnp.asarray(trees.root)])
+        roots = getattr(states, "h", states)[jnp.asarray(trees.root)]
+        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(roots)
         return (logits, {"embedding": x, "states": states}) if return_features else logits

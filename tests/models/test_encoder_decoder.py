@@ -215,8 +215,19 @@ def test_sources_may_be_vectors_and_dropout_is_for_training(key):
         ({}, (SOURCE[:2], TARGET_IN), r"of one B; came \(2, 7\) and \(3, 4\)"),
         ({}, (SOURCE, TARGET_IN, LENGTHS[:2]), "lengths must be one for each"),
         ({}, (SOURCE / 2, TARGET_IN), "integers"),
+        ({"layers": 0}, (SOURCE, TARGET_IN), "at least one layer; came layers=0"),
     ],
 )
 def test_what_cannot_be_read_is_refused(change, arguments, message, key):
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(partial(EncoderDecoder(V, W, cells.GRU(H), **change).init, key), *arguments)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_compute_type_is_the_one_asked_for(name):
+    half = MODELS[name].clone(dtype=jnp.bfloat16)
+    run_half = partial(half.init_with_output, return_features=True)
+    seen, variables = jax.eval_shape(run_half, jax.random.key(0), SOURCE, TARGET_IN)
+    floats = {leaf.dtype for leaf in jax.tree.leaves(seen) if jnp.issubdtype(leaf.dtype, jnp.floating)}
+    assert floats == {jnp.dtype(jnp.bfloat16)}
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}

@@ -114,3 +114,20 @@ def test_what_is_no_document_is_refused(key):
     for words, message in ((WORDS[0, 0], "sentences of words"), (WORDS / 2, "integers")):
         with pytest.raises(ValueError, match=message):
             jax.eval_shape(MODEL.init, key, words)
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs"),
+    [
+        (MODEL, (WORDS, LENGTHS)),
+        (HierarchicalEncoderDecoder(V, V, GRU(H), embedding=E), (WORDS, jnp.ones((2, 3), int), LENGTHS)),
+    ],
+    ids=["attention", "encoder-decoder"],
+)
+def test_the_compute_type_is_the_one_asked_for(model, inputs):
+    half = model.clone(dtype=jnp.bfloat16)
+    seen, variables = jax.eval_shape(partial(half.init_with_output, return_features=True), jax.random.key(0), *inputs)
+    seen = [leaf for path, leaf in jax.tree.leaves_with_path(seen) if "_attention" not in jax.tree_util.keystr(path)]
+    floats = {leaf.dtype for leaf in seen if jnp.issubdtype(leaf.dtype, jnp.floating)}
+    assert floats == {jnp.dtype(jnp.bfloat16)}
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}

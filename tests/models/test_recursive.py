@@ -81,3 +81,13 @@ def test_what_is_no_tree_is_refused(call, message):
 def test_more_children_than_matrices_are_refused(key):
     with pytest.raises(ValueError, match="up to 3 children; the cell has matrices for 2"):
         jax.eval_shape(RecursiveNetwork(V, cell=Recursive(H)).init, key, by_level(TREES))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_compute_type_is_the_one_asked_for(name):
+    half = RecursiveNetwork(V, 2, E, CELLS[name], dtype=jnp.bfloat16)
+    run_half = partial(half.init_with_output, return_features=True)
+    seen, variables = jax.eval_shape(run_half, jax.random.key(0), by_level(TREES))
+    floats = {leaf.dtype for leaf in jax.tree.leaves(seen) if jnp.issubdtype(leaf.dtype, jnp.floating)}
+    assert floats == {jnp.dtype(jnp.bfloat16)}
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
