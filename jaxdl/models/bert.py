@@ -6,6 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxdl.models.layers import check_tokens
 from jaxdl.models.registry import register
 from jaxdl.models.transformer_block import Block, run_blocks
 from jaxdl.nn.activations import gelu
@@ -91,9 +92,12 @@ class BERT(nn.Module):
             return_features: return ``(y, features)``.
 
         Raises:
-            ValueError: the tokens are no integers ``[B, T]``, or more than the context, or the head is unknown.
+            ValueError: the tokens are no integers ``[B, T]``, or more than the context, the segments are not as many
+                integers, or the head is unknown.
         """
-        x = self._check(x)
+        x = check_tokens("x", x, context=self.context)
+        if self.head not in HEADS:
+            raise ValueError(f"head must be one of {HEADS}; came {self.head!r}")
         dense = partial(nn.Dense, kernel_init=normal(0.02), dtype=self.dtype)
         norm = partial(LayerNorm, epsilon=self.epsilon)
         drop = partial(Dropout(1 - self.dropout), train=train)
@@ -131,18 +135,10 @@ class BERT(nn.Module):
         embed = partial(nn.Embed, features=self.features, embedding_init=normal(0.02), dtype=self.dtype)
         embedding = embed(self.vocabulary, name="embedding")
         positions = embed(self.context, name="positions")(jnp.arange(x.shape[1]))
-        segment = jnp.zeros_like(x) if segment is None else jnp.asarray(segment)
+        segment = jnp.zeros_like(x) if segment is None else check_tokens("segment", segment)
+        if segment.shape != x.shape:
+            raise ValueError(f"segment must have one number for each token, {x.shape}; came {segment.shape}")
         return embedding(x) + positions[None] + embed(self.segments, name="segments")(segment), embedding
-
-    def _check(self, x: ArrayLike) -> Array:
-        x = jnp.asarray(x)
-        if x.ndim != 2 or not jnp.issubdtype(x.dtype, jnp.integer):
-            raise ValueError(f"expected the numbers of tokens, integers [B, T]; came {x.shape} of {x.dtype}")
-        if x.shape[1] > self.context:
-            raise ValueError(f"the context has room for {self.context} tokens; came {x.shape[1]}: give shorter rows")
-        if self.head not in HEADS:
-            raise ValueError(f"head must be one of {HEADS}; came {self.head!r}")
-        return x
 
 
 @register((512,), "int32")

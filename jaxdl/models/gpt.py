@@ -8,8 +8,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxdl.models.layers import check_tokens
 from jaxdl.models.registry import register
-from jaxdl.models.transformer_block import Block, run_blocks
+from jaxdl.models.transformer_block import Block, check_depth, run_blocks
 from jaxdl.nn import attention_cache
 from jaxdl.nn.attention_cache import Cache
 from jaxdl.nn.initializers import normal
@@ -39,7 +40,9 @@ class GPT(nn.Module):
         _, features = model.apply(variables, prompt[:, :-1], carry, return_features=True)
         decode.greedy(step_function(model, variables), features["carry"], prompt[:, -1], length=20)
 
-    Prompt and what is written find room in ``context`` tokens, or all that is computed is nan.
+    Prompt and what is written find room in the carry, which has it for ``context`` tokens at most; logits beyond are
+    nan, where ``decode`` ends. The prompts of a batch are of one length, with no padding among them: there is no mask,
+    and one count of what was read for all rows. Prompts of other lengths are other batches.
 
     Args:
         vocabulary: ``V``.
@@ -79,9 +82,11 @@ class GPT(nn.Module):
         """Return the logits ``[B, T, V]`` of what follows each of the tokens ``[B, T]``.
 
         Raises:
-            ValueError: the tokens are no integers ``[B, T]``, or more than the context, or the carry does not fit them.
+            ValueError: the tokens are no integers ``[B, T]``, or more than the context, the carry does not fit them, or
+                there is no block.
         """
-        x = self._check(x)
+        x = check_tokens("x", x, context=self.context)
+        check_depth(self.depth)
         embedding = nn.Embed(
             self.vocabulary, self.features, embedding_init=normal(0.02), dtype=self.dtype, name="embedding"
         )
@@ -111,31 +116,29 @@ class GPT(nn.Module):
         logits = embedding.attend(z)
         return (logits, out) if return_features else logits
 
-    def initial_carry(self, batch_shape: Sequence[int] = (), length: int | None = None) -> Carry:
+    def initial_carry(self, batch_shape: Sequence[int] = (), length: int | None = None, dtype: Any = None) -> Carry:
         """Return what is known before the first token: caches with room for ``length``, by default ``context``, tokens.
 
-        A cache that is no longer than it need be makes every step faster.
+        A cache that is no longer than it need be makes every step faster; one that is too short makes all logits nan
+        from the token on that finds no room, see `jaxdl.nn.attention_cache.extend`.
+
+        Args:
+            batch_shape: ``(B,)``.
+            length: of the prompt and of what is written after it, together.
+            dtype: of keys and values; None for that of the computation, and where there is none for JAX's default,
+                float32, or float64 with ``jax_enable_x64``.
 
         Raises:
-            ValueError: the context has no room for so many.
+            ValueError: the context has no room for so many, or the heads do not divide the features.
         """
         length = self.context if length is None else length
         if length > self.context:
             raise ValueError(f"the context has room for {self.context} tokens; came length={length}")
-        dtype = jnp.float32 if self.dtype is None else self.dtype
+        if self.heads < 1 or self.features % self.heads:
+            raise ValueError(f"heads must divide the {self.features} features; came heads={self.heads}")
+        dtype = self.dtype if dtype is None else dtype
         cache = attention_cache.empty(batch_shape, self.heads, length, self.features // self.heads, dtype)
         return (cache,) * self.depth
-
-    def _check(self, x: ArrayLike) -> Array:
-        x = jnp.asarray(x)
-        if x.ndim != 2 or not jnp.issubdtype(x.dtype, jnp.integer):
-            raise ValueError(f"expected the numbers of tokens, integers [B, T]; came {x.shape} of {x.dtype}")
-        if x.shape[1] > self.context:
-            raise ValueError(
-                f"the context has room for {self.context} tokens; came {x.shape[1]}: give shorter rows, or make a "
-                "model with a larger context"
-            )
-        return x
 
 
 @register((1024,), "int32")

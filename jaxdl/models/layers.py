@@ -1,4 +1,4 @@
-"""What the families of vision models share: a convolution that is normalised, dense layers, what images they take."""
+"""What families of models share: a convolution that is normalised, dense layers, what images and tokens they take."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -6,13 +6,14 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from jaxdl.nn.convolution import Conv
 from jaxdl.nn.initializers import he_normal
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import BatchNorm
 from jaxdl.nn.windows import Padding
-from jaxdl.typing import Array
+from jaxdl.typing import Array, ArrayLike
 
 
 class ConvNorm(nn.Module):
@@ -69,6 +70,35 @@ def refuse_small(name: str, x: Array, least: int) -> None:
         return
     hint = channels_last_hint(x.shape) or {3: ": give x[None]", 4: ": resize them"}.get(x.ndim, "")
     raise ValueError(f"{name} expects images [B, H, W, C] of height and width {least} or more; came {x.shape}{hint}")
+
+
+def check_tokens(name: str, tokens: ArrayLike, rank: int | None = 2, context: int | None = None) -> Array:
+    """Refuse what are no tokens ``[B, T]``, or more than a model has positions for; return them as an array.
+
+    Args:
+        name: what they are.
+        tokens: integers.
+        rank: how many dimensions they have; None for any, ``[..., T]``.
+        context: ``T`` at most.
+
+    Raises:
+        ValueError: with what came, and how to mend it.
+
+    >>> check_tokens("x", [[1, 2]], context=1)
+    Traceback (most recent call last):
+    ...
+    ValueError: the context has room for 1 tokens; came 2: give shorter rows, or make a model with a larger context
+    """
+    tokens = jnp.asarray(tokens)
+    shape = "[..., T]" if rank is None else "[B, T]"
+    if tokens.ndim != (rank or max(tokens.ndim, 1)) or not jnp.issubdtype(tokens.dtype, jnp.integer):
+        raise ValueError(f"{name} must be tokens, integers {shape}; came {tokens.shape} of {tokens.dtype}")
+    if context is not None and tokens.shape[-1] > context:
+        raise ValueError(
+            f"the context has room for {context} tokens; came {tokens.shape[-1]}: give shorter rows, or make a model "
+            "with a larger context"
+        )
+    return tokens
 
 
 def channels_last_hint(shape: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxdl.models.layers import check_tokens
 from jaxdl.nn.cells import LSTM, Cell
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent import RNN
@@ -76,9 +77,7 @@ class RecurrentLanguageModel(nn.Module):
         return (self.cell.initial_carry(tuple(batch_shape), self.dtype or jnp.float32),) * self.layers
 
     def _check(self, x: ArrayLike) -> jax.Array:
-        x = jnp.asarray(x)
-        if x.ndim < 1 or not jnp.issubdtype(x.dtype, jnp.integer):
-            raise ValueError(f"expected the numbers of tokens, integers [..., T]; got {x.shape} of {x.dtype}")
+        x = check_tokens("x", x, rank=None)
         if self.tied and self.embedding != self.cell.output_features:
             raise ValueError(
                 f"a tied embedding is as wide as what the cell gives, {self.cell.output_features}; it is "

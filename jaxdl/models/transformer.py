@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxdl.models.layers import check_tokens
 from jaxdl.models.transformer_block import Block, run_blocks
 from jaxdl.nn import attention_cache
 from jaxdl.nn.activations import Activation
@@ -204,9 +205,13 @@ class Transformer(nn.Module):
             return_features: return ``(logits, features)``.
 
         Raises:
-            ValueError: source or target are no integers of two dimensions.
+            ValueError: source or target are no integers of two dimensions, or not as many as each other or the lengths.
         """
-        source, target_in = _tokens("source", source), _tokens("target_in", target_in)
+        source, target_in = check_tokens("source", source), check_tokens("target_in", target_in)
+        if len(source) != len(target_in):
+            raise ValueError(
+                f"source [B, S] and target_in [B, T] must be of one B; came {source.shape} and {target_in.shape}"
+            )
         memory, keep, out = self._read(source, source_lengths, train)
         x, seen = self._write(target_in, memory, keep, train)
         logits = self.target_embedding.attend(x)
@@ -215,7 +220,10 @@ class Transformer(nn.Module):
     def begin(
         self, source: ArrayLike, source_lengths: ArrayLike | None = None, *, max_length: int = 256
     ) -> TransformerCarry:
-        """Read a source and return the state before the first of at most ``max_length`` tokens of the target."""
+        """Read a source and return the state before the first of at most ``max_length`` tokens of the target.
+
+        What is written beyond them has logits of nan, where ``decode`` ends: see `jaxdl.nn.attention_cache.extend`.
+        """
         memory, keep, _ = self._read(source, source_lengths, train=False)
         width = self.features // self.heads
         cache = attention_cache.empty(memory.shape[:1], self.heads, max_length, width, memory.dtype)
@@ -227,7 +235,11 @@ class Transformer(nn.Module):
         return carry._replace(caches=seen["carry"]), self.target_embedding.attend(x)[:, 0]
 
     def _read(self, source: ArrayLike, lengths: ArrayLike | None, train: bool) -> tuple[Array, Array, dict[str, Any]]:
-        source = _tokens("source", source)
+        source = check_tokens("source", source)
+        if lengths is not None and jnp.shape(lengths) != source.shape[:1]:
+            raise ValueError(
+                f"source_lengths must be one for each source, {source.shape[:1]}; came {jnp.shape(lengths)}"
+            )
         keep = jnp.ones(source.shape, bool) if lengths is None else true_steps(lengths, source.shape[1])
         x = self._embed(self.source_embedding, source, 0, train)
         x, out = self.encoder(x, padding_mask(keep), train, return_features=True)
@@ -244,10 +256,3 @@ class Transformer(nn.Module):
         x = self.features**0.5 * embedding(tokens)
         positions = sinusoidal(first + jnp.arange(tokens.shape[1]), self.features)
         return self.drop(x + positions.astype(x.dtype)[None], train=train)
-
-
-def _tokens(name: str, tokens: ArrayLike) -> Array:
-    tokens = jnp.asarray(tokens)
-    if tokens.ndim != 2 or not jnp.issubdtype(tokens.dtype, jnp.integer):
-        raise ValueError(f"{name} must be tokens, integers [B, T]; came {tokens.shape} of {tokens.dtype}")
-    return tokens

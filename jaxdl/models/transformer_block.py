@@ -136,6 +136,16 @@ class Block(nn.Module):
         return x, seen
 
 
+def check_depth(depth: int) -> None:
+    """Refuse a stack without a block.
+
+    Raises:
+        ValueError: the depth is below 1.
+    """
+    if depth < 1:
+        raise ValueError(f"depth is how many blocks there are and must be at least 1; came {depth}")
+
+
 def run_blocks(
     block: Callable[..., Block],
     name: str,
@@ -164,12 +174,17 @@ def run_blocks(
         ``NAME_block1_memory_attention`` and so on, and with caches these as they are now, ``carry``.
 
     Raises:
-        ValueError: there are caches for a scan, or not one for each block.
+        ValueError: there is no block, there are caches for a scan, or not one for each block.
     """
-    if caches is not None and (scan or len(caches) != depth):
+    check_depth(depth)
+    if caches is not None and scan:
         raise ValueError(
-            f"{depth} blocks need as many caches, and no scan; came {len(caches)} and scan_blocks={scan}: a model with "
-            "scan_blocks=False writes with the variables that jaxdl.models.scanning.unstack_blocks gives"
+            "blocks that are scanned take no caches: a model with scan_blocks=False writes with the variables that "
+            "jaxdl.models.scanning.unstack_blocks gives"
+        )
+    if caches is not None and len(caches) != depth:
+        raise ValueError(
+            f"{depth} blocks need as many caches, as initial_carry or begin makes them; came {len(caches)}"
         )
     steps: list[tuple[Array, dict[str, Any]]] = []
     for number in range(1, (1 if scan else depth) + 1):

@@ -274,7 +274,7 @@ class MultiHeadAttention(nn.Module):
             retain_probability=self.retain_probability,
             return_weights=True,
         )
-        y = jnp.swapaxes(y, -3, -2)
+        y = jnp.swapaxes(y if cache is None else y.astype(q.dtype), -3, -2)
         y = y.reshape(*y.shape[:-2], features)
         width = query.shape[-1] if self.out_features is None else self.out_features
         y = self._dense("output", width, self.output_init or self.kernel_init)(y)

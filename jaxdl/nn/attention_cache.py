@@ -24,7 +24,7 @@ class Cache(NamedTuple):
     length: Array
 
 
-def empty(batch_shape: Sequence[int], heads: int, length: int, features: int, dtype: Any = jnp.float32) -> Cache:
+def empty(batch_shape: Sequence[int], heads: int, length: int, features: int, dtype: Any = None) -> Cache:
     """Return a cache of no position yet.
 
     Args:
@@ -32,7 +32,7 @@ def empty(batch_shape: Sequence[int], heads: int, length: int, features: int, dt
         heads: ``H``.
         length: how many positions there is room for, ``T_max``.
         features: of a head's keys and of its values, ``K``.
-        dtype: of keys and values.
+        dtype: of keys and values; None for JAX's default, float32, or float64 with ``jax_enable_x64``.
 
     Raises:
         ValueError: there is room for no position.

@@ -98,13 +98,15 @@ def test_the_published_files_of_pretraining_serve_two_heads():
 
 
 @pytest.mark.parametrize(
-    ("model", "tokens", "message"),
+    ("model", "inputs", "message"),
     [
-        (MODEL, np.zeros((2, 7), int), "room for 6 tokens; came 7"),
-        (MODEL, np.zeros(3, int), r"integers \[B, T\]; came \(3,\)"),
-        (MODEL.clone(head="tagging"), TOKENS, "masked_language_model.*came 'tagging'"),
+        (MODEL, [np.zeros((2, 7), int)], "room for 6 tokens; came 7"),
+        (MODEL, [np.zeros(3, int)], r"integers \[B, T\]; came \(3,\)"),
+        (MODEL, [TOKENS, SEGMENT * 1.0], r"segment must be tokens, integers .* came \(2, 5\) of float"),
+        (MODEL, [TOKENS, SEGMENT[:, :1]], r"one number for each token, \(2, 5\); came \(2, 1\)"),
+        (MODEL.clone(head="tagging"), [TOKENS], "masked_language_model.*came 'tagging'"),
     ],
 )
-def test_mistakes_are_answered_with_what_was_expected(model, tokens, message):
+def test_mistakes_are_answered_with_what_was_expected(model, inputs, message):
     with pytest.raises(ValueError, match=message):
-        jax.eval_shape(model.init, jax.random.key(0), tokens)
+        jax.eval_shape(model.init, jax.random.key(0), *inputs)

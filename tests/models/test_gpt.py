@@ -77,7 +77,6 @@ def test_a_prompt_in_one_pass_and_a_step_for_each_token_are_the_whole():
     @jax.jit
     def run(variables):
         carry, step = MODEL.initial_carry((2,), length=6), step_function(MODEL, variables)
-        carry = jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if leaf.ndim else leaf, carry)
         logits, features = MODEL.apply(variables, TOKENS[:, :3], carry, return_features=True)
         carry, logits = features["carry"], [logits]
         for t in range(3, 6):
@@ -113,9 +112,11 @@ def test_what_comes_later_changes_nothing_and_scanned_blocks_are_the_same():
 
 @pytest.mark.usefixtures("float64")
 def test_the_language_task_learns_and_measures_it_over_rows_that_begin_anew():
-    task, mask = tasks.language_model(MODEL.clone(depth=1), unit="character", window=3), np.ones((2, 5))
+    mask, tokens = np.ones((2, 5)), TOKENS[:, :-1]
     mask[1, :2] = 0
-    batch = {"token": TOKENS[:, :-1], "target": TOKENS[:, 1:], "mask": mask}
+    batch = {"token": tokens, "target": TOKENS[:, 1:], "mask": mask}
+    model = MODEL.clone(depth=1, context=5)  # a row fills it, whatever the window
+    task = tasks.language_model(model, unit="character", window=3)
 
     @jax.jit
     def run(variables):
@@ -126,8 +127,28 @@ def test_the_language_task_learns_and_measures_it_over_rows_that_begin_anew():
 
     value, measured, expected, collections = run(draw(MODEL.clone(depth=1)))
     close(value, expected)
-    close(measured, expected, rtol=1e-6)  # the caches are float32
+    close(measured, expected)
     assert collections == {}
+
+
+def test_what_is_added_to_the_residual_stream_starts_smaller_with_depth():
+    for depth in (2, 8):
+        model = MODEL.clone(depth=depth, features=64, mlp_features=64)
+        block = jax.jit(model.init)(jax.random.key(0), TOKENS)["params"]["decoder_block1"]
+        for part in (block["attention"]["output"], block["dense2"]):
+            np.testing.assert_allclose(part["kernel"].std(), 0.02 / (2 * depth) ** 0.5, rtol=0.05)
+        np.testing.assert_allclose(block["dense1"]["kernel"].std(), 0.02, rtol=0.05)
+
+
+@pytest.mark.parametrize("dtype", [None, jnp.float32])
+def test_caches_are_of_the_dtype_of_the_computation_or_of_that_asked_for(dtype):
+    model = MODEL.clone(dtype=jnp.bfloat16)
+    carry = model.initial_carry((2,), dtype=dtype)
+    assert {cache.k.dtype for cache in carry} == {jnp.dtype(dtype or jnp.bfloat16)}
+    variables = pretrained.template(model, (3,), "int32")
+    after, logits = jax.eval_shape(lambda v: step_function(model, v)(carry, TOKENS[:, 0]), variables)
+    assert logits.dtype == jnp.bfloat16
+    assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(lambda leaf: leaf.dtype, carry)
 
 
 def learn_from_windows():
@@ -152,8 +173,14 @@ def test_what_was_exported_is_loaded_by_name():
         (lambda: MODEL.initial_carry((1,), length=10), "room for 9 tokens; came length=10"),
         (
             lambda: jax.eval_shape(MODEL.clone(scan_blocks=True).init, jax.random.key(0), TOKENS, ()),
-            "no scan; came 0 and scan_blocks=True",
+            "scanned take no caches: a model with scan_blocks=False writes",
         ),
+        (
+            lambda: jax.eval_shape(MODEL.init, jax.random.key(0), TOKENS, ()),
+            "2 blocks need as many caches, as initial_carry .* came 0",
+        ),
+        (lambda: pretrained.template(MODEL.clone(depth=0), (3,), "int32"), "must be at least 1; came 0"),
+        (lambda: MODEL.clone(features=9).initial_carry((1,)), "divide the 9 features; came heads=2"),
         (lambda: jax.eval_shape(learn_from_windows), "cannot begin anew in single rows"),
         (lambda: pretrained.rules_of(MODEL.clone(scan_blocks=True), "huggingface"), "block by block"),
     ],

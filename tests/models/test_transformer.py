@@ -138,8 +138,12 @@ def test_a_scanned_decoder_is_an_unrolled_decoder():
         (lambda: draw(MODEL, SOURCE, TARGET[0]), r"target_in must be tokens, .* came \(3,\)"),
         (
             lambda: draw(Decoder(**SIZES), *jnp.zeros((2, 1, 2, D)), None, None, False, False, []),
-            "2 blocks need as many caches, and no scan; came 0",
+            "2 blocks need as many caches, as .* makes them; came 0",
         ),
+        (lambda: draw(MODEL, SOURCE, TARGET[:1]), r"of one B; came \(2, 4\) and \(1, 3\)"),
+        (lambda: draw(MODEL, SOURCE, TARGET, LENGTHS[:1]), r"one for each source, \(2,\); came \(1,\)"),
+        (lambda: draw(MODEL, SOURCE, TARGET, LENGTHS[:, None]), r"one for each source, \(2,\); came \(2, 1\)"),
+        (lambda: draw(MODEL.clone(depth=0), SOURCE, TARGET), "must be at least 1; came 0"),
     ],
 )
 def test_mistakes_are_answered_with_what_was_expected(call, message):
