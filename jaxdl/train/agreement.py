@@ -28,7 +28,10 @@ def refuse_disagreement(values: Mapping[str, Any]) -> None:
 
     >>> refuse_disagreement({"seed": 0, "step": 11})
     """
-    mine = {name: json.dumps(value, sort_keys=True, default=str) for name, value in values.items()}
+    mine = {
+        name: value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+        for name, value in values.items()
+    }
     said = [json.loads(text) for text in hear_all(json.dumps(mine))]
     lines = []
     for name in dict.fromkeys(name for one in said for name in one):
