@@ -112,11 +112,9 @@ def test_what_comes_later_changes_nothing_and_scanned_blocks_are_the_same():
 
 @pytest.mark.usefixtures("float64")
 def test_the_language_task_learns_and_measures_it_over_rows_that_begin_anew():
-    mask, tokens = np.ones((2, 5)), TOKENS[:, :-1]
+    task, mask = tasks.language_model(MODEL.clone(depth=1), unit="character", window=3), np.ones((2, 5))
     mask[1, :2] = 0
-    batch = {"token": tokens, "target": TOKENS[:, 1:], "mask": mask}
-    model = MODEL.clone(depth=1, context=5)  # a row fills it, whatever the window
-    task = tasks.language_model(model, unit="character", window=3)
+    batch = {"token": TOKENS[:, :-1], "target": TOKENS[:, 1:], "mask": mask}
 
     @jax.jit
     def run(variables):
