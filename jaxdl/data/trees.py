@@ -1,5 +1,6 @@
 """Trees of any form as arrays, level by level, so that all nodes of a level can be computed at once."""
 
+import reprlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -34,8 +35,8 @@ def by_level(trees: Sequence[Tree], shape: tuple[int, int, int] | None = None) -
         shape: ``(L, W, C)`` to which the arrays are filled up, so that batches have one shape; None for what is needed.
 
     Raises:
-        ValueError: there is no tree, a node is neither a token nor a tuple that begins with one, or the trees do not
-            fit into the shape.
+        ValueError: there is no tree, a node is neither a token nor a tuple that begins with one, a token is negative,
+            or the trees do not fit into the shape.
 
     >>> batch = by_level([(7, 1, (8, 2, 3)), 4])
     >>> batch.token.tolist()
@@ -48,15 +49,23 @@ def by_level(trees: Sequence[Tree], shape: tuple[int, int, int] | None = None) -
     levels: list[list[tuple[int, list[tuple[int, int]]]]] = []
 
     def place(tree: Tree) -> tuple[int, int]:
-        """Enter a node after its children, and return its level and its number there."""
-        node = tree if isinstance(tree, tuple) else (tree,)
-        if not node or not isinstance(node[0], int | np.integer):
-            raise ValueError(f"a tree is a token, an integer, or a tuple (token, child, child, ...); got {tree!r}")
-        children = [place(child) for child in node[1:]]
-        level = 1 + max((level for level, _ in children), default=-1)
-        levels.extend([] for _ in range(level + 1 - len(levels)))
-        levels[level].append((int(node[0]), children))
-        return level, len(levels[level]) - 1
+        """Enter every node after its children, and return the root's level and its number there."""
+        waiting: list[tuple[int, int]] = []  # the places of nodes whose parents are not entered yet
+        todo = [(tree, False)]
+        while todo:
+            tree, children_done = todo.pop()
+            node = _checked(tree)
+            if not children_done:
+                todo += [(tree, True), *((child, False) for child in node[:0:-1])]
+                continue
+            first = len(waiting) - len(node) + 1
+            children = waiting[first:]
+            del waiting[first:]
+            level = 1 + max((level for level, _ in children), default=-1)
+            levels.extend([] for _ in range(level + 1 - len(levels)))
+            levels[level].append((int(node[0]), children))
+            waiting.append((level, len(levels[level]) - 1))
+        return waiting[0]
 
     roots = [place(tree) for tree in trees]
     needed = len(levels), max(map(len, levels)), max(len(below) for level in levels for _, below in level)
@@ -70,3 +79,13 @@ def by_level(trees: Sequence[Tree], shape: tuple[int, int, int] | None = None) -
             token[i, n] = name
             children[i, n, : len(below)] = [other * W + number for other, number in below]
     return Trees(token, children, np.array([level * W + number for level, number in roots], np.int32))
+
+
+def _checked(tree: Tree) -> tuple:
+    """Return a node as a tuple, also where it is a leaf."""
+    node = tree if isinstance(tree, tuple) else (tree,)
+    if not node or not isinstance(node[0], int | np.integer) or node[0] < 0:
+        raise ValueError(
+            "a tree is a token, an integer from 0, or a tuple (token, child, child, ...); got " + reprlib.repr(tree)
+        )
+    return node

@@ -23,6 +23,7 @@ from jaxdl.nn.attention import attend, scaled_dot_product
 from jaxdl.nn.linear import linear
 from jaxdl.typing import Array, ArrayLike, Key
 
+SCORES = ("Additive(64)", "Dot()", "General()", "Concat(64)")
 Parameters = dict[str, Array]
 Shapes = dict[str, tuple[initializers.Initializer, tuple[int, ...]]]
 
@@ -264,6 +265,11 @@ class ScoreParameters(nn.Module):
 
     score: Score
 
+    def __post_init__(self):
+        if not isinstance(self.score, Score):
+            raise TypeError(f"score is one of {', '.join(SCORES)}; came {self.score!r}")
+        super().__post_init__()
+
     @nn.compact
     def __call__(self, query_features: int, key_features: int) -> Parameters:
         """Make or read the parameters for queries and keys of these widths."""
@@ -290,8 +296,10 @@ class Attention(nn.Module):
 
         Raises:
             ValueError: the shapes do not fit each other.
-            TypeError: the mask is not Boolean.
+            TypeError: the mask is not Boolean, the score is none, or queries or values are no floating-point numbers.
         """
+        if not jnp.issubdtype(q.dtype, jnp.floating):
+            raise TypeError(f"queries must be floating-point numbers; came {q.dtype}: say q.astype(float)")
         parameters = ScoreParameters(self.score, name="score")(q.shape[-1], k.shape[-1])
         parameters = jax.tree.map(lambda leaf: leaf.astype(q.dtype), parameters)
         return attend(self.score(parameters, q, k), k if v is None else v, mask, return_weights=return_weights)

@@ -50,7 +50,9 @@ def rotary(x: ArrayLike, positions: ArrayLike, base: float = 10_000.0, pairs: st
 
     Args:
         x: queries or keys, ``[..., T, D]``.
-        positions: ``p``, broadcasting to ``[..., T]``, often ``jnp.arange(T)``.
+        positions: ``p``, broadcasting to ``[..., T]``, often ``jnp.arange(T)``. Where every row of a batch has its own,
+            ``[B, T]``, and ``x`` has heads, ``[B, H, T, D]``, give ``positions[:, None]``: without it the rows would
+            stand for heads, which nothing refuses where ``B = H``.
         base: how much longer the longest wave is than the shortest.
         pairs: which features are a pair ``(a_i, b_i)``: ``"neighbours"``, ``(2 i, 2 i + 1)``, as in the paper and in
             GPT-J; ``"halves"``, ``(i, i + D / 2)``, as in GPT-NeoX and Llama.

@@ -74,6 +74,10 @@ def test_outputs_gradients_and_files_are_those_of_transformers(head, tmp_path):
         close(vectors, told.last_hidden_state.detach().numpy())
         close(seen["pooled"], told.pooler_output.detach().numpy())
         close(features["pooled"], seen["pooled"])
+        rules = pretrained.rules_of(body, "huggingface")
+        loaded = pretrained.convert(entries, pretrained.template(body, (5,), "int32"), rules, dtype=np.float64)
+        rest = {name: leaf for name, leaf in variables["params"].items() if name != "output"}
+        jax.tree.map(np.testing.assert_array_equal, loaded["params"], rest)
 
 
 def test_the_published_files_of_pretraining_serve_two_heads():

@@ -65,11 +65,21 @@ def test_nodes_stand_after_their_children():
     assert len(set(places)) == len(places) == 20  # every node is a root or the child of one other
 
 
+def test_a_tree_may_be_deeper_than_calls_may_be_nested():
+    tree = 0
+    for token in range(1, 2000):
+        tree = token, tree, 7
+    trees = by_level([tree])
+    np.testing.assert_array_equal(trees.token[1:, 0], np.arange(1, 2000))
+    np.testing.assert_array_equal(trees.children[2:, 0, 0], np.arange(1, 1999) * trees.token.shape[1])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: by_level([]), "at least one tree"),
         (lambda: by_level([(1, "a")]), "a tuple .token, child, child, ....; got 'a'"),
+        (lambda: by_level([(1, -2)]), "an integer from 0, .* got -2"),
         (lambda: by_level(TREES, (4, 12, 4)), r"need \(5, 12, 3\) .*; the shape is \(4, 12, 4\)"),
     ],
 )

@@ -100,6 +100,10 @@ def test_the_layer_is_the_score_and_attend(key):
     assert tree.size(variables["params"]) == D * A + E * A + A
 
 
+def look(score, q, k):
+    return jax.eval_shape(scores.Attention(score).init, jax.random.key(0), q, k)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -108,8 +112,10 @@ def test_the_layer_is_the_score_and_attend(key):
         (lambda x: scores.tanh_scores(x, x, jnp.zeros(3)), r"vector \[A\]; came \(2, 4\), \(2, 4\) and \(3,\)"),
         (lambda x: scores.tanh_scores(x[None], x, jnp.zeros(4)), "equal leading dimensions"),
         (lambda x: scores.concat(x, x, jnp.zeros((7, 2)), jnp.zeros(2)), r"\(2, 4\) and \(3, 2\)"),
+        (lambda x: look(scores.Additive(8), x.astype(int), x), "queries must be floating-point numbers; came int32"),
+        (lambda x: look("additive", x, x), r"one of Additive\(64\), .*; came 'additive'"),
     ],
 )
 def test_mistakes_are_answered_with_what_was_expected(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         call(jnp.zeros((2, 4)))

@@ -19,7 +19,9 @@ PARTS_OF_HEADS = {
 def huggingface(model: BERT, prefix: str = "bert.", norm: tuple[str, str] = ("weight", "bias")) -> Sequence[Rule]:
     """Give the names of ``BertModel``, ``BertForMaskedLM`` and ``BertForSequenceClassification``, by the head.
 
-    Files of ``BertForPreTraining`` have these weights too, and do for any head but "classification".
+    Files of ``BertForPreTraining`` have these weights too, and do for any head but "classification"; those of
+    ``BertForSequenceClassification`` also for None. Those of ``BertForMaskedLM`` lack the pooler, and serve their own
+    head alone.
 
     Args:
         model: ours.
@@ -45,7 +47,7 @@ def huggingface(model: BERT, prefix: str = "bert.", norm: tuple[str, str] = ("we
         Rule("", rf"{embeddings}\.position_ids|cls\.predictions\.decoder\..*|cls\.seq_relationship\..*", ignored),
     ]
     own = PARTS_OF_HEADS[model.head]
-    others = {part for parts in PARTS_OF_HEADS.values() for part in parts} - {*own, "classifier"}
+    others = {part for parts in PARTS_OF_HEADS.values() for part in parts} - set(own)
     rules += [Rule("", part.format(prefix) + r"\..*", ignored) for part in sorted(others)]
     for ours, number in blocks(model):
         theirs = f"{prefix}encoder.layer.{number}"
