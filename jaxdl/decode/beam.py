@@ -45,7 +45,8 @@ def beam_search(
     At every time each of the ``K`` beginnings offers to end, and enters the list of the ``K`` best ended sequences if
     its score ``log p / ((5 + length) / 6)^alpha`` is good enough; the ``K`` most probable of all continuations that do
     not end are the next beginnings. It stops at the length, where beginnings count as ended, or as soon as no beginning
-    can enter the list any more.
+    can enter the list any more. A beginning whose logits give no probabilities (nan, as from a cache without room) is
+    given up; where all are, what had ended before is left.
 
     Args:
         step_fn: ``(carry, token [N]) -> (carry, logits [N, V])``, for ``N = B K``.
@@ -70,6 +71,7 @@ def beam_search(
         t, carry, last, alive, ended = state
         carry, logits = step_fn(carry, last.reshape(-1))
         offered = alive.log_probability[..., None] + log_softmax(logits).reshape(*last.shape, -1)
+        offered = jnp.where(jnp.isnan(offered), -jnp.inf, offered)
         if end is not None:
             closed = search.extend(alive, t, jnp.full(last.shape, end), offered[..., end])
             ended = search.best(ended, closed)

@@ -42,6 +42,9 @@ def generate(
 ) -> Generated:
     """Feed tokens back into the model: ``token_(t+1) = choose(key_t, logits_t)``, until the end or the length.
 
+    Where logits give no probabilities (nan, as from a cache without room), a sequence is over too: padding follows, and
+    its log-probability is nan.
+
     Args:
         step_fn: the model.
         carry: what it starts from.
@@ -68,14 +71,15 @@ def generate(
         t, carry, token, so_far, done = state
         carry, logits = step_fn(carry, token)
         token = choose(None if key is None else jax.random.fold_in(key, t), logits).astype(jnp.int32)
-        token = jnp.where(done, pad, token)
         gained = jnp.take_along_axis(log_softmax(logits), token[:, None], axis=-1)[:, 0]
+        over = done | jnp.isnan(gained)
+        token = jnp.where(over, pad, token)
         so_far = Generated(
             so_far.tokens.at[:, t].set(token),
-            so_far.lengths + ~done,
+            so_far.lengths + ~over,
             so_far.log_probability + jnp.where(done, 0, gained).astype(so_far.log_probability.dtype),
         )
-        return t + 1, carry, token, so_far, done if end is None else done | (token == end)
+        return t + 1, carry, token, so_far, over if end is None else over | (token == end)
 
     state = jnp.zeros((), jnp.int32), carry, first, nothing, jnp.zeros(size, bool)
     return jax.lax.while_loop(unfinished, body, state)[3]

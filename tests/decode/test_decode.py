@@ -72,6 +72,30 @@ def test_the_loop_stops_as_soon_as_all_have_ended():
     assert len(calls) == 1
 
 
+def test_where_a_model_gives_no_probabilities_sequences_are_over():
+    def fail(carry, token):
+        (h, count), logits = step_fn(carry, token)
+        return (h, count), jnp.where((count > 2) & jnp.array([True, False] * (len(h) // 2))[:, None], jnp.nan, logits)
+
+    @jax.jit
+    def run(first):
+        whole = decode.greedy(step_fn, start(), first, length=T)
+        cut = decode.greedy(fail, start(), first, length=T, pad=9)
+        found = [decode.beam_search(fail, start(), first, beams=1, length=T, end=end, pad=9) for end in (None, END)]
+        return whole, cut, *found, decode.beam_search(step_fn, start(), first, beams=1, length=T)
+
+    whole, cut, lost, ended, searched = run(FIRST)
+    assert cut.tokens[0].tolist() == [*whole.tokens[0, :2].tolist(), 9, 9]
+    assert cut.lengths.tolist() == [2, T]
+    assert np.isnan(cut.log_probability[0])
+    np.testing.assert_array_equal(cut.tokens[1], whole.tokens[1])
+    close(cut.log_probability[1], whole.log_probability[1])
+    assert (lost.tokens[0, 0].tolist(), lost.lengths[0, 0], lost.score[0, 0]) == ([9] * T, 0, -np.inf)
+    np.testing.assert_array_equal(lost.tokens[1], searched.tokens[1])
+    assert ended.tokens[0, 0, ended.lengths[0, 0] - 1] == END
+    assert np.isfinite(ended.score).all()
+
+
 def test_samples_come_from_the_shaped_distribution(key):
     options = {"temperature": 0.7, "top_k": 4, "top_p": 0.9}
     run = jax.jit(lambda key, first: decode.sample(key, step_fn, start(), first, length=T, end=END, **options))
