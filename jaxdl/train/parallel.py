@@ -357,13 +357,14 @@ def on_mesh(state: PyTree, mesh: Mesh | None) -> PyTree:
     if mesh is None:
         return state
 
-    lies = {path: getattr(leaf, "sharding", None) for path, leaf in tree.flatten(state).items()}
-    placed = {path for path, sharding in lies.items() if isinstance(sharding, NamedSharding)}
-    for path in placed:
-        if lies[path].mesh != mesh:
-            there, here = write_mesh(lies[path].mesh.shape), write_mesh(mesh.shape)
+    leaves = tree.flatten(state)
+    lie = {path: getattr(leaf, "sharding", None) for path, leaf in leaves.items()}
+    placed = {path: sharding.mesh for path, sharding in lie.items() if isinstance(sharding, NamedSharding)}
+    for path, other in placed.items():
+        if other != mesh:
+            there, here = write_mesh(other.shape), write_mesh(mesh.shape)
             raise ValueError(f"{path} lies on the mesh {there}, expected {here}: place the state on it first")
-    refuse_other_leaves({path: leaf for path, leaf in tree.flatten(state).items() if path not in placed}, mesh)
+    refuse_other_leaves({path: leaf for path, leaf in leaves.items() if path not in placed}, mesh)
     whole = NamedSharding(mesh, PartitionSpec())
     return tree.map_with_path(lambda path, leaf: leaf if path in placed else _put(leaf, whole), state)
 
