@@ -11,7 +11,7 @@ from jaxdl import losses, metrics
 from jaxdl.metrics import Mean
 from jaxdl.nn import recurrent
 from jaxdl.tasks.task import Task, Variables, apply_in_training, init_model
-from jaxdl.typing import Array, Batch, Key
+from jaxdl.typing import Array, Batch, Key, PyTree
 
 CARRY, STATES = "carry", "states"
 
@@ -55,7 +55,8 @@ def language_model(model: nn.Module, *, window: int | None = 256, unit: str = "t
         model: ``model.apply(variables, tokens, carry, train=..., return_features=True)`` gives logits ``[B, T, V]`` and
             features with ``"carry"``; ``model.initial_carry((B,))`` gives zeros. ``RecurrentLanguageModel`` is one.
             So is ``GPT``, whose rows hold no more than its context, and for which there is no ``"start"``.
-        window: tokens of a row that are evaluated at a time, which decides memory, not the result; None for all.
+        window: tokens of a row that are evaluated at a time, which decides memory, not the result; None for all, as it
+            always is for a model whose carry is a cache of what was read.
         unit: what a token is, "character" or "word".
 
     Raises:
@@ -92,11 +93,14 @@ def language_model(model: nn.Module, *, window: int | None = 256, unit: str = "t
         def piece(carry, part):
             logits, features = model.apply(weights, part["token"], carry, train=False, return_features=True)
             lost = losses.cross_entropy(logits, part["target"], reduction="none")
-            return features["carry"], metrics.mean(lost, part["mask"])
+            return features.get("carry"), metrics.mean(lost, part["mask"])
 
-        pieces = recurrent.chunks(batch, min(window or length, length))
-        _, parts = jax.lax.scan(piece, model.initial_carry((size,)), pieces)
-        nats = jax.tree.map(jnp.sum, parts)
+        if _is_cache(jax.eval_shape(lambda: model.initial_carry((size,)))):
+            _, nats = piece(None, batch)
+        else:
+            pieces = recurrent.chunks(batch, min(window or length, length))
+            _, parts = jax.lax.scan(piece, model.initial_carry((size,)), pieces)
+            nats = jax.tree.map(jnp.sum, parts)
         return {"loss": nats, bits: Mean(nats.total / math.log(2), nats.count), "perplexity": Perplexity(*nats)}
 
     return Task(init, loss, measure)
@@ -107,13 +111,13 @@ def _carried(variables: Variables, batch: Batch):
     if CARRY not in variables:
         raise ValueError('a batch with "start" goes on from the state of the one before it: init the task with one')
     rows, begins = len(batch["token"]), batch["start"] != 0
+    if _is_cache(variables[CARRY][STATES]):
+        raise ValueError(
+            "a cache of keys and values cannot begin anew in single rows, as a recurrent state can: give batches "
+            'without "start", whose rows all begin anew'
+        )
 
     def going_on(leaf: Array) -> Array:
-        if leaf.ndim == 0:
-            raise ValueError(
-                "a cache of keys and values cannot begin anew in single rows, as a recurrent state can: give batches "
-                'without "start", whose rows all begin anew'
-            )
         if len(leaf) != rows:
             raise ValueError(
                 f"the carried state has {len(leaf)} rows and the batch {rows}: windows of streams go with one batch "
@@ -122,3 +126,8 @@ def _carried(variables: Variables, batch: Batch):
         return jnp.where(begins.reshape(-1, *[1] * (leaf.ndim - 1)), jnp.zeros((), leaf.dtype), leaf)
 
     return jax.tree.map(going_on, variables[CARRY][STATES])
+
+
+def _is_cache(carry: PyTree) -> bool:
+    """Tell keys and values, which count how many there are, from the states of recurrent networks, one in every row."""
+    return any(leaf.ndim == 0 for leaf in jax.tree.leaves(carry))

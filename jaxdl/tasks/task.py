@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.interpreters import partial_eval
 
 from jaxdl.metrics import Mean
 from jaxdl.typing import Array, Batch, Key, PyTree
@@ -52,17 +53,8 @@ def init_model(model: nn.Module, key: Key, x: Array, **options: Any) -> Variable
     params_key, dropout_key = jax.random.split(key)
     rngs = {"params": params_key, "dropout": dropout_key}
     init = partial(model.init, train=True, **options)
-    closed, form = jax.make_jaxpr(init, return_shape=True)(rngs, jax.eval_shape(jnp.asarray, x))
-    draw = jaxpr_as_fun(ClosedJaxpr(_without_unused(closed.jaxpr), closed.consts))
-    unread = jnp.zeros(())  # stands for x
-    return dict(jax.tree.unflatten(jax.tree.structure(form), draw(*jax.tree.leaves(rngs), unread)))
-
-
-def _without_unused(jaxpr: Jaxpr) -> Jaxpr:
-    """Leave out the equations that no output depends on."""
-    needed, kept = set(jaxpr.outvars), []
-    for equation in reversed(jaxpr.eqns):
-        if not needed.isdisjoint(equation.outvars):
-            kept.append(equation)
-            needed |= {variable for variable in equation.invars if not isinstance(variable, Literal)}
-    return jaxpr.replace(eqns=kept[::-1])
+    x = jax.eval_shape(jnp.asarray, x)
+    closed, form = jax.make_jaxpr(init, return_shape=True)(rngs, x)
+    needed, _ = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.out_avals), instantiate=True)
+    values = jaxpr_as_fun(ClosedJaxpr(needed, closed.consts))(*jax.tree.leaves(rngs), jnp.zeros(x.shape, x.dtype))
+    return dict(jax.tree.unflatten(jax.tree.structure(form), values))

@@ -1,5 +1,7 @@
 """Language modelling over streams: truncated and full backpropagation, carried state, and how it is measured."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from jaxdl import losses, models, tasks, train
 from jaxdl.data import text
 from jaxdl.data.batching import Loader
+from jaxdl.models.gpt import GPT
 from jaxdl.models.recurrent import RecurrentLanguageModel
 from jaxdl.nn.cells import LSTM, Vanilla
 from jaxdl.tasks.language_model import Perplexity, language_model
@@ -141,6 +144,24 @@ def test_an_evaluation_counts_every_token_once_whatever_the_window(key):
         np.testing.assert_allclose(measured["loss"], mean, rtol=1e-5)
         np.testing.assert_allclose(measured["bits_per_character"], mean / np.log(2), rtol=1e-5)
         np.testing.assert_allclose(measured["perplexity"], np.exp(mean), rtol=1e-5)
+
+
+def test_a_model_with_a_cache_is_measured_over_whole_rows_and_with_scanned_blocks_too(key):
+    model = GPT(vocabulary=5, context=7, features=4, depth=2, heads=1, dropout=0.0, attention_dropout=0.0)
+    batch = {"token": TEXT[None, :7], "target": TEXT[None, 1:8]}
+    for blocks in (model, model.clone(scan_blocks=True)):
+        task = language_model(blocks, window=5)  # two windows of 5 would not find room in 7
+
+        @partial(jax.jit, static_argnums=0)
+        def run(task):
+            variables = task.init(key, batch)
+            return variables, task.loss(variables, batch, key)[0], task.measure(variables, batch)["loss"].value
+
+        variables, expected, measured = run(task)
+        np.testing.assert_allclose(measured, expected, rtol=1e-6)
+        longer = {name: np.tile(rows, 2) for name, rows in batch.items()}
+        with pytest.raises(ValueError, match="room for 7 tokens; came 14"):
+            jax.eval_shape(task.measure, variables, longer)
 
 
 def test_rows_that_are_no_windows_begin_from_nothing(key):

@@ -1,39 +1,41 @@
 """First values: those of the model's own init, and without its network."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.models.gpt import GPT
 from jaxdl.models.layers import ConvNorm
 from jaxdl.tasks.task import init_model
 
-RUNS = []
-
 
 class Small(nn.Module):
-    """A network that notes when it is run."""
+    """A convolution and a layer of its means."""
 
     @nn.compact
     def __call__(self, x, train=False):
         """Return the logits."""
         x = nn.Dropout(0.5, deterministic=not train)(ConvNorm(4, (3, 3), name="first")(x, train))
-        jax.debug.callback(RUNS.append, x[0, 0, 0, 0])
         return nn.Dense(3, kernel_init=nn.initializers.orthogonal(), name="output")(jnp.mean(x, axis=(1, 2)))
 
 
 def test_first_values_are_those_of_init_and_the_network_is_not_run(key):
-    RUNS.clear()
     model, x = Small(), np.zeros((2, 8, 8, 3), np.int64)
     ours = init_model(model, key, x.astype(np.float32))
-    jax.effects_barrier()
-    assert not RUNS
     params, dropout = jax.random.split(key)
     expected = model.init({"params": params, "dropout": dropout}, jnp.zeros(x.shape), train=True)
     assert jax.tree.structure(ours) == jax.tree.structure(dict(expected))
     jax.tree.map(np.testing.assert_array_equal, ours, dict(expected))
-    jax.effects_barrier()
-    assert RUNS
+    assert multiplies(model, jnp.zeros(x.shape)) == [True, False]
+
+
+def multiplies(model, x):
+    """Whether matrices are multiplied in a model's own init, and in ours."""
+    programs = (lambda key: model.init(key, x), lambda key: init_model(model, key, x))
+    return ["dot_general" in str(jax.make_jaxpr(program)(jax.random.key(0))) for program in programs]
 
 
 def test_first_values_of_many_keys_are_drawn_at_once(key):
@@ -41,3 +43,12 @@ def test_first_values_of_many_keys_are_drawn_at_once(key):
     many = jax.vmap(lambda key: init_model(ConvNorm(4, (3, 3)), key, x))(keys)
     one = init_model(ConvNorm(4, (3, 3)), keys[1], x)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, rtol=1e-6), many, one)
+
+
+def test_first_values_of_scanned_blocks_are_those_of_init(key):
+    model, x = GPT(vocabulary=5, context=4, features=4, depth=3, heads=1, scan_blocks=True), np.zeros((2, 3), np.int32)
+    ours = init_model(model, key, x)
+    rngs = dict(zip(("params", "dropout"), jax.random.split(key), strict=True))
+    expected = jax.jit(partial(model.init, train=True))(rngs, x)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), ours, expected)
+    assert multiplies(model, x) == [True, False]
