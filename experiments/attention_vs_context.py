@@ -7,13 +7,16 @@ each word needs stands in one place, and what has to be remembered grows with th
 directions and another writes. It knows the source as a vector from which it starts (Sutskever et al., 2014), as that
 vector at every step (Cho et al., 2014), or by attention (Bahdanau et al., 2015). The two without attention have more
 units, so that none has fewer weights than attention's. All learn from sentences of 2 to 12 words, from the same
-batches and several starts. They are tested on new sentences of six lengths, written greedily; what counts is the share
-of words that are right at their place, the end with them.
+batches and several starts. They are tested on sentences of six lengths that are left out of those they learn from (of 2
+words 14 of the 64 that there are), written greedily; what counts is the share of words that are right at their place,
+the end with them.
 
-Seen, in about a minute on two quiet cores: attention writes every word right at every length. The vector from which the
-decoder starts gives 91 % in sentences of 2 words, 66 % at 4 and 40 % at 12, at every step 93, 58 and 38 %; the BLEU at
-12 words is 26 and 26, and 100 with attention. So attention is ahead by 60 +- 3 and 62 +- 2 points at 12 words, which is
-51 +- 4 and 54 +- 5 more than at 2. All learn for 700 updates; what longer training gives the vectors was not tried.
+Seen, in about a minute on two quiet cores: attention writes every word right, but for 2 of 5,200 in sentences of 12.
+The vector from which the decoder starts gives 73 % in sentences of 2 words, 64 % at 4 and 40 % at 12, at every step 82,
+64 and 40 %; the BLEU at 12 words is 27 and 26, and 100 with attention. So attention is ahead by 60 +- 5 and 60 +- 6 points
+at 12 words, which is 33 +- 29 and 42 +- 9 more than at 2, where the starts differ much. All learn for 700 updates; what
+longer training gives the vectors was not tried. When the sentences of 2 words that were tested had been learned from as
+well, the vectors had 91 and 93 % of them, and attention was further ahead by 51 +- 4 and 54 +- 5.
 
 The sizes were set after a first run, with 12 words, up to 20 in a sentence and 600 updates. There attention was
 ahead too (99 % at 20 words, against 19 and 21), but the two others had learned hardly anything of sentences of 4 words
@@ -22,6 +25,7 @@ either (33 %, where a fifth of what counts is the end), so that it said little o
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -80,11 +84,11 @@ def make(context: str, smoke: bool) -> EncoderDecoder:
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train all networks from all starts, translate, judge, draw."""
     seeds, sentences, epochs = (2, 64, 1) if run.smoke else (config.seeds, config.sentences, config.epochs)
-    learned = languages.two_rules(config.seed, sentences, (LEAST, MOST), words=WORDS)
+    counts = {n: 4 if run.smoke else min(TESTED, WORDS**n // 4) for n in LENGTHS}
     tested = {
-        n: languages.two_rules(config.seed + n, 4 if run.smoke else TESTED, (n, n), words=WORDS, longest=MOST)
-        for n in LENGTHS
+        n: languages.two_rules(config.seed + n, count, (n, n), words=WORDS, longest=MOST) for n, count in counts.items()
     }
+    learned = leave_out(tested, languages.two_rules(config.seed, 2 * sentences, (LEAST, MOST), words=WORDS), sentences)
     right, scores, result = {}, {}, {}
     for context in NETWORKS:
         if run.smoke and context == "every step":
@@ -113,6 +117,13 @@ def run(config: Config, run: Run) -> dict[str, float]:
     assess(run, right)
     run.figure("lengths", draw(right))
     return result
+
+
+def leave_out(tested: dict[int, dict[str, np.ndarray]], drawn: dict[str, np.ndarray], count: int) -> dict[str, Any]:
+    """Take the first sentences that are not tested."""
+    known = {row.tobytes() for test in tested.values() for row in test["source"]}
+    kept = [i for i, row in enumerate(drawn["source"]) if row.tobytes() not in known][:count]
+    return {name: rows[kept] for name, rows in drawn.items()}
 
 
 def translate(model: EncoderDecoder, variables: PyTree, source: Array, lengths: Array) -> Array:
@@ -150,8 +161,8 @@ def draw(right: dict[str, np.ndarray]) -> Figure:
         mean, low, high = np.transpose([interval(at_length) for at_length in shares.T])
         axis.plot(LENGTHS, mean, "o-", color=colour, label=context)
         axis.fill_between(LENGTHS, np.maximum(low, 0), np.minimum(high, 1), color=colour, alpha=0.15, linewidth=0)
-    axis.axhline(1 / WORDS, color="black", linewidth=0.8, linestyle=":")
-    axis.annotate("a guess", (LENGTHS[0], 1 / WORDS), va="bottom", fontsize=8)
+    guess = [(n / WORDS + 1) / (n + 1) for n in LENGTHS]
+    axis.plot(LENGTHS, guess, color="black", linewidth=0.8, linestyle=":", label="guessed words, and the end")
     axis.set(xlabel="words in the sentence", ylabel="share of words right", ylim=(0, 1.02), xticks=LENGTHS)
-    axis.legend(frameon=False, title="the decoder sees the source")
+    axis.legend(frameon=False, title="the decoder sees the source", loc="upper right", bbox_to_anchor=(1, 0.97))
     return figure

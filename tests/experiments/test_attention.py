@@ -48,3 +48,14 @@ def test_right_words_are_counted_to_the_end_and_not_behind_it():
     said[1, 0, 0] = translation.END
     np.testing.assert_allclose(attention_vs_context.share_right(said, test), [1, 11 / 12])
     assert attention_vs_context.texts(np.array([[5, 4, 2, 0]])) == ["w5 w4"]
+
+
+def test_no_sentence_that_is_tested_is_learned_from():
+    tested = {2: translation.two_rules(2, 2, (2, 2), words=2, longest=4)}
+    drawn = translation.two_rules(0, 60, (2, 4), words=2)
+    learned = attention_vs_context.leave_out(tested, drawn, 40)
+    known, kept = ({tuple(row) for row in part["source"].tolist()} for part in (tested[2], learned))
+    assert known <= {tuple(row) for row in drawn["source"].tolist()}
+    assert not known & kept
+    assert {name: len(rows) for name, rows in learned.items()} == dict.fromkeys(drawn, 40)
+    assert any(length == 2 for length in learned["source_length"])
