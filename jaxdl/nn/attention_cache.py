@@ -50,7 +50,8 @@ def extend(cache: Cache, k: Array, v: Array) -> Cache:
     """Write the keys and values of the ``T`` positions that follow.
 
     A traced length cannot be checked: where the ``T`` positions find no room, they are written as nan, which all that
-    is computed from them then is.
+    is computed from them then is. The most probable token of logits that are nan is a token like any other, so whoever
+    writes without ``decode``, which ends there, asks ``jnp.isnan`` or makes the cache long enough.
 
     Args:
         cache: with room for them.
