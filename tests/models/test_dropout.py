@@ -22,18 +22,28 @@ MODELS = {
     "documents": (HierarchicalAttentionNetwork(5, embedding=4, cell=GRU(4), attention=4), [DOCUMENTS]),
     "dialogues": (HierarchicalEncoderDecoder(5, 5, GRU(4), embedding=4), [DOCUMENTS, TOKENS]),
 }
-STACKS, OTHERS = ("gpt", "bert", "transformer"), ("encoder-decoder", "documents", "dialogues")
-RATES = [(name, rate) for name in STACKS for rate in ("dropout", "attention_dropout")]
-RATES += [(name, "retain_probability") for name in OTHERS]
+PLACES = [
+    ("gpt", "dropout", 3),  # of z_0, and of what attention and the small network add
+    ("gpt", "attention_dropout", 1),
+    ("bert", "dropout", 4),  # and of what is pooled
+    ("bert", "attention_dropout", 1),
+    ("transformer", "dropout", 9),  # of two sums with positions, of 2 + 3 branches, and of the units of two networks
+    ("transformer", "attention_dropout", 3),
+    ("encoder-decoder", "retain_probability", 3),  # of the words of both languages, and before the output
+    ("documents", "retain_probability", 2),  # of words and of sentences
+    ("dialogues", "retain_probability", 3),
+]
 
 
-@pytest.mark.parametrize(("name", "rate"), RATES)
-def test_a_rate_of_dropout_is_for_training_alone(name, rate):
+@pytest.mark.parametrize(("name", "rate", "places"), PLACES)
+def test_a_rate_of_dropout_is_for_training_alone(name, rate, places, monkeypatch):
     model, inputs = MODELS[name]
     dropping = model.clone(**{rate: 0.5})
     forms = jax.eval_shape(model.init, jax.random.key(0), *inputs)
     generator = np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: generator.normal(size=leaf.shape).astype(np.float32), forms)
+    draws, draw = [], jax.random.bernoulli
+    monkeypatch.setattr(jax.random, "bernoulli", lambda *given: draws.append(given) or draw(*given))
 
     @jax.jit
     def run(key):
@@ -41,5 +51,6 @@ def test_a_rate_of_dropout_is_for_training_alone(name, rate):
         return trained, dropping.apply(variables, *inputs), model.apply(variables, *inputs)
 
     trained, evaluated, expected = run(jax.random.key(1))
+    assert len(draws) == places
     assert np.abs(trained - expected).max() > 1e-3
     np.testing.assert_array_equal(evaluated, expected)

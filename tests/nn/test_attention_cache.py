@@ -86,6 +86,14 @@ def test_what_finds_no_room_is_nan_where_the_length_is_traced():
     assert np.isnan(grow(full).v).any()
 
 
+@pytest.mark.usefixtures("float64")
+def test_a_wider_cache_does_not_widen_what_comes_out():
+    model, x = MultiHeadAttention(H), jax.ShapeDtypeStruct((B, T, D), jnp.float32)
+    cache = empty((B,), H, T, D // H)
+    (y, after), _ = jax.eval_shape(partial(model.init_with_output, cache=cache), jax.random.key(0), x)
+    assert (y.dtype, after.k.dtype, cache.k.dtype) == (jnp.float32, jnp.float64, jnp.float64)
+
+
 def read(mask):
     x = jnp.zeros((2, 4))
     return MultiHeadAttention(1).init(jax.random.key(0), x, mask=mask, cache=empty((), 1, 3, 4))
