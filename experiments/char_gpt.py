@@ -18,19 +18,16 @@ were chosen after looking at runs. Here one was: the first run made two passes a
 counts of five characters; then the passes were doubled. The goal was set between the two.
 """
 
-import math
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness import ngrams
-from experiments.harness.configuration import Config as Base
-from experiments.harness.configuration import require
+from experiments.harness.configuration import at_least, require
 from experiments.harness.errors import preparing
-from experiments.harness.language import curve, read, tell
+from experiments.harness.language import ReadingAndWriting, curve, read, tell
 from experiments.harness.run_folder import Run
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_task
@@ -46,17 +43,9 @@ ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, "five_gram": 5}
 
 
 @dataclass(frozen=True)
-class Config(Base):
+class Config(ReadingAndWriting):
     """A text, a GPT, and how it learns."""
 
-    text: str = "python"
-    """The text: a file, a folder, python (the sources of the standard library) or tiny_shakespeare."""
-    data_dir: Path | None = None
-    """Folder with tiny_shakespeare/input.txt."""
-    characters: int = 1_000_000
-    """Most characters that are read."""
-    held_out: float = 0.1
-    """Share of the text, its end, that is held out."""
     min_count: int = 5
     """How often a character must be seen to be one of its own."""
     context: int = 64
@@ -76,24 +65,12 @@ class Config(Base):
     )
     prompt: str = "\n    def "
     """How the sample begins."""
-    sample: int = 400
-    """Characters that are written at the end."""
-    temperature: float = 0.8
-    """Below 1 the writing keeps to what is probable."""
-    top_k: int | None = None
-    """Draw from so many most probable characters only."""
-    top_p: float | None = 0.95
-    """Draw from the fewest characters that have this probability together."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("characters", "features", "depth", "heads", "batch_size", "sample"):
-            require(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
+        at_least(self, features=1, depth=1, heads=1, batch_size=1)
         require(self.context >= 4 and self.context % 2 == 0, "context", "an even number >= 4", self.context)
         require(self.features % self.heads == 0, "heads", f"a divisor of --features {self.features}", self.heads)
-        require(0 < self.epochs < math.inf, "epochs", "> 0", self.epochs)
-        require(0 < self.held_out < 1, "held-out", "in (0, 1)", self.held_out)
-        require(self.temperature > 0, "temperature", "> 0", self.temperature)
 
 
 def overlapping(tokens: np.ndarray, length: int) -> dict[str, np.ndarray]:
@@ -108,11 +85,11 @@ def overlapping(tokens: np.ndarray, length: int) -> dict[str, np.ndarray]:
 
 def write(config: Config, run: Run, model: models.GPT, params: PyTree, prompt: np.ndarray) -> np.ndarray:
     """Let the model go on from a prompt, half a context at a time: the second half is read again and written on."""
-    half, variables = model.context // 2, {"params": params}
+    half = model.context // 2
     shape = {"temperature": config.temperature, "top_k": config.top_k, "top_p": config.top_p}
 
     @jax.jit
-    def go_on(key, seen):
+    def go_on(variables, key, seen):
         carry = model.initial_carry((1,))
         _, features = model.apply(variables, seen[None, :-1], carry, return_features=True)
         step, carry = step_function(model, variables), features["carry"]
@@ -121,7 +98,7 @@ def write(config: Config, run: Run, model: models.GPT, params: PyTree, prompt: n
     written, length = prompt, len(prompt) + (16 if run.smoke else config.sample)
     while len(written) < length:
         key = jax.random.fold_in(jax.random.key(config.seed), len(written))
-        written = np.concatenate([written, go_on(key, jnp.asarray(written[-half:]))])
+        written = np.concatenate([written, go_on({"params": params}, key, jnp.asarray(written[-half:]))])
     return written[:length]
 
 
@@ -147,7 +124,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     task, test = language_model(model, unit="character", window=None), overlapping(tokens[1], context)
     state, result = train_task(run, task, loader, optimizer, test, epochs=epochs)
     run.figure("curve", curve(run, "character", baselines))
-    tell(run, "".join(vocabulary.decode(write(config, run, model, state.params, vocabulary.encode(config.prompt)))))
+    prompt = vocabulary.encode(config.prompt or "\n")
+    tell(run, "".join(vocabulary.decode(write(config, run, model, state.params, prompt))))
     return {
         **result,
         **{f"{name}_bits": value for name, value in baselines.items()},

@@ -33,8 +33,8 @@ CELLS = {
 
 
 @dataclass(frozen=True)
-class LanguageModelling(Config):
-    """A text, a recurrent network that reads it, and how it learns."""
+class ReadingAndWriting(Config):
+    """A text to learn from, how long, and what is written at the end."""
 
     text: str = "python"
     """The text: a file, a folder, python (the sources of the standard library) or tiny_shakespeare."""
@@ -44,6 +44,31 @@ class LanguageModelling(Config):
     """Most characters that are read."""
     held_out: float = 0.1
     """Share of the text, its end, that is held out."""
+    epochs: float = 5.0
+    """Passes over the text."""
+    sample: int = 400
+    """Tokens that are written at the end."""
+    temperature: float = 0.8
+    """Below 1 the writing keeps to what is probable."""
+    top_k: int | None = None
+    """Draw from so many most probable tokens only."""
+    top_p: float | None = 0.95
+    """Draw from the fewest tokens that have this probability together."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, characters=1, sample=1)
+        positive(self, "temperature")
+        require(0 < self.epochs < math.inf, "epochs", "> 0", self.epochs)
+        require(0 < self.held_out < 1, "held-out", "in (0, 1)", self.held_out)
+        require(self.top_k is None or self.top_k >= 1, "top-k", ">= 1", self.top_k)
+        require(self.top_p is None or 0 < self.top_p <= 1, "top-p", "in (0, 1]", self.top_p)
+
+
+@dataclass(frozen=True)
+class LanguageModelling(ReadingAndWriting):
+    """A text, a recurrent network that reads it, and how it learns."""
+
     cell: Literal["lstm", "gru", "vanilla", "peephole", "four_gate"] = "lstm"
     """What the network does at each time."""
     features: int = 256
@@ -62,33 +87,18 @@ class LanguageModelling(Config):
     """Tokens of each stream in an update, through which the gradient flows."""
     restart_probability: float = 0.02
     """How likely a stream forgets what it read before a window, so that beginnings are learned."""
-    epochs: float = 5.0
-    """Passes over the text."""
     optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", learning_rate=4e-3, clip_norm=1.0))
-    sample: int = 400
-    """Tokens that are written at the end."""
-    temperature: float = 0.8
-    """Below 1 the writing keeps to what is probable."""
-    top_k: int | None = None
-    """Draw from so many most probable tokens only."""
-    top_p: float | None = 0.95
-    """Draw from the fewest tokens that have this probability together."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, characters=1, features=1, embedding=1, layers=1, streams=1, window=1, sample=1)
-        positive(self, "temperature")
-        require(0 < self.epochs < math.inf, "epochs", "> 0", self.epochs)
-        require(0 < self.held_out < 1, "held-out", "in (0, 1)", self.held_out)
+        at_least(self, features=1, embedding=1, layers=1, streams=1, window=1)
         require(0 < self.retain_probability <= 1, "retain-probability", "in (0, 1]", self.retain_probability)
         require(0 <= self.restart_probability <= 1, "restart-probability", "in [0, 1]", self.restart_probability)
-        require(self.top_k is None or self.top_k >= 1, "top-k", ">= 1", self.top_k)
-        require(self.top_p is None or 0 < self.top_p <= 1, "top-p", "in (0, 1]", self.top_p)
         width = CELLS[self.cell](self.features).output_features
         require(not self.tied or self.embedding == width, "tied", f"--embedding {width} beside it", self.embedding)
 
 
-def read(config: LanguageModelling, run: Run) -> tuple[str, str]:
+def read(config: ReadingAndWriting, run: Run) -> tuple[str, str]:
     """Read the text and hold its end out; a smoke run reads a little."""
     limit = 6_000 if run.smoke else config.characters
     with preparing():
@@ -130,10 +140,9 @@ def learn(
 
 def write(config: LanguageModelling, run: Run, model: RecurrentLanguageModel, params: Any, prompt: np.ndarray) -> Any:
     """Let the model go on from a prompt ``[T]``; return the tokens that it draws."""
-    variables = {"params": params}
 
     @jax.jit
-    def go_on(key):
+    def go_on(variables, key):
         carry = model.initial_carry((1,))
         if len(prompt) > 1:
             carry = model.apply(variables, jnp.asarray(prompt)[None, :-1], return_features=True)[1]["carry"]
@@ -148,7 +157,7 @@ def write(config: LanguageModelling, run: Run, model: RecurrentLanguageModel, pa
             top_p=config.top_p,
         ).tokens[0]
 
-    return np.asarray(go_on(jax.random.key(config.seed)))
+    return np.asarray(go_on({"params": params}, jax.random.key(config.seed)))
 
 
 def tell(run: Run, written: str) -> None:

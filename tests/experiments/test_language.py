@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from experiments import char_gpt
 from experiments.harness import ngrams
 from experiments.harness.command_line import main
 from jaxdl import train
@@ -104,6 +105,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch
         (["--text", "nowhere.txt"], "nowhere.txt"),
         (["--streams", "900"], "fewer streams"),
         (["--temperature", "0"], "temperature"),
+        (["--top-p", "2"], "top-p"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(tmp_path, capsys, flags, message):
@@ -112,3 +114,20 @@ def test_settings_that_cannot_be_are_refused(tmp_path, capsys, flags, message):
         == 2
     )
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--top-k=0", "--top-p=2", "--sample=0", "--epochs=0", "--context=5", "--heads=3"])
+def test_settings_of_the_gpt_that_cannot_be_are_refused(tmp_path, capsys, flag):
+    assert main(["run", "char_gpt", "--out", str(tmp_path / "run"), flag]) == 2
+    assert f"{flag.split('=')[0]}: expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("n", [5, 33, 64, 65, 97, 129])
+def test_overlapping_rows_count_every_character_once_and_after_half_a_row(n):
+    rows = char_gpt.overlapping(np.arange(n), 64)
+    counts = rows["mask"] == 1
+    np.testing.assert_array_equal(np.sort(rows["target"][counts]), np.arange(1, n))
+    np.testing.assert_array_equal(rows["token"][counts], rows["target"][counts] - 1)
+    assert not counts[1:, :32].any()
+    read = rows["token"][:, :1] + np.arange(64)
+    np.testing.assert_array_equal(np.where(counts, rows["token"], read), read)
