@@ -34,7 +34,7 @@ from jaxdl.data import translation as languages
 from jaxdl.data.vocabulary import BEGIN, END, PADDING, UNKNOWN, Vocabulary
 from jaxdl.models.encoder_decoder import EncoderDecoder, step_function
 from jaxdl.nn import attention_scores, cells
-from jaxdl.tasks.translation import translation
+from jaxdl.tasks.translation import shift, translation
 from jaxdl.typing import PyTree
 
 GOAL = {"exact_match": 0.98}
@@ -136,11 +136,11 @@ def translate(
 def draw_attention(
     model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], read: Vocabulary, written: Vocabulary
 ) -> Figure:
-    """Draw which characters were looked at before each character that was to be written, for the longest dates."""
+    """Draw which characters were looked at before each that was to be written, for a few dates from long to short."""
     chosen = np.argsort(-test["source_length"], kind="stable")[:: max(1, len(test["source"]) // SHOWN)][:SHOWN]
     source, lengths, target = (test[name][chosen] for name in ("source", "source_length", "target"))
-    target_in = np.concatenate([np.full_like(target[:, :1], written[BEGIN]), target[:, :-1]], axis=1)
-    features = jax.jit(lambda *x: model.apply(variables, *x, return_features=True)[1])(source, target_in, lengths)
+    look = jax.jit(lambda *x: model.apply(variables, *x, return_features=True)[1])
+    features = look(source, shift(target, written[BEGIN]), lengths)
     figure, axes = plt.subplots(2, -(-len(chosen) // 2), figsize=(11, 7), squeeze=False)
     for axis, *row in zip(axes.flat, source, lengths, target, features["attention"], strict=False):
         tokens, length, said, weights = row
