@@ -24,22 +24,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.harness import ngrams
+from experiments.harness.characters import beside_baselines, read_characters
 from experiments.harness.configuration import at_least, require
 from experiments.harness.errors import preparing
-from experiments.harness.language import ReadingAndWriting, curve, read, tell
+from experiments.harness.language import ReadingAndWriting, curve, tell
 from experiments.harness.run_folder import Run
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_task
 from jaxdl import data, decode, models, train
 from jaxdl.data import text
-from jaxdl.data.vocabulary import UNKNOWN, Vocabulary
 from jaxdl.models.recurrent import step_function
 from jaxdl.tasks.language_model import language_model
 from jaxdl.typing import PyTree
 
 GOAL = {"gain_over_trigram": 0.5}
-ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, "five_gram": 5}
 
 
 @dataclass(frozen=True)
@@ -104,13 +102,8 @@ def write(config: Config, run: Run, model: models.GPT, params: PyTree, prompt: n
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train, compare, write."""
-    parts = read(config, run)
-    vocabulary = Vocabulary.build(parts[0], min_count=config.min_count, symbols=(UNKNOWN,))
-    tokens = tuple(vocabulary.encode(part) for part in parts)
-    baselines = {
-        name: ngrams.bits(ngrams.kneser_ney(*tokens, order, len(vocabulary))) for name, order in ORDERS.items()
-    }
-    baselines |= ngrams.compressed_bits(*parts)
+    characters = read_characters(config, run, config.min_count)
+    vocabulary, tokens, baselines = characters
     context, features, depth = (32, 16, 1) if run.smoke else (config.context, config.features, config.depth)
     heads = 2 if run.smoke else config.heads
     with preparing():
@@ -126,9 +119,4 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("curve", curve(run, "character", baselines))
     prompt = vocabulary.encode(config.prompt or "\n")
     tell(run, "".join(vocabulary.decode(write(config, run, model, state.params, prompt))))
-    return {
-        **result,
-        **{f"{name}_bits": value for name, value in baselines.items()},
-        "unknown_share": float(np.mean(tokens[1] == vocabulary[UNKNOWN])),
-        "gain_over_trigram": baselines["trigram"] - result["bits_per_character"],
-    }
+    return beside_baselines(result, characters)

@@ -24,13 +24,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.harness import ngrams
-from experiments.harness.language import LanguageModelling, curve, learn, read, tell, write
+from experiments.harness.characters import beside_baselines, read_characters
+from experiments.harness.language import LanguageModelling, curve, learn, tell, write
 from experiments.harness.run_folder import Run
-from jaxdl.data.vocabulary import UNKNOWN, Vocabulary
 
 GOAL = {"gain_over_trigram": 0.3}
-ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, "five_gram": 5}
 
 
 @dataclass(frozen=True)
@@ -45,21 +43,11 @@ class Config(LanguageModelling):
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train, compare, write."""
-    parts = read(config, run)
-    vocabulary = Vocabulary.build(parts[0], min_count=config.min_count, symbols=(UNKNOWN,))
-    tokens = tuple(vocabulary.encode(part) for part in parts)
-    baselines = {
-        name: ngrams.bits(ngrams.kneser_ney(*tokens, order, len(vocabulary))) for name, order in ORDERS.items()
-    }
-    baselines |= ngrams.compressed_bits(*parts)
+    characters = read_characters(config, run, config.min_count)
+    vocabulary, tokens, baselines = characters
     model, state, result = learn(config, run, vocabulary, tokens, "character")
     run.figure("curve", curve(run, "character", baselines))
     prompt = vocabulary.encode(config.prompt or "\n")
     written = vocabulary.decode(np.concatenate([prompt, write(config, run, model, state.params, prompt)]))
     tell(run, "".join(written))
-    return {
-        **result,
-        **{f"{name}_bits": value for name, value in baselines.items()},
-        "unknown_share": float(np.mean(tokens[1] == vocabulary[UNKNOWN])),
-        "gain_over_trigram": baselines["trigram"] - result["bits_per_character"],
-    }
+    return beside_baselines(result, characters)

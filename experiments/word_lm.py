@@ -64,9 +64,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     size = 50 if run.smoke else config.vocabulary
     vocabulary = Vocabulary.build(parts[0], size=size, symbols=(UNKNOWN,))
     tokens = tuple(vocabulary.encode(part) for part in parts)
-    baselines = {
-        name: ngrams.bits(ngrams.kneser_ney(*tokens, order, len(vocabulary))) for name, order in ORDERS.items()
-    }
+    baselines = ngrams.bits_by_order(*tokens, ORDERS, len(vocabulary))
     model, state, result = learn(config, run, vocabulary, tokens, "word")
     run.figure("curve", curve(run, "word", baselines))
     prompt = tokens[1][:20]

@@ -62,6 +62,11 @@ def bits(probability: np.ndarray) -> float:
     return float(-np.mean(np.log2(probability)))
 
 
+def bits_by_order(train: np.ndarray, test: np.ndarray, orders: dict[str, int], vocabulary: int) -> dict[str, float]:
+    """Return the bits per token of ``test`` by counts of so many tokens of ``train``, by name."""
+    return {name: bits(kneser_ney(train, test, order, vocabulary)) for name, order in orders.items()}
+
+
 def compressed_bits(train: str, test: str) -> dict[str, float]:
     """Return the bits per character of ``test`` by two programs, and by one that has seen ``train`` before.
 
