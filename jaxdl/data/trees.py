@@ -51,12 +51,11 @@ def by_level(trees: Sequence[Tree], shape: tuple[int, int, int] | None = None) -
     def place(tree: Tree) -> tuple[int, int]:
         """Enter every node after its children, and return the root's level and its number there."""
         waiting: list[tuple[int, int]] = []  # the places of nodes whose parents are not entered yet
-        todo = [(tree, False)]
-        while todo:
-            tree, children_done = todo.pop()
-            node = _checked(tree)
-            if not children_done:
-                todo += [(tree, True), *((child, False) for child in node[:0:-1])]
+        stack = [(_checked(tree), False)]
+        while stack:
+            node, children_entered = stack.pop()
+            if not children_entered:
+                stack += [(node, True), *((_checked(child), False) for child in node[:0:-1])]
                 continue
             first = len(waiting) - len(node) + 1
             children = waiting[first:]

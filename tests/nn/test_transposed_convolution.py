@@ -10,6 +10,7 @@ import pytest
 from jaxdl.nn import transposed_convolution
 from jaxdl.nn.convolution import convolve
 from jaxdl.nn.transposed_convolution import ConvTranspose, transposed_convolve, transposed_output_size
+from tests.peers import torch
 
 # spatial sizes, kernel size, channels, features, options
 CASES = {
@@ -34,8 +35,7 @@ def arrays(sizes, kernel_size, channels, features, groups=1):
 
 
 def to_torch(a, moved_from, moved_to):
-    torch = pytest.importorskip("torch", reason="parity with torch")
-    return torch.tensor(np.moveaxis(np.asarray(a), moved_from, moved_to).copy(), requires_grad=True)
+    return torch().tensor(np.moveaxis(np.asarray(a), moved_from, moved_to).copy(), requires_grad=True)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -44,7 +44,7 @@ def test_every_form_agrees_with_torch_in_values_and_gradients(case):
     sizes, kernel_size, channels, features, options = CASES[case]
     x, kernel = arrays(sizes, kernel_size, channels, features, options.get("groups", 1))
     a, k = to_torch(x, -1, 1), to_torch(kernel, (-1, -2), (0, 1))
-    y = getattr(pytest.importorskip("torch").nn.functional, f"conv_transpose{len(sizes)}d")(a, k, **options)
+    y = getattr(torch().nn.functional, f"conv_transpose{len(sizes)}d")(a, k, **options)
     expected = np.moveaxis(y.detach().numpy(), 1, -1)
     weights = np.random.RandomState(1).standard_normal(expected.shape)
     (y * to_torch(weights, -1, 1).detach()).sum().backward()
