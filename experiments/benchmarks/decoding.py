@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,7 +68,7 @@ def carried(model: RecurrentLanguageModel, variables: dict, first: jax.Array) ->
     return decode.greedy(step_function(model, variables), carry, first, length=LENGTH).tokens
 
 
-def computed_anew(model: RecurrentLanguageModel, variables: dict, first: jax.Array) -> jax.Array:
+def computed_anew(model: nn.Module, variables: dict, first: jax.Array) -> jax.Array:
     """Generate with all tokens so far read again for each new one; the ones to come are there, and not looked at."""
 
     def step(tokens: jax.Array, t: jax.Array) -> tuple[jax.Array, None]:

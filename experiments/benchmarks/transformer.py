@@ -15,13 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks import peers
+from experiments.benchmarks.decoding import LENGTH, check_equal, compiled, computed_anew, tokens_a_second
 from experiments.benchmarks.timing import Case, Missing
 from jaxdl import decode, losses, pretrained, tree
 from jaxdl.models.gpt import GPT
 from jaxdl.models.recurrent import step_function
 
 VOCABULARY, CONTEXT, WIDTH, DEPTH, HEADS = 256, 256, 256, 6, 8
-BATCH, LENGTH = 8, 128
+BATCH = 8
 WRITERS = (1, 16)
 MODEL = GPT(VOCABULARY, CONTEXT, WIDTH, DEPTH, HEADS, dropout=0.0, attention_dropout=0.0)
 
@@ -44,19 +45,15 @@ def cases() -> Iterator[Case | Missing]:
         yield Case(training, "transformers", ours, theirs, 1.4)
     for batch in WRITERS:
         first = np.arange(batch) % VOCABULARY
-        ours, anew = (compiled(writer, variables, first) for writer in (cached, computed_anew))
+        ours = compiled(cached, variables, first)
+        anew = compiled(partial(computed_anew, MODEL), variables, first)
         writing, details = f"{title}, {LENGTH} tokens written, batch {batch}", partial(tokens_a_second, batch)
-        np.testing.assert_array_equal(ours(), anew())
+        check_equal(ours, anew)
         yield Case(writing, "anew", ours, anew, 1.0, details=details)
         if peer is not None:
             theirs = torch_writing(peer, first)
-            np.testing.assert_array_equal(ours(), theirs())
+            check_equal(ours, theirs)
             yield Case(writing, "transformers", ours, theirs, 1.1, details=details)
-
-
-def tokens_a_second(batch: int, row: dict[str, Any]) -> dict[str, Any]:
-    """Say how many tokens each side writes in a second."""
-    return {f"tokens_a_second_{side}": round(batch * LENGTH / row[side]) for side in ("ours", "peer")}
 
 
 def learning(variables: dict, tokens: np.ndarray) -> Callable[[], tuple[jax.Array, dict]]:
@@ -73,28 +70,10 @@ def learning(variables: dict, tokens: np.ndarray) -> Callable[[], tuple[jax.Arra
     return lambda: jax.block_until_ready(run(*arrays))
 
 
-def compiled(writer: Callable, variables: dict, first: np.ndarray) -> Callable[[], np.ndarray]:
-    """Compile, and return what runs it and waits."""
-    run, arrays = jax.jit(writer), jax.device_put((variables, first))
-    return lambda: np.asarray(run(*arrays))
-
-
 def cached(variables: dict, first: jax.Array) -> jax.Array:
     """Write with the keys and values of what was read kept."""
     carry = MODEL.initial_carry(first.shape, LENGTH)
     return decode.greedy(step_function(MODEL, variables), carry, first, length=LENGTH).tokens
-
-
-def computed_anew(variables: dict, first: jax.Array) -> jax.Array:
-    """Write with all tokens so far read again for each new one; the ones to come are there, and not looked at."""
-
-    def step(tokens: jax.Array, t: jax.Array) -> tuple[jax.Array, None]:
-        logits = MODEL.apply(variables, tokens[:, :-1])
-        chosen = jnp.argmax(jax.lax.dynamic_index_in_dim(logits, t, axis=1, keepdims=False), axis=-1)
-        return tokens.at[:, t + 1].set(chosen.astype(tokens.dtype)), None
-
-    tokens = jnp.zeros((first.size, LENGTH + 1), first.dtype).at[:, 0].set(first)
-    return jax.lax.scan(step, tokens, jnp.arange(LENGTH))[0][:, 1:]
 
 
 def torch_model(variables: dict) -> Any:
