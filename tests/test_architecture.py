@@ -25,18 +25,25 @@ LEVELS = {
     "train": 3,
     "decode": 3,
     "interpret": 3,
-    "gradflow": 3,
     "pretrained": 3,
     "doctor": 3,
     "__main__": 4,
 }
 SIBLINGS = {("arrays", "typing"), ("tree", "arrays"), ("tree", "typing")}  # the imports within a level that are allowed
+ROOMS = {
+    "data": {"files", "sources"},
+    "models": {"neurons", "sequence", "transformers", "vision"},
+    "nn": {"attention", "convolution", "recurrent"},
+    "pretrained": {"families"},
+    "train": {"checkpointing", "parallel"},
+}
+"""The folders inside of the parts."""
 WITHOUT_FLAX = {"typing", "arrays", "tree", "losses", "metrics", "optim", "data"}
 MODULES = sorted((ROOT / "jaxdl").rglob("*.py"))
 
 
 def part_of(path: Path) -> str:
-    """Name the part of the house that a file belongs to: ``nn`` for ``jaxdl/nn/cells.py``."""
+    """Name the part of the house that a file belongs to: ``nn`` for ``jaxdl/nn/recurrent/cells.py``."""
     return path.relative_to(ROOT / "jaxdl").parts[0].removesuffix(".py")
 
 
@@ -61,6 +68,11 @@ def parts_imported(path: Path) -> set[str]:
 def test_every_part_has_a_level():
     unknown = {part_of(path) for path in MODULES} - LEVELS.keys() - {"__init__"}
     assert not unknown, f"give these parts a level in this table: {sorted(unknown)}"
+
+
+def test_every_folder_is_a_room_of_the_plan():
+    folders = {part: {path.parent.name for path in (ROOT / "jaxdl" / part).glob("*/__init__.py")} for part in LEVELS}
+    assert {part: rooms for part, rooms in folders.items() if rooms} == ROOMS
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

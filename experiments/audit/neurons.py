@@ -7,7 +7,7 @@ from experiments.audit.item import Item
 from jaxdl import losses, metrics, optim
 from jaxdl.backprop import dense
 from jaxdl.backprop.activations import pair
-from jaxdl.backprop.softmax_cross_entropy import squared_error
+from jaxdl.backprop.losses import squared_error
 from jaxdl.models.neurons import separable, truth_tables
 from jaxdl.nn import activations
 from jaxdl.typing import Array

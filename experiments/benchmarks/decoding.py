@@ -17,8 +17,8 @@ import numpy as np
 
 from experiments.benchmarks.timing import Case, Missing
 from jaxdl import decode
-from jaxdl.models.recurrent import RecurrentLanguageModel, step_function
-from jaxdl.nn.cells import LSTM
+from jaxdl.models.sequence.language_model import RecurrentLanguageModel, step_function
+from jaxdl.nn.recurrent.cells import LSTM
 from jaxdl.pretrained.recurrent import export_torch
 
 VOCABULARY, WIDTH, LENGTH = 128, 256, 128
@@ -27,7 +27,7 @@ BATCHES = (1, 16)
 
 def cases() -> Iterator[Case | Missing]:
     """Yield every size of the batch against both."""
-    model = RecurrentLanguageModel(vocabulary=VOCABULARY, cell=LSTM(WIDTH), embedding=WIDTH)
+    model = RecurrentLanguageModel(vocab_size=VOCABULARY, cell=LSTM(WIDTH), embedding_dim=WIDTH)
     variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 1), int))
     variables = jax.tree.map(lambda leaf: 2 * leaf, variables)  # so that the choices are far apart
     for batch in BATCHES:
@@ -64,7 +64,7 @@ def check_equal(ours: Callable[[], np.ndarray], theirs: Callable[[], np.ndarray]
 
 def carried(model: RecurrentLanguageModel, variables: dict, first: jax.Array) -> jax.Array:
     """Generate with the state carried along."""
-    carry = model.initial_carry(first.shape)
+    carry = model.init_carry(first.shape)
     return decode.greedy(step_function(model, variables), carry, first, length=LENGTH).tokens
 
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from experiments.benchmarks.timing import Case
 from jaxdl import data, models, optim, tasks, train
-from jaxdl.train import explicit, parallel
-from jaxdl.train.collectives import collectives
+from jaxdl.train import parallel
+from jaxdl.train.parallel import explicit
+from jaxdl.train.parallel.communication import collectives
 
 COUNTS = (1, 2, 4, 8)
 WITHOUT = "without communication"
@@ -31,7 +32,7 @@ def cases(smoke: bool = False) -> Iterator[Case]:
         smoke: a tiny network, measured in one round.
     """
     for count in counts():
-        mesh = parallel.mesh({"data": count})
+        mesh = parallel.make_mesh({"data": count})
         title = f"step on {count} device{'s' * (count > 1)}"
         details, rounds = partial(communication, mesh=mesh, smoke=smoke), 1 if smoke else 7
         yield Case(title, WITHOUT, *written_out(mesh, smoke), rounds=rounds, details=details)
@@ -62,7 +63,7 @@ def problem(smoke: bool, axis_name: str | None = None) -> tuple[train.TrainState
         "label": generator.integers(0, 10, rows).astype(np.int32),
     }
     batch = data.Loader(arrays, rows).batch(0)
-    task, optimizer = tasks.classification(models.create("mlp", hidden=(width, width))), optim.momentum(0.1, 0.9)
+    task, optimizer = tasks.classification(models.create("mlp", hidden_sizes=(width, width))), optim.momentum(0.1, 0.9)
     state = train.TrainState.create(task.init(jax.random.key(0), batch), optimizer, jax.random.key(1))
     return state, train.make_step(task.loss, optimizer, axis_name=axis_name), batch
 

@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.timing import Case, Missing
-from jaxdl.nn import cells, recurrent
+from jaxdl.nn import recurrent
+from jaxdl.nn.recurrent import cells
 from jaxdl.train import parallel
 
 SHAPES = ((32, 128, 256), (64, 512, 128), (16, 50, 64))  # batch, time, size of input and state
@@ -86,7 +87,7 @@ def other_forms(name: str, cell: cells.Cell, parameters: dict, x: np.ndarray, we
         return {"lstm by cuDNN": compiled(partial(our_scan, cell, backend="cudnn"), parameters, x, weights)}
     if len(jax.devices()) < 2:
         return {}
-    mesh = parallel.mesh({"data": 2}, devices=jax.devices()[:2])
+    mesh = parallel.make_mesh({"data": 2}, devices=jax.devices()[:2])
     spread = parallel.place_batch({"x": x, "weights": weights}, mesh)
     arrays = parallel.place(parameters, mesh), spread["x"], spread["weights"]
     return {"lstm on two devices": compiled(partial(our_scan, cell), *arrays)}

@@ -22,8 +22,8 @@ RUNS = 16
 
 def cases() -> Iterator[Case | Missing]:
     """Yield every network with every batch size in every form."""
-    large = {"mlp 784-64-64-10": ("mlp", {"hidden": (64, 64)}, (28, 28, 1), 15_000, (None, 0.45, 0.25))}
-    tiny = {"tiny mlp 32-32-32-10": ("mlp", {"hidden": (32, 32)}, (32,), 15_000, (None, 0.10, 0.05))}
+    large = {"mlp 784-64-64-10": ("mlp", {"hidden_sizes": (64, 64)}, (28, 28, 1), 15_000, (None, 0.45, 0.25))}
+    tiny = {"tiny mlp 32-32-32-10": ("mlp", {"hidden_sizes": (32, 32)}, (32,), 15_000, (None, 0.10, 0.05))}
     lenet = {"lenet": ("lenet5", {}, (32, 32, 1), 15_000, (1.0, 1.0, None))}
     for networks, batch_sizes in ((large, (32, 64, 128)), (tiny, (32,)), (lenet, (32, 64, 128))):
         for title, (name, changes, shape, size, goals) in networks.items():

@@ -18,13 +18,13 @@ from experiments.benchmarks import peers
 from experiments.benchmarks.decoding import LENGTH, check_equal, compiled, computed_anew, tokens_a_second
 from experiments.benchmarks.timing import Case, Missing
 from jaxdl import decode, losses, pretrained, tree
-from jaxdl.models.gpt import GPT
-from jaxdl.models.recurrent import step_function
+from jaxdl.models.sequence.language_model import step_function
+from jaxdl.models.transformers.gpt import GPT
 
 VOCABULARY, CONTEXT, WIDTH, DEPTH, HEADS = 256, 256, 256, 6, 8
 BATCH = 8
 WRITERS = (1, 16)
-MODEL = GPT(VOCABULARY, CONTEXT, WIDTH, DEPTH, HEADS, dropout=0.0, attention_dropout=0.0)
+MODEL = GPT(VOCABULARY, CONTEXT, WIDTH, DEPTH, HEADS, dropout_rate=0.0, attention_dropout_rate=0.0)
 
 
 def cases() -> Iterator[Case | Missing]:
@@ -72,7 +72,7 @@ def learning(variables: dict, tokens: np.ndarray) -> Callable[[], tuple[jax.Arra
 
 def cached(variables: dict, first: jax.Array) -> jax.Array:
     """Write with the keys and values of what was read kept."""
-    carry = MODEL.initial_carry(first.shape, LENGTH)
+    carry = MODEL.init_carry(first.shape, LENGTH)
     return decode.greedy(step_function(MODEL, variables), carry, first, length=LENGTH).tokens
 
 

@@ -23,7 +23,7 @@ from experiments.benchmarks import peers
 from experiments.benchmarks.timing import Case, Missing
 from jaxdl import models, optim, pretrained, tasks, train, tree
 from jaxdl.models import scanning
-from jaxdl.nn.convolution import convolve
+from jaxdl.nn.convolution.convolution import convolve
 
 RATE, MOMENTUM = 1e-3, 0.9
 NETWORKS = {

@@ -12,7 +12,7 @@ from scipy import stats
 
 from experiments.harness import catalogue
 from experiments.harness.configuration import as_dict
-from experiments.harness.errors import UsageError, refuse_unwritable
+from experiments.harness.errors import UsageError, check_writable
 from experiments.harness.run_folder import Run
 
 CONFIDENCE = 0.95
@@ -85,7 +85,7 @@ def main(arguments: list[str]) -> int:
     options = _options(arguments)
     tested = {name: catalogue.load(name) for name in catalogue.names() if "CLAIMS" in catalogue.source(name)}
     claims: list[dict[str, Any]] = []
-    refuse_unwritable(options["json"])
+    check_writable(options["json"])
     for name, experiment in tested.items():
         config = experiment.Config()
         folder = None if options["out"] is None else Path(options["out"]) / name

@@ -13,20 +13,20 @@ from rich.table import Table
 
 from experiments.harness import catalogue
 from experiments.harness.configuration import as_dict, parse
-from experiments.harness.errors import UsageError, refuse_unwritable, unknown
+from experiments.harness.errors import UsageError, check_writable, unknown
 from experiments.harness.run_folder import Run, read_manifest
 from experiments.harness.training import Interrupted
 from jaxdl import train
 
 USAGE = """usage: python -m experiments COMMAND
 
-  list                       the experiments, a line each
+  list                       the experiments by chapter, a line each
   run NAME [--flags]         run one; run NAME --help lists its flags
   show RUN                   what a run folder holds
   claims [--smoke] [--json FILE] [--out DIR]
                              what the lecture notes claim, measured, with verdicts
   audit                      the worked numbers of the lecture notes, computed again
-  torture [--short]          runs killed and files damaged, to see that nothing is lost
+  stress [--short]           runs killed and files damaged, to see that nothing is lost
   bench [NAME] [--only TEXT] [--json FILE]
                              our time against the peers'; without a name, the benchmarks there are
 """
@@ -54,11 +54,13 @@ def main(arguments: list[str]) -> int:
 
 
 def list_experiments(arguments: list[str]) -> int:
-    """Print a line for every experiment."""
+    """Print a line for every experiment, chapter by chapter."""
     _no_more(arguments)
     table = Table(box=None, show_header=False)
-    for name in catalogue.names():
-        table.add_row(name, catalogue.header(name).splitlines()[0])
+    for chapter, members in catalogue.chapters().items():
+        table.add_row(f"[bold]{chapter}[/bold]", f"[bold]{catalogue.title(chapter)}[/bold]")
+        for name in members:
+            table.add_row(f"  {name}", catalogue.header(name).splitlines()[0])
     Console().print(table)
     return 0
 
@@ -130,7 +132,7 @@ def bench(arguments: list[str]) -> int:
     if len(flags) % 2 or given.keys() - {"--only", "--json"}:
         raise UsageError(f"bench takes --only TEXT and --json FILE, got {' '.join(flags)!r}")
     path = given.get("--json")
-    refuse_unwritable(path)
+    check_writable(path)
     if ALLOCATOR.items() - os.environ.items():  # read once, when a process starts
         command = [sys.executable, "-m", "experiments", "bench", *arguments]
         return subprocess.run(command, env={**os.environ, **ALLOCATOR}, check=False).returncode
@@ -169,7 +171,7 @@ def elsewhere(module: str) -> Callable[[list[str]], int]:
     return lambda arguments: importlib.import_module(module).main(arguments)
 
 
-OWN_HELP = {"torture"}
+OWN_HELP = {"stress"}
 """Commands that tell their flags themselves, as ``run NAME --help`` does."""
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
@@ -179,5 +181,5 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "bench": bench,
     "claims": elsewhere("experiments.harness.claims"),
     "audit": elsewhere("experiments.audit"),
-    "torture": elsewhere("experiments.torture"),
+    "stress": elsewhere("experiments.stress"),
 }

@@ -31,7 +31,7 @@ def preparing() -> Iterator[None]:
         raise UsageError(str(error)) from error
 
 
-def refuse_unwritable(path: str | Path | None) -> None:
+def check_writable(path: str | Path | None) -> None:
     """Refuse a file that could not be written, before anything is computed for it."""
     if path is not None and not Path(path).absolute().parent.is_dir():
         raise UsageError(f"{path} cannot be written: there is no folder {Path(path).absolute().parent}")

@@ -19,9 +19,9 @@ from experiments.harness.training import train_task
 from jaxdl import data, decode, train
 from jaxdl.data import text
 from jaxdl.data.vocabulary import Vocabulary
-from jaxdl.models.recurrent import RecurrentLanguageModel, step_function
-from jaxdl.nn import cells
-from jaxdl.tasks.language_model import language_model
+from jaxdl.models.sequence.language_model import RecurrentLanguageModel, step_function
+from jaxdl.nn.recurrent import cells
+from jaxdl.tasks.language import language_model
 
 CELLS = {
     "lstm": cells.LSTM,
@@ -77,7 +77,7 @@ class LanguageModelling(ReadingAndWriting):
     """Width of the vectors of the tokens."""
     layers: int = 1
     """Layers of cells."""
-    retain_probability: float = 1.0
+    dropout_rate: float = 0.0
     """What dropout keeps."""
     tied: bool = False
     """Whether the output has the weights of the embedding, which must then be as wide as a layer."""
@@ -92,9 +92,9 @@ class LanguageModelling(ReadingAndWriting):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, features=1, embedding=1, layers=1, streams=1, window=1)
-        require(0 < self.retain_probability <= 1, "retain-probability", "in (0, 1]", self.retain_probability)
+        require(0 <= self.dropout_rate < 1, "dropout-rate", "in [0, 1)", self.dropout_rate)
         require(0 <= self.restart_probability <= 1, "restart-probability", "in [0, 1]", self.restart_probability)
-        width = CELLS[self.cell](self.features).output_features
+        width = CELLS[self.cell](self.features).output_size
         require(not self.tied or self.embedding == width, "tied", f"--embedding {width} beside it", self.embedding)
 
 
@@ -125,11 +125,11 @@ def learn(
         test = text.streams(tokens[1], streams)
     vocabulary.save(run.directory / "vocabulary.json")
     model = RecurrentLanguageModel(
-        vocabulary=len(vocabulary),
+        vocab_size=len(vocabulary),
         cell=CELLS[config.cell](features),
-        embedding=embedding,
-        layers=config.layers,
-        retain_probability=config.retain_probability,
+        embedding_dim=embedding,
+        num_layers=config.layers,
+        dropout_rate=config.dropout_rate,
         tied=config.tied,
     )
     epochs = min(1.0, config.epochs) if run.smoke else config.epochs
@@ -143,9 +143,9 @@ def write(config: LanguageModelling, run: Run, model: RecurrentLanguageModel, pa
 
     @jax.jit
     def go_on(variables, key):
-        carry = model.initial_carry((1,))
+        carry = model.init_carry((1,))
         if len(prompt) > 1:
-            carry = model.apply(variables, jnp.asarray(prompt)[None, :-1], return_features=True)[1]["carry"]
+            carry = model.apply(variables, jnp.asarray(prompt)[None, :-1], return_intermediates=True)[1]["carry"]
         return decode.sample(
             key,
             step_function(model, variables),

@@ -22,7 +22,8 @@ from rich.console import Console
 
 from experiments.harness.configuration import Options
 from experiments.harness.errors import UsageError, preparing
-from jaxdl.train import agreement, distributed, parallel
+from jaxdl.train import parallel
+from jaxdl.train.parallel import consistency, distributed
 
 RUNS = Path("runs")
 """Where run folders are made by default."""
@@ -112,12 +113,12 @@ class Run:
         """
         with preparing():
             flags = {"--resume": self.resume, "--skip-nonfinite": self.skip_nonfinite}
-            agreement.refuse_disagreement({**self.identity, **flags})
+            consistency.check_consistent({**self.identity, **flags})
         written = self.directory / "config.json"
         if self.resume:
             if not written.exists():
                 raise UsageError(f"nothing to resume in {self.directory}: it has no config.json")
-            self._refuse_another(read_json(written))
+            self._check_another(read_json(written))
             self.before = read_manifest(self.directory)
             self.parts = self._parts_before()
         elif (
@@ -136,7 +137,7 @@ class Run:
         except OSError as error:
             raise UsageError(f"the run folder {self.directory} cannot be written: {error.strerror}") from error
 
-    def _refuse_another(self, before: dict[str, Any]) -> None:
+    def _check_another(self, before: dict[str, Any]) -> None:
         now, before = self.identity, {name: value for name, value in before.items() if name not in PLACES}
         different = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
         if different:

@@ -11,7 +11,8 @@ from rich.console import Console
 from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
 from jaxdl import data, tasks, train, tree
-from jaxdl.train import agreement, distributed, parallel
+from jaxdl.train import parallel
+from jaxdl.train.parallel import consistency, distributed
 
 
 class Interrupted(Exception):
@@ -48,12 +49,12 @@ def train_task(
         batch = tree.take(loader.arrays, slice(loader.batch_size))  # as large as that of all processes together
         state = train.TrainState.create(task.init(init_key, batch), optimizer, run_key)
         if mesh is not None:
-            parallel.refuse_remainder(loader.batch_size, parallel.data_devices(mesh))
+            parallel.check_divisible(loader.batch_size, parallel.data_devices(mesh))
         checkpoints = train.Checkpoints(run.shared / "checkpoints", config=run.identity)
         if run.resume:
             state = restore(checkpoints, state, loader)
         # Before anything is written: a process that does not see the checkpoints of the first would begin anew.
-        agreement.refuse_disagreement({"the step to begin with": int(state.step), "the data": loader.state()})
+        consistency.check_consistent({"the step to begin with": int(state.step), "the data": loader.state()})
         if run.process == 0:
             checkpoints.prepare(state)
         metrics = train.MetricsFile(run.directory / "metrics.jsonl", step=int(state.step))
@@ -62,7 +63,7 @@ def train_task(
         if stopping:
             stopping.replay(metrics.read(metrics.path), like=state)
             best_so_far = {"step": stopping.best_step, "kept": stopping.best_state is not None}
-            agreement.refuse_disagreement({"the best so far": best_so_far, "patience used up": stopping.waited})
+            consistency.check_consistent({"the best so far": best_so_far, "patience used up": stopping.waited})
         state = parallel.on_mesh(state, mesh)
     step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh)
     if run.skip_nonfinite:

@@ -1,27 +1,15 @@
 """Data: sources, batches, augmentation, synthetic tasks."""
 
-from jaxdl.data import (
-    archive,
-    augmentation,
-    cifar,
-    companding,
-    corpora,
-    idx,
-    pickles,
-    python_code,
-    sequences,
-    strokes,
-    synthetic,
-    text,
-    translation,
-)
+from jaxdl.data import augmentation, companding, text
 from jaxdl.data.batching import Loader, count_examples, padded_batches, prefetch, split
 from jaxdl.data.bucketing import BucketLoader, pad
 from jaxdl.data.dataset import Dataset, resize, standardize, statistics
-from jaxdl.data.folder import image_folder
-from jaxdl.data.images import cifar10, digits, fashion_mnist, mnist
-from jaxdl.data.movie_reviews import movie_reviews
-from jaxdl.data.registry import load, sources
+from jaxdl.data.files import archive, cifar, idx, pickles
+from jaxdl.data.sources import corpora, python_code, sequences, strokes, synthetic, translation
+from jaxdl.data.sources.folder import image_folder
+from jaxdl.data.sources.images import cifar10, digits, fashion_mnist, mnist
+from jaxdl.data.sources.registry import load, sources
+from jaxdl.data.sources.reviews import movie_reviews
 from jaxdl.data.vocabulary import Vocabulary
 
 __all__ = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxdl.data.files import Remote, download, find, folders
+from jaxdl.data.files.download import Remote, download, find, folders
 
 TINY_SHAKESPEARE = Remote(
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",

@@ -3,8 +3,8 @@
 from jaxdl.decode import sampling
 from jaxdl.decode.beam import Beams, beam_search, length_norm
 from jaxdl.decode.forcing import inverse_sigmoid_decay, scheduled_sampling
-from jaxdl.decode.generate import Generated, generate, greedy, sample
-from jaxdl.decode.sampling import draw, keep_top_k, keep_top_p, most_probable, shape_logits
+from jaxdl.decode.generation import Generated, generate, greedy, sample
+from jaxdl.decode.sampling import draw, greedy_token, keep_top_k, keep_top_p, shape_logits
 
 __all__ = [
     "Beams",
@@ -13,11 +13,11 @@ __all__ = [
     "draw",
     "generate",
     "greedy",
+    "greedy_token",
     "inverse_sigmoid_decay",
     "keep_top_k",
     "keep_top_p",
     "length_norm",
-    "most_probable",
     "sample",
     "sampling",
     "scheduled_sampling",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.decode.generate import StepFunction, check_start, log_softmax
+from jaxdl.decode.generation import StepFunction, check_start, log_softmax
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 

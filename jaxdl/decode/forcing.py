@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from jaxdl.decode.generate import Choice, StepFunction
-from jaxdl.decode.sampling import most_probable
+from jaxdl.decode.generation import Choice, StepFunction
+from jaxdl.decode.sampling import greedy_token
 from jaxdl.typing import Array, ArrayLike, Key, PyTree, Schedule
 
 
@@ -51,7 +51,7 @@ def scheduled_sampling(
     ([2.0, 4.0, 8.0], [2.0, 4.0, 10.0])
     """
     first, targets = _check(first, targets, teacher_probability)
-    choose = choose or (most_probable if first.ndim == 1 else _as_it_is)
+    choose = choose or (greedy_token if first.ndim == 1 else _as_it_is)
 
     def step(state, inputs):
         (carry, x), (key, p, target) = state, inputs

@@ -74,7 +74,7 @@ def shape_logits(
     return logits if top_p is None else keep_top_p(logits, top_p)
 
 
-def most_probable(key: Key | None, logits: ArrayLike) -> Array:
+def greedy_token(key: Key | None, logits: ArrayLike) -> Array:
     """Return the most probable token, ``[...]``, the first of equals; the key is not used."""
     del key
     return jnp.argmax(jnp.asarray(logits), axis=-1).astype(jnp.int32)

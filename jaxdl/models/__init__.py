@@ -1,26 +1,30 @@
 """Architectures, one family a file, and their registry."""
 
-from jaxdl.models.alexnet import AlexNet
-from jaxdl.models.bert import BERT
-from jaxdl.models.densenet import DenseNet
-from jaxdl.models.encoder_decoder import Decoder, Encoder, EncoderDecoder
-from jaxdl.models.googlenet import GoogLeNet
-from jaxdl.models.gpt import GPT
-from jaxdl.models.hierarchical import HierarchicalAttentionNetwork, HierarchicalEncoder, HierarchicalEncoderDecoder
-from jaxdl.models.inception import InceptionV2, InceptionV3
-from jaxdl.models.lenet import LeNet5, LeNet5Original
 from jaxdl.models.mlp import MLP
-from jaxdl.models.recurrent import RecurrentLanguageModel
-from jaxdl.models.recursive import RecursiveNetwork
 from jaxdl.models.registry import create, input_dtype, input_shape, list, register
-from jaxdl.models.resnet import ResNet
-from jaxdl.models.sequence import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
-from jaxdl.models.transformer import Transformer
-from jaxdl.models.vgg import VGG
-from jaxdl.models.vit import VisionTransformer
-from jaxdl.models.wavenet import WaveNet
-from jaxdl.models.xception import Xception
-from jaxdl.models.zfnet import ZFNet
+from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
+from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder
+from jaxdl.models.sequence.hierarchical import (
+    HierarchicalAttentionNetwork,
+    HierarchicalEncoder,
+    HierarchicalEncoderDecoder,
+)
+from jaxdl.models.sequence.language_model import RecurrentLanguageModel
+from jaxdl.models.sequence.recursive import RecursiveNetwork
+from jaxdl.models.sequence.wavenet import WaveNet
+from jaxdl.models.transformers.bert import BERT
+from jaxdl.models.transformers.gpt import GPT
+from jaxdl.models.transformers.transformer import Transformer
+from jaxdl.models.vision.alexnet import AlexNet
+from jaxdl.models.vision.densenet import DenseNet
+from jaxdl.models.vision.googlenet import GoogLeNet
+from jaxdl.models.vision.inception import InceptionV2, InceptionV3
+from jaxdl.models.vision.lenet import LeNet5, LeNet5Original
+from jaxdl.models.vision.resnet import ResNet
+from jaxdl.models.vision.vgg import VGG
+from jaxdl.models.vision.vit import VisionTransformer
+from jaxdl.models.vision.xception import Xception
+from jaxdl.models.vision.zfnet import ZFNet
 
 __all__ = [
     "BERT",

@@ -8,11 +8,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxdl.nn.convolution import Conv
+from jaxdl.nn.convolution.convolution import Conv
+from jaxdl.nn.convolution.geometry import Padding
 from jaxdl.nn.initializers import he_normal
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import BatchNorm
-from jaxdl.nn.windows import Padding
 from jaxdl.typing import Array, ArrayLike
 
 
@@ -47,21 +47,21 @@ class ConvNorm(nn.Module):
 
 def dense_layers(model: nn.Module, x: Array, out: dict[str, Array], train: bool) -> Array:
     """Apply a model's rectified layers ``dense1``, ``dense2``... with dropout of their inputs or of their outputs."""
-    drop = partial(Dropout(1 - model.dropout), train=train)
-    for number, width in enumerate(model.hidden, 1):
+    drop = partial(Dropout(model.dropout_rate), train=train)
+    for number, width in enumerate(model.hidden_sizes, 1):
         x = x if model.drop_outputs else drop(x)
         x = out[f"dense{number}"] = jax.nn.relu(nn.Dense(width, dtype=model.dtype, name=f"dense{number}")(x))
         x = drop(x) if model.drop_outputs else x
     return x
 
 
-def refuse_small(name: str, x: Array, least: int) -> None:
+def check_image_size(name: str, x: Array, least: int) -> None:
     """Refuse what are no images ``[B, H, W, C]`` of at least this height and width.
 
     Raises:
         ValueError: with what came, and how to mend it.
 
-    >>> refuse_small("ResNet", jax.numpy.zeros((1, 2, 2, 3)), 4)
+    >>> check_image_size("ResNet", jax.numpy.zeros((1, 2, 2, 3)), 4)
     Traceback (most recent call last):
     ...
     ValueError: ResNet expects images [B, H, W, C] of height and width 4 or more; came (1, 2, 2, 3): resize them

@@ -45,7 +45,7 @@ def input_shape(name: str) -> tuple[int, ...]:
     >>> models.input_shape("lenet5")
     (32, 32, 1)
     """
-    _refuse_unknown(name)
+    _check_unknown(name)
     return _INPUT_SHAPES[name]
 
 
@@ -59,7 +59,7 @@ def input_dtype(name: str) -> str:
     >>> models.input_dtype("gpt2")
     'int32'
     """
-    _refuse_unknown(name)
+    _check_unknown(name)
     return _INPUT_DTYPES[name]
 
 
@@ -70,14 +70,14 @@ def create(name: str, **changes: object) -> nn.Module:
         ValueError: there is no such model, or it has no such field; the nearest are named.
 
     >>> from jaxdl import models
-    >>> models.create("mlp", hidden=(32,)).hidden
+    >>> models.create("mlp", hidden_sizes=(32,)).hidden_sizes
     (32,)
     >>> models.create("lenet", num_classes=2)
     Traceback (most recent call last):
     ...
     ValueError: no model is called 'lenet'; did you mean lenet5...?
     """
-    _refuse_unknown(name)
+    _check_unknown(name)
     model = _BUILDERS[name]()
     fields = [field.name for field in dataclasses.fields(model) if field.name not in {"parent", "name"}]
     for change in changes:
@@ -96,7 +96,7 @@ def list(pattern: str = "*") -> tuple[str, ...]:
     return tuple(sorted(name for name in _BUILDERS if fnmatch.fnmatchcase(name, pattern)))
 
 
-def _refuse_unknown(name: str) -> None:
+def _check_unknown(name: str) -> None:
     if name not in _BUILDERS:
         raise ValueError(f"no model is called {name!r}; did you mean {_nearest(name, _BUILDERS)}?")
 

@@ -1,72 +1,61 @@
 """Building blocks: plain functions for the mathematics, modules for what has parameters."""
 
-from jaxdl.nn import (
-    attention,
-    attention_cache,
-    attention_scores,
-    cells,
-    convolution,
-    filters,
-    initializers,
-    linear,
-    pooling,
-    position,
-    recurrent,
-    transposed_convolution,
-    upsampling,
-    windows,
-)
-from jaxdl.nn.adaptive_pooling import adaptive_average_pool
-from jaxdl.nn.attention import MultiHeadAttention
-from jaxdl.nn.convolution import Conv, convolve
-from jaxdl.nn.pooling import (
+from jaxdl.nn import activations, attention, convolution, dense, initializers, noise, normalization, recurrent
+from jaxdl.nn.attention import MultiHeadAttention, dot_product_attention
+from jaxdl.nn.convolution import (
+    Conv,
+    ConvTranspose,
+    SeparableConv,
+    adaptive_average_pool,
     average_pool,
     blind_unpool,
+    convolve,
+    filters,
     global_average_pool,
     global_max_pool,
     max_pool,
     max_pool_with_switches,
     max_unpool,
     min_pool,
+    output_size,
+    receptive_field,
+    transposed_convolve,
+    transposed_output_size,
+    upsample_bilinear,
+    upsample_nearest,
 )
-from jaxdl.nn.separable import SeparableConv
-from jaxdl.nn.transposed_convolution import ConvTranspose, transposed_convolve, transposed_output_size
-from jaxdl.nn.upsampling import upsample_bilinear, upsample_nearest
-from jaxdl.nn.windows import output_size, receptive_field
+from jaxdl.nn.recurrent import cells
 
 __all__ = [
     "Conv",
     "ConvTranspose",
     "MultiHeadAttention",
     "SeparableConv",
+    "activations",
     "adaptive_average_pool",
     "attention",
-    "attention_cache",
-    "attention_scores",
     "average_pool",
     "blind_unpool",
     "cells",
     "convolution",
     "convolve",
+    "dense",
+    "dot_product_attention",
     "filters",
     "global_average_pool",
     "global_max_pool",
     "initializers",
-    "linear",
     "max_pool",
     "max_pool_with_switches",
     "max_unpool",
     "min_pool",
+    "noise",
+    "normalization",
     "output_size",
-    "pooling",
-    "position",
     "receptive_field",
     "recurrent",
-    "transposed_convolution",
     "transposed_convolve",
     "transposed_output_size",
     "upsample_bilinear",
     "upsample_nearest",
-    "upsampling",
-    "windows",
 ]

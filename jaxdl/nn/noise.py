@@ -12,33 +12,33 @@ SCALINGS = ("inverted", "test_time")
 def dropout(
     key: Key | None,
     x: ArrayLike,
-    retain_probability: ArrayLike = 0.5,
+    rate: ArrayLike = 0.5,
     *,
     train: bool = True,
     scaling: str = "inverted",
     shared_axes: tuple[int, ...] = (),
 ) -> Array:
-    """Retain each unit with probability ``p``, and drop it otherwise (Srivastava et al., 2014).
+    """Drop each unit with probability ``rate`` (Srivastava et al., 2014).
 
-    With the mask ``m ~ Bernoulli(p)``, by ``scaling``
+    With ``p = 1 - rate`` and the mask ``m ~ Bernoulli(p)``, by ``scaling``
 
     - "inverted": ``y = m x / p`` in training and ``y = x`` in testing;
     - "test_time": ``y = m x`` in training and ``y = p x`` in testing, the form of the paper.
 
     In both the mean of ``y`` in training is ``y`` in testing. Each mask is a thinned network, and for a linear layer
-    the test is the average over all of them. The paper retains hidden units with 0.5 and inputs with 0.8.
+    the test is the average over all of them. The paper drops hidden units with 0.5 and inputs with 0.2.
 
     Args:
         key: a random key; None where ``train`` is False.
         x: ``[...]``.
-        retain_probability: ``p``, in (0, 1]: what is kept, not what is dropped.
+        rate: probability of dropping a unit, in [0, 1).
         train: draw a mask.
         scaling: "inverted" or "test_time".
         shared_axes: dimensions along which all units share their fate, ``(1, 2)`` to drop whole channels of
             ``[B, H, W, C]`` (Tompson et al., 2015), ``(1,)`` to keep one mask over the time of ``[B, T, D]``.
 
     Raises:
-        ValueError: the probability is outside of (0, 1], the scaling is unknown, or there is no key to train with.
+        ValueError: the rate is outside of [0, 1), the scaling is unknown, or there is no key to train with.
 
     >>> sorted(set(dropout(jax.random.key(0), jnp.ones(50), 0.5).tolist()))
     [0.0, 2.0]
@@ -46,16 +46,17 @@ def dropout(
     [0.5, 0.5]
     """
     x = _floating(x)
-    _check_dropout(retain_probability, scaling)
-    if _keeps_all(retain_probability):
+    _check_dropout(rate, scaling)
+    if _keeps_all(rate):
         return x
+    retain = 1 - rate
     if not train:
-        return x if scaling == "inverted" else _times(x, retain_probability)
+        return x if scaling == "inverted" else _times(x, retain)
     if key is None:
         raise ValueError("dropout needs a random key to train; for a test pass train=False")
     shape = [1 if axis in _positive(shared_axes, x.ndim) else size for axis, size in enumerate(x.shape)]
-    mask = jax.random.bernoulli(key, retain_probability, tuple(shape))
-    kept = _times(x, 1 / retain_probability) if scaling == "inverted" else x
+    mask = jax.random.bernoulli(key, retain, tuple(shape))
+    kept = _times(x, 1 / retain) if scaling == "inverted" else x
     return jnp.where(mask, kept, jnp.zeros((), x.dtype))
 
 
@@ -94,16 +95,16 @@ class Dropout(nn.Module):
     [0.0, 2.0]
     """
 
-    retain_probability: float = 0.5
+    rate: float = 0.5
     scaling: str = "inverted"
     shared_axes: tuple[int, ...] = ()
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map ``[...]`` to ``[...]``."""
-        train = train and not _keeps_all(self.retain_probability)
+        train = train and not _keeps_all(self.rate)
         key = self.make_rng("dropout") if train else None
-        return dropout(key, x, self.retain_probability, train=train, scaling=self.scaling, shared_axes=self.shared_axes)
+        return dropout(key, x, self.rate, train=train, scaling=self.scaling, shared_axes=self.shared_axes)
 
 
 class GaussianNoise(nn.Module):
@@ -124,9 +125,9 @@ def _floating(x: ArrayLike) -> Array:
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
 
 
-def _keeps_all(retain_probability: ArrayLike) -> bool:
+def _keeps_all(rate: ArrayLike) -> bool:
     """Say whether nothing is dropped for certain; of a traced number that cannot be known."""
-    return isinstance(retain_probability, int | float) and retain_probability == 1
+    return isinstance(rate, int | float) and rate == 0
 
 
 def _times(x: Array, factor: ArrayLike) -> Array:
@@ -140,10 +141,8 @@ def _positive(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
     return tuple(axis % ndim for axis in axes)
 
 
-def _check_dropout(retain_probability: ArrayLike, scaling: str) -> None:
+def _check_dropout(rate: ArrayLike, scaling: str) -> None:
     if scaling not in SCALINGS:
         raise ValueError(f"scaling must be one of {', '.join(SCALINGS)}; got {scaling!r}")
-    if isinstance(retain_probability, int | float) and not 0 < retain_probability <= 1:
-        raise ValueError(
-            f"retain_probability is the share of units that are kept and must lie in (0, 1]; got {retain_probability}"
-        )
+    if isinstance(rate, int | float) and not 0 <= rate < 1:
+        raise ValueError(f"expected a rate in [0, 1), the share of units dropped, got {rate}")

@@ -36,7 +36,7 @@ def freeze(optimizer: GradientTransformation, mask: Mask) -> GradientTransformat
     def frozen(params: PyTree) -> PyTree:
         if not isinstance(mask, str):
             return mask(params) if callable(mask) else mask
-        _refuse_unfound([mask], params)
+        _check_unfound([mask], params)
         return select(params, mask)
 
     def learning(params: PyTree) -> PyTree:
@@ -64,7 +64,7 @@ def scale_by_path(factors: Mapping[str, ArrayLike]) -> GradientTransformation:
     """
 
     def init(params: PyTree) -> optax.EmptyState:
-        _refuse_unfound(factors, params)
+        _check_unfound(factors, params)
         return optax.EmptyState()
 
     def update(updates: PyTree, state: optax.EmptyState, params: PyTree = None) -> tuple[PyTree, optax.EmptyState]:
@@ -100,7 +100,7 @@ def discriminative_factors(groups: Sequence[str], decay: float = 2.6) -> dict[st
     return {pattern: float(decay ** (i + 1 - len(groups))) for i, pattern in enumerate(groups)}
 
 
-def _refuse_unfound(patterns: Sequence[str] | Mapping[str, ArrayLike], params: PyTree) -> None:
+def _check_unfound(patterns: Sequence[str] | Mapping[str, ArrayLike], params: PyTree) -> None:
     paths = list(flatten(params))
     for pattern in patterns:
         if not any(re.search(pattern, path) for path in paths):

@@ -146,7 +146,7 @@ def convert(
         if not (name.endswith(COUNTER) or any(match(name) for match in skipped)):
             problems.append(f"extra: {name} {list(entries[name].shape)} has no place in the model")
     if problems:
-        _refuse_prefix(entries.keys(), known)
+        _check_prefix(entries.keys(), known)
         raise ValueError("\n  ".join([f"{len(problems)} weights do not fit the model:", *sorted(problems), MEND]))
     return nested(result)
 
@@ -154,7 +154,7 @@ def convert(
 MEND = "to draw parameters anew give fresh='^output/' and a key, to leave them out without='^auxiliary' or the like"
 
 
-def _refuse_prefix(theirs: Set[str], known: Set[str]) -> None:
+def _check_prefix(theirs: Set[str], known: Set[str]) -> None:
     """Refuse entries that have, or lack, the same words before most of the names that the model knows."""
     prefix, count = _prefix(theirs, known)
     if 2 * count > len(known):

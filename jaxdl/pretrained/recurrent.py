@@ -1,6 +1,6 @@
 """Weights of recurrent layers from torch, Keras and flax, and back.
 
-Ours lie side by side in the order of ``cell.gates`` (see ``jaxdl.nn.cells``)::
+Ours lie side by side in the order of ``cell.gates`` (see ``jaxdl.nn.recurrent.cells``)::
 
     source   entries of a layer                                             gates of an LSTM   of a GRU
     torch    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0             i f g o            r z n
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.nn.cells import GRU, LSTM, Cell, Parameters, Vanilla
+from jaxdl.nn.recurrent.cells import GRU, LSTM, Cell, Parameters, Vanilla
 from jaxdl.pretrained.files import read
 from jaxdl.typing import PyTree
 
@@ -43,7 +43,7 @@ def load_cell(entries: Entries, cell: Cell, source: str) -> Parameters:
     """
     _refuse(cell, source)
     kernel, recurrent_kernel, bias, second = _READERS[source](entries, cell)
-    size = cell.features
+    size = cell.hidden_size
     columns = len(cell.gates) * size
     shapes = [list(leaf.shape) for leaf in (kernel, recurrent_kernel, bias)]
     if shapes != [[*kernel.shape[:1], columns], [size, columns], [columns]]:
@@ -68,7 +68,7 @@ def export_cell(parameters: Parameters, cell: Cell, source: str) -> dict[str, An
     bias = parameters["bias"]
     second = np.zeros_like(bias)
     if "recurrent_bias" in parameters:
-        second[2 * cell.features :] = parameters["recurrent_bias"]
+        second[2 * cell.hidden_size :] = parameters["recurrent_bias"]
     return _WRITERS[source](cell, parameters["kernel"], parameters["recurrent_kernel"], bias, second)
 
 
@@ -174,7 +174,7 @@ def _from_flax(entries: Entries, cell: Cell) -> tuple[np.ndarray, ...]:
     for name, layer in layers.items():
         if missing := {"kernel", *(["bias"] if name in with_bias else [])} - layer.keys():
             raise ValueError(f"{name} has no {' and no '.join(sorted(missing))}; it has {sorted(layer)}")
-    zeros = np.zeros(cell.features, layers[on_input[0]]["kernel"].dtype)
+    zeros = np.zeros(cell.hidden_size, layers[on_input[0]]["kernel"].dtype)
     bias = [layers[name]["bias"] for name in with_bias]
     second = [layers[name].get("bias", zeros) if isinstance(cell, GRU) else zeros for name in on_state]
     kernels = ([layers[name]["kernel"] for name in names] for names in (on_input, on_state))

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jaxdl import losses, metrics
 from jaxdl.arrays import fit_mask
 from jaxdl.metrics import Mean
-from jaxdl.nn.recurrent_inputs import true_steps
+from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.tasks.task import Task, Variables, apply_in_training, init_model
 from jaxdl.typing import Array, Batch, Key
 
@@ -61,7 +61,7 @@ def _true_times(batch: Batch) -> Array | None:
     mask = fit_mask(batch["mask"], shape) if "mask" in batch else None
     if "length" not in batch:
         return mask
-    keep = true_steps(batch["length"], shape[1])
+    keep = valid_steps(batch["length"], shape[1])
     return keep.astype(jnp.float32) if mask is None else jnp.where(keep, mask, 0)
 
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from jaxdl import tree
 from jaxdl.arrays import widen
-from jaxdl.train.fit import Report
+from jaxdl.train.report import Report
 from jaxdl.train.step import Metrics, Step
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from jaxdl.metrics import Mean
 from jaxdl.train import parallel
-from jaxdl.train.fit import gather
+from jaxdl.train.loop import gather
 from jaxdl.typing import Array, ArrayLike, Batch, PyTree
 
 Measure = Callable[[dict[str, PyTree], Batch], dict[str, Mean]]

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import tree
-from jaxdl.train.fit import Report
-from jaxdl.train.integrity import is_key
+from jaxdl.train.checkpointing.integrity import is_key
+from jaxdl.train.report import Report
 from jaxdl.train.step import Metrics, Step
 from jaxdl.typing import Array, Batch, PyTree
 
@@ -114,7 +114,7 @@ def nonfinite_leaves(state: PyTree) -> list[str]:
     return [name for name, leaf in named if _is_inexact(leaf) and np.any(_bad(name, np.asarray(leaf), np))]
 
 
-def refuse_nonfinite(report: Report) -> None:
+def check_finite(report: Report) -> None:
     """Raise NonfiniteError if a leaf of the report's state is not finite, as ``nonfinite_leaves`` says."""
     leaves = nonfinite_leaves(report.state)
     if leaves:

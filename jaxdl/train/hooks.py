@@ -1,4 +1,4 @@
-"""What may happen between stretches of steps: stop early, keep the best state, show progress, write a log."""
+"""What may happen between chunks of steps: stop early, keep the best state, show progress, write a log."""
 
 import json
 import math
@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 
-from jaxdl.train.checkpoint import Checkpoints
-from jaxdl.train.fit import Report, summarise
-from jaxdl.train.integrity import DamagedError
+from jaxdl.train.checkpointing.checkpoint import Checkpoints
+from jaxdl.train.checkpointing.integrity import DamagedError
+from jaxdl.train.guard import check_finite
+from jaxdl.train.parallel.distributed import collect
+from jaxdl.train.report import Hook, Report, summarise
 from jaxdl.typing import PyTree
 
 
@@ -179,6 +181,67 @@ class ProgressBar:
                 parts.append(f"{label} {np.mean(report.metrics[name][-1]):.3g}")
         numbers = "  ".join([*parts, f"{rate:,.0f} examples/s"])
         self.progress.update(self.task, total=report.total, completed=report.step, numbers=numbers)
+
+
+class SaveEvery:
+    """A hook that saves a checkpoint after every ``epochs`` epochs, and when the run ends or is stopped.
+
+    A state with numbers that are not finite is never saved: it raises NonfiniteError.
+
+    Args:
+        checkpoints: where to.
+        epochs: epochs between checkpoints; a fraction saves inside an epoch, at the next report.
+        position: what identifies the data, as ``loader.state()`` returns it; its ``step`` is set to the report's.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, epochs: float = 1, *, position: dict[str, Any] | None = None):
+        if epochs <= 0:
+            raise ValueError(f"expected epochs > 0, got {epochs}")
+        self.checkpoints, self.epochs, self.position = checkpoints, epochs, position or {}
+        self.saved: int | None = None
+
+    def __call__(self, report: Report) -> None:
+        """Save where an interval has ended."""
+        before = report.epoch * (report.step - report.steps) / report.step
+        # Quotients of steps: what lies a rounding error below a whole number has reached it.
+        if int(report.epoch / self.epochs + 1e-9) > int(before / self.epochs + 1e-9):
+            self.finish(report)
+
+    def finish(self, report: Report) -> None:
+        """Save the state that a run ends with, unless it is saved."""
+        if self.saved != report.step:
+            check_finite(report)
+            self.checkpoints.save(report.state, position={**self.position, "step": report.step})
+            self.saved = report.step
+
+
+class OnFirstProcess:
+    """A hook that only process 0 heeds: for what writes files or draws on a terminal.
+
+    Its answer is ignored: what ends a run must end it in every process.
+
+    Args:
+        hook: what process 0 calls.
+        state: whether the hook looks at the state. Then it is collected for every report; else the hook is given None.
+    """
+
+    def __init__(self, hook: Hook, *, state: bool = False):
+        self.hook, self.state = hook, state
+
+    def __call__(self, report: Report) -> None:
+        """Tell the hook in process 0."""
+        report = self._collected(report)
+        if jax.process_index() == 0:
+            self.hook(report)
+
+    def finish(self, report: Report) -> None:
+        """Tell the hook in process 0 that the run ends, where it wants to know."""
+        report = self._collected(report)
+        if jax.process_index() == 0 and hasattr(self.hook, "finish"):
+            self.hook.finish(report)
+
+    def _collected(self, report: Report) -> Report:
+        return report._replace(state=collect(report.state) if self.state else None)
 
 
 def _finite_or_none(value: object) -> object:

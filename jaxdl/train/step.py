@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from jaxdl import optim, tree
 from jaxdl.arrays import widen
-from jaxdl.train.explicit import count_examples, mean_gradient
+from jaxdl.train.gradient import count_examples, mean_gradient
 from jaxdl.train.state import TrainState
 from jaxdl.typing import Array, Batch, Key, PyTree
 

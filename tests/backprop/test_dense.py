@@ -9,25 +9,26 @@ import numpy as np
 import pytest
 
 from jaxdl import losses
-from jaxdl.backprop import activations, dense, softmax_cross_entropy
+from jaxdl.backprop import activations, dense
+from jaxdl.backprop import losses as hand_losses
 from jaxdl.nn.activations import ACTIVATIONS
 
 pytestmark = pytest.mark.usefixtures("float64")
 close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-13)
 PEERS = {
-    softmax_cross_entropy.softmax_cross_entropy: losses.cross_entropy,
-    softmax_cross_entropy.sigmoid_cross_entropy: losses.binary_cross_entropy,
-    softmax_cross_entropy.squared_error: losses.mean_squared_error,
+    hand_losses.softmax_cross_entropy: losses.cross_entropy,
+    hand_losses.sigmoid_cross_entropy: losses.binary_cross_entropy,
+    hand_losses.squared_error: losses.mean_squared_error,
 }
 
 
 @pytest.mark.parametrize(
     ("sizes", "activation", "loss"),
     [
-        ((3, 4), "tanh", softmax_cross_entropy.softmax_cross_entropy),
-        ((2, 5, 3), "sigmoid", softmax_cross_entropy.squared_error),
-        ((4, 6, 1, 5, 2), "relu", softmax_cross_entropy.sigmoid_cross_entropy),
-        ((1, 3, 3, 3), (jnp.sin, lambda a, h: jnp.cos(a)), softmax_cross_entropy.softmax_cross_entropy),
+        ((3, 4), "tanh", hand_losses.softmax_cross_entropy),
+        ((2, 5, 3), "sigmoid", hand_losses.squared_error),
+        ((4, 6, 1, 5, 2), "relu", hand_losses.sigmoid_cross_entropy),
+        ((1, 3, 3, 3), (jnp.sin, lambda a, h: jnp.cos(a)), hand_losses.softmax_cross_entropy),
     ],
     ids=["no hidden layer", "one", "three", "two, with an activation of one's own"],
 )
@@ -80,7 +81,7 @@ def test_losses_and_their_gradients_are_those_of_jax(loss):
 
 def test_class_numbers_give_what_was_predicted_less_what_is_true():
     a, y = np.random.default_rng(0).normal(size=(5, 4)), np.array([0, 3, 1, 1, 2])
-    _, d_a = jax.jit(softmax_cross_entropy.softmax_cross_entropy)(a, y)
+    _, d_a = jax.jit(hand_losses.softmax_cross_entropy)(a, y)
     close(d_a, (np.exp(a) / np.exp(a).sum(1, keepdims=True) - np.eye(4)[y]) / 5)
 
 
@@ -89,11 +90,9 @@ def test_a_confident_mistake_has_a_gradient_behind_the_cross_entropy_but_not_beh
 
     @jax.jit
     def gradients(a):
-        y_hat = softmax_cross_entropy.softmax(a)
-        _, d_y_hat = softmax_cross_entropy.squared_error(y_hat, y)
-        return softmax_cross_entropy.softmax_cross_entropy(a, y)[1], softmax_cross_entropy.softmax_backward(
-            y_hat, d_y_hat
-        )
+        y_hat = hand_losses.softmax(a)
+        _, d_y_hat = hand_losses.squared_error(y_hat, y)
+        return hand_losses.softmax_cross_entropy(a, y)[1], hand_losses.softmax_backward(y_hat, d_y_hat)
 
     steep, flat = gradients(a)
     expected = jax.jit(jax.grad(lambda a: losses.mean_squared_error(jax.nn.softmax(a), y)))(a)
@@ -113,7 +112,7 @@ def test_drawn_layers_have_the_sizes_asked_for(key):
     [
         (lambda: dense.forward([dense.Layer(np.zeros((2, 3)), np.zeros(2))], np.zeros((1, 4))), r"layer 1 .*\(1, 4\)"),
         (lambda: activations.pair("softmax"), "no slope is written for 'softmax'"),
-        (lambda: softmax_cross_entropy.squared_error(np.zeros(2), np.zeros(3)), r"\(2,\) and \(3,\)"),
+        (lambda: hand_losses.squared_error(np.zeros(2), np.zeros(3)), r"\(2,\) and \(3,\)"),
     ],
 )
 def test_mistakes_are_named_with_what_came(call, message):

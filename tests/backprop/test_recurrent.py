@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from jaxdl import losses
-from jaxdl.backprop import recurrent, softmax_cross_entropy
-from jaxdl.nn import cells
+from jaxdl.backprop import losses as hand_losses
+from jaxdl.backprop import recurrent
+from jaxdl.nn.recurrent import cells
 
 pytestmark = pytest.mark.usefixtures("float64")
 close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-13)
@@ -25,7 +26,7 @@ def draw(gates=()):
 
 def mean_over_everything(y, labels):
     """The loss of all times and its gradient."""
-    value, d_y = softmax_cross_entropy.softmax_cross_entropy(y.reshape(B * T, K), labels.reshape(-1))
+    value, d_y = hand_losses.softmax_cross_entropy(y.reshape(B * T, K), labels.reshape(-1))
     return value, d_y.reshape(y.shape)
 
 

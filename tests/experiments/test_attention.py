@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from experiments import attention_vs_context, planted_words
-from jaxdl.data import translation
+from experiments.attention import attention_vs_context, planted_words
+from jaxdl.data.sources import translation
 
 
 def test_the_planted_sentence_alone_has_the_key_of_the_class_beside_the_cue():

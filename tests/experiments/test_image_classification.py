@@ -5,7 +5,7 @@ import pytest
 
 from experiments.harness.errors import UsageError
 from experiments.harness.supervised import Optimizer
-from experiments.image_classification import RECIPES, Config, OptimizerChanges, resized, standardized
+from experiments.vision.image_classification import RECIPES, Config, OptimizerChanges, resized, standardized
 from jaxdl import data, optim
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from experiments import char_gpt
+from experiments.attention import char_gpt
 from experiments.harness import ngrams
 from experiments.harness.command_line import main
 from jaxdl import train
@@ -80,7 +80,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch
     monkeypatch.setattr(train, "fit", lambda *a, **k: fit(*a, **{**k, "report_every": 6}))
     whole = run(tmp_path / "whole", path)
 
-    class Interruption(train.interrupt.Interruption):
+    class Interruption(train.checkpointing.Interruption):
         def __call__(self, report):
             if report.step >= 6:
                 self.signal = "SIGTERM"
@@ -88,7 +88,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch
             return self.signal is not None
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.interrupt, "Interruption", Interruption)
+        patch.setattr(train.checkpointing.interrupt, "Interruption", Interruption)
         assert run(tmp_path / "again", path)["status"] == "interrupted"
     assert stopped == [6]
     resumed = run(tmp_path / "again", path, "--resume")

@@ -17,7 +17,7 @@ from experiments.harness.command_line import main
 from experiments.harness.run_folder import Run, read_manifest
 from experiments.harness.training import train_task
 from jaxdl import data, metrics, optim, tasks, train
-from jaxdl.train import agreement
+from jaxdl.train.parallel import consistency
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ["run", "mlp_digits", "--epochs", "3", "--batch-size", "120", "--optimizer.schedule", "constant"]
@@ -158,7 +158,7 @@ def other_process(monkeypatch):
             said = json.loads(text)
             return [text, json.dumps({**said, name: json.dumps(value)} if name in said else said)]
 
-        monkeypatch.setattr(agreement, "hear_all", hear_all)
+        monkeypatch.setattr(consistency, "hear_all", hear_all)
 
     return differ
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from experiments import plain_vs_residual
 from experiments.harness import configuration, seeds
 from experiments.harness.language import spread
-from jaxdl.models.resnet import ResNet
+from experiments.vision import plain_vs_residual
+from jaxdl.models.vision.resnet import ResNet
 from jaxdl.nn.normalization import BatchNorm
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments import exposure_gap, gradient_clipping, gradient_flow, long_lag
+from experiments.sequences import exposure_gap, gradient_clipping, gradient_flow, long_lag
 
 
 def test_the_longest_lag_ends_at_the_first_that_is_not_solved():

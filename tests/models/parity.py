@@ -114,7 +114,7 @@ def _ours(model: Any, variables: Any, x: np.ndarray, labels: np.ndarray) -> tupl
             {"params": params, "batch_stats": statistics},
             x,
             train=True,
-            return_features=True,
+            return_intermediates=True,
             mutable=["batch_stats"],
             rngs={"dropout": jax.random.key(0)},
         )

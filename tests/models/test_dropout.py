@@ -5,33 +5,44 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.models.bert import BERT
-from jaxdl.models.encoder_decoder import EncoderDecoder
-from jaxdl.models.gpt import GPT
-from jaxdl.models.hierarchical import HierarchicalAttentionNetwork, HierarchicalEncoderDecoder
-from jaxdl.models.transformer import Transformer
-from jaxdl.nn.cells import GRU
+from jaxdl.models.sequence.encoder_decoder import EncoderDecoder
+from jaxdl.models.sequence.hierarchical import HierarchicalAttentionNetwork, HierarchicalEncoderDecoder
+from jaxdl.models.transformers.bert import BERT
+from jaxdl.models.transformers.gpt import GPT
+from jaxdl.models.transformers.transformer import Transformer
+from jaxdl.nn.recurrent.cells import GRU
 
-SMALL = {"features": 8, "depth": 1, "heads": 2, "mlp_features": 8, "dropout": 0.0, "attention_dropout": 0.0}
+SMALL = {
+    "d_model": 8,
+    "num_layers": 1,
+    "num_heads": 2,
+    "mlp_dim": 8,
+    "dropout_rate": 0.0,
+    "attention_dropout_rate": 0.0,
+}
 TOKENS, DOCUMENTS = jnp.ones((2, 3), int), jnp.ones((2, 2, 3), int)
 MODELS = {
-    "gpt": (GPT(vocabulary=5, context=3, **SMALL), [TOKENS]),
-    "bert": (BERT("classification", vocabulary=5, context=3, **SMALL), [TOKENS]),
+    "gpt": (GPT(vocab_size=5, context_length=3, **SMALL), [TOKENS]),
+    "bert": (BERT("classification", vocab_size=5, context_length=3, **SMALL), [TOKENS]),
     "transformer": (Transformer(5, **SMALL), [TOKENS, TOKENS]),
-    "encoder-decoder": (EncoderDecoder(5, 5, GRU(4), embedding=4), [TOKENS, TOKENS]),
-    "documents": (HierarchicalAttentionNetwork(5, embedding=4, cell=GRU(4), attention=4), [DOCUMENTS]),
-    "dialogues": (HierarchicalEncoderDecoder(5, 5, GRU(4), embedding=4), [DOCUMENTS, TOKENS]),
+    "encoder-decoder": (EncoderDecoder(5, 5, GRU(4), embedding_dim=4), [TOKENS, TOKENS]),
+    "documents": (HierarchicalAttentionNetwork(5, embedding_dim=4, cell=GRU(4), attention_dim=4), [DOCUMENTS]),
+    "dialogues": (HierarchicalEncoderDecoder(5, 5, GRU(4), embedding_dim=4), [DOCUMENTS, TOKENS]),
 }
 PLACES = [
-    ("gpt", "dropout", 3),  # of z_0, and of what attention and the small network add
-    ("gpt", "attention_dropout", 1),
-    ("bert", "dropout", 4),  # and of what is pooled
-    ("bert", "attention_dropout", 1),
-    ("transformer", "dropout", 9),  # of two sums with positions, of 2 + 3 branches, and of the units of two networks
-    ("transformer", "attention_dropout", 3),
-    ("encoder-decoder", "retain_probability", 3),  # of the words of both languages, and before the output
-    ("documents", "retain_probability", 2),  # of words and of sentences
-    ("dialogues", "retain_probability", 3),
+    ("gpt", "dropout_rate", 3),  # of z_0, and of what attention and the small network add
+    ("gpt", "attention_dropout_rate", 1),
+    ("bert", "dropout_rate", 4),  # and of what is pooled
+    ("bert", "attention_dropout_rate", 1),
+    (
+        "transformer",
+        "dropout_rate",
+        9,
+    ),  # of two sums with positions, of 2 + 3 branches, and of the units of two networks
+    ("transformer", "attention_dropout_rate", 3),
+    ("encoder-decoder", "dropout_rate", 3),  # of the words of both languages, and before the output
+    ("documents", "dropout_rate", 2),  # of words and of sentences
+    ("dialogues", "dropout_rate", 3),
 ]
 
 

@@ -8,9 +8,9 @@ from jaxdl.models import MLP
 
 
 def test_the_output_is_that_of_the_equation(key):
-    model = MLP(hidden=(5, 4), num_classes=3, activation="tanh")
+    model = MLP(hidden_sizes=(5, 4), num_classes=3, activation="tanh")
     x = jax.random.normal(key, (2, 3, 2))
-    (logits, features), variables = jax.jit(partial(model.init_with_output, return_features=True))(key, x)
+    (logits, features), variables = jax.jit(partial(model.init_with_output, return_intermediates=True))(key, x)
     params = jax.tree.map(np.asarray, variables["params"])
     h = np.asarray(x).reshape(2, 6)
     for name in ("hidden1", "hidden2"):
@@ -20,7 +20,7 @@ def test_the_output_is_that_of_the_equation(key):
 
 
 def test_without_hidden_layers_it_is_linear(key):
-    assert set(jax.eval_shape(MLP(hidden=()).init, key, np.zeros((2, 3)))["params"]) == {"output"}
+    assert set(jax.eval_shape(MLP(hidden_sizes=()).init, key, np.zeros((2, 3)))["params"]) == {"output"}
 
 
 def test_mistakes_are_answered(key):

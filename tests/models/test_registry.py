@@ -108,7 +108,7 @@ def test_a_small_model_runs_forward_and_backward(name, key):
     @jax.jit
     def run(params, x):
         def loss(params):
-            logits, features = model.apply({"params": params}, x, train=True, return_features=True)
+            logits, features = model.apply({"params": params}, x, train=True, return_intermediates=True)
             return jnp.sum(jax.nn.log_softmax(logits)[:, 0]), (logits, features, model.apply({"params": params}, x))
 
         return jax.grad(loss, has_aux=True)(params)
@@ -129,7 +129,7 @@ def test_names_are_found_by_a_shell_pattern():
 
 
 def test_changes_reach_the_fields():
-    assert models.create("mlp", hidden=(3,), num_classes=2) == models.MLP(hidden=(3,), num_classes=2)
+    assert models.create("mlp", hidden_sizes=(3,), num_classes=2) == models.MLP(hidden_sizes=(3,), num_classes=2)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_changes_reach_the_fields():
     [
         ("lenet", {}, "no model is called 'lenet'; did you mean lenet5"),
         ("qqq", {}, "lenet5, lenet5_original, mlp"),
-        ("mlp", {"hiden": (3,)}, "no field 'hiden'; did you mean hidden"),
+        ("mlp", {"hiden": (3,)}, "no field 'hiden'"),
         ("mlp", {"parent": None}, "no field 'parent'"),
     ],
 )

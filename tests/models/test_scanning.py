@@ -8,8 +8,8 @@ import optax
 import pytest
 
 from jaxdl import tree
-from jaxdl.models.resnet import ResNet
 from jaxdl.models.scanning import scan_blocks, stack_blocks, unstack_blocks
+from jaxdl.models.vision.resnet import ResNet
 from jaxdl.nn.noise import Dropout
 
 
@@ -33,7 +33,7 @@ def test_outputs_features_gradients_and_statistics_are_the_same(networks):
         def of(variables, x):
             def loss(params):
                 (logits, features), state = model.apply(
-                    {**variables, "params": params}, x, train=True, return_features=True, mutable=["batch_stats"]
+                    {**variables, "params": params}, x, train=True, return_intermediates=True, mutable=["batch_stats"]
                 )
                 return jnp.sum(jnp.sin(logits)), (logits, features, state)
 

@@ -19,8 +19,8 @@ def test_the_mean_of_training_is_the_test(scaling, key):
     x = jnp.linspace(-2, 2, 8)
     probabilities = jnp.array([0.2, 0.5, 0.8])
     draw = jax.vmap(partial(noise.dropout, scaling=scaling), in_axes=(0, None, None))
-    draws = jax.jit(jax.vmap(draw, in_axes=(None, None, 0)))(jax.random.split(key, SAMPLES), x, probabilities)
-    test = jnp.stack([noise.dropout(None, x, float(p), train=False, scaling=scaling) for p in probabilities])
+    draws = jax.jit(jax.vmap(draw, in_axes=(None, None, 0)))(jax.random.split(key, SAMPLES), x, 1 - probabilities)
+    test = jnp.stack([noise.dropout(None, x, 1 - float(p), train=False, scaling=scaling) for p in probabilities])
     kept = x[None] / probabilities[:, None] if scaling == "inverted" else jnp.tile(x, (3, 1))
     deviation = jnp.abs(kept) * jnp.sqrt(probabilities * (1 - probabilities))[:, None]
     assert (jnp.abs(draws.mean(1) - test) <= 4.5 * deviation / np.sqrt(SAMPLES) + 1e-6).all()
@@ -37,7 +37,7 @@ def test_the_average_of_all_thinned_linear_layers_is_the_test(p):
     average = np.zeros(3)
     for mask in map(np.array, product([0, 1], repeat=6)):
         average += p ** mask.sum() * (1 - p) ** (6 - mask.sum()) * (mask * x) @ w
-    test = noise.dropout(None, x, p, train=False, scaling="test_time") @ w
+    test = noise.dropout(None, x, 1 - p, train=False, scaling="test_time") @ w
     np.testing.assert_allclose(average, test, rtol=1e-12)
 
 
@@ -61,7 +61,7 @@ def test_shared_axes_drop_whole_channels(key):
 
 def test_what_is_dropped_has_no_gradient_and_its_nan_is_gone(key):
     x = jnp.ones(64).at[::2].set(jnp.nan)
-    y, pull = jax.vjp(lambda x: noise.dropout(key, x, 0.25), x)
+    y, pull = jax.vjp(lambda x: noise.dropout(key, x, 0.75), x)
     (gradient,) = pull(jnp.ones(64))
     dropped = y == 0
     assert 0 < dropped.sum() < 64
@@ -78,19 +78,19 @@ def test_the_moments_of_gaussian_noise(key):
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
 def test_the_dtype_stays(dtype, key):
     x = jnp.ones(4, dtype)
-    assert noise.dropout(key, x, 0.8).dtype == dtype
-    assert noise.dropout(key, x, jnp.float32(0.8), scaling="test_time", train=False).dtype == dtype
+    assert noise.dropout(key, x, 0.2).dtype == dtype
+    assert noise.dropout(key, x, jnp.float32(0.2), scaling="test_time", train=False).dtype == dtype
     assert noise.gaussian_noise(key, x, 0.1).dtype == dtype
     assert noise.dropout(key, jnp.arange(3), 0.5).dtype == jnp.float32
 
 
 class Noisy(nn.Module):
-    retain_probability: float
+    rate: float
 
     @nn.compact
     def __call__(self, x, *, train):
         x = noise.GaussianNoise(0.1)(x, train=train)
-        return noise.Dropout(self.retain_probability)(x, train=train)
+        return noise.Dropout(self.rate)(x, train=train)
 
 
 def test_modules_draw_in_training_only(key):
@@ -100,14 +100,14 @@ def test_modules_draw_in_training_only(key):
     again = Noisy(0.5).apply({}, x, train=True, rngs={"dropout": key})
     np.testing.assert_array_equal(first, again)
     assert 16 < (first == 0).sum() < 48
-    np.testing.assert_array_equal(noise.Dropout(1.0).apply({}, x, train=True), x)
+    np.testing.assert_array_equal(noise.Dropout(0.0).apply({}, x, train=True), x)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda key: noise.dropout(key, 1.0, 0.0), r"share of units that are kept .* got 0\.0"),
-        (lambda key: noise.dropout(key, 1.0, 1.5), r"\(0, 1\]; got 1\.5"),
+        (lambda key: noise.dropout(key, 1.0, 1.0), r"got 1\.0"),
+        (lambda key: noise.dropout(key, 1.0, -0.5), r"got -0\.5"),
         (lambda key: noise.dropout(key, 1.0, scaling="late"), "inverted, test_time; got 'late'"),
         (lambda key: noise.dropout(None, 1.0), "pass train=False"),
         (lambda key: noise.dropout(key, jnp.ones(3), shared_axes=(1,)), r"array of 1; got \(1,\)"),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxdl.nn.convolution import convolve
-from jaxdl.nn.transposed_convolution import ConvTranspose
+from jaxdl.nn.convolution.convolution import convolve
+from jaxdl.nn.convolution.transposed import ConvTranspose
 from jaxdl.pretrained import layouts
 from tests.peers import torch
 

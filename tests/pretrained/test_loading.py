@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from jaxdl import models, pretrained, tree
-from jaxdl.models.alexnet import AlexNet
-from jaxdl.models.vgg import VGG
+from jaxdl.models.vision.alexnet import AlexNet
+from jaxdl.models.vision.vgg import VGG
 from jaxdl.pretrained import Rule, layouts, rules
 from tests.models.parity import assert_parity
 from tests.peers import torch
 
-SMALL = {"num_classes": 5, "widths": (3, 4, 5, 4, 3), "hidden": (7, 6)}
+SMALL = {"num_classes": 5, "widths": (3, 4, 5, 4, 3), "hidden_sizes": (7, 6)}
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ class Attention(nn.Module):
     fused: bool
 
     @nn.compact
-    def __call__(self, x, train=False, return_features=False):
+    def __call__(self, x, train=False, return_intermediates=False):
         if self.fused:
             q, k, v = jnp.split(nn.Dense(12, name="qkv")(x), 3, axis=-1)
         else:
@@ -166,7 +166,7 @@ class Attention(nn.Module):
         y = jax.nn.softmax(q @ jnp.swapaxes(k, -1, -2)) @ v
         y = y * self.param("gain", nn.initializers.ones, (4,))[None, None]
         logits = jnp.mean(y, axis=1)
-        return (logits, {}) if return_features else logits
+        return (logits, {}) if return_intermediates else logits
 
 
 def peer_attention(fused):

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.nn import cells, recurrent
+from jaxdl.nn import recurrent
+from jaxdl.nn.recurrent import cells
 from jaxdl.pretrained.recurrent import export_cell, export_torch, load_cell, load_torch
 
 D, H, B, T = 3, 4, 2, 5

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.models.gpt import GPT
 from jaxdl.models.layers import ConvNorm
+from jaxdl.models.transformers.gpt import GPT
 from jaxdl.tasks.task import init_model
 
 
@@ -46,7 +46,10 @@ def test_first_values_of_many_keys_are_drawn_at_once(key):
 
 
 def test_first_values_of_scanned_blocks_are_those_of_init(key):
-    model, x = GPT(vocabulary=5, context=4, features=4, depth=3, heads=1, scan_blocks=True), np.zeros((2, 3), np.int32)
+    model, x = (
+        GPT(vocab_size=5, context_length=4, d_model=4, num_layers=3, num_heads=1, scan_blocks=True),
+        np.zeros((2, 3), np.int32),
+    )
     ours = init_model(model, key, x)
     rngs = dict(zip(("params", "dropout"), jax.random.split(key), strict=True))
     expected = jax.jit(partial(model.init, train=True))(rngs, x)

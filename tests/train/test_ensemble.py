@@ -7,7 +7,7 @@ import pytest
 
 from jaxdl import data, losses, metrics, optim, train, tree
 from jaxdl.train import ensemble
-from jaxdl.train.fit import summarise
+from jaxdl.train.report import summarise
 
 MEMBERS, SIZE = 3, 24
 

@@ -1,13 +1,7 @@
 """Single neurons and what little networks of them can do."""
 
-from jaxdl.models.neurons.boolean import (
-    apply_boolean_network,
-    boolean_inputs,
-    boolean_network,
-    separable,
-    truth_tables,
-)
-from jaxdl.models.neurons.perceptron import (
+from jaxdl.models.neurons.boolean import apply_boolean_network, boolean_inputs, boolean_network, separable, truth_tables
+from jaxdl.models.neurons.perceptron_learning import (
     Convergence,
     Learned,
     convergence,

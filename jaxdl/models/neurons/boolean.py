@@ -9,7 +9,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxdl.models.neurons.perceptron import learn_perceptron
+from jaxdl.models.neurons.perceptron_learning import learn_perceptron
 from jaxdl.nn.activations import step
 from jaxdl.typing import Array, ArrayLike, PyTree
 

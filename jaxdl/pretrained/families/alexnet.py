@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxdl.models.alexnet import AlexNet
+from jaxdl.models.vision.alexnet import AlexNet
 from jaxdl.pretrained.layouts import flattened, ignored, parameter
 from jaxdl.pretrained.rules import Rule
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from jaxdl.models.bert import BERT
+from jaxdl.models.transformers.bert import BERT
 from jaxdl.pretrained.families.vit import blocks
 from jaxdl.pretrained.layouts import ignored, parameter
 from jaxdl.pretrained.rules import Rule

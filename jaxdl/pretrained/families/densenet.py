@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxdl.models.densenet import DenseNet
+from jaxdl.models.vision.densenet import DenseNet
 from jaxdl.pretrained.rules import Rule
 
 

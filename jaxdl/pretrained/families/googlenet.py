@@ -5,7 +5,7 @@ Torchvision's file has the auxiliary heads, and its weights are for ``transform_
 
 from collections.abc import Sequence
 
-from jaxdl.models.googlenet import GoogLeNet
+from jaxdl.models.vision.googlenet import GoogLeNet
 from jaxdl.pretrained.layouts import flattened
 from jaxdl.pretrained.rules import Rule
 

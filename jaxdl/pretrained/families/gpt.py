@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from jaxdl.models.gpt import GPT
+from jaxdl.models.transformers.gpt import GPT
 from jaxdl.pretrained.families.vit import blocks
 from jaxdl.pretrained.layouts import Layout, ignored, parameter
 from jaxdl.pretrained.rules import Rule

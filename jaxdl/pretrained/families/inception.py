@@ -5,7 +5,7 @@ Torchvision's and timm's names are the same. Torchvision's weights are for ``tra
 
 from collections.abc import Sequence
 
-from jaxdl.models.inception import InceptionV2, InceptionV3
+from jaxdl.models.vision.inception import InceptionV2, InceptionV3
 from jaxdl.pretrained.rules import Rule
 
 STEM = {"conv1": "1a_3x3", "conv2": "2a_3x3", "conv3": "2b_3x3", "conv4": "3b_1x1", "conv5": "4a_3x3"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxdl.models.resnet import ResNet
+from jaxdl.models.vision.resnet import ResNet
 from jaxdl.pretrained.layouts import Change, Layout
 from jaxdl.pretrained.rules import Rule
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxdl.models.vgg import VGG
+from jaxdl.models.vision.vgg import VGG
 from jaxdl.pretrained.layouts import flattened, ignored, parameter
 from jaxdl.pretrained.rules import Rule
 

@@ -6,7 +6,7 @@ from functools import partial
 import flax.linen as nn
 import numpy as np
 
-from jaxdl.models.vit import VisionTransformer
+from jaxdl.models.vision.vit import VisionTransformer
 from jaxdl.pretrained.layouts import ignored, parameter, part
 from jaxdl.pretrained.rules import Rule
 
@@ -15,7 +15,7 @@ TABLE = parameter(
     lambda theirs: theirs[0],
     lambda ours: ours[None],
     "the file is for images of another size; replace the entry by resize_positions(entry[0], (H, W))[None], for images "
-    "of H x W patches, with the function of jaxdl.models.vit",
+    "of H x W patches, with the function of jaxdl.models.vision.vit",
 )
 PARTS = {"query": 0, "key": 1, "value": 2}
 
@@ -95,7 +95,7 @@ def blocks(model: nn.Module, stack: str = "encoder") -> list[tuple[str, int]]:
             "weights of others come block by block: load them with scan_blocks=False, then stack them with "
             "jaxdl.models.scanning.stack_blocks"
         )
-    return [(f"{stack}_block{number + 1}", number) for number in range(model.depth)]
+    return [(f"{stack}_block{number + 1}", number) for number in range(model.num_layers)]
 
 
 RULES = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxdl.models.xception import Xception
+from jaxdl.models.vision.xception import Xception
 from jaxdl.pretrained.rules import Rule
 
 

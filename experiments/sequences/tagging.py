@@ -1,0 +1,189 @@
+"""A tag for every word of Python's own sources: who reads on to the end of the line knows more than who does not.
+
+    python -m experiments run tagging [--data-dir FOLDER]
+
+The words are those of the lines of the standard library, and a tag says what each is there: keyword, operator, name of
+a function, target of an assignment, argument, attribute, and so on, fourteen in all. The 300 commonest words of the
+training modules are known, all others are one and the same unknown word: what they are is told by what stands around
+them alone. One module in five is for the test. With a folder, the files ``train*`` and ``test*`` in it are read, a word
+and its tag a line and an empty line between sentences (CoNLL).
+
+An LSTM reads forward with 76 units, or in both directions with 48 each, which is as many weights. Beside them stands
+the commonest tag of each word in training, of the known words and of all. Fixed beforehand: three epochs of Adam at
+3e-3, two seeds; reading on helps where the accuracy in both directions is the larger for each seed.
+
+Result (Python 3.11): 97.5 % of the words in both directions, 92.8 % forward, 80.0 % by the table of all words, 78.0 %
+by that of the known; of the unknown words, 23 % of all, 89.3, 72.3, 35.9 and 27.1 %. Reading on helps for each seed:
+whether a name is called, assigned to or an argument is said by what follows it. What both directions leave is mostly
+strings and variables, which stand in the same places. About a minute.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from experiments.harness import configuration, figures
+from experiments.harness.errors import UsageError, preparing
+from experiments.harness.figures import COLOURS
+from experiments.harness.members import predict_members, train_members
+from experiments.harness.run_folder import Run
+from jaxdl import metrics
+from jaxdl.data.batching import permutation
+from jaxdl.data.bucketing import pad
+from jaxdl.data.sources.corpora import TaggedSentence, tagged_sentences
+from jaxdl.data.sources.python_code import standard_library, tagged_lines
+from jaxdl.data.vocabulary import UNKNOWN, Vocabulary
+from jaxdl.models.sequence.classifiers import Tagger
+from jaxdl.nn.recurrent import cells
+from jaxdl.tasks.sequences import tagging
+from jaxdl.typing import PyTree
+
+TESTED = 5  # of so many modules one is for the test
+
+
+@dataclass(frozen=True)
+class Config(configuration.Config):
+    """Two taggers and two tables."""
+
+    data_dir: Path | None = None
+    """Folder with the files train* and test*, a word and its tag a line."""
+    lines: int = 20_000
+    """Lines, or sentences, to learn from at most."""
+    length: int = 32
+    """Words that are read of a line at most."""
+    known: int = 300
+    """Words that are known."""
+    seeds: int = 2
+    """Independent runs of each tagger."""
+    epochs: float = 3.0
+    """Passes over the training lines."""
+    batch_size: int = 64
+    """Lines in an update."""
+    learning_rate: float = 3e-3
+    """Of Adam, at first; it goes to 0 as a cosine."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        configuration.at_least(self, lines=1, length=1, known=1, seeds=1, batch_size=1)
+        configuration.positive(self, "epochs", "learning_rate")
+
+
+def run(config: Config, run: Run) -> dict[str, float | bool]:
+    """Read, train the taggers, compare them with the tables, draw."""
+    with preparing():
+        learned, tested = read_folder(config) if config.data_dir else read_library(config, smoke=run.smoke)
+    tags = sorted({tag for line in (*learned, *tested) for tag in line.tags})
+    vocabulary = Vocabulary.build(chain.from_iterable(line.tokens for line in learned), size=config.known + 2)
+    arrays, test = (encode(part, vocabulary, tags, config.length) for part in (learned, tested))
+    keep, unknown = test["mask"] > 0, (test["mask"] > 0) & (test["token"] == vocabulary[UNKNOWN])
+    said = {}
+    for name, both, units in (("forward", False, 76), ("both_directions", True, 48)):
+        model, members = learn(config, run, arrays, len(tags), both, units)
+        said[name] = np.argmax(predict_members(model, members, test["token"], test["length"]), axis=-1)
+    tables = {"known": set(vocabulary.tokens), "all": None}
+    for name, words in tables.items():
+        said[f"table_of_{name}_words"] = look_up(learned, tested, words, tags, config.length)[None]
+    right = {name: predicted == test["label"] for name, predicted in said.items()}
+    shares = {name: each[:, keep].mean(axis=1) for name, each in right.items()}
+    run.figure(
+        "tags", draw_tags({name: f1_of(p[0][keep], test["label"][keep], len(tags)) for name, p in said.items()}, tags)
+    )
+    matrix = metrics.confusion_matrix(said["both_directions"][0][keep], test["label"][keep], len(tags))
+    run.figure("confusion", figures.confusion_matrix(np.asarray(matrix), tags))
+    return {
+        **{f"{name}_accuracy": float(each.mean()) for name, each in shares.items()},
+        **{f"{name}_accuracy_of_unknown_words": float(each[:, unknown].mean()) for name, each in right.items()},
+        "unknown_words_share": float(unknown.sum() / keep.sum()),
+        "lines": len(learned),
+        "reading_on_helps": bool(np.all(shares["both_directions"] > shares["forward"])),
+    }
+
+
+def read_library(config: Config, *, smoke: bool) -> tuple[list[TaggedSentence], list[TaggedSentence]]:
+    """Read the modules of the standard library in a random order, one in five for the test."""
+    paths = standard_library()
+    order = [paths[i] for i in permutation(len(paths), config.seed, 0)]
+    parts: tuple[list[TaggedSentence], list[TaggedSentence]] = ([], [])
+    wanted = 100 if smoke else config.lines
+    for number, path in enumerate(order):
+        if min(len(parts[0]) / wanted, len(parts[1]) / wanted * (TESTED - 1)) >= 1:
+            break
+        parts[number % TESTED == 0].extend(tagged_lines(path.read_text(encoding="utf-8")))
+    return parts[0][:wanted], parts[1][: max(1, wanted // (TESTED - 1))]
+
+
+def read_folder(config: Config) -> tuple[list[TaggedSentence], list[TaggedSentence]]:
+    """Read files of a word and a tag a line."""
+    parts = []
+    for part in ("train", "test"):
+        paths = sorted(config.data_dir.expanduser().glob(f"{part}*"))
+        if not paths:
+            raise UsageError(f"{config.data_dir} has no file {part}*: expected a word and its tag on every line")
+        parts.append(list(chain.from_iterable(tagged_sentences(path) for path in paths)))
+    return parts[0][: config.lines], parts[1]
+
+
+def encode(
+    lines: Sequence[TaggedSentence], vocabulary: Vocabulary, tags: list[str], length: int
+) -> dict[str, np.ndarray]:
+    """Write words and tags as numbers, ``[N, T]``, with lengths and a mask."""
+    number = {tag: i for i, tag in enumerate(tags)}
+    token, lengths = pad([vocabulary.encode(line.tokens[:length]) for line in lines], length)
+    label, _ = pad([np.array([number[tag] for tag in line.tags[:length]], np.int32) for line in lines], length)
+    mask = (np.arange(length) < lengths[:, None]).astype(np.float32)
+    return {"token": token, "label": label, "length": lengths, "mask": mask}
+
+
+def learn(
+    config: Config, run: Run, arrays: dict[str, np.ndarray], classes: int, both: bool, units: int
+) -> tuple[Tagger, list[PyTree]]:
+    """Train a tagger from every seed."""
+    cell, seeds, epochs, batch_size = cells.LSTM(units), config.seeds, config.epochs, config.batch_size
+    if run.smoke:
+        cell, seeds, epochs, batch_size = cells.Vanilla(4), 1, 1, 16
+    model = Tagger(config.known + 2, classes, cell=cell, bidirectional=both)
+    settings = {"learning_rate": config.learning_rate, "seed": config.seed, "batch_size": batch_size}
+    return model, train_members(tagging(model), arrays, members=seeds, epochs=epochs, **settings)[0]
+
+
+def look_up(
+    learned: Sequence[TaggedSentence],
+    tested: Sequence[TaggedSentence],
+    known: set[str] | None,
+    tags: list[str],
+    length: int,
+) -> np.ndarray:
+    """Give each word the tag that it has most often in training, an unknown one that of rare words, ``[N, T]``."""
+    counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+    frequency = Counter(chain.from_iterable(line.tokens for line in learned))
+    for line in learned:
+        for word, tag in zip(line.tokens, line.tags, strict=True):
+            counts[word if known is None or word in known else None][tag] += 1
+            if known is None and frequency[word] == 1:
+                counts[None][tag] += 1
+    best = {word: tags.index(count.most_common(1)[0][0]) for word, count in counts.items()}
+    rare = best.get(None, 0)
+    return pad([np.array([best.get(word, rare) for word in line.tokens[:length]]) for line in tested], length)[0]
+
+
+def f1_of(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the harmonic mean of precision and recall for each tag."""
+    return np.asarray(metrics.f1(metrics.confusion_matrix(predicted, labels, classes)))
+
+
+def draw_tags(scores: dict[str, np.ndarray], tags: list[str]) -> Figure:
+    """Draw F1 of every tag for the taggers and the tables."""
+    figure, axis = plt.subplots(figsize=(11, 3.8))
+    for number, ((name, score), colour) in enumerate(zip(scores.items(), COLOURS, strict=False)):
+        places = np.arange(len(tags)) + (number - 1.5) / 5
+        axis.bar(places, score, width=0.2, color=colour, label=name.replace("_", " "))
+    axis.set_xticks(range(len(tags)), tags, rotation=30, ha="right")
+    axis.set(ylabel="F1", ylim=(0, 1.02))
+    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

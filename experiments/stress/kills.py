@@ -1,0 +1,168 @@
+"""Processes that are killed, told to stop, or left without space, and then continued."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+
+from experiments.stress import victim
+
+POLL = 0.0005
+"""Seconds between two looks at a folder."""
+PATIENCE = 120
+"""Seconds after which a process counts as hanging."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one run that was disturbed and continued.
+
+    Attributes:
+        identical: whether its end is that of the undisturbed run, bit for bit.
+        during_save: whether a checkpoint lay half written when it was killed.
+        problem: what went wrong, empty where nothing did.
+    """
+
+    identical: bool
+    during_save: bool = False
+    problem: str = ""
+
+
+class Laboratory:
+    """Starts the program under stress, many times, from a server that has imported everything once.
+
+    Args:
+        folder: where the runs leave their files.
+        seed: of the moments that are chosen.
+    """
+
+    def __init__(self, folder: Path, seed: int):
+        self.folder = folder
+        self.generator = np.random.default_rng(seed)
+        self.processes = multiprocessing.get_context("forkserver")
+        self.processes.set_forkserver_preload(["experiments.stress.victim"])
+        self.cache = folder / "cache"
+        self.reference = self.new_folder("reference")
+        # Twice: what the first compiles is read by the second, which tells how long a run takes.
+        self.finish(self.new_folder("warm"))
+        started = time.perf_counter()
+        self.finish(self.reference)
+        self.seconds = time.perf_counter() - started
+        self.save_seconds = _save_seconds(self.reference)
+
+    def new_folder(self, name: str) -> Path:
+        """Make a folder for a run."""
+        folder = self.folder / f"{name}{len(list(self.folder.glob(f'{name}*')))}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def start(self, folder: Path, **changes: int) -> BaseProcess:
+        """Start the program in a folder."""
+        process = self.processes.Process(target=victim.train_in, args=(folder, self.cache), kwargs=changes)
+        process.start()
+        return process
+
+    def finish(self, folder: Path) -> None:
+        """Let the run in a folder come to its end."""
+        process = self.start(folder)
+        _join(process)
+        if process.exitcode != 0:
+            raise RuntimeError(f"the run ended with status {process.exitcode}: {_said(folder)}")
+
+    def compare(self, folder: Path, *, during_save: bool = False) -> Outcome:
+        """Continue the run in a folder and compare its end with the undisturbed run's."""
+        try:
+            self.finish(folder)
+        except RuntimeError as error:
+            return Outcome(False, during_save, str(error))
+        different = victim.differences(folder, self.reference)
+        shutil.rmtree(folder)
+        return Outcome(not different, during_save, f"differ: {', '.join(different)}" if different else "")
+
+    def kill(self, *, during_save: bool) -> Outcome:
+        """Kill a run with signal 9, at any moment or while it saves, and continue it."""
+        while True:
+            folder = self.new_folder("killed")
+            process = self.start(folder)
+            if during_save:
+                step = victim.STEPS_PER_SAVE * self.generator.integers(1, victim.STEPS // victim.STEPS_PER_SAVE + 1)
+                partial = folder / "checkpoints" / f"{step:08d}.partial"
+                _wait(partial.exists, process)
+                time.sleep(self.generator.uniform(0, self.save_seconds))
+            else:
+                time.sleep(self.generator.uniform(0, self.seconds))
+            process.kill()
+            _join(process)
+            if process.exitcode == -signal.SIGKILL:
+                return self.compare(folder, during_save=any((folder / "checkpoints").glob("*.partial")))
+            shutil.rmtree(folder)  # it had come to its end before
+
+    def terminate(self) -> Outcome:
+        """Ask a run to stop with SIGTERM; it must save, end with status 0, and go on as if nothing had been."""
+        while True:
+            folder = self.new_folder("stopped")
+            process = self.start(folder)
+            _wait((folder / victim.STARTED).exists, process)
+            time.sleep(self.generator.uniform(0, self.save_seconds * victim.STEPS / victim.STEPS_PER_SAVE))
+            os.kill(process.pid, signal.SIGTERM)
+            _join(process)
+            if process.exitcode == 0 and not (folder / victim.FINAL).exists():
+                saved = victim.checkpoints_of(folder).latest()
+                return self.compare(folder) if saved else Outcome(False, problem="nothing was saved")
+            if process.exitcode != 0:
+                return Outcome(False, problem=f"status {process.exitcode}: {_said(folder)}")
+            shutil.rmtree(folder)  # it had come to its end before
+
+    def fill(self) -> Outcome:
+        """Let a run find the disk full while it saves; it must say so, lose nothing, and go on where there is space."""
+        folder = self.new_folder("full")
+        full_at = victim.STEPS_PER_SAVE * int(self.generator.integers(1, victim.STEPS // victim.STEPS_PER_SAVE))
+        process = self.start(folder, full_at=full_at)
+        _join(process)
+        if process.exitcode != 1 or "File too large" not in _said(folder, 10**6):
+            return Outcome(False, problem=f"status {process.exitcode}: {_said(folder)}")
+        if victim.checkpoints_of(folder).latest() != full_at:
+            return Outcome(False, problem=f"the checkpoint of step {full_at} is gone")
+        return self.compare(folder)
+
+    def damage_newest(self, damage: Callable[[Path, np.random.Generator], None]) -> Outcome:
+        """Damage a run's newest checkpoint; it must go on from the one before."""
+        folder = self.new_folder("damaged")
+        process = self.start(folder, stop_at=victim.STEPS // 2)
+        _join(process)
+        checkpoints = victim.checkpoints_of(folder)
+        newest = checkpoints.latest()
+        damage(checkpoints.folder(newest), self.generator)
+        return self.compare(folder)
+
+
+def _save_seconds(folder: Path) -> float:
+    """Measure how long a save takes from the times of the last checkpoint's first and last file."""
+    checkpoints = victim.checkpoints_of(folder)
+    files = [path for path in checkpoints.folder(checkpoints.latest()).rglob("*") if path.is_file()]
+    times = [path.stat().st_mtime for path in files]
+    return 1.5 * (max(times) - min(times))
+
+
+def _wait(condition: Callable[[], bool], process: BaseProcess) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while process.is_alive() and not condition() and time.monotonic() < deadline:
+        time.sleep(POLL)
+
+
+def _join(process: BaseProcess) -> None:
+    process.join(PATIENCE)
+    if process.is_alive():
+        process.kill()
+        process.join()
+
+
+def _said(folder: Path, at_most: int = 400) -> str:
+    return (folder / victim.OUTPUT).read_text()[-at_most:]

@@ -1,0 +1,110 @@
+"""The small run under stress: a network with all that a state can hold, trained by the library's own loop."""
+
+import os
+import resource
+import sys
+import warnings
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from jaxdl import data, optim, tasks, train
+from jaxdl.train.checkpointing import snapshot
+
+EPOCHS = 2
+STEPS = 12 * EPOCHS
+STEPS_PER_SAVE = 4
+FINAL, STARTED, OUTPUT, WEIGHTS = "final.npz", "started", "output.txt", "weights.safetensors"
+
+
+class Network(nn.Module):
+    """Parameters, batch statistics and dropout."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        """Map ``[B, 6]`` to ``[B, 3]``."""
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.Dense(16)(x))
+        return nn.Dense(3)(nn.Dropout(0.2, deterministic=not train)(nn.relu(x)))
+
+
+def make_run() -> tuple[train.Step, train.TrainState, data.Loader]:
+    """Make the step, the state before it and the shuffled data."""
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(96, 6)).astype(np.float32)
+    loader = data.Loader({"image": images, "label": np.argmax(images[:, :3], axis=1).astype(np.int32)}, 8, seed=1)
+    task, optimizer = tasks.classification(Network()), optim.momentum(0.1, 0.9)
+
+    @jax.jit  # one program in place of one for every operation: the process starts sooner
+    def create(batch: dict[str, jax.Array]) -> train.TrainState:
+        return train.TrainState.create(task.init(jax.random.key(0), batch), optimizer, jax.random.key(1))
+
+    return train.make_step(task.loss, optimizer), create(loader.batch(0)), loader
+
+
+def checkpoints_of(folder: Path) -> train.Checkpoints:
+    """Open the checkpoints of the run in a folder."""
+    return train.Checkpoints(folder / "checkpoints", config={"run": "stress", "epochs": EPOCHS})
+
+
+def train_in(folder: Path, cache: Path, stop_at: int | None = None, full_at: int | None = None) -> None:
+    """Begin or go on with the run in ``folder``, as a process of its own; write ``final.npz`` if it comes to the end.
+
+    Args:
+        folder: where the checkpoints are.
+        cache: where compiled programs are kept.
+        stop_at: the step after which a hook ends the run.
+        full_at: the step after which no file can become larger than a hundred bytes, as on a full disk.
+    """
+    with (folder / OUTPUT).open("a") as output:
+        os.dup2(output.fileno(), sys.stdout.fileno())
+        os.dup2(output.fileno(), sys.stderr.fileno())
+    os.environ.pop("XLA_FLAGS", None)  # one device starts sooner than many that are simulated
+    warnings.simplefilter("always")
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    step, state, loader = make_run()
+    checkpoints = checkpoints_of(folder)
+    if checkpoints.latest() is not None:
+        state = checkpoints.restore(state, fallback=True)
+        loader.restore(checkpoints.position())
+    checkpoints.prepare(state)
+
+    def disturb(report: train.Report) -> bool:
+        if report.step == full_at:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        return report.step == stop_at
+
+    save = train.SaveEvery(checkpoints, STEPS_PER_SAVE / loader.steps_per_epoch, position=loader.state())
+    with train.interruptible() as interruption:
+        (folder / STARTED).touch()
+        hooks = [train.StopAtNonfinite(), interruption, save, disturb]
+        state, _ = train.fit(step, state, loader, epochs=EPOCHS, report_every=STEPS_PER_SAVE, hooks=hooks)
+    if int(state.step) == STEPS:
+        train.weights.save(folder / WEIGHTS, state.variables)
+        write_final(folder, state, checkpoints.position())
+
+
+def write_final(folder: Path, state: train.TrainState, position: dict[str, int]) -> None:
+    """Write the state's leaves and the position as plain arrays, without any part of what is under test."""
+    leaves = {name: np.asarray(leaf) for name, leaf in snapshot.storable(state).items()}
+    partial = folder / "final.partial.npz"
+    np.savez(partial, **leaves, **{f"position/{name}": np.int64(value) for name, value in position.items()})
+    partial.rename(folder / FINAL)
+
+
+def differences(folder: Path, reference: Path) -> list[str]:
+    """Name the leaves and positions of two runs whose bits differ."""
+    ours, theirs = dict(np.load(folder / FINAL)), dict(np.load(reference / FINAL))
+    shared = sorted(ours.keys() & theirs.keys())
+    different = [name for name in shared if ours[name].tobytes() != theirs[name].tobytes()]
+    return [*different, *(ours.keys() ^ theirs.keys())]
+
+
+def parts_compared(reference: Path) -> dict[str, int]:
+    """Count what is compared: leaves of parameters, optimizer state, statistics, key and position."""
+    names = [name.split("/")[0] for name in np.load(reference / FINAL)]
+    return {part: names.count(part) for part in dict.fromkeys(names)}

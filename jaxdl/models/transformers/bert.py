@@ -1,0 +1,153 @@
+"""BERT (Devlin et al., 2019): a stack of blocks that reads a text in both directions, and the heads that train it."""
+
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxdl.models.layers import check_tokens
+from jaxdl.models.registry import register
+from jaxdl.models.transformers.block import Block, run_blocks
+from jaxdl.nn.activations import gelu
+from jaxdl.nn.attention.dot_product import padding_mask
+from jaxdl.nn.initializers import normal, zeros
+from jaxdl.nn.noise import Dropout
+from jaxdl.nn.normalization import LayerNorm
+from jaxdl.typing import Array, ArrayLike
+
+HEADS = (None, "masked_language_model", "classification")
+
+
+class BERT(nn.Module):
+    """Vectors of the tokens of a text, each of which has seen all others; and by ``head`` what is told of them::
+
+        z_0 = embedding_norm(E[x] + P + S[segment])   E, P, S  learned, of tokens, positions and segments
+        z_l = block_l(z_(l-1))                        norms on the sums
+        pooled = tanh(z_L[first] W + b)               of the first token, which stands for the text
+
+    - None: ``y = z_L``, ``[B, T, D]``;
+    - "masked_language_model": ``y = transform_norm(gelu(z_L W + b)) E^T + output_bias``, the logits ``[B, T, V]`` of
+      the tokens, also of those that were hidden;
+    - "classification": ``y = pooled W + b``, the logits ``[B, num_classes]`` of the text.
+
+    The features are ``embedded`` (``z_0``), ``encoder_block1`` (``z_1``), ``encoder_block1_attention`` (its weights,
+    ``[B, heads, T, T]``) and so on, and ``pooled``, which a masked language model does not have.
+
+    Args:
+        head: see above.
+        num_classes: of "classification".
+        vocab_size: ``V``.
+        context_length: how many positions there are.
+        segments: kinds of segments; a text and its answer, for instance.
+        d_model: ``D``.
+        num_layers: ``L``.
+        num_heads: of attention; they divide ``D``.
+        mlp_dim: units of the small network of a block.
+        dropout_rate: share that is dropped of ``z_0``, of what is added to it in a block, and of ``pooled`` for
+            "classification".
+        attention_dropout_rate: share of the weights of attention that is dropped.
+        epsilon: of the norms.
+        scan_blocks: run all blocks but the first as one that is compiled once.
+        dtype: of the computation.
+
+    >>> import jax
+    >>> model = BERT("classification", vocab_size=9, d_model=16, num_layers=2, num_heads=2, mlp_dim=32)
+    >>> logits, variables = jax.eval_shape(model.init_with_output, jax.random.key(0), jnp.zeros((1, 5), int))
+    >>> logits.shape, variables["params"]["segments"]["embedding"].shape
+    ((1, 2), (2, 16))
+    """
+
+    head: str | None = None
+    num_classes: int = 2
+    vocab_size: int = 30_522
+    context_length: int = 512
+    segments: int = 2
+    d_model: int = 768
+    num_layers: int = 12
+    num_heads: int = 12
+    mlp_dim: int = 3072
+    dropout_rate: float = 0.1
+    attention_dropout_rate: float = 0.1
+    epsilon: float = 1e-12
+    scan_blocks: bool = False
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(
+        self,
+        x: ArrayLike,
+        segment: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        train: bool = False,
+        return_intermediates: bool = False,
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Return ``y`` of the tokens ``[B, T]``.
+
+        Args:
+            x: tokens ``[B, T]``.
+            segment: which segment each belongs to, ``[B, T]``; None for 0.
+            mask: 0 for padding, ``[B, T]``, which then changes no other vector.
+            train: drop, with the random numbers of the collection ``"dropout"``.
+            return_intermediates: return ``(y, features)``.
+
+        Raises:
+            ValueError: the tokens are no integers ``[B, T]``, or more than the context, the segments are not as many
+                integers, or the head is unknown.
+        """
+        x = check_tokens("x", x, context=self.context_length)
+        if self.head not in HEADS:
+            raise ValueError(f"head must be one of {HEADS}; came {self.head!r}")
+        dense = partial(nn.Dense, kernel_init=normal(0.02), dtype=self.dtype)
+        norm = partial(LayerNorm, epsilon=self.epsilon)
+        drop = partial(Dropout(self.dropout_rate), train=train)
+        z, embedding = self._embed(x, segment)
+        out = {"embedded": drop(norm(name="embedding_norm")(z))}
+        block = partial(
+            Block,
+            self.num_heads,
+            self.mlp_dim,
+            norm_first=False,
+            dropout_rate=self.dropout_rate,
+            mlp_dropout_rate=0.0,
+            attention_dropout_rate=self.attention_dropout_rate,
+            epsilon=self.epsilon,
+            kernel_init=normal(0.02),
+            dtype=self.dtype,
+        )
+        given = {"mask": None if mask is None else padding_mask(mask), "scan": self.scan_blocks}
+        z, seen = run_blocks(block, "encoder", self.num_layers, out["embedded"], train, **given)
+        out |= seen
+        y = z
+        if self.head == "masked_language_model":
+            y = norm(name="transform_norm")(gelu(dense(self.d_model, name="transform")(z)))
+            bias = self.param("output_bias", zeros, (self.vocab_size,), jnp.float32)
+            y = embedding.attend(y)
+            y = y + bias.astype(y.dtype)[None, None]
+        else:
+            out["pooled"] = jnp.tanh(dense(self.d_model, name="pooler")(z[:, 0]))
+        if self.head == "classification":
+            y = dense(self.num_classes, name="output")(drop(out["pooled"]))
+        return (y, out) if return_intermediates else y
+
+    def _embed(self, x: Array, segment: ArrayLike | None) -> tuple[Array, nn.Embed]:
+        """Return the sums of the three vectors, ``[B, T, D]``, and the embedding of tokens."""
+        embed = partial(nn.Embed, features=self.d_model, embedding_init=normal(0.02), dtype=self.dtype)
+        embedding = embed(self.vocab_size, name="embedding")
+        positions = embed(self.context_length, name="positions")(jnp.arange(x.shape[1]))
+        segment = jnp.zeros_like(x) if segment is None else check_tokens("segment", segment)
+        if segment.shape != x.shape:
+            raise ValueError(f"segment must have one number for each token, {x.shape}; came {segment.shape}")
+        return embedding(x) + positions[None] + embed(self.segments, name="segments")(segment), embedding
+
+
+@register((512,), "int32")
+def bert_base() -> BERT:
+    """BERT, base, of lower-case English: 109,482,240 parameters, the pooler's included."""
+    return BERT()
+
+
+@register((512,), "int32")
+def bert_large() -> BERT:
+    """BERT, large, of lower-case English: 335,141,888 parameters, the pooler's included."""
+    return BERT(d_model=1024, num_layers=24, num_heads=16, mlp_dim=4096)

@@ -1,0 +1,139 @@
+"""Weights of a model in one safetensors file, each leaf under its path, with digests that are checked at load."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from jaxdl import tree
+from jaxdl.train.checkpointing.integrity import DamagedError, check_same_forms, forms, leaf_digest
+from jaxdl.typing import PyTree
+
+HEADER_LIMIT = 100 * 2**20
+"""Most bytes of a header, the limit of the format's own reader."""
+
+
+def save(path: Path | str, variables: PyTree) -> None:
+    """Write the leaves under their paths, ``"params/conv1/kernel"`` or ``"batch_stats/norm1/mean"``.
+
+    The file appears whole or not at all, once it has been read again and compared; equal weights give equal files. Its
+    metadata hold the SHA-256 of every leaf under ``"sha256"``, as JSON.
+
+    Args:
+        path: the file; one that exists is replaced.
+        variables: nested dicts of arrays, as ``state.variables`` or ``model.init`` give them.
+
+    Raises:
+        TypeError: for a leaf that is no array of numbers, or of a dtype that the format does not know.
+    """
+    path = Path(path)
+    forms(variables)
+    arrays = {name: np.asarray(leaf, order="C") for name, leaf in tree.flatten(jax.device_get(variables)).items()}
+    digests = {name: leaf_digest(arrays[name]) for name in sorted(arrays)}
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        save_file(arrays, partial, metadata={"sha256": _compact(digests)})
+        _read(partial, verify=True)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (SafetensorError, DamagedError) as error:
+        raise TypeError(f"the format safetensors cannot hold these weights: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load(path: Path | str, like: PyTree | None = None, *, verify: bool = True) -> PyTree:
+    """Read weights: nested dicts of arrays by the slashes in their names, or the structure of ``like``.
+
+    Args:
+        path: a safetensors file.
+        like: the leaves, dtypes and shapes that are expected; ``jax.eval_shape`` of ``model.init`` will do.
+        verify: check every leaf against the digest that ``save`` wrote. Files from elsewhere have none.
+
+    Raises:
+        DamagedError: a bit has changed; the message names file and leaf.
+        ValueError: no safetensors file; or other leaves than expected, each named. Nothing is ever cast.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/line.safetensors", {"params": {"w": np.float32([1, 2])}})
+    ...     load(f"{folder}/line.safetensors")
+    {'params': {'w': Array([1., 2.], dtype=float32)}}
+    """
+    path = Path(path)
+    arrays = _read(path, verify=verify)
+    narrowed = [name for name, array in arrays.items() if jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype]
+    if narrowed:
+        raise ValueError(f"{path} needs jax_enable_x64 for its 64-bit leaves: {', '.join(sorted(narrowed))}")
+    if like is None:
+        return _nested(path, arrays)
+    check_same_forms(forms(arrays), forms(like), path)
+    return tree.map_with_path(lambda name, leaf: jax.device_put(arrays[name], getattr(leaf, "sharding", None)), like)
+
+
+def _read(path: Path, *, verify: bool) -> dict[str, np.ndarray]:
+    digests = _read_header(path, verify=verify)
+    try:
+        arrays = load_file(path)
+    except (SafetensorError, KeyError, AttributeError) as error:
+        raise DamagedError(f"{path} is no safetensors file that can be read, or damaged: {error}") from None
+    if verify:
+        for name, array in arrays.items():
+            if digests.get(name) != leaf_digest(array):
+                raise DamagedError(f"{path} is damaged at leaf {name}: its SHA-256 is not the file's")
+    return arrays
+
+
+def _read_header(path: Path, *, verify: bool) -> dict[str, str]:
+    """Check the header and return the digests in it, refusing a size that cannot be before any memory is taken."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(size - 8, HEADER_LIMIT):
+            raise DamagedError(f"{path} is no safetensors file or damaged: a header of {length:,} bytes in {size:,}")
+        text = file.read(length)
+    try:
+        header = json.loads(text)
+        written = header.get("__metadata__", {}).get("sha256") if verify else "{}"
+        digests = None if written is None else json.loads(written)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        raise DamagedError(f"{path} is no safetensors file or damaged: its header cannot be read") from None
+    if digests is None:
+        raise ValueError(f"{path} has no digests: it is damaged, or from elsewhere, which verify=False loads unchecked")
+    if verify:
+        # Written in any other way than the writer's, the same header could hide a changed bit.
+        if _compact(header).encode() != text.rstrip(b" ") or _compact(digests) != written:
+            raise DamagedError(f"{path} is damaged: its header is not as it was written")
+        names = header.keys() - {"__metadata__"}
+        for name in sorted(names ^ digests.keys()):
+            raise DamagedError(
+                f"{path} is damaged: leaf {name} has " + ("no digest" if name in names else "no numbers")
+            )
+    return digests
+
+
+def _nested(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Build nested dicts of arrays from names with slashes."""
+    nested: dict[str, Any] = {}
+    for name, array in arrays.items():
+        *parents, last = name.split("/")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"{path} has both a leaf {parent!r} and leaves under it, {name}")
+        if last in place:
+            raise ValueError(f"{path} has both a leaf {name} and leaves under it")
+        place[last] = jax.numpy.asarray(array)
+    return nested
+
+
+def _compact(value: object) -> str:
+    """Write JSON as the writer of safetensors does."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

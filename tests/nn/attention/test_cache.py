@@ -1,0 +1,122 @@
+"""Attention over a cache is attention over all positions at once; what finds no room is refused or nan."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.nn.attention.cache import empty, extend
+from jaxdl.nn.attention.multi_head import MultiHeadAttention
+
+close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
+B, T, D, H = 2, 5, 6, 2
+
+
+@pytest.fixture
+def layer(key):
+    """A layer whose parameters are float64, and positions."""
+    x = np.random.default_rng(0).normal(size=(B, T, D))
+    model = MultiHeadAttention(H)
+    return model, jax.jit(model.init)(key, x), x
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("parts", [(1, 1, 1, 1, 1), (3, 2)])
+def test_positions_in_parts_are_the_whole(layer, parts):
+    model, variables, x = layer
+
+    @jax.jit
+    def run(variables, x):
+        cache, outputs, first = empty((B,), H, 7, D // H, x.dtype), [], 0
+        for count in parts:
+            y, weights, cache = model.apply(variables, x[:, first : first + count], cache=cache, return_weights=True)
+            outputs.append((y, weights))
+            first += count
+        return model.apply(variables, x, causal=True, return_weights=True), outputs, cache
+
+    (y, weights), outputs, cache = run(variables, x)
+    close(jnp.concatenate([y for y, _ in outputs], axis=1), y)
+    rows = jnp.concatenate([weights for _, weights in outputs], axis=2)
+    close(rows[..., :T], weights)
+    assert (np.asarray(rows)[..., T:] == 0).all()
+    assert cache.length == T
+    assert cache.k.dtype == jnp.float64
+
+
+@pytest.mark.usefixtures("float64")
+def test_fused_layers_are_three_layers_side_by_side(layer):
+    model, variables, x = layer
+    fused = model.clone(fused=True)
+    layers = dict(variables["params"])
+    three = [layers.pop(name) for name in ("query", "key", "value")]
+    layers["query_key_value"] = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=-1), *three)
+    assert jax.tree.map(jnp.shape, layers) == jax.tree.map(
+        jnp.shape, jax.eval_shape(fused.init, jax.random.key(0), x)["params"]
+    )
+    run = jax.jit(lambda *params: [m.apply(p, x, causal=True) for m, p in zip((model, fused), params, strict=True)])
+    close(*run(variables, {"params": layers}))
+
+
+def test_a_padded_place_of_the_cache_stays_hidden():
+    model, x = MultiHeadAttention(H), np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
+    mask = jnp.ones((B, 1, T), bool).at[0, :, 1].set(False)
+
+    @jax.jit
+    def run(x):
+        cache = empty((B,), H, T, D // H)
+        _, cache = model.apply(variables, x[:, :3], mask=mask, cache=cache)
+        return model.apply(variables, x[:, 3:], mask=mask, cache=cache)[0]
+
+    variables = jax.jit(model.init)(jax.random.key(0), x)
+    other = x.copy()
+    other[:, 1] = 7.0
+    before, after = run(x), run(other)
+    np.testing.assert_array_equal(before[0], after[0])
+    assert np.any(before[1] != after[1])
+
+
+def test_what_finds_no_room_is_nan_where_the_length_is_traced():
+    new = jnp.ones((1, 2, 1))
+    grow = jax.jit(lambda cache: extend(cache, new, new))
+    full = grow(empty((), 1, 3, 1))
+    assert not np.isnan(full.k).any()
+    assert np.isnan(grow(full).k).any()
+    assert np.isnan(grow(full).v).any()
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_wider_cache_does_not_widen_what_comes_out():
+    model, x = MultiHeadAttention(H), jax.ShapeDtypeStruct((B, T, D), jnp.float32)
+    cache = empty((B,), H, T, D // H)
+    (y, after), _ = jax.eval_shape(partial(model.init_with_output, cache=cache), jax.random.key(0), x)
+    assert (y.dtype, after.k.dtype, cache.k.dtype) == (jnp.float32, jnp.float64, jnp.float64)
+
+
+def read(mask):
+    x = jnp.zeros((2, 4))
+    return MultiHeadAttention(1).init(jax.random.key(0), x, mask=mask, cache=empty((), 1, 3, 4))
+
+
+def test_a_mask_that_is_added_to_scores_is_refused():
+    with pytest.raises(TypeError, match=r"Boolean.*came float32"):
+        read(jnp.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: read(jnp.ones((2, 2), bool)), r"\(2, 2\) and \(2, 3\): with a cache, S counts all of its places"),
+        (lambda: empty((), 1, 0, 1), "at least one position; came length=0"),
+        (lambda: extend(empty((), 1, 2, 3), jnp.zeros((1, 3, 3)), jnp.zeros((1, 3, 3))), "room for every position"),
+        (lambda: extend(empty((4,), 1, 2, 3), jnp.zeros((1, 1, 3)), jnp.zeros((1, 1, 3))), r"\(4, 1, 2, 3\) and came"),
+        (
+            lambda: MultiHeadAttention(1, fused=True).init(jax.random.key(0), jnp.zeros((2, 3)), jnp.zeros((2, 3))),
+            "self-attention: give queries alone",
+        ),
+    ],
+)
+def test_mistakes_are_answered_with_what_was_expected(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

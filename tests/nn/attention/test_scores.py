@@ -1,0 +1,121 @@
+"""Scores of attention: by plain loops in float64, and against keras where it has them."""
+
+import os
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from jaxdl import tree
+from jaxdl.nn.attention import scores
+from jaxdl.nn.attention.dot_product import attend
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # read when keras is imported first
+B, T, S, D, E, A = 2, 3, 4, 5, 6, 7
+close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
+SCORES = {
+    "additive": scores.Additive(A),
+    "concat": scores.Concat(A),
+    "dot": scores.Dot(),
+    "scaled dot": scores.Dot(scaled=True),
+    "general": scores.General(),
+}
+
+
+def draw(name):
+    """Draw a score's parameters, queries and keys."""
+    rng = np.random.default_rng(0)
+    keys = D if "dot" in name else E
+    parameters = {name: rng.normal(size=shape) for name, (_, shape) in SCORES[name].shapes(D, keys).items()}
+    return parameters, rng.normal(size=(B, T, D)), rng.normal(size=(B, S, keys))
+
+
+def by_hand(name, p, q, k):
+    """One query and one key."""
+    if name == "additive":
+        return np.tanh(q @ p["query_kernel"] + k @ p["key_kernel"]) @ p["vector"]
+    if name == "concat":
+        return np.tanh(np.concatenate([q, k]) @ p["kernel"]) @ p["vector"]
+    if name == "general":
+        return q @ p["kernel"] @ k
+    return q @ k / (D**0.5 if name == "scaled dot" else 1)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", SCORES)
+def test_every_pair_has_the_score_that_it_has_alone_and_gradients_are_right(name):
+    parameters, q, k = draw(name)
+    found = jax.jit(SCORES[name])(parameters, q, k)
+    expected = [[[by_hand(name, parameters, x, y) for y in keys] for x in row] for row, keys in zip(q, k, strict=True)]
+    close(found, expected)
+    check_grads(jax.jit(SCORES[name]), (parameters, q, k), order=1, modes=["rev"])
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_functions_are_what_the_descriptions_do():
+    functions = {"additive": scores.additive, "concat": scores.concat, "general": scores.general, "dot": scores.dot}
+    for name, function in functions.items():
+        parameters, q, k = draw(name)
+        close(jax.jit(function)(q, k, *parameters.values()), jax.jit(SCORES[name])(parameters, q, k))
+
+
+@pytest.mark.parametrize("name", ["AdditiveAttention", "Attention"])
+def test_means_and_weights_are_those_of_keras(name):
+    keras = pytest.importorskip("keras", reason="parity with keras")
+    if keras.backend.backend() != "jax":
+        pytest.skip("keras runs on another backend here")
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=(B, n, w)).astype(np.float32) for n, w in ((T, A), (S, A), (S, E)))
+    keep, scale = np.array([[1, 1, 0, 1], [0, 1, 1, 1]], bool), rng.normal(size=A).astype(np.float32)
+    layer = getattr(keras.layers, name)(use_scale=name == "AdditiveAttention")
+    with jax.numpy_rank_promotion("allow"):  # inside of keras
+        layer.build([q.shape, v.shape, k.shape])
+        if name == "AdditiveAttention":
+            layer.set_weights([scale])
+        expected = layer([q, v, k], mask=[None, keep], return_attention_scores=True)
+    of = scores.additive(q, k, np.eye(A), np.eye(A), scale) if name == "AdditiveAttention" else scores.dot(q, k)
+    found = attend(of, v, keep[:, None], return_weights=True)
+    for mine, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_the_layer_is_the_score_and_attend(key):
+    q, k, v = (jax.random.normal(key, shape) for shape in ((B, T, D), (B, S, E), (B, S, 2)))
+    layer, mask = scores.Attention(scores.Additive(A)), jnp.array([[1, 1, 0, 1], [0, 1, 1, 1]], bool)[:, None]
+
+    @jax.jit
+    def both(key):
+        found, variables = layer.init_with_output(key, q, k, v, mask, return_weights=True)
+        expected = attend(scores.Additive(A)(variables["params"]["score"], q, k), v, mask, return_weights=True)
+        return found, expected, variables
+
+    found, expected, variables = both(key)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    narrow = (jax.ShapeDtypeStruct(x.shape, jnp.bfloat16) for x in (q, k))
+    y = jax.eval_shape(layer.apply, variables, *narrow)
+    assert (y.shape, y.dtype) == ((B, T, E), jnp.bfloat16)
+    assert tree.size(variables["params"]) == D * A + E * A + A
+
+
+def look(score, q, k):
+    return jax.eval_shape(scores.Attention(score).init, jax.random.key(0), q, k)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: scores.Dot().shapes(3, 4), r"one width; they have 3 and 4: .* General\(\)"),
+        (lambda x: scores.Additive(0), "at least 1; got 0"),
+        (lambda x: scores.tanh_scores(x, x, jnp.zeros(3)), r"vector \[A\]; came \(2, 4\), \(2, 4\) and \(3,\)"),
+        (lambda x: scores.tanh_scores(x[None], x, jnp.zeros(4)), "equal leading dimensions"),
+        (lambda x: scores.concat(x, x, jnp.zeros((7, 2)), jnp.zeros(2)), r"\(2, 4\) and \(3, 2\)"),
+        (lambda x: look(scores.Additive(8), x.astype(int), x), "queries must be floating-point numbers; came int32"),
+        (lambda x: look("additive", x, x), r"one of Additive\(64\), .*; came 'additive'"),
+    ],
+)
+def test_mistakes_are_answered_with_what_was_expected(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call(jnp.zeros((2, 4)))

@@ -1,0 +1,301 @@
+"""The scan over time against a plain loop and automatic differentiation, and what it promises beside its values."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import tree
+from jaxdl.nn import recurrent
+from jaxdl.nn.recurrent import cells
+from jaxdl.train import parallel
+from jaxdl.train.parallel.communication import collectives
+from tests.nn.recurrent.cases import (
+    LENGTHS,
+    MASK,
+    OWN,
+    B,
+    D,
+    H,
+    T,
+    close,
+    draw,
+    draw_carry,
+    inputs,
+    scan_with_carry,
+    value_and_gradients,
+    weigh,
+)
+
+
+def plain_loop(cell, parameters, x, carry, mask=None, reverse=False):
+    """The definition: one step after the other, each example for itself."""
+    outputs = [None] * x.shape[1]
+    for t in reversed(range(x.shape[1])) if reverse else range(x.shape[1]):
+        new, y = cell(parameters, carry, x[:, t])
+        keep = jnp.ones((x.shape[0], 1), bool) if mask is None else mask[:, t, None] != 0
+        outputs[t] = jnp.where(keep, y, 0)
+        carry = jax.tree.map(lambda a, b, keep=keep: jnp.where(keep, a, b), new, carry)
+    return carry, jnp.stack(outputs, axis=1)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_the_scan_is_the_plain_loop(name):
+    cell, reverse = OWN[name], name == "gru"
+    arrays = draw(cell), inputs()[:, :3], draw_carry(cell)
+    ours = value_and_gradients(lambda p, x, c: recurrent.scan(cell, p, x, c, mask=MASK[:, :3], reverse=reverse))
+    loop = value_and_gradients(lambda p, x, c: plain_loop(cell, p, x, c, MASK[:, :3], reverse))
+    jax.tree.map(close, ours(*arrays), loop(*arrays))
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", OWN)
+def test_the_gradient_of_our_own_is_the_automatic_one(name):
+    cell, reverse = OWN[name], name in ("vanilla", "lstm, sigmoid", "gru")
+    arrays = draw(cell), inputs(), draw_carry(cell)
+    ours, automatic = (
+        value_and_gradients(
+            lambda p, x, c, own=own: recurrent.scan(cell, p, x, c, mask=MASK, reverse=reverse, custom_vjp=own)
+        )(*arrays)
+        for own in (True, False)
+    )
+    jax.tree.map(close, ours, automatic)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", ["vanilla", "lstm", "gru"])
+def test_segments_change_nothing(name):
+    cell = OWN[name]
+    arrays = draw(cell), inputs(), draw_carry(cell)
+    expected, ours = (
+        value_and_gradients(lambda p, x, c, segments=segments: recurrent.scan(cell, p, x, c, remat_chunks=segments))(
+            *arrays
+        )
+        for segments in (1, 2)
+    )
+    jax.tree.map(close, ours, expected)
+
+
+@pytest.mark.usefixtures("float64")
+def test_truncation_cuts_the_gradient_between_pieces_and_no_value():
+    cell = cells.GRU(H)
+    arrays = draw(cell), inputs(), draw_carry(cell)
+
+    def by_hand(parameters, x, carry):
+        outputs = []
+        for piece in (x[:, :2], x[:, 2:4], x[:, 4:]):
+            carry, y = recurrent.scan(cell, parameters, piece, jax.lax.stop_gradient(carry))
+            outputs.append(y)
+        return carry, jnp.concatenate(outputs, axis=1)
+
+    full, ours, both, expected = (
+        value_and_gradients(run)(*arrays)
+        for run in (
+            partial(scan_with_carry, cell, tbptt_length=T),
+            partial(scan_with_carry, cell, tbptt_length=2),
+            partial(scan_with_carry, cell, tbptt_length=2, remat_chunks=2),
+            by_hand,
+        )
+    )
+    jax.tree.map(close, ours, expected)
+    jax.tree.map(close, both, expected)
+    jax.tree.map(close, full[0], expected[0])
+    jax.tree.map(close, full, value_and_gradients(partial(scan_with_carry, cell))(*arrays))
+    assert np.abs(full[1][1] - expected[1][1]).max() > 0.01
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("cell", [cells.LSTM(H), cells.Jordan(H, 2)], ids=["own gradient", "automatic"])
+def test_padding_changes_no_result_and_no_gradient_whatever_stands_in_it(cell):
+    arrays = draw(cell), inputs(), draw_carry(cell)
+    run = value_and_gradients(lambda p, x, c: recurrent.bidirectional_scan(cell, p, x, c, lengths=LENGTHS))
+    both = {"forward": arrays[0], "backward": draw(cell, seed=5)}, {"forward": arrays[2], "backward": arrays[2]}
+    padding = (np.arange(T) >= LENGTHS[:, None])[..., None]
+    expected = run(both[0], arrays[1], both[1])
+    for rubbish in (1e30, np.nan):
+        (_, outputs), gradients = run(both[0], np.where(padding, rubbish, arrays[1]), both[1])
+        jax.tree.map(np.testing.assert_array_equal, (outputs, gradients), (expected[0][1], expected[1]))
+    assert not np.any(np.where(padding, outputs[1], 0))
+    assert not np.any(np.where(padding, gradients[1], 0))
+
+
+@pytest.mark.usefixtures("float64")
+def test_padded_sequences_are_the_short_ones_in_both_directions():
+    cell, parameters = cells.GRU(H), draw(cells.GRU(H))
+    x = inputs()
+    for reverse in (False, True):
+        carry, y = jax.jit(partial(recurrent.scan, cell, reverse=reverse))(parameters, x, lengths=LENGTHS)
+        for n, length in enumerate(LENGTHS):
+            short = x[n : n + 1, :length]
+            expected, outputs = plain_loop(cell, parameters, short, np.zeros((1, H)), reverse=reverse)
+            close(carry[n], expected[0])
+            close(y[n, :length], outputs[0])
+
+
+def dots_in_loops(function, *arrays):
+    """Count the matrix products in the body of every loop of a function, in order."""
+    counts = []
+
+    def visit(jaxpr):
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "scan":
+                counts.append(str(equation.params["jaxpr"]).count("dot_general"))
+            else:
+                for value in equation.params.values():
+                    if hasattr(value, "jaxpr") or hasattr(value, "eqns"):
+                        visit(getattr(value, "jaxpr", value))
+
+    visit(jax.make_jaxpr(function)(*arrays).jaxpr)
+    return counts
+
+
+@pytest.mark.parametrize("name", ["vanilla", "lstm", "gru"])
+def test_one_product_a_step_is_left_in_the_loop_in_both_passes(name):
+    cell = OWN[name]
+    arrays = draw(cell), inputs(), draw_carry(cell)
+    run = partial(scan_with_carry, cell)
+    assert dots_in_loops(run, *arrays) == [1]
+    assert dots_in_loops(jax.grad(lambda *args: weigh(*run(*args)), argnums=(0, 1, 2)), *arrays) == [1, 1]
+
+
+def test_segments_need_less_memory():
+    steps, cell = 256, cells.LSTM(H)
+
+    def memory(segments):
+        run = jax.grad(lambda p, x: weigh(*recurrent.scan(cell, p, x, remat_chunks=segments)))
+        shapes = jax.eval_shape(lambda: cells.init(jax.random.key(0), cell, D)), jnp.zeros((8, steps, D))
+        return jax.jit(run).lower(*shapes).compile().memory_analysis().temp_size_in_bytes
+
+    whole, pieces = memory(1), memory(16)
+    assert pieces < whole / 3
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", ["vanilla", "gru", "gru, reset before", "lstm"])
+def test_a_batch_that_is_spread_over_devices_stays_where_it_is(name):
+    mesh = parallel.make_mesh({"data": 4})
+    cell = OWN[name]
+    batch = {"x": np.random.default_rng(0).normal(size=(8, T, D)), "mask": np.arange(T) < np.arange(8)[:, None]}
+
+    @jax.jit
+    def gradient(parameters, batch):
+        return jax.grad(lambda p, batch: weigh(*recurrent.scan(cell, p, **batch)), argnums=0)(parameters, batch)
+
+    inputs = parallel.place(draw(cell), mesh), parallel.place_batch(batch, mesh)
+    compiled = gradient.lower(*inputs).compile()
+    assert {found.kind for found in collectives(compiled)} == {"all-reduce"}
+    jax.tree.map(close, compiled(*inputs), gradient(draw(cell), batch))
+
+
+def test_leading_dimensions_are_batch_dimensions():
+    cell, parameters = cells.LSTM(H), jax.tree.map(jnp.float32, draw(cells.LSTM(H)))
+    x = jnp.asarray(inputs(), jnp.float32)
+    run = jax.jit(partial(recurrent.scan, cell))
+    carry, y = run(parameters, x, lengths=LENGTHS)
+    nested, y_nested = run(parameters, x[None], lengths=LENGTHS[None])
+    np.testing.assert_array_equal(y_nested, y[None])
+    np.testing.assert_array_equal(nested.c, carry.c[None])
+    one, y_one = run(parameters, x[1], lengths=2)
+    np.testing.assert_allclose(y_one, y[1], atol=1e-6)
+    np.testing.assert_allclose(one.h, carry.h[1], atol=1e-6)
+
+
+def test_the_scan_takes_the_dtype_of_its_input_and_maps_over_parameters(key):
+    cell = cells.GRU(H)
+    parameters = jax.vmap(lambda key: cells.init(key, cell, D))(jax.random.split(key, 2))
+    x = jnp.asarray(inputs(), jnp.bfloat16)
+
+    @jax.jit
+    @partial(jax.vmap, in_axes=(0, None))
+    @partial(jax.value_and_grad, has_aux=True)
+    def run(parameters, x):
+        carry, y = recurrent.scan(cell, parameters, x)
+        return weigh(carry, y).astype(jnp.float32), y
+
+    (_, y), gradients = run(parameters, x)
+    assert y.dtype == jnp.bfloat16
+    assert y.shape == (2, B, T, H)
+    assert jax.tree.map(jnp.shape, gradients) == jax.tree.map(jnp.shape, parameters)
+    _, expected = jax.jit(partial(recurrent.scan, cell))(tree.take(parameters, 1), x.astype(jnp.float32))
+    np.testing.assert_allclose(y[1].astype(jnp.float32), expected, atol=0.03)
+
+
+@pytest.mark.usefixtures("float64")
+def test_forward_mode_works_without_a_gradient_of_our_own():
+    cell = cells.GRU(H)
+    parameters, x = draw(cell), inputs()
+    run = partial(recurrent.scan, cell, parameters, custom_vjp=False)
+    _, tangent = jax.jit(lambda x: jax.jvp(lambda x: run(x)[1], (x,), (x,)))(x)
+    step = 1e-6
+    close(tangent, (run(x * (1 + step))[1] - run(x * (1 - step))[1]) / (2 * step), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_stream_in_chunks_with_the_state_carried_on_is_the_whole():
+    cell = cells.LSTM(H)
+    parameters, x = draw(cell), inputs()
+    pieces = recurrent.chunks({"x": x, "mask": np.arange(T) < LENGTHS[:, None]}, 2)
+    assert pieces["x"].shape == (3, B, 2, D)
+    carry, outputs = cell.init_carry((B,), jnp.float64), []
+    run = jax.jit(lambda carry, batch: recurrent.scan(cell, parameters, batch["x"], carry, mask=batch["mask"]))
+    for n in range(3):
+        carry, y = run(carry, tree.take(pieces, n))
+        outputs.append(y)
+    expected, y = recurrent.scan(cell, parameters, x, lengths=LENGTHS)
+    jax.tree.map(close, (carry, jnp.concatenate(outputs, axis=1)[:, :T]), (expected, y))
+
+
+def test_the_module_is_the_stack_with_dropout_between_layers_alone(key):
+    cell, x = cells.Vanilla(H), jnp.ones((B, T, D))
+    module = recurrent.RNN(cell, num_layers=2, bidirectional=True, dropout_rate=0.5)
+    variables = jax.jit(module.init)(key, x)
+    drawn = jax.eval_shape(partial(recurrent.init_stack, cells=[cell] * 2, in_features=D, bidirectional=True), key)
+    assert jax.tree.map(jnp.shape, variables["params"]) == jax.tree.map(jnp.shape, drawn)
+
+    apply = jax.jit(module.apply, static_argnames="train")
+    carries, y = apply(variables, x, lengths=LENGTHS)
+    expected, y_expected = jax.jit(partial(recurrent.stack, [cell] * 2, bidirectional=True))(
+        variables["params"], x, lengths=LENGTHS
+    )
+    jax.tree.map(np.testing.assert_array_equal, (carries, y), (expected, y_expected))
+    dropped, y_dropped = apply(variables, x, train=True, rngs={"dropout": key})
+    plain, y_plain = apply(variables, x)
+    jax.tree.map(np.testing.assert_array_equal, dropped[0], plain[0])
+    assert np.abs(y_dropped - y_plain).max() > 0.01
+    assert np.abs(y_dropped).min() > 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x[0, 0]), r"x \[..., T, D\].* got \(2,\)"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x.astype(int)), "floating-point numbers; got .* int"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=[1, 2]), r"\(3,\); got \(2,\)"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, mask=np.ones((B, 2))), r"\(3, 5\).* got \(3, 2\)"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=LENGTHS, mask=MASK), "not both"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, np.zeros((2, H))), r"\(3, 4\); got \(2, 4\)"),
+        (lambda p, x: recurrent.scan(OWN["lstm"], draw(OWN["lstm"]), x, np.zeros((B, H))), "LSTMState"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x[..., :1]), r"'kernel': \(1, 12\).* got .*'kernel': \(2, 12\)"),
+        (lambda p, x: recurrent.scan(OWN["lstm"], p, x), r"LSTM.* got .*'kernel': \(2, 12\)"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=[1, 6, 5]), "from 0 to 5, the times of x; got 1 to 6"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=[1, -1, 5]), "from 0 to 5.* got -1 to 5"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=[1.5, 2.0, 3.0]), "integers; got float"),
+        (lambda p, x: recurrent.scan(OWN["gru"], {}, x), r"'kernel': \(2, 12\).* got {}"),
+        (lambda p, x: recurrent.scan(OWN["gru"], [p], x), "by name; got list"),
+        (lambda p, x: recurrent.scan(OWN["lstm"], draw(OWN["lstm"]), x, (x[:, 0], x[:, 0])), "is made as LSTMState"),
+        (lambda p, x: recurrent.bidirectional_scan(OWN["gru"], {"forward": p}, x), "forward, backward; got .'forward'"),
+        (lambda p, x: recurrent.stack([OWN["gru"]] * 2, {"layer0": p}, x), "layer0, layer1; got .'layer0'"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, backend="cuda"), "'scan' or 'cudnn'; got 'cuda'"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x[:, :0]), r"at least one time .* got \(3, 0, 2\)"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, remat_chunks=0), "at least 1; got 0 and None"),
+        (lambda p, x: recurrent.scan(OWN["gru"], p, x, tbptt_length=0), "at least 1; got 1 and 0"),
+        (lambda p, x: recurrent.stack([OWN["gru"]], {"layer0": p}, x, []), "each of its 1 cells; got 0"),
+        (lambda p, x: recurrent.chunks({"x": x}, 0), "at least 1; got 0"),
+    ],
+)
+def test_mistakes_are_named_with_what_came(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(draw(OWN["gru"]), inputs())

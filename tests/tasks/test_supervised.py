@@ -1,0 +1,48 @@
+"""Classification: what auxiliary heads add to the loss, and that evaluation knows nothing of them."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl import losses, tasks
+
+
+class TwoHeads(nn.Module):
+    """A linear classifier with a second head that only training sees."""
+
+    auxiliary = {"early": 0.25}  # noqa: RUF012 - as a model declares it
+    num_classes: int = 3
+
+    @nn.compact
+    def __call__(self, x, train=False, return_intermediates=False):
+        """Return the logits."""
+        out = {}
+        if train:
+            out["early"] = nn.Dense(self.num_classes, name="early")(x)
+        logits = nn.Dense(self.num_classes, name="output")(x)
+        return (logits, out) if return_intermediates else logits
+
+
+def make(key):
+    batch = {"image": jax.random.normal(key, (5, 4)), "label": jnp.arange(5) % 3, "mask": jnp.arange(5) < 4}
+    task = tasks.classification(TwoHeads())
+    return task, task.init(key, batch), batch
+
+
+def test_an_auxiliary_head_adds_its_weighted_loss_over_the_same_examples(key):
+    task, variables, batch = make(key)
+    assert set(variables["params"]) == {"early", "output"}
+    logits = {name: batch["image"] @ variables["params"][name]["kernel"] for name in ("early", "output")}
+    value, _ = task.loss(variables, batch, key)
+    parts = {name: losses.cross_entropy(logits[name][:4], batch["label"][:4]) for name in logits}
+    np.testing.assert_allclose(value, parts["output"] + 0.25 * parts["early"], rtol=1e-6)
+    gradient = jax.grad(lambda v: task.loss(v, batch, key)[0])(variables)
+    assert jnp.any(gradient["params"]["early"]["kernel"] != 0)
+
+
+def test_evaluation_does_not_see_the_auxiliary_head(key):
+    task, variables, batch = make(key)
+    logits = batch["image"] @ variables["params"]["output"]["kernel"]
+    expected = losses.cross_entropy(logits[:4], batch["label"][:4])
+    np.testing.assert_allclose(task.measure(variables, batch)["loss"].value, expected, rtol=1e-6)

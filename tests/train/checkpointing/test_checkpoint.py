@@ -1,0 +1,398 @@
+import errno
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import tempfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+import pytest
+from flax import linen as nn
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxdl import data, optim, tasks, train
+from jaxdl.train.checkpointing import snapshot
+
+CONFIG = {"model": "small", "learning_rate": 0.1}
+
+
+class Small(nn.Module):
+    """A model with everything that a state can hold: parameters, batch statistics and dropout."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.Dense(8)(x))
+        return nn.Dense(3)(nn.Dropout(0.2, deterministic=not train)(nn.relu(x)))
+
+
+def make_run():
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(45, 5)).astype(np.float32)
+    loader = data.Loader({"image": images, "label": generator.integers(3, size=45).astype(np.int32)}, 8, seed=1)
+    task, optimizer = tasks.classification(Small()), optim.momentum(0.1, 0.9)
+    state = train.TrainState.create(task.init(jax.random.key(0), loader.batch(0)), optimizer, jax.random.key(1))
+    return train.make_step(task.loss, optimizer), state, loader
+
+
+def make_state(step=0, dtype=np.float32, shape=(2, 3)):
+    """A state of few leaves, without a model."""
+    numbers = np.arange(np.prod(shape)).reshape(shape).astype(dtype) + step
+    variables = {"params": {"dense": {"kernel": numbers, "bias": np.ones(3, jnp.bfloat16)}}, "batch_stats": {"n": 2.0}}
+    variables = jax.tree.map(jnp.asarray, variables)
+    state = train.TrainState.create(variables, optax.sgd(0.1, momentum=0.9), jax.random.key(7))
+    return state.replace(step=jnp.int32(step))
+
+
+def bits(tree):
+    """Every leaf as its dtype, shape and bytes, keys included."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    named = [(path, jax.random.key_data(leaf) if snapshot.is_key(leaf) else leaf) for path, leaf in leaves]
+    return {str(path): (str(leaf.dtype), leaf.shape, np.asarray(leaf).tobytes()) for path, leaf in named}
+
+
+def contents(folder):
+    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(Path(folder).rglob("*"))}
+
+
+def reseal(folder, change):
+    """Change a manifest as somebody would who knows how it is sealed."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest)
+    text = json.dumps(manifest).encode()
+    (folder / "manifest.json").write_bytes(text)
+    (folder / "manifest.sha256").write_text(f"{hashlib.sha256(text).hexdigest()}  manifest.json\n")
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    return train.Checkpoints(tmp_path / "checkpoints", config=CONFIG)
+
+
+@pytest.fixture(scope="module")
+def two_written(tmp_path_factory):
+    """A folder with the checkpoints of steps 1 and 2, to be copied."""
+    made = train.Checkpoints(tmp_path_factory.mktemp("written") / "checkpoints", config=CONFIG)
+    made.save(make_state(1), position={"step": 1})
+    made.save(make_state(2), position={"step": 2})
+    return made.directory
+
+
+@pytest.fixture
+def two(two_written, tmp_path):
+    return train.Checkpoints(shutil.copytree(two_written, tmp_path / "two"), config=CONFIG)
+
+
+def test_a_resumed_run_equals_one_that_never_stopped_bit_by_bit(checkpoints):
+    step, state, loader = make_run()
+    whole, _ = train.fit(step, jax.tree.map(jnp.copy, state), loader, epochs=3)
+    like = jax.eval_shape(lambda: state)
+
+    def stop(report):
+        return report.step == 5
+
+    save = train.SaveEvery(checkpoints, position=loader.state())
+    train.fit(step, state, loader, epochs=3, hooks=[stop, save])
+    again = train.Checkpoints(checkpoints.directory, config=CONFIG)
+    restored = again.restore(like)
+    assert int(restored.step) == 5
+    loader.restore(again.position())
+    assert loader.position == 5
+    resumed, _ = train.fit(step, restored, loader, epochs=3, hooks=[train.SaveEvery(again)])
+    assert bits(resumed) == bits(whole)
+    assert again.steps() == [10, 15]
+
+
+def test_every_kind_of_leaf_comes_back_bit_by_bit(checkpoints):
+    class State(dict):
+        step = 3
+
+    jax.tree_util.register_pytree_with_keys(
+        State,
+        lambda state: ([(jax.tree_util.DictKey(name), state[name]) for name in sorted(state)], tuple(sorted(state))),
+        lambda names, leaves: State(zip(names, leaves, strict=True)),
+    )
+    numbers = np.array([0.0, -0.0, 1e-42, np.inf, 3.0], np.float32)
+    payload = np.array([0x7FC01234, 0xFFC00001], np.uint32).view(np.float32)
+    kinds = ("bfloat16", "float16", "float8_e4m3fn", "int4", "uint8", "int32", "bool", "complex64")
+    state = State(
+        {kind: jnp.asarray(numbers[-1:].astype(kind)) for kind in kinds},
+        denormal=jnp.asarray(numbers),
+        nan=jnp.asarray(payload),
+        empty=jnp.zeros((0, 4), jnp.bfloat16),
+        scalar=jnp.float32(2.5),
+        host=np.arange(3),
+        key=jax.random.key(1),
+        keys=jax.random.split(jax.random.key(2, impl="rbg"), 3),
+    )
+    checkpoints.save(state)
+    restored = checkpoints.restore(state)
+    assert bits(restored) == bits(state)
+    assert isinstance(restored["host"], np.ndarray)
+    assert restored["keys"].dtype == state["keys"].dtype
+    assert jax.random.bits(restored["key"]) == jax.random.bits(state["key"])
+
+
+def test_a_state_is_restored_onto_the_devices_of_the_one_it_is_like(checkpoints):
+    mesh = Mesh(np.array(jax.devices()), ("data",))
+    state = make_state(1, shape=(8, 3))
+    checkpoints.save(state)
+    spread, replicated = NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec())
+    placed = jax.tree.map(lambda leaf: jax.device_put(leaf, spread if leaf.shape == (8, 3) else replicated), state)
+    restored = checkpoints.restore(placed)
+    assert bits(restored) == bits(state)
+    assert restored.params["dense"]["kernel"].sharding == spread
+    assert restored.key.sharding.is_equivalent_to(replicated, 0)
+    again = train.Checkpoints(checkpoints.directory.parent / "spread", config=CONFIG)
+    again.save(placed)
+    assert bits(again.restore(state)) == bits(state)
+
+
+def test_orbax_alone_can_read_the_numbers(two):
+    names = json.loads((two.folder(2) / "manifest.json").read_text())["leaves"]
+    arguments = {name.replace("/", "."): ocp.RestoreArgs(restore_type=np.ndarray) for name in names}
+    numbers = ocp.PyTreeCheckpointer().restore(two.folder(2) / "state", restore_args=arguments)
+    np.testing.assert_array_equal(numbers["params.dense.kernel"], make_state(2).params["dense"]["kernel"])
+
+
+def test_the_oldest_are_removed_and_nothing_is_overwritten(two):
+    two.save(make_state(3))
+    assert two.steps() == [2, 3]
+    before = contents(two.directory)
+    for step in (0, 2, 3):
+        with pytest.raises(FileExistsError, match=r"checkpoint of step 3, which one of step . would undo"):
+            two.save(make_state(step))
+    assert contents(two.directory) == before
+
+
+def test_a_half_written_checkpoint_is_ignored_and_then_removed(two):
+    shutil.copytree(two.folder(2), two.directory / "00000003.partial")
+    (two.directory / "00000003.partial" / "manifest.json").unlink()
+    assert two.steps() == [1, 2]
+    assert int(two.restore(make_state()).step) == 2
+    two.save(make_state(4))
+    assert sorted(path.name for path in two.directory.iterdir()) == ["00000002", "00000004"]
+
+
+def test_a_disk_that_fills_while_saving_leaves_what_was_there(two, monkeypatch):
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = contents(two.directory)
+    monkeypatch.setattr(snapshot, "flush", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        two.save(make_state(3))
+    notes = [f"no checkpoint of step 3 was written to {two.directory}; those before it are whole"]
+    assert error.value.__notes__ == notes
+    assert contents(two.directory) == before
+
+
+def test_a_changed_bit_in_any_file_is_refused_by_name(two):
+    files = [path for path in sorted(two.folder(2).rglob("*")) if path.is_file()]
+    assert len(files) > 15
+    generator = np.random.default_rng(0)
+    for path in files:
+        original = path.read_bytes()
+        damaged = bytearray(original)
+        damaged[generator.integers(len(damaged))] ^= 1 << generator.integers(8)
+        path.write_bytes(damaged)
+        with pytest.raises(train.DamagedError) as error:
+            two.restore(make_state())
+        assert path.name in str(error.value)
+        assert "\n" not in str(error.value)
+        if path.parent.name.startswith("params."):
+            assert f"(leaf {path.parent.name.replace('.', '/')})" in str(error.value)
+        path.write_bytes(original)
+    assert int(two.restore(make_state()).step) == 2
+
+
+@pytest.mark.parametrize("how", ["cut", "missing", "extra", "link", "renamed", "no manifest"])
+def test_a_checkpoint_that_is_not_what_was_written_is_refused(two, how):
+    folder = two.folder(2)
+    path = folder / "state" / "params.dense.kernel" / "0.0"
+    if how == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif how == "missing":
+        path.unlink()
+    elif how == "extra":
+        (folder / "state" / "more.pkl").write_bytes(pickle.dumps({"more": 1}))
+    elif how == "link":
+        path.rename(two.directory / "elsewhere")
+        path.symlink_to(two.directory / "elsewhere")
+    elif how == "renamed":
+        folder.rename(two.folder(9))
+    else:
+        (folder / "manifest.json").unlink()
+    expected = {
+        "cut": r"0\.0 \(leaf params/dense/kernel\) is damaged",
+        "missing": r"0\.0 \(leaf params/dense/kernel\) is missing",
+        "extra": r"more\.pkl is not in the manifest",
+        "link": r"0\.0 \(leaf params/dense/kernel\) is no plain file",
+        "renamed": "holds the checkpoint of step 2",
+        "no manifest": r"manifest\.json is missing",
+    }
+    with pytest.raises(train.DamagedError, match=expected[how]):
+        two.restore(make_state())
+
+
+def test_training_goes_on_from_the_newest_good_checkpoint_when_asked(two):
+    path = two.folder(2) / "state" / "params.dense.kernel" / "0.0"
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.warns(RuntimeWarning, match=r"params/dense/kernel.* went back to step 1"):
+        state = two.restore(make_state(), fallback=True)
+    assert bits(state) == bits(make_state(1))
+    assert two.steps() == [1]
+    assert (two.directory / "00000002.damaged").is_dir()
+    two.save(make_state(2))
+    assert two.steps() == [1, 2]
+    for step in (1, 2):
+        (two.folder(step) / "manifest.sha256").write_text("")
+    with pytest.raises(train.DamagedError, match="no good checkpoint in"):
+        two.restore(make_state(), fallback=True)
+    assert two.steps() == [1, 2]
+
+
+def test_another_model_is_refused_with_the_leaves_that_differ(two):
+    before = contents(two.directory)
+    with pytest.raises(ValueError, match=r"params/dense/kernel: stored float32\[2, 3\], expected float32\[3, 2\]"):
+        two.restore(make_state(shape=(3, 2)))
+    with pytest.raises(ValueError, match=r"params/dense/kernel: stored float32\[2, 3\], expected bfloat16\[2, 3\]"):
+        two.restore(make_state(dtype=jnp.bfloat16), fallback=True)
+    other = make_state().replace(collections={}, key=jax.random.key(7, impl="rbg"))
+    with pytest.raises(ValueError) as error:
+        two.restore(other)
+    assert "collections/batch_stats/n: stored float32[], not expected" in str(error.value)
+    assert "key: stored key<fry>[], expected key<rbg>[]" in str(error.value)
+    assert contents(two.directory) == before
+
+
+def test_another_configuration_is_refused_at_once(two):
+    with pytest.raises(ValueError, match=r"learning_rate was 0\.1, is 0\.2"):
+        train.Checkpoints(two.directory, config={**CONFIG, "learning_rate": 0.2})
+    with pytest.raises(ValueError, match="JSON"):
+        train.Checkpoints(two.directory, config={"x": float("nan")})
+    with pytest.raises(ValueError, match="keep >= 1"):
+        train.Checkpoints(two.directory, config=CONFIG, keep=0)
+
+
+def test_what_is_not_there_is_said(two, checkpoints):
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint in"):
+        checkpoints.restore(make_state())
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint of step 7 in .*: it has \[1, 2\]"):
+        two.restore(make_state(), step=7)
+    assert int(two.restore(make_state(), step=1).step) == 1
+    assert two.position(1) == {"step": 1}
+    assert (checkpoints.steps(), checkpoints.latest(), two.latest()) == ([], None, 2)
+
+
+def test_what_cannot_be_saved_is_refused_before_training(two, checkpoints, monkeypatch):
+    checkpoints.prepare(make_state())
+    two.prepare(make_state(2))
+    with pytest.raises(FileExistsError, match="checkpoint of step 2"):
+        two.prepare(make_state(1))
+    with pytest.raises(TypeError, match="expected arrays at all leaves, but these are none: params/w"):
+        checkpoints.prepare(make_state().replace(params={"w": "text"}))
+    usage = shutil.disk_usage(two.directory)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(OSError, match=r"3 checkpoints take about .* bytes, but only 1,000 are free"):
+        checkpoints.prepare(make_state())
+    with pytest.raises(OSError, match="only 1,000 are free"):
+        two.save(make_state(3))
+    assert two.steps() == [1, 2]
+
+
+def test_a_folder_that_is_read_only_is_refused_before_training():
+    root = Path(tempfile.mkdtemp())
+    root.chmod(0o555)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        with pytest.raises(PermissionError, match=r"no checkpoint can be written: Permission denied.*checkpoints"):
+            train.Checkpoints(root / "checkpoints", config=CONFIG).prepare(make_state())
+    finally:
+        os.seteuid(user)
+        root.rmdir()
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../../outside", "state/../../outside", "\\\\host\\file"])
+def test_a_manifest_that_names_files_elsewhere_is_refused(two, name):
+    reseal(two.folder(2), lambda manifest: manifest["files"].update({name: "0" * 64}))
+    with pytest.raises(train.DamagedError, match="names a file outside its folder"):
+        two.restore(make_state())
+
+
+@pytest.mark.parametrize("field", ["shape", "chunks"])
+def test_an_absurd_size_is_refused_before_memory_is_taken(two, field):
+    path = two.folder(2) / "state" / "params.dense.kernel" / ".zarray"
+    header = json.loads(path.read_text())
+    path.write_text(json.dumps({**header, field: [10**6, 10**6]}))
+    name = path.relative_to(two.folder(2)).as_posix()
+    reseal(two.folder(2), lambda manifest: manifest["files"].update({name: snapshot.file_digest(path)}))
+    with pytest.raises(train.DamagedError, match=r"leaf params/dense/kernel.* no header of an array of shape \[2, 3\]"):
+        two.restore(make_state())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pickle.dumps(print),
+        b"[" * 100_000,
+        b"null",
+        b'{"format": 1}',
+        b'{"format": 1, "step": 2, "position": null, "config": {}, "files": {}, "leaves": {"w": {"shape": [1]}}}',
+    ],
+)
+def test_a_manifest_of_something_else_is_refused_and_no_pickle_is_loaded(two, text):
+    (two.folder(2) / "manifest.json").write_bytes(text)
+    (two.folder(2) / "manifest.sha256").write_text(f"{hashlib.sha256(text).hexdigest()}  manifest.json\n")
+    with pytest.raises(train.DamagedError, match="no manifest of format 1"):
+        two.restore(make_state())
+
+
+def test_numbers_that_orbax_would_change_are_noticed(two):
+    """The digest of a leaf guards against more than the disk: here the files are as the manifest says."""
+    other = train.Checkpoints(two.directory.parent / "other", config=CONFIG)
+    other.save(make_state(1).replace(params=make_state(5).params))
+    source = other.folder(1) / "state" / "params.dense.kernel" / "0.0"
+    target = two.folder(2) / "state" / "params.dense.kernel" / "0.0"
+    target.write_bytes(source.read_bytes())
+    name = target.relative_to(two.folder(2)).as_posix()
+    reseal(two.folder(2), lambda manifest: manifest["files"].update({name: snapshot.file_digest(target)}))
+    with pytest.raises(train.DamagedError, match="leaf params/dense/kernel: other numbers came out"):
+        two.restore(make_state())
+
+
+def report(step, count=2):
+    return train.Report(step, step / 4, make_state(step), {"loss": np.zeros(count)}, None, 0.0, 0.0, 20, count)
+
+
+def test_save_every_saves_at_the_ends_of_epochs_and_when_the_run_is_stopped(checkpoints, monkeypatch):
+    saved = []
+    monkeypatch.setattr(checkpoints, "save", lambda state, position: saved.append((int(state.step), position)))
+    save = train.SaveEvery(checkpoints, position={"step": 0, "seed": 3})
+    for step in range(2, 15, 2):
+        save(report(step))
+    save.finish(report(14))
+    save.finish(report(14))
+    assert [step for step, _ in saved] == [4, 8, 12, 14]
+    assert saved[-1][1] == {"step": 14, "seed": 3}
+    saved.clear()
+    often = train.SaveEvery(checkpoints, epochs=0.3)
+    for step in range(1, 9):
+        often(report(step, count=1))
+    assert [step for step, _ in saved] == [2, 3, 4, 5, 6, 8]
+    with pytest.raises(ValueError, match="epochs > 0"):
+        train.SaveEvery(checkpoints, epochs=0)
+
+
+def test_a_state_that_is_not_finite_is_never_saved(checkpoints):
+    bad = make_state(4).replace(collections={"batch_stats": {"n": jnp.array(np.nan)}})
+    with pytest.raises(train.NonfiniteError, match="collections/batch_stats/n: not saved"):
+        train.SaveEvery(checkpoints).finish(report(4)._replace(state=bad))
+    assert checkpoints.steps() == []
