@@ -127,8 +127,8 @@ def scaled_dot_product(q: ArrayLike, k: ArrayLike, scale: float | None = None) -
             f"expected q [..., T, D] and k [..., S, D] with equal leading dimensions, got {q.shape} and {k.shape}"
         )
     dtype = jnp.result_type(q, k, jnp.float32)
-    scale = q.shape[-1] ** -0.5 if scale is None else scale
-    return jnp.einsum("...td,...sd->...ts", q, k, preferred_element_type=dtype) * scale
+    products = jnp.einsum("...td,...sd->...ts", q, k, preferred_element_type=dtype)
+    return products * (q.shape[-1] ** -0.5 if scale is None else scale)
 
 
 @overload

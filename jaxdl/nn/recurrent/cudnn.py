@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.experimental import rnn
 
 from jaxdl.nn.recurrent.cells.base import Cell, Parameters
@@ -31,7 +32,7 @@ def check(cell: Cell, x: Array, lengths: Array | None, mask: ArrayLike | None, u
         ValueError: an argument is not supported.
     """
     used = [name for name, in_use in unsupported.items() if in_use]
-    shortest = 1 if lengths is None or not lengths.size or isinstance(lengths, jax.core.Tracer) else lengths.min()
+    shortest = 1 if lengths is None or not lengths.size or isinstance(lengths, Tracer) else lengths.min()
     problems = {
         f"the cell LSTM with activation 'tanh', got {cell}": type(cell) is not LSTM or cell.activation != "tanh",
         f"float32, got {x.dtype}": x.dtype != jnp.float32,

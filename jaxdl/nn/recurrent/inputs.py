@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl.nn.recurrent.cells.base import Cell, Parameters
 from jaxdl.typing import Array, ArrayLike, PyTree
@@ -23,7 +24,7 @@ def valid_steps(lengths: ArrayLike, steps: int) -> Array:
     lengths = jnp.asarray(lengths)
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise ValueError(f"expected integer lengths, got {lengths.dtype}")
-    if lengths.size and not isinstance(lengths, jax.core.Tracer):
+    if lengths.size and not isinstance(lengths, Tracer):
         shortest, longest = np.asarray(lengths).min(), np.asarray(lengths).max()
         if shortest < 0 or longest > steps:
             raise ValueError(f"expected lengths from 0 to {steps}, the steps of x, got {shortest} to {longest}")

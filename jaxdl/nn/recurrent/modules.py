@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.nn.recurrent.cells.base import Cell, Parameters
+from jaxdl.nn.recurrent.cells.base import Cell
 from jaxdl.nn.recurrent.scanning import DIRECTIONS
 from jaxdl.nn.recurrent.stacking import stacked_scan
 from jaxdl.typing import Array, PyTree
@@ -22,7 +22,7 @@ class CellParameters(linen.Module):
     param_dtype: Any = jnp.float32
 
     @linen.compact
-    def __call__(self, input_size: int) -> Parameters | dict[str, Parameters]:
+    def __call__(self, input_size: int) -> PyTree:
         """Create or read the parameters for inputs ``[..., input_size]``."""
         if self.bidirectional:
             cells = {name: CellParameters(self.cell, False, self.param_dtype, name=name) for name in DIRECTIONS}

@@ -69,14 +69,14 @@ def scan(
     ([3.0], [[1.0], [3.0], [0.0]])
     """
     check_one_of("backend", backend, BACKENDS)
-    x, valid = check_sequences(x, lengths, mask, remat_chunks, tbptt_length)
-    batch_shape, (steps, size) = x.shape[:-2], x.shape[-2:]
+    sequences, valid = check_sequences(x, lengths, mask, remat_chunks, tbptt_length)
+    batch_shape, (steps, size), dtype = sequences.shape[:-2], sequences.shape[-2:], sequences.dtype
     check_parameters(cell, parameters, size)
-    carry = prepare_carry(cell, carry, batch_shape, x.dtype)
-    parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, x.dtype), parameters)
+    state = prepare_carry(cell, carry, batch_shape, dtype)
+    parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), parameters)
     if valid is not None:
-        x = jnp.where(valid[..., None], x, jnp.zeros((), x.dtype))
-    x = x.reshape(-1, steps, size)  # [B, T, D]
+        sequences = jnp.where(valid[..., None], sequences, jnp.zeros((), dtype))
+    sequences = sequences.reshape(-1, steps, size)  # [B, T, D]
     if backend == "cudnn":
         unsupported = {
             "remat_chunks": remat_chunks > 1,
@@ -84,17 +84,17 @@ def scan(
             "custom_vjp": not custom_vjp,
         }
         lengths = None if lengths is None else jnp.asarray(lengths).ravel()
-        cudnn.check(cell, x, lengths, mask, unsupported)
-        carry, y = cudnn.lstm(parameters, carry, x, lengths, reverse)
+        cudnn.check(cell, sequences, lengths, mask, unsupported)
+        state, y = cudnn.lstm(parameters, state, sequences, lengths, reverse)
     else:
         loop = make_loop(
             cell, steps, reverse=reverse, remat_chunks=remat_chunks, tbptt_length=tbptt_length, custom_vjp=custom_vjp
         )
         valid = None if valid is None else valid.reshape(-1, steps).T  # [T, B]
-        carry, y = loop(parameters, carry, jnp.swapaxes(x, 0, 1), valid)
+        state, y = loop(parameters, state, jnp.swapaxes(sequences, 0, 1), valid)
         y = jnp.swapaxes(y, 0, 1)
-    carry = jax.tree.map(lambda leaf: leaf.reshape(*batch_shape, leaf.shape[-1]), carry)
-    return carry, y.reshape(*batch_shape, steps, y.shape[-1])
+    state = jax.tree.map(lambda leaf: leaf.reshape(*batch_shape, leaf.shape[-1]), state)
+    return state, y.reshape(*batch_shape, steps, y.shape[-1])
 
 
 def bidirectional_scan(
@@ -113,7 +113,7 @@ def bidirectional_scan(
         The last state of each direction, for "backward" the one at the first time, and ``[..., T, 2 H]``.
     """
     check_names("a bidirectional scan", parameters, DIRECTIONS)
-    carry = carry or {"forward": None, "backward": None}
-    forward, y = scan(cell, parameters["forward"], x, carry["forward"], **options)
-    backward, y_backward = scan(cell, parameters["backward"], x, carry["backward"], reverse=True, **options)
+    carries = {"forward": None, "backward": None} if carry is None else carry
+    forward, y = scan(cell, parameters["forward"], x, carries["forward"], **options)
+    backward, y_backward = scan(cell, parameters["backward"], x, carries["backward"], reverse=True, **options)
     return {"forward": forward, "backward": backward}, jnp.concatenate([y, y_backward], axis=-1)

@@ -210,7 +210,7 @@ def test_sources_may_be_vectors_and_dropout_is_for_training(key):
     ("change", "arguments", "message"),
     [
         ({"context": "last"}, (SOURCE, TARGET_IN), f"one of {', '.join(CONTEXTS)}; came 'last'"),
-        ({"score": scores.DotScore()}, (SOURCE, TARGET_IN), "they have 4 and 8"),
+        ({"score": scores.DotScore()}, (SOURCE, TARGET_IN), "got 4 and 8"),
         ({}, (SOURCE, TARGET_IN[0]), r"integers \[B, T\]; came \(4,\)"),
         ({}, (SOURCE[:2], TARGET_IN), r"of one B; came \(2, 7\) and \(3, 4\)"),
         ({}, (SOURCE, TARGET_IN, LENGTHS[:2]), "lengths must be one for each"),
