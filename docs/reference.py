@@ -40,16 +40,23 @@ def pages() -> dict[str, str]:
     for name in modules():
         page = name if is_package(name) or name.count(".") == 1 else name.rpartition(".")[0]
         lines = texts.setdefault(page, [])
-        mark = "=" if name == page else "-"
-        lines += [name, mark * len(name), "", f".. automodule:: {name}", "   :no-members:", ""]
+        title, mark = (name, "=") if name == page else (name.rpartition(".")[2], "-")
+        lines += [title, mark * len(title), "", f".. automodule:: {name}", "   :no-members:", ""]
         if is_package(name):
             continue
         module = importlib.import_module(name)
         for member in public_names(module):
-            options = ["   :members:"] if inspect.isclass(getattr(module, member)) else []
-            directive = "autoclass" if options else "autofunction"
-            lines += [f".. {directive}:: {name}.{member}", *options, ""]
+            lines += _entry(f"{name}.{member}", getattr(module, member))
     return {page: "\n".join(lines) for page, lines in texts.items()}
+
+
+def _entry(name: str, member: object) -> list[str]:
+    """Return the directive for a function or a class; the fields of a named tuple are in its docstring."""
+    if not inspect.isclass(member):
+        return [f".. autofunction:: {name}", ""]
+    fields = getattr(member, "_fields", ())
+    exclude = [f"   :exclude-members: {', '.join(fields)}"] if fields else []
+    return [f".. autoclass:: {name}", "   :members:", *exclude, ""]
 
 
 def write(folder: Path) -> None:
