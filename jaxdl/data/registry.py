@@ -1,37 +1,41 @@
-"""Every data set by its name."""
+"""Labelled image data sets by name."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxdl.checks import did_you_mean
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.sources.folder import image_folder
 from jaxdl.data.sources.images import cifar10, digits, fashion_mnist, mnist
 
 
 def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Dataset:
-    """Return the data set of a name, one of :func:`sources`; ``options`` are those of its function.
+    """Load a data set by name; see `list_datasets`.
 
-    Raises ValueError with the nearest name for one that is unknown.
+    Args:
+        name: name of the data set.
+        data_dir: folder of its files; None for the default.
+        **options: arguments of the function of that name.
+
+    Raises:
+        ValueError: the name is unknown.
 
     >>> load("digits").classes[7]
     '7'
     """
-    if name not in _SOURCES:
-        nearest = difflib.get_close_matches(str(name), _SOURCES, n=1, cutoff=0.4)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise ValueError(f"no data set {name!r}: {hint}there are {', '.join(sources())}")
-    return _SOURCES[name](data_dir, **options)
+    if name not in _DATASETS:
+        raise ValueError(f"expected the name of a data set, got {name!r}; {did_you_mean(name, _DATASETS)}")
+    return _DATASETS[name](data_dir, **options)
 
 
-def sources() -> tuple[str, ...]:
-    """Name the data sets that :func:`load` knows.
+def list_datasets() -> tuple[str, ...]:
+    """List the names that `load` accepts.
 
-    >>> sources()
+    >>> list_datasets()
     ('cifar10', 'digits', 'fashion_mnist', 'image_folder', 'mnist')
     """
-    return tuple(sorted(_SOURCES))
+    return tuple(sorted(_DATASETS))
 
 
 def _digits(data_dir: str | Path | None, **options: Any) -> Dataset:
@@ -40,11 +44,11 @@ def _digits(data_dir: str | Path | None, **options: Any) -> Dataset:
 
 def _image_folder(data_dir: str | Path | None, **options: Any) -> Dataset:
     if data_dir is None:
-        raise ValueError("image_folder needs data_dir, the directory that holds a folder of images for each class")
+        raise ValueError("expected data_dir with a folder of images for each class, got None")
     return image_folder(data_dir, **options)
 
 
-_SOURCES: Mapping[str, Callable[..., Dataset]] = {
+_DATASETS: Mapping[str, Callable[..., Dataset]] = {
     "cifar10": cifar10,
     "digits": _digits,
     "fashion_mnist": fashion_mnist,
