@@ -63,8 +63,18 @@ OPTIMIZERS: dict[str, Callable[[Array], optax.GradientTransformation]] = {
 
 
 def uncorrected_adam(rate: Array) -> optax.GradientTransformation:
-    """Make Adam without its bias correction."""
-    return optax.chain(optim.scale_by_moments(bias_correction=False), optim.scale_by_learning_rate(rate))
+    """Build Adam without bias correction: ``m_t / (sqrt(v_t) + eps)``."""
+    mean, mean_square = optax.ema(0.9, debias=False), optax.ema(0.999, debias=False)
+
+    def init(params: Array) -> tuple:
+        return mean.init(params), mean_square.init(params)
+
+    def update(gradient: Array, state: tuple, params: Array | None = None) -> tuple:
+        m, first = mean.update(gradient, state[0])
+        v, second = mean_square.update(gradient**2, state[1])
+        return m / (jnp.sqrt(v) + 1e-8), (first, second)
+
+    return optax.chain(optax.GradientTransformation(init, update), optim.scale_by_learning_rate(rate))
 
 
 class Surface(NamedTuple):

@@ -110,7 +110,7 @@ def learn(key: Key, sizes: Array, x: Array, y: Array, steps: int) -> Array:
             mean = jax.tree.map(lambda new, old: jnp.where(number < steps // 2, old, new), averaged, mean)
             return (w, state, mean), None
 
-        start = (w, optimizer.init(w), optim.averaging.start(w))
+        start = (w, optimizer.init(w), optim.averaging.init(w))
         return jax.lax.scan(step, start, jnp.arange(steps))[0][2].value
 
     return jax.jit(jax.vmap(one))(sizes)

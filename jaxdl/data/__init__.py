@@ -2,7 +2,8 @@
 
 Labelled images
     `load`, `list_datasets`: data sets by name.
-    `Dataset`, `statistics`, `standardize`, `resize`: the result, and its size and scale.
+    `Dataset`, `as_examples`: the result, and its arrays.
+    `statistics`, `standardize`, `resize`, `as_size`: size and scale of images.
     `augmentation`, `warping`: random transformations of images, and the resampling below them.
 Batches
     `Loader`, `padded_batches`: batches of arrays in an order that depends on seed and epoch alone.
@@ -21,7 +22,7 @@ Where data come from
 from jaxdl.data import audio, augmentation, files, sources, strokes, text, trees, warping
 from jaxdl.data.batching import Loader, count_examples, padded_batches, prefetch, split
 from jaxdl.data.bucketing import BucketLoader, choose_boundaries, pad
-from jaxdl.data.dataset import Dataset, resize, standardize, statistics
+from jaxdl.data.dataset import Dataset, as_examples, as_size, resize, standardize, statistics
 from jaxdl.data.epochs import EpochLoader, permutation
 from jaxdl.data.files import archive, cifar, downloads, idx, pickles
 from jaxdl.data.registry import list_datasets, load
@@ -55,6 +56,8 @@ __all__ = [
     "Loader",
     "Vocabulary",
     "archive",
+    "as_examples",
+    "as_size",
     "audio",
     "augmentation",
     "choose_boundaries",

@@ -28,10 +28,10 @@ class Dataset:
     source: str = ""
 
 
-def examples(image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
+def as_examples(image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
     """Convert bytes ``[N, H, W, C]`` or ``[N, H, W]`` and integer labels to the arrays of a `Dataset`.
 
-    >>> {name: (array.shape, array.dtype.name) for name, array in examples(np.zeros((2, 8, 8)), np.zeros(2)).items()}
+    >>> {name: (array.shape, array.dtype.name) for name, array in as_examples(np.zeros((2, 8, 8)), np.zeros(2)).items()}
     {'image': ((2, 8, 8, 1), 'float32'), 'label': ((2,), 'int32')}
     """
     image = np.divide(image, 255, dtype=np.float32)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxdl.data.batching import split
-from jaxdl.data.dataset import Dataset, as_size, examples
+from jaxdl.data.dataset import Dataset, as_examples, as_size
 from jaxdl.data.files.downloads import require
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pnm", ".tif", ".tiff"})
@@ -79,7 +79,7 @@ def _read(root: Path, classes: tuple[str, ...], size: tuple[int, int] | None, ch
                 f"expected images of one size, got {images[0].shape[:2]} in {paths[0][0]} and {image.shape[:2]} in "
                 f"{path}; give size"
             )
-    return examples(np.stack(images), np.asarray([label for _, label in paths]))
+    return as_examples(np.stack(images), np.asarray([label for _, label in paths]))
 
 
 def _images_in(folder: Path) -> list[Path]:

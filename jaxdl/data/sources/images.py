@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxdl.data.batching import split
-from jaxdl.data.dataset import Dataset, as_size, examples, resize
+from jaxdl.data.dataset import Dataset, as_examples, as_size, resize
 from jaxdl.data.files import archive, cifar, idx
 from jaxdl.data.files.downloads import Remote, describe_missing, download, find, folders, require
 
@@ -121,8 +121,8 @@ def cifar10(data_dir: str | Path | None = None, *, fetch: bool = True) -> Datase
             f"{packed}: expected the batches {', '.join(CIFAR10_BATCHES)} of CIFAR-10, got an archive without"
         )
     parts = [cifar.read_binary(path) if path.suffix == ".bin" else cifar.read_pickle(path) for path in batches]
-    train = examples(*(np.concatenate(part) for part in zip(*parts[:5], strict=True)))
-    return Dataset("cifar10", train, examples(*parts[5]), cifar.CLASSES, "CIFAR-10 (Krizhevsky, 2009)")
+    train = as_examples(*(np.concatenate(part) for part in zip(*parts[:5], strict=True)))
+    return Dataset("cifar10", train, as_examples(*parts[5]), cifar.CLASSES, "CIFAR-10 (Krizhevsky, 2009)")
 
 
 def _idx_parts(
@@ -135,7 +135,7 @@ def _idx_parts(
         fetched = _fetched(title, [remotes[file] for file in absent], places[0], wanted, fetch)
         paths |= dict(zip(absent, fetched, strict=True))
     for images, labels in (TRAIN_FILES, TEST_FILES):
-        yield examples(*idx.read_pair(paths[images], paths[labels], num_classes=10, size=(28, 28)))
+        yield as_examples(*idx.read_pair(paths[images], paths[labels], num_classes=10, size=(28, 28)))
 
 
 def _fetched(title: str, remotes: list[Remote], folder: Path, wanted: str, fetch: bool) -> list[Path]:
