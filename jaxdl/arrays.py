@@ -15,6 +15,17 @@ def widen(x: ArrayLike) -> Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def widen_floating(x: ArrayLike) -> Array:
+    """Cast to a floating-point type of at least float32; integers become JAX's default floating type.
+
+    >>> widen_floating(jnp.array([1, 2])).dtype, widen_floating(jnp.ones(2, jnp.bfloat16)).dtype
+    (dtype('float32'), dtype('float32'))
+    """
+    x = jnp.asarray(x)
+    floating = jnp.issubdtype(x.dtype, jnp.floating)
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32) if floating else jnp.result_type(float))
+
+
 def widen_integers(x: ArrayLike) -> Array:
     """Cast narrower integers to int32: the number of classes may not fit into that of the labels.
 

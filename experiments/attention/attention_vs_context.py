@@ -78,7 +78,7 @@ class Config(configuration.Config):
 def make(context: str, smoke: bool) -> EncoderDecoder:
     """Make the network that sees so much."""
     cell = cells.Vanilla(4) if smoke else cells.GRU(NETWORKS[context])
-    tokens, score = WORDS + languages.WORD, attention_scores.Additive(cell.hidden_size)
+    tokens, score = WORDS + languages.FIRST_WORD_ID, attention_scores.Additive(cell.hidden_size)
     return EncoderDecoder(tokens, tokens, cell, embedding_dim=16, context=context, score=score)
 
 
@@ -87,16 +87,19 @@ def run(config: Config, run: Run) -> dict[str, float]:
     seeds, sentences, epochs = (2, 64, 1) if run.smoke else (config.seeds, config.sentences, config.epochs)
     counts = {n: 4 if run.smoke else min(TESTED, WORDS**n // 4) for n in LENGTHS}
     tested = {
-        n: languages.two_rules(config.seed + n, count, (n, n), words=WORDS, longest=MOST) for n, count in counts.items()
+        n: languages.two_rules(config.seed + n, count, (n, n), num_words=WORDS, max_length=MOST)
+        for n, count in counts.items()
     }
-    learned = leave_out(tested, languages.two_rules(config.seed, 2 * sentences, (LEAST, MOST), words=WORDS), sentences)
+    learned = leave_out(
+        tested, languages.two_rules(config.seed, 2 * sentences, (LEAST, MOST), num_words=WORDS), sentences
+    )
     right, scores, result = {}, {}, {}
     for context in NETWORKS:
         if run.smoke and context == "every step":
             continue
         model = make(context, run.smoke)
         members, _ = train_members(
-            translation(model, begin=languages.BEGIN),
+            translation(model, begin=languages.BOS_ID),
             learned,
             members=seeds,
             epochs=epochs,
@@ -129,9 +132,9 @@ def leave_out(tested: dict[int, dict[str, np.ndarray]], drawn: dict[str, np.ndar
 
 def translate(model: EncoderDecoder, variables: PyTree, source: Array, lengths: Array) -> Array:
     """Write the most probable words, ``[N, MOST + 1]``."""
-    carry, first = model.apply(variables, source, lengths, method="begin"), jnp.full(len(source), languages.BEGIN)
+    carry, first = model.apply(variables, source, lengths, method="begin"), jnp.full(len(source), languages.BOS_ID)
     step = step_function(model, variables)
-    return decode.greedy(step, carry, first, length=MOST + 1, end=languages.END, pad=languages.PADDING).tokens
+    return decode.greedy(step, carry, first, length=MOST + 1, end=languages.EOS_ID, pad=languages.PAD_ID).tokens
 
 
 def share_right(said: np.ndarray, test: dict[str, np.ndarray]) -> np.ndarray:
@@ -142,7 +145,7 @@ def share_right(said: np.ndarray, test: dict[str, np.ndarray]) -> np.ndarray:
 
 def texts(tokens: np.ndarray) -> list[str]:
     """Write tokens ``[N, T]`` as words between spaces, without the symbols."""
-    return [" ".join(f"w{token}" for token in row if token >= languages.WORD) for row in tokens]
+    return [" ".join(f"w{token}" for token in row if token >= languages.FIRST_WORD_ID) for row in tokens]
 
 
 def assess(run: Run, right: dict[str, np.ndarray]) -> None:

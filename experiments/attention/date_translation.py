@@ -31,7 +31,7 @@ from experiments.harness.training import train_task
 from experiments.harness.translations import chrf
 from jaxdl import data, decode, train
 from jaxdl.data.sources import translation as languages
-from jaxdl.data.vocabulary import BEGIN, END, PADDING, UNKNOWN, Vocabulary
+from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from jaxdl.models.sequence.encoder_decoder import EncoderDecoder, step_function
 from jaxdl.nn.attention import scores as attention_scores
 from jaxdl.nn.recurrent import cells
@@ -73,7 +73,7 @@ class Config(configuration.Config):
 def number(pairs: list[tuple[str, str]], read: Vocabulary, written: Vocabulary, longest: int) -> dict[str, np.ndarray]:
     """Make arrays of pairs, as the task takes them."""
     source, source_length = data.pad([read.encode(said) for said, _ in pairs], longest)
-    target, target_length = data.pad([written.encode(day, end=True) for _, day in pairs])
+    target, target_length = data.pad([written.encode(day, add_eos=True) for _, day in pairs])
     return {"source": source, "source_length": source_length, "target": target, "target_length": target_length}
 
 
@@ -81,8 +81,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Learn, translate greedily and by beam search, and draw where the decoder looks."""
     count, tested, features = (200, 20, 8) if run.smoke else (config.dates, config.tested, config.features)
     pairs = languages.dates(config.seed, count + tested)
-    read = Vocabulary.build("".join(said for said, _ in pairs[:count]), symbols=(PADDING, UNKNOWN))
-    written = Vocabulary.build("".join(day for _, day in pairs[:count]), symbols=(PADDING, BEGIN, END))
+    read = Vocabulary.build("".join(said for said, _ in pairs[:count]), special_tokens=(PAD, UNK))
+    written = Vocabulary.build("".join(day for _, day in pairs[:count]), special_tokens=(PAD, BOS, EOS))
     longest = max(len(said) for said, _ in pairs)
     learned, test = (number(part, read, written, longest) for part in (pairs[:count], pairs[count:]))
     model = EncoderDecoder(
@@ -95,7 +95,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     loader = data.Loader(learned, min(config.batch_size, count), seed=config.seed)
     epochs = min(1.0, config.epochs) if run.smoke else config.epochs
     optimizer = config.optimizer.make(train.count_steps(epochs, loader.steps_per_epoch))
-    task = translation(model, begin=written[BEGIN])
+    task = translation(model, begin=written.bos_id)
     state, result = train_task(run, task, loader, optimizer, test, epochs=epochs)
     said = translate(model, state.variables, test, written, config.beams)
     days = [day for _, day in pairs[count:]]
@@ -114,12 +114,12 @@ def translate(
     model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], written: Vocabulary, beams: int
 ) -> dict[str, dict[str, Any]]:
     """Translate greedily and by beam search; return texts and their log-probabilities."""
-    options = {"length": test["target"].shape[1] + 4, "end": written[END], "pad": written[PADDING]}
+    options = {"length": test["target"].shape[1] + 4, "end": written.eos_id, "pad": written.pad_id}
 
     @jax.jit
     def both(source: jax.Array, lengths: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
         carry, step = model.apply(variables, source, lengths, method="begin"), step_function(model, variables)
-        first = jnp.full(len(source), written[BEGIN])
+        first = jnp.full(len(source), written.bos_id)
         found = decode.greedy(step, carry, first, **options)
         best = decode.beam_search(step, carry, first, beams=beams, length_penalty=0.0, **options)
         return {
@@ -129,7 +129,10 @@ def translate(
 
     found = jax.device_get(both(test["source"], test["source_length"]))
     return {
-        way: {"text": ["".join(written.decode(row, symbols=False)) for row in tokens], "log_probability": log_p}
+        way: {
+            "text": ["".join(written.decode(row, skip_special_tokens=True)) for row in tokens],
+            "log_probability": log_p,
+        }
         for way, (tokens, log_p) in found.items()
     }
 
@@ -141,13 +144,13 @@ def draw_attention(
     chosen = np.argsort(-test["source_length"], kind="stable")[:: max(1, len(test["source"]) // SHOWN)][:SHOWN]
     source, lengths, target = (test[name][chosen] for name in ("source", "source_length", "target"))
     look = jax.jit(lambda *x: model.apply(variables, *x, return_intermediates=True)[1])
-    features = look(source, shift(target, written[BEGIN]), lengths)
+    features = look(source, shift(target, written.bos_id), lengths)
     figure, axes = plt.subplots(2, -(-len(chosen) // 2), figsize=(11, 7), squeeze=False)
     for axis, *row in zip(axes.flat, source, lengths, target, features["attention"], strict=False):
         tokens, length, said, weights = row
         axis.imshow(np.asarray(weights)[:, :length], cmap="Blues", vmin=0, vmax=1, aspect="auto")
         axis.set_xticks(range(length), read.decode(tokens[:length]), fontfamily="monospace", fontsize=8)
-        names = ["end" if token == END else token for token in written.decode(said)]
+        names = ["end" if token == EOS else token for token in written.decode(said)]
         axis.set_yticks(range(len(names)), names, fontfamily="monospace", fontsize=8)
         axis.tick_params(length=0)
         axis.grid(visible=False)

@@ -7,7 +7,7 @@ import numpy as np
 from experiments.harness import ngrams
 from experiments.harness.language import ReadingAndWriting, read
 from experiments.harness.run_folder import Run
-from jaxdl.data.vocabulary import UNKNOWN, Vocabulary
+from jaxdl.data.vocabulary import UNK, Vocabulary
 
 ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, "five_gram": 5}
 
@@ -23,7 +23,7 @@ class Characters(NamedTuple):
 def read_characters(config: ReadingAndWriting, run: Run, min_count: int) -> Characters:
     """Read a text, number the characters that are seen often enough, and measure the baselines."""
     parts = read(config, run)
-    vocabulary = Vocabulary.build(parts[0], min_count=min_count, symbols=(UNKNOWN,))
+    vocabulary = Vocabulary.build(parts[0], min_count=min_count, special_tokens=(UNK,))
     tokens = tuple(vocabulary.encode(part) for part in parts)
     baselines = ngrams.bits_by_order(*tokens, ORDERS, len(vocabulary))
     return Characters(vocabulary, tokens, baselines | ngrams.compressed_bits(*parts))
@@ -35,6 +35,6 @@ def beside_baselines(result: dict[str, float], characters: Characters) -> dict[s
     return {
         **result,
         **{f"{name}_bits": value for name, value in baselines.items()},
-        "unknown_share": float(np.mean(tokens[1] == vocabulary[UNKNOWN])),
+        "unknown_share": float(np.mean(tokens[1] == vocabulary.unk_id)),
         "gain_over_trigram": baselines["trigram"] - result["bits_per_character"],
     }

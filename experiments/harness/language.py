@@ -103,11 +103,11 @@ def read(config: ReadingAndWriting, run: Run) -> tuple[str, str]:
     limit = 6_000 if run.smoke else config.characters
     with preparing():
         if config.text == "python":
-            whole = text.python_source(limit)
+            whole = data.python_source(limit)
         elif config.text == "tiny_shakespeare":
-            whole = text.tiny_shakespeare(config.data_dir)[:limit]
+            whole = data.tiny_shakespeare(config.data_dir)[:limit]
         else:
-            whole = text.read_text(config.text, limit=limit)
+            whole = data.read_text(config.text, limit=limit)
         return text.split_text(whole, config.held_out)
 
 

@@ -120,8 +120,8 @@ class Classification(Config):
         require(self.patience is None or self.patience >= 1, "patience", ">= 1", self.patience)
         if self.model not in models.list():
             raise unknown("model", self.model, models.list())
-        if self.data not in data.sources():
-            raise unknown("data set", self.data, data.sources())
+        if self.data not in data.list_datasets():
+            raise unknown("data set", self.data, data.list_datasets())
 
 
 def load_dataset(config: Classification, run: Run, **options: object) -> data.Dataset:

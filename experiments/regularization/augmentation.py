@@ -79,7 +79,7 @@ def composed(size: int, flip: bool = True) -> Change:
         partial(augmentation.crop, height=size, width=size, padding=size // 8, mode="reflect"),
         partial(augmentation.rotate, degrees=10, mode="reflect"),
         partial(augmentation.cutout, size=size // 4, fill=0.5),
-        partial(augmentation.noise, standard_deviation=0.03),
+        partial(augmentation.noise, std=0.03),
     )
     return lambda key, images: augment(key, {"image": images})["image"]
 

@@ -3,7 +3,7 @@
     python -m experiments run stroke_classification [--data mnist --data-dir FOLDER]
 
 The pictures of scikit-learn's digits, enlarged to 24 x 24, are thinned to lines, which a pen draws again by a simple
-rule (``jaxdl.data.sources.strokes``): about eight ways (dx, dy) a digit, drawn or with the pen lifted. A GRU of 64
+rule (``jaxdl.data.strokes``): about eight ways (dx, dy) a digit, drawn or with the pen lifted. A GRU of 64
 reads them forward, an LSTM of 48 in both directions, with the largest state over time; a GRU that is given the same
 ways in random order tells what the order is worth. Beside them stands logistic regression: on a bag of the strokes (the
 lengths drawn and lifted in eight directions, the number of strokes, their box) and on the picture itself. With mnist it
@@ -38,8 +38,8 @@ from experiments.harness.figures import COLOURS
 from experiments.harness.members import predict_members, train_members
 from experiments.harness.run_folder import Run
 from jaxdl import data, metrics
+from jaxdl.data import strokes
 from jaxdl.data.bucketing import pad
-from jaxdl.data.sources import strokes
 from jaxdl.models.sequence.classifiers import RecurrentClassifier
 from jaxdl.nn.recurrent import cells
 from jaxdl.tasks.sequences import sequence_classification
@@ -107,7 +107,7 @@ def read(config: Config, *, smoke: bool) -> tuple[dict[str, Any], dict[str, Any]
     parts, most = [], 80 if smoke else config.most
     for arrays, count in ((dataset.train, most - most // 4), (dataset.test, most // 4)):
         image, label = arrays["image"][:count, ..., 0], arrays["label"][:count]
-        drawings, edge = strokes.drawings(image), image.shape[1]
+        drawings, edge = strokes.trace_images(image), image.shape[1]
         centred = [[stroke - (edge - 1) / 2 for stroke in drawing] for drawing in drawings]
         sequences = [strokes.to_sequence(drawing, edge / UNITS) for drawing in centred]
         parts.append({"image": image, "label": label, "drawing": drawings, "sequence": sequences})

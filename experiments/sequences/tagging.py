@@ -34,11 +34,11 @@ from experiments.harness.figures import COLOURS
 from experiments.harness.members import predict_members, train_members
 from experiments.harness.run_folder import Run
 from jaxdl import metrics
-from jaxdl.data.batching import permutation
 from jaxdl.data.bucketing import pad
+from jaxdl.data.epochs import permutation
 from jaxdl.data.sources.corpora import TaggedSentence, tagged_sentences
 from jaxdl.data.sources.python_code import standard_library, tagged_lines
-from jaxdl.data.vocabulary import UNKNOWN, Vocabulary
+from jaxdl.data.vocabulary import Vocabulary
 from jaxdl.models.sequence.classifiers import Tagger
 from jaxdl.nn.recurrent import cells
 from jaxdl.tasks.sequences import tagging
@@ -79,9 +79,9 @@ def run(config: Config, run: Run) -> dict[str, float | bool]:
     with preparing():
         learned, tested = read_folder(config) if config.data_dir else read_library(config, smoke=run.smoke)
     tags = sorted({tag for line in (*learned, *tested) for tag in line.tags})
-    vocabulary = Vocabulary.build(chain.from_iterable(line.tokens for line in learned), size=config.known + 2)
+    vocabulary = Vocabulary.build(chain.from_iterable(line.tokens for line in learned), max_size=config.known + 2)
     arrays, test = (encode(part, vocabulary, tags, config.length) for part in (learned, tested))
-    keep, unknown = test["mask"] > 0, (test["mask"] > 0) & (test["token"] == vocabulary[UNKNOWN])
+    keep, unknown = test["mask"] > 0, (test["mask"] > 0) & (test["token"] == vocabulary.unk_id)
     said = {}
     for name, both, units in (("forward", False, 76), ("both_directions", True, 48)):
         model, members = learn(config, run, arrays, len(tags), both, units)

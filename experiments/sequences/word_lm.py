@@ -23,7 +23,7 @@ from experiments.harness.language import LanguageModelling, curve, learn, read, 
 from experiments.harness.run_folder import Run
 from experiments.harness.supervised import Optimizer
 from jaxdl.data.text import words
-from jaxdl.data.vocabulary import UNKNOWN, Vocabulary
+from jaxdl.data.vocabulary import UNK, Vocabulary
 
 GOAL = {"gain_over_bigram": 0.1}
 ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3}
@@ -60,9 +60,9 @@ class Config(LanguageModelling):
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train, compare, write."""
-    parts = [words(part, lines=True) for part in read(config, run)]
+    parts = [words(part, newlines=True) for part in read(config, run)]
     size = 50 if run.smoke else config.vocabulary
-    vocabulary = Vocabulary.build(parts[0], size=size, symbols=(UNKNOWN,))
+    vocabulary = Vocabulary.build(parts[0], max_size=size, special_tokens=(UNK,))
     tokens = tuple(vocabulary.encode(part) for part in parts)
     baselines = ngrams.bits_by_order(*tokens, ORDERS, len(vocabulary))
     model, state, result = learn(config, run, vocabulary, tokens, "word")
@@ -73,6 +73,6 @@ def run(config: Config, run: Run) -> dict[str, float]:
     return {
         **result,
         **{f"{name}_perplexity": 2**value for name, value in baselines.items()},
-        "unknown_share": float(np.mean(tokens[1] == vocabulary[UNKNOWN])),
+        "unknown_share": float(np.mean(tokens[1] == vocabulary.unk_id)),
         "gain_over_bigram": baselines["bigram"] - result["bits_per_word"],
     }

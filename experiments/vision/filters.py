@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from experiments.harness import configuration
 from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
-from jaxdl.data.files.download import require
+from jaxdl.data.files.downloads import require
 from jaxdl.nn.convolution import filters
 from jaxdl.typing import Array
 

@@ -30,7 +30,7 @@ def translation(model: nn.Module, *, begin: int, label_smoothing: float = 0.0) -
     Args:
         model: ``model.apply(variables, source, target_in=..., source_lengths=..., train=...)`` gives logits
             ``[B, T, V]`` of what follows each token of ``target_in``, as ``EncoderDecoder`` and ``Transformer`` do.
-        begin: the token that stands for the place before the target, often that of ``data.vocabulary.BEGIN``.
+        begin: the token that stands for the place before the target, often that of ``data.vocabulary.BOS``.
         label_smoothing: the share of each target that is spread evenly over all tokens.
     """
 

@@ -45,7 +45,7 @@ class WaveNet(nn.Module):
     ``dense``. Nothing sees the new ``x`` of the last layer, which therefore gives ``z``.
 
     Args:
-        num_classes: levels of a sample; `jaxdl.data.companding` makes them.
+        num_classes: levels of a sample; `jaxdl.data.audio` makes them.
         stacks: how often the dilations are repeated.
         dilations: ``d`` of the layers of a stack.
         kernel_size: ``F``.

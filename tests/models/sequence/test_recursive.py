@@ -78,9 +78,9 @@ def test_a_tree_may_be_deeper_than_calls_may_be_nested():
     ("call", "message"),
     [
         (lambda: by_level([]), "at least one tree"),
-        (lambda: by_level([(1, "a")]), "a tuple .token, child, child, ....; got 'a'"),
-        (lambda: by_level([(1, -2)]), "an integer from 0, .* got -2"),
-        (lambda: by_level(TREES, (4, 12, 4)), r"need \(5, 12, 3\) .*; the shape is \(4, 12, 4\)"),
+        (lambda: by_level([(1, "a")]), "got 'a'"),
+        (lambda: by_level([(1, -2)]), "got -2"),
+        (lambda: by_level(TREES, (4, 12, 4)), r"\(5, 12, 3\), got \(4, 12, 4\)"),
     ],
 )
 def test_what_is_no_tree_is_refused(call, message):

@@ -1,20 +1,21 @@
-"""Strokes: thinned as by a plain loop, walked along without a gap, cut within the tolerance, and the same read back."""
+"""Strokes: thinning against a loop, tracing without gaps, simplification within the tolerance, and the inverse."""
 
 import math
+import re
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from jaxdl.data.sources import strokes
+from jaxdl.data import strokes
 
 
-def picture(text):
+def image_of(text):
     return np.array([[letter == "#" for letter in line] for line in text.split()])
 
 
-def thinned_slowly(ink):
-    """Zhang and Suen's algorithm with a set of pixels, one after the other."""
+def thin_by_loop(ink):
+    """Run the algorithm of Zhang and Suen pixel by pixel."""
     ink = {tuple(place) for place in np.argwhere(ink).tolist()}
     gone = True
     while gone:
@@ -34,12 +35,12 @@ def thinned_slowly(ink):
     return ink
 
 
-def test_lines_are_thinned_as_by_a_plain_loop():
+def test_skeleton_agrees_with_a_loop():
     random = np.random.default_rng(0)
     noise = np.stack([random.random((9, 12)) < share for share in (0.3, 0.6, 0.9)])
     thin = strokes.skeleton(noise[None])[0]
     for image, found in zip(noise, thin, strict=True):
-        assert {tuple(place) for place in np.argwhere(found).tolist()} == thinned_slowly(image)
+        assert {tuple(place) for place in np.argwhere(found).tolist()} == thin_by_loop(image)
     np.testing.assert_array_equal(strokes.skeleton(noise[1]), thin[1])
 
 
@@ -48,8 +49,8 @@ def test_lines_are_thinned_as_by_a_plain_loop():
     [
         ("#... .#.. ..##", [[(0, 0), (1, 1), (2, 2), (3, 2)]]),
         ("#### ...# ...#", [[(0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (3, 2)]]),
-        (".#. #.# .#.", [[(1, 0), (2, 1), (1, 2), (0, 1), (1, 0)]]),  # a ring is closed
-        # The pen goes straight over a crossing, and the two arms are drawn from it.
+        (".#. #.# .#.", [[(1, 0), (2, 1), (1, 2), (0, 1), (1, 0)]]),  # closed
+        # Straight over the crossing, then the two arms from it.
         (
             "..#.. ..#.. ##### ..#.. ..#..",
             [[(2, y) for y in range(5)], [(2, 2), (1, 2), (0, 2)], [(2, 2), (3, 2), (4, 2)]],
@@ -58,12 +59,12 @@ def test_lines_are_thinned_as_by_a_plain_loop():
         ("#.. ... ..#", []),
     ],
 )
-def test_the_pen_goes_as_it_is_said_to(text, expected):
-    drawing = strokes.trace(picture(text))
+def test_trace_agrees_with_drawings_by_hand(text, expected):
+    drawing = strokes.trace(image_of(text))
     assert [[tuple(point) for point in stroke.astype(int).tolist()] for stroke in drawing] == expected
 
 
-def test_the_pen_draws_every_pixel_without_a_jump():
+def test_trace_covers_every_pixel_without_gaps():
     thin = strokes.skeleton(np.random.default_rng(1).random((20, 24)) < 0.7)
     drawing = strokes.trace(thin)
     assert len(drawing) > 1
@@ -75,7 +76,7 @@ def test_the_pen_draws_every_pixel_without_a_jump():
     assert all(max(abs(x - i), abs(y - j)) > 1 for x, y in missed for i, j in missed - {(x, y)})  # single pixels
 
 
-def test_no_point_is_further_than_the_tolerance_from_what_is_left():
+def test_simplify_keeps_every_point_within_the_tolerance():
     points = np.cumsum(np.random.default_rng(2).normal(size=(60, 2)), axis=0)
     kept = strokes.simplify(points, 1.5)
     assert 2 < len(kept) < 60
@@ -89,25 +90,25 @@ def test_no_point_is_further_than_the_tolerance_from_what_is_left():
     np.testing.assert_array_equal(strokes.simplify(points, 0.0), points)
 
 
-def test_a_line_of_any_number_of_points_is_cut():
+def test_simplify_handles_deep_recursion_and_tiny_distances():
     places = np.arange(2000)
-    zigzag = np.stack([places, (-1.0) ** places * places], axis=1)  # each cut parts off a single point
+    zigzag = np.stack([places, (-1.0) ** places * places], axis=1)  # each split separates a single point
     np.testing.assert_array_equal(strokes.simplify(zigzag, 0.5), zigzag)
     cluster = np.array([[0.0, 0.0], [1e-9, 0.0], [3e-9, 0.0], [5e-9, 0.0]])
     for tolerance in (1e-8, 0.0):
         np.testing.assert_array_equal(strokes.simplify(cluster, tolerance)[[0, -1]], cluster[[0, -1]])
 
 
-def test_tracing_looks_around_each_pixel_a_few_times_however_many_lines_there_are(monkeypatch):
+def test_tracing_takes_time_linear_in_the_number_of_pixels(monkeypatch):
     thin = np.zeros((40, 40), bool)
     thin[::2, ::4] = thin[::2, 1::4] = True  # dashes
-    looks, near = [], strokes._near
-    monkeypatch.setattr(strokes, "_near", lambda *args: looks.append(1) or near(*args))
+    calls, neighbours = [], strokes._neighbours
+    monkeypatch.setattr(strokes, "_neighbours", lambda *args: calls.append(1) or neighbours(*args))
     assert len(strokes.trace(thin)) == 200
-    assert len(looks) < 6 * 400
+    assert len(calls) < 6 * 400
 
 
-def test_a_drawing_is_read_back_from_its_sequence():
+def test_from_sequence_inverts_to_sequence():
     random = np.random.default_rng(3)
     drawing = [random.uniform(0, 9, (n, 2)) for n in (3, 2, 7)]
     sequence = strokes.to_sequence(drawing, 4.0)
@@ -117,39 +118,39 @@ def test_a_drawing_is_read_back_from_its_sequence():
         np.testing.assert_allclose(again, stroke, atol=1e-5)
 
 
-def test_a_dark_picture_has_no_strokes():
-    assert strokes.drawings(np.zeros((1, 5, 5))) == [[]]
+def test_a_dark_image_has_no_strokes():
+    assert strokes.trace_images(np.zeros((1, 5, 5))) == [[]]
     assert strokes.to_sequence([]).shape == (0, 3)
     assert strokes.from_sequence(np.zeros((0, 3))) == []
 
 
 @pytest.mark.parametrize(
-    ("shape", "options", "message"),
+    ("shape", "options", "got"),
     [
-        ((5, 5), {}, r"expected images \[N, H, W\], got shape \[5, 5\]"),
-        ((1, 5, 5), {"threshold": 1.0}, r"a threshold in \[0, 1\)"),
-        ((1, 5, 5), {"tolerance": -1.0}, "a tolerance >= 0, got 0.5 and -1"),
-        ((1, 5, 5), {"tolerance": math.nan}, "a tolerance >= 0, got 0.5 and nan"),
+        ((5, 5), {}, r"shape \[5, 5\]"),
+        ((1, 5, 5), {"threshold": 1.0}, "1.0 and 1.0"),
+        ((1, 5, 5), {"tolerance": -1.0}, "0.5 and -1"),
+        ((1, 5, 5), {"tolerance": math.nan}, "0.5 and nan"),
     ],
 )
-def test_what_is_no_picture_is_refused(shape, options, message):
-    with pytest.raises(ValueError, match=message):
-        strokes.drawings(np.zeros(shape), **options)
+def test_arguments_of_trace_images_are_checked(shape, options, got):
+    with pytest.raises(ValueError, match=f"got {got}"):
+        strokes.trace_images(np.zeros(shape), **options)
 
 
-def test_numbers_that_are_none_are_refused():
-    with pytest.raises(ValueError, match="finite brightness; 25 pixels"):
-        strokes.drawings(np.full((1, 5, 5), math.nan))
-    with pytest.raises(ValueError, match="a tolerance >= 0, got nan"):
+def test_nonfinite_values_are_errors():
+    with pytest.raises(ValueError, match="got 25 pixels"):
+        strokes.trace_images(np.full((1, 5, 5), math.nan))
+    with pytest.raises(ValueError, match="got nan"):
         strokes.simplify(np.zeros((5, 2)), math.nan)
     for size in (0.0, -1.0, math.nan, math.inf):
-        with pytest.raises(ValueError, match=f"size > 0, got {size}"):
+        with pytest.raises(ValueError, match=f"got {size}"):
             strokes.to_sequence([np.zeros((2, 2))], size)
-        with pytest.raises(ValueError, match=f"size > 0, got {size}"):
+        with pytest.raises(ValueError, match=f"got {size}"):
             strokes.from_sequence(np.zeros((2, 3)), size)
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (3, 6), (6,), (2, 2, 3)])
-def test_what_is_no_sequence_is_refused(shape):
-    with pytest.raises(ValueError, match=r"a sequence \[T, 3\] of \(dx, dy, pen\), got shape \[\d"):
+def test_the_shape_of_a_sequence_is_checked(shape):
+    with pytest.raises(ValueError, match=f"got shape {re.escape(str(list(shape)))}"):
         strokes.from_sequence(np.zeros(shape))

@@ -1,4 +1,4 @@
-"""Every data set by its name."""
+"""Labelled image data sets by name."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,25 +11,31 @@ from jaxdl.data.sources.images import cifar10, digits, fashion_mnist, mnist
 
 
 def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Dataset:
-    """Return the data set of a name, one of :func:`sources`; ``options`` are those of its function.
+    """Load a data set by name; see `list_datasets`.
 
-    Raises ValueError with the nearest name for one that is unknown.
+    Args:
+        name: name of the data set.
+        data_dir: folder of its files; None for the default.
+        **options: arguments of the function of that name.
+
+    Raises:
+        ValueError: the name is unknown.
 
     >>> load("digits").classes[7]
     '7'
     """
-    if name not in _SOURCES:
-        raise ValueError(f"expected the name of a data set, got {name!r}; {did_you_mean(name, _SOURCES)}")
-    return _SOURCES[name](data_dir, **options)
+    if name not in _DATASETS:
+        raise ValueError(f"expected the name of a data set, got {name!r}; {did_you_mean(name, _DATASETS)}")
+    return _DATASETS[name](data_dir, **options)
 
 
-def sources() -> tuple[str, ...]:
-    """Name the data sets that :func:`load` knows.
+def list_datasets() -> tuple[str, ...]:
+    """List the names that `load` accepts.
 
-    >>> sources()
+    >>> list_datasets()
     ('cifar10', 'digits', 'fashion_mnist', 'image_folder', 'mnist')
     """
-    return tuple(sorted(_SOURCES))
+    return tuple(sorted(_DATASETS))
 
 
 def _digits(data_dir: str | Path | None, **options: Any) -> Dataset:
@@ -38,11 +44,11 @@ def _digits(data_dir: str | Path | None, **options: Any) -> Dataset:
 
 def _image_folder(data_dir: str | Path | None, **options: Any) -> Dataset:
     if data_dir is None:
-        raise ValueError("image_folder needs data_dir, the directory that holds a folder of images for each class")
+        raise ValueError("expected data_dir with a folder of images for each class, got None")
     return image_folder(data_dir, **options)
 
 
-_SOURCES: Mapping[str, Callable[..., Dataset]] = {
+_DATASETS: Mapping[str, Callable[..., Dataset]] = {
     "cifar10": cifar10,
     "digits": _digits,
     "fashion_mnist": fashion_mnist,

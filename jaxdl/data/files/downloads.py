@@ -1,4 +1,4 @@
-"""Where the files of a data set lie, and how they get there."""
+"""Folders of data sets, downloads with checksums, and optional dependencies."""
 
 import importlib
 import os
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Remote(NamedTuple):
-    """A file at its official address, with the checksum ("sha256:..." or "md5:...") that it must have."""
+    """The official address of a file, with its checksum, "sha256:..." or "md5:..."."""
 
     address: str
     checksum: str
@@ -21,7 +21,7 @@ class Remote(NamedTuple):
 
 
 def folders(name: str, data_dir: str | Path | None = None) -> list[Path]:
-    """List where the files of a data set are looked for; to the first, they are downloaded.
+    """List the folders that are searched for the files of a data set; downloads go to the first.
 
     With ``data_dir``: ``data_dir/NAME``, then ``data_dir`` itself; else ``$JAXDL_DATA/NAME`` if that variable is
     set; else ``~/.cache/jaxdl/data/NAME`` (or below ``$XDG_CACHE_HOME``).
@@ -35,41 +35,44 @@ def folders(name: str, data_dir: str | Path | None = None) -> list[Path]:
 
 
 def find(places: Iterable[Path], *names: str) -> Path | None:
-    """Return the first of the named files or folders that is in one of the places."""
+    """Return the first of the named files or folders that exists in one of the places."""
     return next((place / name for place in places for name in names if (place / name).exists()), None)
 
 
 def download(title: str, remotes: Iterable[Remote], folder: Path, wanted: str) -> list[Path]:
-    """Bring official files into a folder, each compared with its checksum before it is given its name.
+    """Download official files into a folder; a file gets its name only after its checksum is verified.
 
-    Raises FileNotFoundError, saying which files belong where, if that fails; ImportError without pooch; ValueError
-    if a file that came is not the official one.
+    Raises:
+        FileNotFoundError: the download failed; the error lists the files and their folder.
+        ImportError: pooch is not installed.
+        ValueError: a checksum differs.
     """
     remotes = list(remotes)
-    by_hand = missing(title, remotes, folder, wanted)
+    by_hand = describe_missing(title, remotes, folder, wanted)
     try:
         pooch = require("pooch", f"downloading {title}")
     except ImportError as error:
-        raise ImportError(f"{error}\nWithout it: {by_hand}") from error
+        raise ImportError(f"{error}\nOr without it: {by_hand}") from error
     try:
         return [Path(pooch.retrieve(r.address, r.checksum, fname=r.filename, path=folder)) for r in remotes]
     except OSError as error:
         raise FileNotFoundError(f"{by_hand}\nThe download failed: {error}") from error
 
 
-def missing(title: str, remotes: Iterable[Remote], folder: Path, wanted: str) -> str:
-    """Say which files of a data set are missing, where they belong and where they are found."""
+def describe_missing(title: str, remotes: Iterable[Remote], folder: Path, wanted: str) -> str:
+    """Describe which files of a data set are missing, where to put them and where to find them."""
     addresses = "".join(f"\n  {remote.address}" for remote in remotes)
     return (
-        f"{title}: files are missing. Put {wanted} into {folder}, or name another folder by data_dir= "
-        f"or the environment variable JAXDL_DATA. The official files:{addresses}"
+        f"{title}: missing files. Put {wanted} into {folder}, or give another folder as data_dir "
+        f"or in the environment variable JAXDL_DATA. The official files:{addresses}"
     )
 
 
 def require(module: str, purpose: str) -> ModuleType:
     """Import an optional dependency.
 
-    Raises ImportError that says how to install it.
+    Raises:
+        ImportError: it is not installed; the error gives the command that installs it.
 
     >>> require("json", "reading").__name__
     'json'
