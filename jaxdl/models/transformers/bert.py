@@ -25,6 +25,7 @@ HEADS = (None, "masked_language_model", "classification")
     context="context_length",
     segments="num_segments",
     features="d_model",
+    depth="num_layers",
     **RENAMED_FIELDS,
 )
 class BERT(linen.Module):

@@ -24,13 +24,12 @@ from jaxdl.nn.normalization import LayerNorm
 from jaxdl.typing import Array, ArrayLike
 
 RENAMED_FIELDS = {
-    "depth": "num_layers",
     "heads": "num_heads",
     "mlp_features": "mlp_dim",
     "dropout": "dropout_rate",
     "attention_dropout": "attention_dropout_rate",
 }
-"""The old names of the fields that transformers share, with the new ones."""
+"""The old names of the fields of a block, with the new ones."""
 
 
 @renamed_fields(mlp_dropout="mlp_dropout_rate", **RENAMED_FIELDS)

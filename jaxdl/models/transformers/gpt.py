@@ -23,7 +23,13 @@ Output = Array | tuple[Array, dict[str, Any]]
 Carry = tuple[Cache, ...]
 
 
-@renamed_fields(vocabulary="vocab_size", context="context_length", features="d_model", **RENAMED_FIELDS)
+@renamed_fields(
+    vocabulary="vocab_size",
+    context="context_length",
+    features="d_model",
+    depth="num_layers",
+    **RENAMED_FIELDS,
+)
 class GPT(linen.Module):
     """A model of the probability of a text, token by token::
 

@@ -29,7 +29,7 @@ from jaxdl.typing import Array, ArrayLike
 Output = Array | tuple[Array, dict[str, Any]]
 
 
-@renamed_fields(**RENAMED_FIELDS)
+@renamed_fields(depth="num_layers", **RENAMED_FIELDS)
 class _Stack(linen.Module, kw_only=True):
     """The configuration that encoder, decoder and transformer share, and the parts that follow from it."""
 
