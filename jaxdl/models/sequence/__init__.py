@@ -1,13 +1,13 @@
 """Networks over sequences.
 
-- `classifiers`: `AveragingNetwork`, `RecurrentClassifier`, `ConvolutionalClassifier` and `Tagger`, with the functions
-  that they share: `embed`, `pool`, `last`.
+- `classifiers`: `AveragingNetwork`, `RecurrentClassifier`, `ConvolutionalClassifier` and `Tagger`.
 - `language_model`: `RecurrentLanguageModel`.
 - `encoder_decoder`: `EncoderDecoder`, made of an `Encoder`, which returns a `Memory`, and a `Decoder`, whose carry is a
   `DecoderCarry` with an `AttendedSource`.
 - `hierarchical`: `HierarchicalAttentionNetwork` and `HierarchicalEncoderDecoder` (with its `HierarchicalEncoder`), for
   documents of sentences of words; `AttentionPooling`.
 - `recursive`: `RecursiveNetwork` over trees, `recur` with the cells `Recursive` and `TreeLSTM` (`TreeState`).
+- `layers`: what they share: `embed`, `pool`, `last`.
 - `wavenet`: `WaveNet`, made of `GatedLayer`, with its `WaveNetCarry`.
 """
 
@@ -16,9 +16,6 @@ from jaxdl.models.sequence.classifiers import (
     ConvolutionalClassifier,
     RecurrentClassifier,
     Tagger,
-    embed,
-    last,
-    pool,
 )
 from jaxdl.models.sequence.encoder_decoder import (
     AttendedSource,
@@ -35,6 +32,7 @@ from jaxdl.models.sequence.hierarchical import (
     HierarchicalEncoderDecoder,
 )
 from jaxdl.models.sequence.language_model import RecurrentLanguageModel
+from jaxdl.models.sequence.layers import embed, last, pool
 from jaxdl.models.sequence.recursive import Recursive, RecursiveNetwork, TreeLSTM, TreeState, recur
 from jaxdl.models.sequence.wavenet import GatedLayer, WaveNet, WaveNetCarry
 

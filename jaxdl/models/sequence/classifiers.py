@@ -13,26 +13,19 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
-from jaxdl.arrays import widen
 from jaxdl.checks import check_one_of, renamed_fields
+from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last, pool
 from jaxdl.nn import activations
 from jaxdl.nn.activations import Activation
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.cells import LSTM, Cell
-from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.nn.recurrent.modules import RNN
 from jaxdl.typing import Array, ArrayLike
 
 POOLINGS = ("last", "mean", "max")
 
 Output = Array | tuple[Array, dict[str, Array]]
-
-_RENAMED = {
-    "vocabulary": "vocab_size",
-    "embedding": "embedding_dim",
-    "retain_probability": "dropout_rate, the share dropped: 1 - retain_probability",
-}
 
 
 @renamed_fields(
@@ -91,7 +84,7 @@ class AveragingNetwork(linen.Module):
         return (logits, out) if return_intermediates else logits
 
 
-@renamed_fields(layers="num_layers", **_RENAMED)
+@renamed_fields(vocabulary="vocab_size", layers="num_layers", **RENAMED_FIELDS)
 class RecurrentClassifier(linen.Module):
     """A recurrent network, and a linear layer on a vector pooled from its states by ``pooling``:
 
@@ -136,7 +129,7 @@ class RecurrentClassifier(linen.Module):
         return (logits, out) if return_intermediates else logits
 
 
-@renamed_fields(filters="num_filters", **_RENAMED)
+@renamed_fields(vocabulary="vocab_size", filters="num_filters", **RENAMED_FIELDS)
 class ConvolutionalClassifier(linen.Module):
     """Convolutions of several widths over time, their maxima, and a linear layer (Kim, 2014)::
 
@@ -187,7 +180,7 @@ class ConvolutionalClassifier(linen.Module):
         return (logits, out) if return_intermediates else logits
 
 
-@renamed_fields(layers="num_layers", **_RENAMED)
+@renamed_fields(vocabulary="vocab_size", layers="num_layers", **RENAMED_FIELDS)
 class Tagger(linen.Module):
     """A label for every word: a recurrent network, and a linear layer on each of its states.
 
@@ -225,71 +218,8 @@ class Tagger(linen.Module):
         return (logits, out) if return_intermediates else logits
 
 
-def pool(x: Array, mask: Array, pooling: str) -> Array:
-    """Compute the "mean" or the "max" over the valid steps, ``[..., T, D]`` to ``[..., D]``; 0 where there are none.
-
-    >>> pool(jnp.array([[1.0], [4.0], [9.0]]), jnp.array([True, True, False]), "mean").tolist()
-    [2.5]
-    """
-    mask = mask[..., None]
-    if pooling == "mean":
-        count = jnp.maximum(jnp.sum(mask, axis=-2), 1)
-        total = jnp.sum(jnp.where(mask, widen(x), 0), axis=-2)
-        return (total / count.astype(total.dtype)).astype(x.dtype)
-    largest = jnp.max(jnp.where(mask, x, -jnp.inf), axis=-2)
-    return jnp.where(jnp.any(mask, axis=-2), largest, 0)
-
-
-def last(y: Array, mask: Array, *, both_ends: bool = False) -> Array:
-    """Take the output at the last valid step, ``[..., T, H]`` to ``[..., H]``; without any, at the last step.
-
-    With ``both_ends`` the second half of ``H`` is that of a backward run, whose last output is at the first valid step.
-
-    >>> last(jnp.array([[1.0], [4.0], [9.0]]), jnp.array([True, True, False])).tolist()
-    [4.0]
-    """
-
-    def at(y: Array, step: Array) -> Array:
-        return jnp.take_along_axis(y, step[..., None, None], axis=-2)[..., 0, :]
-
-    end = mask.shape[-1] - 1 - jnp.argmax(mask[..., ::-1], axis=-1)
-    if not both_ends:
-        return at(y, end)
-    half = y.shape[-1] // 2
-    return jnp.concatenate([at(y[..., :half], end), at(y[..., half:], jnp.argmax(mask, axis=-1))], axis=-1)
-
-
 def _run_rnn(model: RecurrentClassifier | Tagger, x: Array, lengths: ArrayLike | None, train: bool) -> Array:
     """Run the recurrent network of a model, named ``rnn``, with dropout of its input; outputs are 0 in the padding."""
     x = Dropout(model.dropout_rate)(x, train=train)
     rnn = RNN(model.cell, model.num_layers, model.bidirectional, model.dropout_rate, name="rnn")
     return rnn(x, lengths=None if lengths is None else jnp.asarray(lengths), train=train)[1]
-
-
-def embed(
-    x: ArrayLike, lengths: ArrayLike | None, vocab_size: int | None, embedding_dim: int, dtype: Any = None
-) -> tuple[Array, Array]:
-    """Embed a sequence: return the vectors ``[..., T, D]``, 0 in the padding, and the mask of valid steps ``[..., T]``.
-
-    Call it within a compact method; the module then has a layer ``embedding``.
-
-    Raises:
-        ValueError: x is of the wrong kind, or the lengths do not fit it.
-    """
-    x = jnp.asarray(x)
-    kind, rank = (jnp.floating, 2) if vocab_size is None else (jnp.integer, 1)
-    if x.ndim < rank or not jnp.issubdtype(x.dtype, kind):
-        expected = "vectors [..., T, D]" if vocab_size is None else "integer tokens [..., T]"
-        raise ValueError(
-            f"expected {expected} with vocab_size={vocab_size}, got {x.shape} of {x.dtype}; "
-            "set vocab_size to the number of tokens, or to None for vectors"
-        )
-    shape = x.shape[: x.ndim - rank + 1]
-    if lengths is not None and jnp.shape(lengths) != shape[:-1]:
-        raise ValueError(f"expected lengths {shape[:-1]}, one for each sequence, got {jnp.shape(lengths)}")
-    mask = jnp.ones(shape, bool) if lengths is None else valid_steps(lengths, shape[-1])
-    if vocab_size is None:
-        vectors = x if dtype is None else x.astype(dtype)
-    else:
-        vectors = linen.Embed(vocab_size, embedding_dim, dtype, name="embedding")(x)
-    return jnp.where(mask[..., None], vectors, jnp.zeros((), vectors.dtype)), mask

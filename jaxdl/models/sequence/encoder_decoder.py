@@ -24,7 +24,7 @@ from flax import linen
 
 from jaxdl.checks import check_one_of, check_positive_integer, renamed_fields
 from jaxdl.models.layers import check_tokens
-from jaxdl.models.sequence.classifiers import embed, last
+from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last
 from jaxdl.nn.attention.scores import Additive, Score, ScoreParameters
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.attention_cell import AttentionCell
@@ -36,12 +36,6 @@ from jaxdl.typing import Array, ArrayLike, PyTree
 CONTEXTS = ("initial", "every_step", "attention")
 
 Output = Array | tuple[Array, dict[str, Any]]
-
-_RENAMED = {
-    "layers": "num_layers",
-    "embedding": "embedding_dim",
-    "retain_probability": "dropout_rate, the share dropped: 1 - retain_probability",
-}
 
 
 class Memory(NamedTuple):
@@ -85,7 +79,7 @@ class DecoderCarry(NamedTuple):
     source: AttendedSource | Array | None
 
 
-@renamed_fields(vocabulary="vocab_size", **_RENAMED)
+@renamed_fields(vocabulary="vocab_size", layers="num_layers", **RENAMED_FIELDS)
 class Encoder(linen.Module):
     """A recurrent network over a source: tokens ``[B, S]``, or with ``vocab_size=None`` vectors ``[B, S, D]``.
 
@@ -114,7 +108,7 @@ class Encoder(linen.Module):
         return Memory(states, mask, last(states, mask, both_ends=self.bidirectional))
 
 
-@renamed_fields(vocabulary="vocab_size", **_RENAMED)
+@renamed_fields(vocabulary="vocab_size", layers="num_layers", **RENAMED_FIELDS)
 class Decoder(linen.Module):
     """A language model that starts from the `Memory` of any encoder::
 
@@ -201,7 +195,12 @@ class Decoder(linen.Module):
         return jax.eval_shape(lambda: (self.cell.init_carry((1,)),) * self.num_layers)
 
 
-@renamed_fields(source_vocabulary="source_vocab_size", target_vocabulary="target_vocab_size", **_RENAMED)
+@renamed_fields(
+    source_vocabulary="source_vocab_size",
+    target_vocabulary="target_vocab_size",
+    layers="num_layers",
+    **RENAMED_FIELDS,
+)
 class EncoderDecoder(linen.Module):
     """Sequence to sequence: an `Encoder` and a `Decoder`, with parameters ``encoder`` and ``decoder``.
 

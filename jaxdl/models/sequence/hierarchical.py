@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.sequence.classifiers import embed, last
 from jaxdl.models.sequence.encoder_decoder import Encoder, EncoderDecoder, Memory
+from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last
 from jaxdl.nn.attention.dot_product import attend, padding_mask
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.cells import GRU, Cell
@@ -51,12 +51,7 @@ class AttentionPooling(linen.Module):
         return y[..., 0, :], weights[..., 0, :]
 
 
-@renamed_fields(
-    vocabulary="vocab_size",
-    embedding="embedding_dim",
-    attention="attention_dim",
-    retain_probability="dropout_rate, the share dropped: 1 - retain_probability",
-)
+@renamed_fields(vocabulary="vocab_size", attention="attention_dim", **RENAMED_FIELDS)
 class HierarchicalAttentionNetwork(linen.Module):
     """A document classifier over sentences, each over its words (Yang et al., 2016)::
 

@@ -8,6 +8,7 @@ from flax import linen
 
 from jaxdl.checks import renamed_fields
 from jaxdl.models.layers import check_tokens
+from jaxdl.models.sequence.layers import RENAMED_FIELDS
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.cells import LSTM, Cell
 from jaxdl.nn.recurrent.modules import RNN
@@ -17,12 +18,7 @@ Output = Array | tuple[Array, dict[str, Any]]
 Carry = tuple[PyTree, ...]
 
 
-@renamed_fields(
-    vocabulary="vocab_size",
-    embedding="embedding_dim",
-    layers="num_layers",
-    retain_probability="dropout_rate, the share dropped: 1 - retain_probability",
-)
+@renamed_fields(vocabulary="vocab_size", layers="num_layers", **RENAMED_FIELDS)
 class RecurrentLanguageModel(linen.Module):
     """A model of the probability of a text, token by token::
 

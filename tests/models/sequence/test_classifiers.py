@@ -13,9 +13,8 @@ from jaxdl.models.sequence.classifiers import (
     ConvolutionalClassifier,
     RecurrentClassifier,
     Tagger,
-    last,
-    pool,
 )
+from jaxdl.models.sequence.layers import last, pool
 from jaxdl.nn.recurrent import cells
 from jaxdl.nn.recurrent.inputs import valid_steps
 
