@@ -41,7 +41,7 @@ from experiments.harness.run_folder import Run
 from experiments.harness.translations import bleu
 from jaxdl import decode, tree
 from jaxdl.data.sources import translation as languages
-from jaxdl.models.sequence.encoder_decoder import EncoderDecoder, step_function
+from jaxdl.models import EncoderDecoder, step_function
 from jaxdl.nn.attention import scores as attention_scores
 from jaxdl.nn.recurrent import cells
 from jaxdl.tasks.seq2seq import translation
@@ -50,7 +50,7 @@ from jaxdl.typing import Array, PyTree
 CLAIMS = (23,)
 WORDS, LEAST, MOST, TESTED = 8, 2, 12, 100
 LENGTHS = (2, 4, 6, 8, 10, 12)
-NETWORKS = {"initial": 43, "every step": 35, "attention": 32}
+NETWORKS = {"initial": 43, "every_step": 35, "attention": 32}
 """How much a decoder sees, and the units of its GRUs."""
 
 
@@ -78,7 +78,7 @@ class Config(configuration.Config):
 def make(context: str, smoke: bool) -> EncoderDecoder:
     """Make the network that sees so much."""
     cell = cells.Vanilla(4) if smoke else cells.GRU(NETWORKS[context])
-    tokens, score = WORDS + languages.FIRST_WORD_ID, attention_scores.Additive(cell.hidden_size)
+    tokens, score = WORDS + languages.FIRST_WORD_ID, attention_scores.AdditiveScore(cell.hidden_size)
     return EncoderDecoder(tokens, tokens, cell, embedding_dim=16, context=context, score=score)
 
 
@@ -95,11 +95,11 @@ def run(config: Config, run: Run) -> dict[str, float]:
     )
     right, scores, result = {}, {}, {}
     for context in NETWORKS:
-        if run.smoke and context == "every step":
+        if run.smoke and context == "every_step":
             continue
         model = make(context, run.smoke)
         members, _ = train_members(
-            translation(model, begin=languages.BOS_ID),
+            translation(model, bos_id=languages.BOS_ID),
             learned,
             members=seeds,
             epochs=epochs,
@@ -114,10 +114,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
         scores[context] = np.mean(
             [bleu(texts(row), texts(tested[MOST]["target"]), tokenize="none") for row in said[MOST]]
         )
-        name = context.replace(" ", "_")
-        result[f"parameters_{name}"] = tree.size(members[0]["params"])
-        result |= {f"right_{n}_{name}": float(x) for n, x in zip(LENGTHS, right[context].mean(axis=0), strict=True)}
-        result[f"bleu_{MOST}_{name}"] = float(scores[context])
+        result[f"parameters_{context}"] = tree.size(members[0]["params"])
+        result |= {f"right_{n}_{context}": float(x) for n, x in zip(LENGTHS, right[context].mean(axis=0), strict=True)}
+        result[f"bleu_{MOST}_{context}"] = float(scores[context])
     assess(run, right)
     run.figure("lengths", draw(right))
     return result
@@ -132,9 +131,11 @@ def leave_out(tested: dict[int, dict[str, np.ndarray]], drawn: dict[str, np.ndar
 
 def translate(model: EncoderDecoder, variables: PyTree, source: Array, lengths: Array) -> Array:
     """Write the most probable words, ``[N, MOST + 1]``."""
-    carry, first = model.apply(variables, source, lengths, method="begin"), jnp.full(len(source), languages.BOS_ID)
+    carry, first = model.apply(variables, source, lengths, method="init_carry"), jnp.full(len(source), languages.BOS_ID)
     step = step_function(model, variables)
-    return decode.greedy(step, carry, first, length=MOST + 1, end=languages.EOS_ID, pad=languages.PAD_ID).tokens
+    return decode.greedy(
+        step, carry, first, max_length=MOST + 1, eos_id=languages.EOS_ID, pad_id=languages.PAD_ID
+    ).tokens
 
 
 def share_right(said: np.ndarray, test: dict[str, np.ndarray]) -> np.ndarray:
@@ -152,9 +153,9 @@ def assess(run: Run, right: dict[str, np.ndarray]) -> None:
     """Judge by one number for every start: what attention is ahead, and by how much more where sentences are long."""
     for other in [context for context in right if context != "attention"]:
         ahead = right["attention"] - right[other]
-        statement = f"attention is ahead of a context vector ({other}) on sentences of {MOST} words"
+        statement = f"attention is ahead of a context vector ({other.replace('_', ' ')}) on sentences of {MOST} words"
         run.claim(judge(23, statement, f"more right, of {right[other][:, -1].mean():.3g}", ahead[:, -1]))
-        statement = f"it is further ahead of it ({other}) at {MOST} words than at {LENGTHS[0]}"
+        statement = f"it is further ahead of it ({other.replace('_', ' ')}) at {MOST} words than at {LENGTHS[0]}"
         run.claim(judge(23, statement, f"more right, beyond {ahead[:, 0].mean():.3g}", ahead[:, -1] - ahead[:, 0]))
 
 

@@ -33,7 +33,7 @@ from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_task
 from jaxdl import data, decode, models, train
 from jaxdl.data import text
-from jaxdl.models.sequence.language_model import step_function
+from jaxdl.models.stepping import step_function
 from jaxdl.tasks.language import language_model
 from jaxdl.typing import PyTree
 
@@ -91,7 +91,7 @@ def write(config: Config, run: Run, model: models.GPT, params: PyTree, prompt: n
         carry = model.init_carry((1,))
         _, features = model.apply(variables, seen[None, :-1], carry, return_intermediates=True)
         step, carry = step_function(model, variables), features["carry"]
-        return decode.sample(key, step, carry, seen[-1:], length=half, **shape).tokens[0]
+        return decode.sample(key, step, carry, seen[-1:], max_length=half, **shape).tokens[0]
 
     written, length = prompt, len(prompt) + (16 if run.smoke else config.sample)
     while len(written) < length:

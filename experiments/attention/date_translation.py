@@ -32,10 +32,10 @@ from experiments.harness.translations import chrf
 from jaxdl import data, decode, train
 from jaxdl.data.sources import translation as languages
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
-from jaxdl.models.sequence.encoder_decoder import EncoderDecoder, step_function
+from jaxdl.models import EncoderDecoder, step_function
 from jaxdl.nn.attention import scores as attention_scores
 from jaxdl.nn.recurrent import cells
-from jaxdl.tasks.seq2seq import shift, translation
+from jaxdl.tasks.seq2seq import shift_right, translation
 from jaxdl.typing import PyTree
 
 GOAL = {"exact_match": 0.98}
@@ -73,7 +73,7 @@ class Config(configuration.Config):
 def number(pairs: list[tuple[str, str]], read: Vocabulary, written: Vocabulary, longest: int) -> dict[str, np.ndarray]:
     """Make arrays of pairs, as the task takes them."""
     source, source_length = data.pad([read.encode(said) for said, _ in pairs], longest)
-    target, target_length = data.pad([written.encode(day, add_eos=True) for _, day in pairs])
+    target, target_length = data.pad([written.encode(day, end=True) for _, day in pairs])
     return {"source": source, "source_length": source_length, "target": target, "target_length": target_length}
 
 
@@ -90,12 +90,12 @@ def run(config: Config, run: Run) -> dict[str, float]:
         len(written),
         cell=cells.Vanilla(features) if run.smoke else cells.GRU(features),
         embedding_dim=config.embedding,
-        score=attention_scores.Additive(features),
+        score=attention_scores.AdditiveScore(features),
     )
     loader = data.Loader(learned, min(config.batch_size, count), seed=config.seed)
     epochs = min(1.0, config.epochs) if run.smoke else config.epochs
     optimizer = config.optimizer.make(train.count_steps(epochs, loader.steps_per_epoch))
-    task = translation(model, begin=written.bos_id)
+    task = translation(model, bos_id=written.bos_id)
     state, result = train_task(run, task, loader, optimizer, test, epochs=epochs)
     said = translate(model, state.variables, test, written, config.beams)
     days = [day for _, day in pairs[count:]]
@@ -114,14 +114,14 @@ def translate(
     model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], written: Vocabulary, beams: int
 ) -> dict[str, dict[str, Any]]:
     """Translate greedily and by beam search; return texts and their log-probabilities."""
-    options = {"length": test["target"].shape[1] + 4, "end": written.eos_id, "pad": written.pad_id}
+    options = {"max_length": test["target"].shape[1] + 4, "eos_id": written.eos_id, "pad_id": written.pad_id}
 
     @jax.jit
     def both(source: jax.Array, lengths: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
-        carry, step = model.apply(variables, source, lengths, method="begin"), step_function(model, variables)
+        carry, step = model.apply(variables, source, lengths, method="init_carry"), step_function(model, variables)
         first = jnp.full(len(source), written.bos_id)
         found = decode.greedy(step, carry, first, **options)
-        best = decode.beam_search(step, carry, first, beams=beams, length_penalty=0.0, **options)
+        best = decode.beam_search(step, carry, first, num_beams=beams, length_penalty=0.0, **options)
         return {
             "greedy": (found.tokens, found.log_probability),
             "beam": (best.tokens[:, 0], best.log_probability[:, 0]),
@@ -129,10 +129,7 @@ def translate(
 
     found = jax.device_get(both(test["source"], test["source_length"]))
     return {
-        way: {
-            "text": ["".join(written.decode(row, skip_special_tokens=True)) for row in tokens],
-            "log_probability": log_p,
-        }
+        way: {"text": ["".join(written.decode(row, symbols=False)) for row in tokens], "log_probability": log_p}
         for way, (tokens, log_p) in found.items()
     }
 
@@ -144,7 +141,7 @@ def draw_attention(
     chosen = np.argsort(-test["source_length"], kind="stable")[:: max(1, len(test["source"]) // SHOWN)][:SHOWN]
     source, lengths, target = (test[name][chosen] for name in ("source", "source_length", "target"))
     look = jax.jit(lambda *x: model.apply(variables, *x, return_intermediates=True)[1])
-    features = look(source, shift(target, written.bos_id), lengths)
+    features = look(source, shift_right(target, written.bos_id), lengths)
     figure, axes = plt.subplots(2, -(-len(chosen) // 2), figsize=(11, 7), squeeze=False)
     for axis, *row in zip(axes.flat, source, lengths, target, features["attention"], strict=False):
         tokens, length, said, weights = row

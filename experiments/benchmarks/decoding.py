@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.benchmarks.timing import Case, Missing
 from jaxdl import decode
-from jaxdl.models.sequence.language_model import RecurrentLanguageModel, step_function
+from jaxdl.models import RecurrentLanguageModel, step_function
 from jaxdl.nn.recurrent.cells import LSTM
 from jaxdl.pretrained.recurrent import export_torch
 
@@ -65,7 +65,7 @@ def check_equal(ours: Callable[[], np.ndarray], theirs: Callable[[], np.ndarray]
 def carried(model: RecurrentLanguageModel, variables: dict, first: jax.Array) -> jax.Array:
     """Generate with the state carried along."""
     carry = model.init_carry(first.shape)
-    return decode.greedy(step_function(model, variables), carry, first, length=LENGTH).tokens
+    return decode.greedy(step_function(model, variables), carry, first, max_length=LENGTH).tokens
 
 
 def computed_anew(model: nn.Module, variables: dict, first: jax.Array) -> jax.Array:

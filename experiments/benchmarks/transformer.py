@@ -18,7 +18,7 @@ from experiments.benchmarks import peers
 from experiments.benchmarks.decoding import LENGTH, check_equal, compiled, computed_anew, tokens_a_second
 from experiments.benchmarks.timing import Case, Missing
 from jaxdl import decode, losses, pretrained, tree
-from jaxdl.models.sequence.language_model import step_function
+from jaxdl.models.stepping import step_function
 from jaxdl.models.transformers.gpt import GPT
 
 VOCABULARY, CONTEXT, WIDTH, DEPTH, HEADS = 256, 256, 256, 6, 8
@@ -73,7 +73,7 @@ def learning(variables: dict, tokens: np.ndarray) -> Callable[[], tuple[jax.Arra
 def cached(variables: dict, first: jax.Array) -> jax.Array:
     """Write with the keys and values of what was read kept."""
     carry = MODEL.init_carry(first.shape, LENGTH)
-    return decode.greedy(step_function(MODEL, variables), carry, first, length=LENGTH).tokens
+    return decode.greedy(step_function(MODEL, variables), carry, first, max_length=LENGTH).tokens
 
 
 def torch_model(variables: dict) -> Any:

@@ -19,7 +19,7 @@ from experiments.harness.training import train_task
 from jaxdl import data, decode, train
 from jaxdl.data import text
 from jaxdl.data.vocabulary import Vocabulary
-from jaxdl.models.sequence.language_model import RecurrentLanguageModel, step_function
+from jaxdl.models import RecurrentLanguageModel, step_function
 from jaxdl.nn.recurrent import cells
 from jaxdl.tasks.language import language_model
 
@@ -151,7 +151,7 @@ def write(config: LanguageModelling, run: Run, model: RecurrentLanguageModel, pa
             step_function(model, variables),
             carry,
             jnp.asarray(prompt)[-1:],
-            length=16 if run.smoke else config.sample,
+            max_length=16 if run.smoke else config.sample,
             temperature=config.temperature,
             top_k=config.top_k,
             top_p=config.top_p,

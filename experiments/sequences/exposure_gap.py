@@ -131,7 +131,7 @@ def chain(length: int) -> Source:
 
     def along_own(key: Key, step: Step, x: Array, transition: Array) -> Array:
         carry, _ = jax.lax.scan(step, jnp.zeros((len(x), HIDDEN)), x[:, : PROMPT - 1].T)
-        own = decode.sample(key, step, carry, x[:, PROMPT - 1], length=length - PROMPT).tokens
+        own = decode.sample(key, step, carry, x[:, PROMPT - 1], max_length=length - PROMPT).tokens
         return divergence(key, step, jnp.concatenate([x[:, :PROMPT], own], axis=1), transition)
 
     def truth(random: np.random.Generator) -> np.ndarray:
@@ -144,7 +144,7 @@ def chain(length: int) -> Source:
         truth=truth,
         draw=lambda key, count, truth: sequences.markov(key, count, length, truth),
         loss=losses.cross_entropy,
-        choose=decode.draw,
+        choose=decode.sample_token,
         forced=divergence,
         free=along_own,
     )
