@@ -1,7 +1,7 @@
 """Make the gallery page from run folders: ``python docs/make_gallery.py RUN [RUN ...]``.
 
-Each run's section shows its command, its result and its pictures, which are copied, made smaller, beside the page. The
-sections of other experiments stay as they are.
+Each run's section shows its command, its result and its pictures, which are copied and reduced. The sections of other
+experiments stay. Notes on an experiment, which are written by hand, are in ``notes.md`` beside its section.
 """
 
 import json
@@ -17,7 +17,7 @@ COLOURS = 64
 
 
 def add(directory: Path) -> None:
-    """Add a run to the gallery, or replace its experiment's section."""
+    """Add the section of a run, or replace that of its experiment."""
     manifest = json.loads((directory / "manifest.json").read_text())
     name = manifest["experiment"]
     folder = PICTURES / name
@@ -32,16 +32,22 @@ def add(directory: Path) -> None:
     lines = [f"## {name}", "", f"    python -m experiments run {name}", "", f"Result: {result}.", ""]
     for claim in manifest["claims"]:
         low, high = claim["interval"]
-        seen = f"{claim['measure']} {claim['value']:.3g} [{low:.3g}, {high:.3g}]"
-        lines.append(f"- {claim['statement']}: {seen}: {claim['verdict']}.")
+        measured = f"{claim['measure']} {claim['value']:.3g} [{low:.3g}, {high:.3g}]"
+        lines.append(f"- {claim['statement']}: {measured}: {claim['verdict']}.")
     lines += [""] + [f"![{picture}](_static/gallery/{name}/{picture})" for picture in manifest["pictures"]]
     (folder / "section.md").write_text("\n".join(lines) + "\n")
 
 
+def section(folder: Path) -> str:
+    """Return the section of an experiment, with its notes."""
+    notes = folder / "notes.md"
+    return (folder / "section.md").read_text() + (f"\n{notes.read_text()}" if notes.exists() else "")
+
+
 def write_page() -> None:
     """Join the sections into the page."""
-    sections = [path.read_text() for path in sorted(PICTURES.glob("*/section.md"))]
-    (DOCS / "gallery.md").write_text("# Gallery\n\nWhat the experiments draw.\n\n" + "\n".join(sections))
+    sections = [section(path.parent) for path in sorted(PICTURES.glob("*/section.md"))]
+    (DOCS / "gallery.md").write_text("# Gallery\n\nThe figures and results of the experiments.\n\n" + "\n".join(sections))
 
 
 if __name__ == "__main__":

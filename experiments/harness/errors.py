@@ -14,7 +14,7 @@ class UsageError(Exception):
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """Make the error for an unknown name, which suggests the nearest known one.
 
-    >>> print(unknown("experiment", "lenet_digit", ["lenet_digits", "mlp_digits"]))
+    >>> print(unknown("experiment", "lenet_digit", ["lenet_digits", "xor"]))
     unknown experiment 'lenet_digit': did you mean 'lenet_digits'?
     """
     return UsageError(f"unknown {kind} {name!r}: {did_you_mean(name, known)}")
