@@ -1,7 +1,8 @@
-"""Make the gallery page from run folders: ``python docs/make_gallery.py RUN [RUN ...]``.
+"""Make the gallery page from run folders: ``python -m docs.make_gallery RUN [RUN ...]``.
 
-Each run's section shows its command, its result and its pictures, which are copied and reduced. The sections of other
-experiments stay. Notes on an experiment, which are written by hand, are in ``notes.md`` beside its section.
+The section of a run, ``section.md``, has its command, its result and its figures, which are copied and reduced;
+those of other experiments stay. The page adds the method, from the docstring of the experiment, and ``notes.md``, which is
+written by hand.
 """
 
 import json
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 from PIL import Image
+
+from experiments.harness import catalogue
 
 DOCS = Path(__file__).parent
 PICTURES = DOCS / "_static" / "gallery"
@@ -38,16 +41,25 @@ def add(directory: Path) -> None:
     (folder / "section.md").write_text("\n".join(lines) + "\n")
 
 
+def method(name: str) -> str:
+    """Return the method of an experiment, from the docstring of its module."""
+    title, *paragraphs = catalogue.header(name).split("\n\n")
+    text = "\n\n".join(part for part in paragraphs if not part.startswith("    python"))
+    return f"{title}\n\n{text}\n".replace("``", "`")
+
+
 def section(folder: Path) -> str:
-    """Return the section of an experiment, with its notes."""
-    notes = folder / "notes.md"
-    return (folder / "section.md").read_text() + (f"\n{notes.read_text()}" if notes.exists() else "")
+    """Return the section of an experiment: its method, result, figures and notes."""
+    heading, command, rest = (folder / "section.md").read_text().split("\n\n", maxsplit=2)
+    notes = (folder / "notes.md").read_text()
+    return f"{heading}\n\n{command}\n\n{method(folder.name)}\n{rest}\n{notes}"
 
 
 def write_page() -> None:
     """Join the sections into the page."""
     sections = [section(path.parent) for path in sorted(PICTURES.glob("*/section.md"))]
-    (DOCS / "gallery.md").write_text("# Gallery\n\nThe figures and results of the experiments.\n\n" + "\n".join(sections))
+    heading = "# Gallery\n\nThe figures and results of the experiments."
+    (DOCS / "gallery.md").write_text("\n\n".join([heading, *sections]))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from experiments.harness.members import predict_members, train_members
 from experiments.harness.run_folder import Run
 from jaxdl import data, metrics
 from jaxdl.data.bucketing import pad
-from jaxdl.data.sources import strokes
+from jaxdl.data.sources import images, strokes
 from jaxdl.models.sequence.classifiers import RecurrentClassifier
 from jaxdl.nn.recurrent import cells
 from jaxdl.tasks.sequences import sequence_classification
@@ -91,7 +91,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("accuracies", draw_accuracies(result))
     predicted = np.argmax(logits["lstm" if "lstm" in logits else config.networks[0]][0], axis=-1)
     counts = metrics.confusion_matrix(predicted, tested["label"], 10)
-    run.figure("confusion", figures.confusion_matrix(np.asarray(counts), data.images.DIGIT_NAMES))
+    run.figure("confusion", figures.confusion_matrix(np.asarray(counts), images.DIGIT_NAMES))
     lengths = np.array([len(sequence) for sequence in learned["sequence"]])
     return {**result, "ways_a_digit": float(lengths.mean()), "digits": len(lengths)}
 
