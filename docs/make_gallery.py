@@ -1,8 +1,8 @@
 """Make the gallery page from run folders: ``python -m docs.make_gallery RUN [RUN ...]``.
 
 The section of a run, ``section.md``, has its command, its result and its figures, which are copied and reduced;
-those of other experiments stay. The page adds the method, from the docstring of the experiment, and ``notes.md``, which is
-written by hand.
+those of other experiments stay. The page adds the method, from the docstring of the experiment, and ``notes.md``, which
+is written by hand.
 """
 
 import json

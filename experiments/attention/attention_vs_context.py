@@ -37,7 +37,7 @@ from jaxdl.typing import Array, PyTree
 CLAIMS = (23,)
 WORDS, LEAST, MOST = 8, 2, 12
 LENGTHS = (2, 4, 6, 8, 10, 12)
-NETWORKS = {"initial": 43, "every step": 35, "attention": 32}
+NETWORKS = {"initial": 43, "every_step": 35, "attention": 32}
 """The contexts of the decoder and the sizes of the GRUs."""
 
 
@@ -81,7 +81,7 @@ def make(context: str, config: Config) -> EncoderDecoder:
     """Make the network with this context of the decoder."""
     hidden_size = NETWORKS[context] if config.hidden_size is None else config.hidden_size
     cell = {"gru": cells.GRU, "vanilla": cells.Vanilla}[config.cell](hidden_size)
-    tokens, score = WORDS + languages.WORD, attention_scores.Additive(cell.hidden_size)
+    tokens, score = WORDS + languages.FIRST_WORD_ID, attention_scores.AdditiveScore(cell.hidden_size)
     return EncoderDecoder(tokens, tokens, cell, embedding_dim=16, context=context, score=score)
 
 
@@ -132,7 +132,7 @@ def leave_out(tested: dict[int, dict[str, np.ndarray]], drawn: dict[str, np.ndar
 
 def translate(model: EncoderDecoder, variables: PyTree, source: Array, lengths: Array) -> Array:
     """Translate greedily, ``[N, MOST + 1]``."""
-    carry, first = model.apply(variables, source, lengths, method="begin"), jnp.full(len(source), languages.BEGIN)
+    carry, first = model.apply(variables, source, lengths, method="init_carry"), jnp.full(len(source), languages.BOS_ID)
     step = step_function(model, variables)
     return decode.greedy(
         step, carry, first, max_length=MOST + 1, eos_id=languages.EOS_ID, pad_id=languages.PAD_ID
@@ -147,7 +147,7 @@ def accuracy(outputs: np.ndarray, test: dict[str, np.ndarray]) -> np.ndarray:
 
 def texts(tokens: np.ndarray) -> list[str]:
     """Join tokens ``[N, T]`` to texts, without the special symbols."""
-    return [" ".join(f"w{token}" for token in row if token >= languages.WORD) for row in tokens]
+    return [" ".join(f"w{token}" for token in row if token >= languages.FIRST_WORD_ID) for row in tokens]
 
 
 def assess(run: Run, right: dict[str, np.ndarray]) -> None:

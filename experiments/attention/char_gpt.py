@@ -89,7 +89,7 @@ def generate(config: Config, model: models.GPT, params: PyTree, prompt: np.ndarr
         carry = model.init_carry((1,))
         _, features = model.apply(variables, prefix[None, :-1], carry, return_intermediates=True)
         step, carry = step_function(model, variables), features["carry"]
-        return decode.sample(key, step, carry, prefix[-1:], length=half, **shape).tokens[0]
+        return decode.sample(key, step, carry, prefix[-1:], max_length=half, **shape).tokens[0]
 
     tokens, length = prompt, len(prompt) + config.sample
     while len(tokens) < length:

@@ -72,7 +72,7 @@ class Config(configuration.Config):
 def encode(pairs: list[tuple[str, str]], source: Vocabulary, target: Vocabulary, longest: int) -> dict[str, np.ndarray]:
     """Encode pairs as the arrays of the task."""
     tokens, length = data.pad([source.encode(text) for text, _ in pairs], longest)
-    answers, answer_length = data.pad([target.encode(day, end=True) for _, day in pairs])
+    answers, answer_length = data.pad([target.encode(day, add_eos=True) for _, day in pairs])
     return {"source": tokens, "source_length": length, "target": answers, "target_length": answer_length}
 
 
@@ -80,8 +80,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Train, translate greedily and by beam search, and draw the attention weights."""
     count = config.dates
     pairs = languages.dates(config.seed, count + config.tested)
-    source = Vocabulary.build("".join(text for text, _ in pairs[:count]), symbols=(PADDING, UNKNOWN))
-    target = Vocabulary.build("".join(day for _, day in pairs[:count]), symbols=(PADDING, BEGIN, END))
+    source = Vocabulary.build("".join(text for text, _ in pairs[:count]), special_tokens=(PAD, UNK))
+    target = Vocabulary.build("".join(day for _, day in pairs[:count]), special_tokens=(PAD, BOS, EOS))
     longest = max(len(text) for text, _ in pairs)
     learned, test = (encode(part, source, target, longest) for part in (pairs[:count], pairs[count:]))
     model = EncoderDecoder(
@@ -89,11 +89,11 @@ def run(config: Config, run: Run) -> dict[str, float]:
         len(target),
         cell=CELLS[config.cell](config.hidden_size),
         embedding_dim=config.embedding_dim,
-        score=attention_scores.Additive(config.hidden_size),
+        score=attention_scores.AdditiveScore(config.hidden_size),
     )
     loader = data.Loader(learned, min(config.batch_size, count), seed=config.seed)
     optimizer = config.optimizer.make(train.count_steps(config.epochs, loader.steps_per_epoch))
-    task = translation(model, begin=target[BEGIN])
+    task = translation(model, bos_id=target.bos_id)
     state, result = train_task(run, task, loader, optimizer, test, epochs=config.epochs)
     outputs = translate(model, state.variables, test, target, config.beams)
     days = [day for _, day in pairs[count:]]
@@ -112,7 +112,7 @@ def translate(
     model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], written: Vocabulary, beams: int
 ) -> dict[str, dict[str, Any]]:
     """Translate greedily and by beam search; return texts and log-probabilities."""
-    options = {"length": test["target"].shape[1] + 4, "end": written[END], "pad": written[PADDING]}
+    options = {"length": test["target"].shape[1] + 4, "end": written.eos_id, "pad": written.pad_id}
 
     @jax.jit
     def both(source: jax.Array, lengths: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
@@ -127,7 +127,10 @@ def translate(
 
     found = jax.device_get(both(test["source"], test["source_length"]))
     return {
-        method: {"text": ["".join(written.decode(row, symbols=False)) for row in tokens], "log_probability": log_p}
+        method: {
+            "text": ["".join(written.decode(row, skip_special_tokens=True)) for row in tokens],
+            "log_probability": log_p,
+        }
         for method, (tokens, log_p) in found.items()
     }
 

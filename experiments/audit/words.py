@@ -18,14 +18,14 @@ PAIRS = [("human", "machine"), ("machine", "for"), ("system", "for"), ("system",
 
 def one_hot_pair() -> list[jnp.ndarray]:
     """Return the distance and the cosine of two one-hot words."""
-    words = embeddings.vocabulary(CORPUS)
+    words = embeddings.build_vocabulary(CORPUS)
     human, machine = embeddings.one_hot(jnp.array([words["human"], words["machine"]]), len(words))
     return [embeddings.euclidean_distance(human, machine), embeddings.cosine_similarity(human, machine)]
 
 
 def cooccurrence(window: int) -> list[int]:
     """Return the counts of the ten pairs of the table's five words."""
-    words = embeddings.vocabulary(CORPUS)
+    words = embeddings.build_vocabulary(CORPUS)
     counts = embeddings.cooccurrence(CORPUS, words, window=window)
     shown = [words[word] for word in SHOWN]
     return [counts[shown[i], shown[j]] for i in range(5) for j in range(i + 1, 5)]
@@ -33,7 +33,7 @@ def cooccurrence(window: int) -> list[int]:
 
 def mutual_information() -> list[jnp.ndarray]:
     """Return the four entries of the table, with the window of its counts."""
-    words = embeddings.vocabulary(CORPUS)
+    words = embeddings.build_vocabulary(CORPUS)
     counts = embeddings.cooccurrence(CORPUS, words, window=4)
     totals = embeddings.token_counts(CORPUS, words)
     values = embeddings.pmi(counts, word_counts=totals, context_counts=totals, total=np.sum(totals))

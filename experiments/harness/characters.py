@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.harness import ngrams
 from experiments.harness.language import TextGeneration, read
-from jaxdl.data.vocabulary import UNKNOWN, Vocabulary
+from jaxdl.data.vocabulary import UNK, Vocabulary
 
 ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, "five_gram": 5}
 
@@ -22,7 +22,7 @@ class Characters(NamedTuple):
 def read_characters(config: TextGeneration, min_count: int) -> Characters:
     """Read a text, encode its characters and measure the baselines; rarer ones than ``min_count`` are unknown."""
     parts = read(config)
-    vocabulary = Vocabulary.build(parts[0], min_count=min_count, symbols=(UNKNOWN,))
+    vocabulary = Vocabulary.build(parts[0], min_count=min_count, special_tokens=(UNK,))
     tokens = tuple(vocabulary.encode(part) for part in parts)
     baselines = ngrams.bits_by_order(*tokens, ORDERS, len(vocabulary))
     return Characters(vocabulary, tokens, baselines | ngrams.compressed_bits(*parts))

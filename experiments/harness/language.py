@@ -160,7 +160,7 @@ def generate(config: LanguageModeling, model: RecurrentLanguageModel, params: Py
             step_function(model, variables),
             carry,
             jnp.asarray(prompt)[-1:],
-            length=config.sample,
+            max_length=config.sample,
             temperature=config.temperature,
             top_k=config.top_k,
             top_p=config.top_p,

@@ -87,4 +87,4 @@ def train_on_samples(
 
 def orders(size: int, runs: int, *, seed: int) -> np.ndarray:
     """Return a permutation of all examples for every run, ``[runs, size]``."""
-    return np.stack([data.batching.permutation(size, seed, run) for run in range(runs)])
+    return np.stack([data.permutation(size, seed, run) for run in range(runs)])

@@ -109,7 +109,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         texts["words"] = np.fromiter((words(text.lower()) for text in texts.pop("text")), object)
         learned, tested = data.split(texts, 1 / 3, seed=config.seed)
     every = itertools.chain.from_iterable(learned["words"])
-    vocabulary = Vocabulary.build(every, size=config.vocab_size, min_count=2)
+    vocabulary = Vocabulary.build(every, max_size=config.vocab_size, min_count=2)
     arrays, test = (encode(part, vocabulary, config.length) for part in (learned, tested))
     result, found = {}, {}
     for name, model in make_models(len(vocabulary), config).items():

@@ -3,7 +3,7 @@
     python -m experiments run stroke_classification [--data mnist --data-dir FOLDER]
 
 Scikit-learn's digits, enlarged to 24 x 24, are thinned to lines, which a simple rule traces with a pen
-(``jaxdl.data.sources.strokes``): about eight segments (dx, dy) per digit, drawn or with the pen lifted. A GRU of 64
+(``jaxdl.data.strokes``): about eight segments (dx, dy) per digit, drawn or with the pen lifted. A GRU of 64
 reads them forward, a bidirectional LSTM of 48 with the maximum over time; a GRU on shuffled segments measures the value
 of the order. Logistic regression is fitted to a bag of the segments (lengths drawn and lifted in eight directions,
 number of strokes, bounding box) and to the image. With mnist there are 6,000 training and 2,000 test images. The goal
@@ -31,7 +31,7 @@ from experiments.harness.run_folder import Run
 from jaxdl import data, metrics
 from jaxdl.data import strokes
 from jaxdl.data.bucketing import pad
-from jaxdl.data.sources import images, strokes
+from jaxdl.data.sources import images
 from jaxdl.models.sequence.classifiers import RecurrentClassifier
 from jaxdl.nn.recurrent import cells
 from jaxdl.tasks.sequences import sequence_classification

@@ -78,7 +78,7 @@ def run(config: Config, run: Run) -> dict[str, float | bool]:
     tags = sorted({tag for line in (*learned, *tested) for tag in line.tags})
     vocabulary = Vocabulary.build(chain.from_iterable(line.tokens for line in learned), max_size=config.known + 2)
     arrays, test = (encode(part, vocabulary, tags, config.length) for part in (learned, tested))
-    mask, unknown = test["mask"] > 0, (test["mask"] > 0) & (test["token"] == vocabulary[UNKNOWN])
+    mask, unknown = test["mask"] > 0, (test["mask"] > 0) & (test["token"] == vocabulary.unk_id)
     predictions = {}
     for name, both, units in (("forward", False, 76), ("both_directions", True, 48)):
         model, members = learn(config, arrays, len(tags), both, units)

@@ -57,8 +57,8 @@ class Config(LanguageModeling):
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train, compare with the baselines, generate."""
-    parts = [words(part, lines=True) for part in read(config)]
-    vocabulary = Vocabulary.build(parts[0], size=config.vocab_size, symbols=(UNKNOWN,))
+    parts = [words(part, newlines=True) for part in read(config)]
+    vocabulary = Vocabulary.build(parts[0], max_size=config.vocab_size, special_tokens=(UNK,))
     tokens = tuple(vocabulary.encode(part) for part in parts)
     baselines = ngrams.bits_by_order(*tokens, ORDERS, len(vocabulary))
     model, state, result = learn(config, run, vocabulary, tokens, "word")

@@ -45,7 +45,7 @@ def test_right_words_are_counted_to_the_end_and_not_behind_it():
     test = translation.two_rules(0, 3, (3, 3), max_length=5)
     said = np.stack([test["target"]] * 2)
     said[0, :, 4:] = 9
-    said[1, 0, 0] = translation.END
+    said[1, 0, 0] = translation.EOS_ID
     np.testing.assert_allclose(attention_vs_context.accuracy(said, test), [1, 11 / 12])
     assert attention_vs_context.texts(np.array([[5, 4, 2, 0]])) == ["w5 w4"]
 
