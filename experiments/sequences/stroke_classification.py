@@ -95,7 +95,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("accuracies", draw_accuracies(result))
     said = np.argmax(logits["gru" if run.smoke else "lstm"][0], axis=-1)
     counts = metrics.confusion_matrix(said, tested["label"], 10)
-    run.figure("confusion", figures.confusion_matrix(np.asarray(counts), data.images.DIGIT_NAMES))
+    run.figure("confusion", figures.confusion_matrix(np.asarray(counts), data.sources.images.DIGIT_NAMES))
     lengths = np.array([len(sequence) for sequence in learned["sequence"]])
     return {**result, "ways_a_digit": float(lengths.mean()), "digits": len(lengths)}
 
