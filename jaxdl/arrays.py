@@ -1,4 +1,4 @@
-"""What every function of arrays and masks shares: arithmetic in at least float32, and masks over leading dimensions."""
+"""Arithmetic in at least float32, and the alignment of masks and parameters to the dimensions of an array."""
 
 import jax.numpy as jnp
 
@@ -37,16 +37,36 @@ def widen_integers(x: ArrayLike) -> Array:
     return x.astype(jnp.int32) if narrow else x
 
 
+def to_floating(x: ArrayLike) -> Array:
+    """Cast to the default floating-point dtype, unless the dtype is floating already.
+
+    >>> to_floating(1).dtype
+    dtype('float32')
+    """
+    x = jnp.asarray(x)
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
+
+
 def fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """Give a mask over leading dimensions as many dimensions as ``shape`` has, widened.
+    """Align a mask with leading dimensions: append dimensions of 1 up to the rank of ``shape``, widened.
 
     Raises:
-        ValueError: the mask does not fit the leading dimensions.
+        ValueError: the mask does not broadcast to the leading dimensions.
 
     >>> fit_mask(jnp.ones(3), (3, 4)).shape
     (3, 1)
     """
     mask = widen(mask)
     if mask.ndim > len(shape) or any(m not in (1, n) for m, n in zip(mask.shape, shape, strict=False)):
-        raise ValueError(f"mask of shape {mask.shape} does not fit the leading dimensions of {shape}")
+        raise ValueError(f"expected a mask that fits the leading dimensions of {shape}, got {mask.shape}")
     return mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
+
+
+def expand_leading(x: ArrayLike, ndim: int) -> Array:
+    """Align an array with trailing dimensions: prepend dimensions of 1 up to ``ndim``, rank promotion made explicit.
+
+    >>> expand_leading(jnp.ones(3), 2).shape
+    (1, 3)
+    """
+    x = jnp.asarray(x)
+    return jnp.expand_dims(x, tuple(range(ndim - x.ndim)))

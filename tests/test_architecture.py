@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 LEVELS = {
     "typing": 0,
     "arrays": 0,
+    "checks": 0,
     "tree": 0,
     "checks": 0,
     "losses": 1,

@@ -124,7 +124,7 @@ def make_learn(cell: cells.LSTM, config: Config) -> Callable[[Key], dict[str, Ar
     def learn(key: Key) -> dict[str, Array]:
         cell_key, output_key, train_key, test_key = jax.random.split(key, 4)
         kernel = jax.random.normal(output_key, (HIDDEN, 1)) / HIDDEN**0.5
-        params = {"cell": cells.init(cell_key, cell, 2), "output": {"kernel": kernel, "bias": jnp.zeros(1)}}
+        params = {"cell": cells.init_cell(cell_key, cell, 2), "output": {"kernel": kernel, "bias": jnp.zeros(1)}}
         state = train.TrainState.create({"params": params}, optimizer, key)
 
         def one(state: train.TrainState, key: Key) -> tuple[train.TrainState, dict[str, Array]]:

@@ -188,7 +188,7 @@ def make_learn(source: Source, config: Config, steps: int) -> Callable[[Key, Arr
 
         output = initializers.lecun_normal()(keys[2], (HIDDEN, source.size))
         params = {
-            "cell": cells.init(keys[1], cell, source.size),
+            "cell": cells.init_cell(keys[1], cell, source.size),
             "output": {"kernel": output, "bias": jnp.zeros(source.size)},
         }
         state = train.TrainState.create({"params": params}, optimizer, key)

@@ -98,7 +98,7 @@ def language_model(model: nn.Module, *, window: int | None = 256, unit: str = "t
         if _is_cache(jax.eval_shape(lambda: model.init_carry((size,)))):
             _, nats = piece(None, batch)
         else:
-            pieces = recurrent.chunks(batch, min(window or length, length))
+            pieces = recurrent.split_time(batch, min(window or length, length))
             _, parts = jax.lax.scan(piece, model.init_carry((size,)), pieces)
             nats = jax.tree.map(jnp.sum, parts)
         return {"loss": nats, bits: Mean(nats.total / math.log(2), nats.count), "perplexity": Perplexity(*nats)}

@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import widen
-from jaxdl.nn import activations
-from jaxdl.nn.activations import Activation
+from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.cells import LSTM, Cell
@@ -71,7 +70,7 @@ class AveragingNetwork(nn.Module):
             retained = jax.random.bernoulli(self.make_rng("dropout"), 1 - self.word_dropout_rate, shape)
             keep = keep & jnp.moveaxis(retained, 0, -1)
         x = features["pooled"] = pool(x, keep, "mean")
-        activation = activations.get(self.activation)
+        activation = get_activation(self.activation)
         for layer, width in enumerate(self.hidden_sizes, start=1):
             x = features[f"hidden{layer}"] = activation(nn.Dense(width, dtype=self.dtype, name=f"hidden{layer}")(x))
         logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
@@ -157,7 +156,7 @@ class ConvolutionalClassifier(nn.Module):
         """
         x, keep = embed(x, lengths, self.vocab_size, self.embedding_dim, self.dtype)
         features, parts = {"embedding": x}, []
-        activation = activations.get(self.activation)
+        activation = get_activation(self.activation)
         count = jnp.sum(keep, axis=-1, keepdims=True)
         for width in self.widths:
             name = f"width{width}"

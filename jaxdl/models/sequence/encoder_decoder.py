@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from jaxdl.models.layers import check_tokens
 from jaxdl.models.sequence.classifiers import embed, last
-from jaxdl.nn.attention.scores import Additive, Score, ScoreParameters
+from jaxdl.nn.attention.scores import AdditiveScore, Score, ScoreParameters
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.attention_cell import AttentionCell
 from jaxdl.nn.recurrent.cells import GRU, Cell
@@ -95,7 +95,7 @@ class Decoder(nn.Module):
     cell: Cell = GRU(64)
     num_layers: int = 1
     context: str = "attention"
-    score: Score = Additive()
+    score: Score = AdditiveScore()
     dropout_rate: float = 0.0
     dtype: Any = None
 
@@ -191,7 +191,7 @@ class EncoderDecoder(nn.Module):
     num_layers: int = 1
     bidirectional: bool = True
     context: str = "attention"
-    score: Score = Additive()
+    score: Score = AdditiveScore()
     dropout_rate: float = 0.0
     dtype: Any = None
     encoder_class: ClassVar[type[nn.Module]] = Encoder

@@ -34,11 +34,11 @@ class Recursive:
     hidden_size: int
     children: int = 2
 
-    def shapes(self, in_features: int) -> Shapes:
+    def shapes(self, input_size: int) -> Shapes:
         """Name every parameter, with what draws it and its shape."""
         size = self.hidden_size
         return {
-            "kernel": (initializers.lecun_normal(), (in_features, size)),
+            "kernel": (initializers.lecun_normal(), (input_size, size)),
             "recursive_kernel": (initializers.lecun_normal(), (self.children, size, size)),
             "bias": (initializers.zeros, (size,)),
         }
@@ -78,11 +78,11 @@ class TreeLSTM:
 
     hidden_size: int
 
-    def shapes(self, in_features: int) -> Shapes:
+    def shapes(self, input_size: int) -> Shapes:
         """Name every parameter, with what draws it and its shape."""
         size = self.hidden_size
         return {
-            "kernel": (initializers.lecun_normal(), (in_features, 4 * size)),
+            "kernel": (initializers.lecun_normal(), (input_size, 4 * size)),
             "recursive_kernel": (initializers.lecun_normal(), (size, 4 * size)),
             "bias": (initializers.zeros, (4 * size,)),
         }

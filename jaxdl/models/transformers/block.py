@@ -11,8 +11,7 @@ import flax.linen as nn
 
 from jaxdl import tree
 from jaxdl.models.scanning import scan_modules
-from jaxdl.nn import activations
-from jaxdl.nn.activations import Activation
+from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.nn.attention.cache import Cache
 from jaxdl.nn.attention.multi_head import MultiHeadAttention
 from jaxdl.nn.initializers import xavier_uniform
@@ -126,7 +125,7 @@ class Block(nn.Module):
 
         def compute(x: Array) -> Array:
             x = dense(self.mlp_dim, kernel_init=self.kernel_init, name="dense1")(x)
-            x = drop_units(activations.get(self.activation)(x))
+            x = drop_units(get_activation(self.activation)(x))
             return dense(width, kernel_init=output_init, name="dense2")(x)
 
         parts = [attend, compute] if memory is None else [attend, attend_to_memory, compute]

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 from jaxdl.models.layers import check_tokens
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import Block, check_depth, run_blocks
-from jaxdl.nn.attention import cache as attention_cache
-from jaxdl.nn.attention.cache import Cache
+from jaxdl.nn.attention.cache import Cache, init_cache
 from jaxdl.nn.initializers import normal
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
@@ -124,7 +123,7 @@ class GPT(nn.Module):
         tokens.
 
         A cache that is no longer than it need be makes every step faster; one that is too short makes all logits nan
-        from the token on that finds no room, see `jaxdl.nn.attention_cache.extend`.
+        from the token on that finds no room, see `jaxdl.nn.attention.extend_cache`.
 
         Args:
             batch_shape: ``(B,)``.
@@ -141,7 +140,7 @@ class GPT(nn.Module):
         if self.num_heads < 1 or self.d_model % self.num_heads:
             raise ValueError(f"heads must divide the {self.d_model} features; got num_heads={self.num_heads}")
         dtype = self.dtype if dtype is None else dtype
-        cache = attention_cache.empty(batch_shape, self.num_heads, length, self.d_model // self.num_heads, dtype)
+        cache = init_cache(batch_shape, self.num_heads, length, self.d_model // self.num_heads, dtype)
         return (cache,) * self.num_layers
 
 

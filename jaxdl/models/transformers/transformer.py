@@ -10,10 +10,9 @@ import jax.numpy as jnp
 from jaxdl.models.layers import check_tokens
 from jaxdl.models.transformers.block import Block, run_blocks
 from jaxdl.nn.activations import Activation
-from jaxdl.nn.attention import cache as attention_cache
-from jaxdl.nn.attention.cache import Cache
+from jaxdl.nn.attention.cache import Cache, init_cache
 from jaxdl.nn.attention.dot_product import padding_mask
-from jaxdl.nn.attention.position import sinusoidal
+from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.initializers import normal
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
@@ -220,11 +219,11 @@ class Transformer(nn.Module):
     ) -> TransformerCarry:
         """Read a source and return the state before the first of at most ``max_length`` tokens of the target.
 
-        What is written beyond them has logits of nan, where ``decode`` ends: see `jaxdl.nn.attention.cache.extend`.
+        What is written beyond them has logits of nan, where ``decode`` ends: see `jaxdl.nn.attention.extend_cache`.
         """
         memory, keep, _ = self._read(source, source_lengths, train=False)
         width = self.d_model // self.num_heads
-        cache = attention_cache.empty(memory.shape[:1], self.num_heads, max_length, width, memory.dtype)
+        cache = init_cache(memory.shape[:1], self.num_heads, max_length, width, memory.dtype)
         return TransformerCarry(memory, keep, (cache,) * self.num_layers)
 
     def step(self, carry: TransformerCarry, token: Array) -> tuple[TransformerCarry, Array]:
@@ -252,5 +251,5 @@ class Transformer(nn.Module):
 
     def _embed(self, embedding: nn.Embed, tokens: Array, first: ArrayLike, train: bool) -> Array:
         x = self.d_model**0.5 * embedding(tokens)
-        positions = sinusoidal(first + jnp.arange(tokens.shape[1]), self.d_model)
+        positions = sinusoidal_positions(first + jnp.arange(tokens.shape[1]), self.d_model)
         return self.drop(x + positions.astype(x.dtype)[None], train=train)

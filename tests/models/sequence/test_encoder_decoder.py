@@ -23,7 +23,7 @@ close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
 MODELS = {
     "initial": EncoderDecoder(V, W, cells.LSTM(H), embedding_dim=E, num_layers=2, context="initial"),
     "every step": EncoderDecoder(V, W, cells.GRU(H), embedding_dim=E, bidirectional=False, context="every step"),
-    "additive": EncoderDecoder(V, W, cells.Vanilla(H), cells.LSTM(5), E, score=scores.Additive(5)),
+    "additive": EncoderDecoder(V, W, cells.Vanilla(H), cells.LSTM(5), E, score=scores.AdditiveScore(5)),
 }
 
 
@@ -112,7 +112,7 @@ def test_every_sentence_is_what_a_loop_over_it_alone_gives_and_padding_changes_n
 @pytest.mark.usefixtures("float64")
 def test_logits_and_gradients_with_attention_are_those_of_torch():
     torch = peers.torch()
-    F, model = torch.nn.functional, EncoderDecoder(V, W, cells.LSTM(H), embedding_dim=E, score=scores.Additive(5))
+    F, model = torch.nn.functional, EncoderDecoder(V, W, cells.LSTM(H), embedding_dim=E, score=scores.AdditiveScore(5))
     encoder = torch.nn.LSTM(E, H, batch_first=True, bidirectional=True, dtype=torch.float64)
     step = torch.nn.LSTMCell(E + 2 * H, H, dtype=torch.float64)
     with torch.no_grad():
@@ -210,7 +210,7 @@ def test_sources_may_be_vectors_and_dropout_is_for_training(key):
     ("change", "arguments", "message"),
     [
         ({"context": "last"}, (SOURCE, TARGET_IN), f"one of {', '.join(CONTEXTS)}; came 'last'"),
-        ({"score": scores.Dot()}, (SOURCE, TARGET_IN), "they have 4 and 8"),
+        ({"score": scores.DotScore()}, (SOURCE, TARGET_IN), "got 4 and 8"),
         ({}, (SOURCE, TARGET_IN[0]), r"integers \[B, T\]; came \(4,\)"),
         ({}, (SOURCE[:2], TARGET_IN), r"of one B; came \(2, 7\) and \(3, 4\)"),
         ({}, (SOURCE, TARGET_IN, LENGTHS[:2]), "lengths must be one for each"),
