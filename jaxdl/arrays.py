@@ -1,4 +1,4 @@
-"""What every function of arrays and masks shares: arithmetic in at least float32, and masks over leading dimensions."""
+"""Precision and masks: arithmetic in at least float32, masks over leading dimensions."""
 
 import jax.numpy as jnp
 
@@ -6,7 +6,7 @@ from jaxdl.typing import Array, ArrayLike
 
 
 def widen(x: ArrayLike) -> Array:
-    """Cast to float32, unless the type is wider already.
+    """Cast to at least float32.
 
     >>> widen(jnp.ones(2, jnp.bfloat16)).dtype
     dtype('float32')
@@ -16,7 +16,7 @@ def widen(x: ArrayLike) -> Array:
 
 
 def widen_integers(x: ArrayLike) -> Array:
-    """Cast narrower integers to int32: the number of classes may not fit into that of the labels.
+    """Cast integers to at least int32, as the number of classes may exceed the range of the labels.
 
     >>> widen_integers(jnp.ones(2, jnp.uint8)).dtype
     dtype('int32')
@@ -27,15 +27,15 @@ def widen_integers(x: ArrayLike) -> Array:
 
 
 def fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """Give a mask over leading dimensions as many dimensions as ``shape`` has, widened.
+    """Widen a mask over leading dimensions and append dimensions to the rank of ``shape``.
 
     Raises:
-        ValueError: the mask does not fit the leading dimensions.
+        ValueError: the mask does not broadcast to the leading dimensions.
 
     >>> fit_mask(jnp.ones(3), (3, 4)).shape
     (3, 1)
     """
     mask = widen(mask)
     if mask.ndim > len(shape) or any(m not in (1, n) for m, n in zip(mask.shape, shape, strict=False)):
-        raise ValueError(f"mask of shape {mask.shape} does not fit the leading dimensions of {shape}")
+        raise ValueError(f"expected a mask over the leading dimensions of {shape}, got shape {mask.shape}")
     return mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
