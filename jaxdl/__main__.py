@@ -1,6 +1,6 @@
-"""The library's own command line: ``python -m jaxdl doctor | models [PATTERN] | inspect NAME``.
+"""The command line of the library: ``python -m jaxdl doctor | models [PATTERN] | inspect NAME``.
 
-What a command needs is imported when it is called, so that the doctor can speak where a package is missing.
+Each command imports its dependencies itself, so that ``doctor`` runs even if a package is missing.
 """
 
 import sys
@@ -12,14 +12,14 @@ from jaxdl import doctor
 
 USAGE = """usage: python -m jaxdl COMMAND
 
-  doctor             devices, versions, memory and cache: what is wrong, and how to mend it
-  models [PATTERN]   the registered models, those that match a shell pattern
-  inspect NAME       a model layer by layer: shapes, parameters, FLOPs
+  doctor             check devices, versions, memory and caches, and suggest fixes
+  models [PATTERN]   list the registered models, or those that match a shell pattern
+  inspect NAME       show a model layer by layer: shapes, parameters, FLOPs
 """
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command; return the exit status: 2 after a mistake told in one line, 1 where the doctor finds fault."""
+    """Run a command; return the exit status: 2 for invalid arguments, 1 if the doctor finds an error, else 0."""
     match arguments:
         case [] | ["-h" | "--help"]:
             sys.stdout.write(USAGE)
@@ -38,34 +38,34 @@ def main(arguments: list[str]) -> int:
                 sys.stderr.write(f"error: {error}\n")
                 return 2
             return 0
-    sys.stderr.write(f"error: cannot read {' '.join(arguments)!r}: python -m jaxdl --help\n")
+    sys.stderr.write(f"error: expected doctor, models [PATTERN] or inspect NAME, got {' '.join(arguments)!r}\n")
     return 2
 
 
 def show_findings(console: Console) -> int:
-    """Print what the doctor found."""
+    """Print the doctor's findings; return 1 if any of them is an error, else 0."""
     table = Table(title="jaxdl doctor")
-    for column in ("", "subject", "found", "mend"):
+    for column in ("", "subject", "found", "fix"):
         table.add_column(column)
     findings = doctor.examine()
     for finding in findings:
-        table.add_row(finding.verdict, finding.subject, finding.found, finding.mend)
+        table.add_row(finding.verdict, finding.subject, finding.found, finding.fix)
     console.print(table)
     return int(any(finding.verdict == "wrong" for finding in findings))
 
 
 def inspect(name: str, console: Console) -> None:
-    """Print a model layer by layer. Nothing is computed: shapes are traced, FLOPs estimated by the compiler."""
+    """Print a model layer by layer, by abstract evaluation: shapes are traced, FLOPs estimated by the compiler."""
     import jax
     import jax.numpy as jnp
-    from flax import linen as nn
+    from flax import linen
 
     from jaxdl import models
 
     model = models.create(name)
     x = jnp.zeros((1, *models.input_shape(name)), models.input_dtype(name))
     page = {"width": max(console.width, 140), "force_terminal": console.is_terminal}
-    table = nn.tabulate(model, jax.random.key(0), compute_flops=True, console_kwargs=page)(x)
+    table = linen.summary.tabulate(model, jax.random.key(0), compute_flops=True, console_kwargs=page)(x)
     sys.stdout.write(table.strip("\n") + "\n")
 
 

@@ -6,7 +6,7 @@ from jaxdl.typing import Array, ArrayLike
 
 
 def widen(x: ArrayLike) -> Array:
-    """Cast to float32, unless the type is wider already.
+    """Cast to at least float32.
 
     >>> widen(jnp.ones(2, jnp.bfloat16)).dtype
     dtype('float32')
@@ -27,7 +27,7 @@ def widen_floating(x: ArrayLike) -> Array:
 
 
 def widen_integers(x: ArrayLike) -> Array:
-    """Cast narrower integers to int32: the number of classes may not fit into that of the labels.
+    """Cast integers to at least int32, as the number of classes may exceed the range of the labels.
 
     >>> widen_integers(jnp.ones(2, jnp.uint8)).dtype
     dtype('int32')
@@ -58,7 +58,7 @@ def fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     """
     mask = widen(mask)
     if mask.ndim > len(shape) or any(m not in (1, n) for m, n in zip(mask.shape, shape, strict=False)):
-        raise ValueError(f"expected a mask that fits the leading dimensions of {shape}, got {mask.shape}")
+        raise ValueError(f"expected a mask over the leading dimensions of {shape}, got shape {mask.shape}")
     return mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
 
 

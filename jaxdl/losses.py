@@ -1,11 +1,11 @@
 """Losses: pure functions of predictions and targets, with masks and three reductions.
 
-Every loss takes the predictions first, the targets second, and
+The arguments of every loss are the predictions, the targets, and
 
-- ``mask``: ``[...]`` over the leading dimensions, 1 counts and 0 does not; fractions are weights. What is masked away
-  changes neither the loss nor a gradient, even where it is not a number.
+- ``mask``: weights ``[...]`` over the leading dimensions, 0 to ignore an element. Ignored elements change neither the
+  loss nor a gradient, even if they are NaN.
 - ``reduction``: ``"mean"`` divides the weighted sum by the sum of the mask (a mask of zeros gives 0), ``"sum"`` does
-  not divide, ``"none"`` returns the weighted losses themselves.
+  not divide, ``"none"`` returns the weighted losses.
 
 Predictions narrower than float32 are widened first, so a loss has at least single precision.
 """
@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import fit_mask, widen, widen_integers
+from jaxdl.checks import check_in_range, check_one_of
 from jaxdl.typing import Array, ArrayLike
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -22,7 +23,7 @@ REDUCTIONS = ("mean", "sum", "none")
 def mean_squared_error(
     predictions: ArrayLike, targets: ArrayLike, *, mask: ArrayLike | None = None, reduction: str = "mean"
 ) -> Array:
-    """Return ``(y_hat - y)^2``, averaged over every number; the gradient is ``2 (y_hat - y) / count``.
+    """Return ``(y_hat - y)^2``, averaged over all elements; the gradient is ``2 (y_hat - y) / count``.
 
     Args:
         predictions: ``y_hat``, ``[...]``.
@@ -31,7 +32,7 @@ def mean_squared_error(
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
-        ValueError: the shapes differ, the mask does not fit, or the reduction is unknown.
+        ValueError: the shapes differ, the mask does not match, or the reduction is unknown.
 
     >>> float(mean_squared_error(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0])))
     2.0
@@ -45,7 +46,7 @@ def sum_squared_error(
 ) -> Array:
     """Return ``sum_j (y_hat_j - y_j)^2`` over the outputs ``j`` of an example, summed over the examples.
 
-    With ``reduction="mean"`` it is averaged over the examples, not over the outputs: ``1/N sum_i sum_j``.
+    ``reduction="mean"`` averages over the examples, not over the outputs: ``1/N sum_i sum_j``.
 
     Args:
         predictions: ``y_hat``, ``[..., K]``.
@@ -54,7 +55,7 @@ def sum_squared_error(
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
-        ValueError: the shapes differ, the mask does not fit, or the reduction is unknown.
+        ValueError: the shapes differ, the mask does not match, or the reduction is unknown.
 
     >>> float(sum_squared_error(jnp.array([[1.0, 2.0]]), jnp.array([[0.0, 4.0]])))
     5.0
@@ -66,7 +67,7 @@ def sum_squared_error(
 def mean_absolute_error(
     predictions: ArrayLike, targets: ArrayLike, *, mask: ArrayLike | None = None, reduction: str = "mean"
 ) -> Array:
-    """Return ``|y_hat - y|``, averaged over every number; arguments and errors as in ``mean_squared_error``."""
+    """Return ``|y_hat - y|``, averaged over all elements; arguments and errors as in ``mean_squared_error``."""
     y_hat, y, weights = _prepare(predictions, targets, mask)
     return _reduce(jnp.abs(y_hat - y), weights, reduction)
 
@@ -84,12 +85,12 @@ def huber(
     Args:
         predictions: ``y_hat``, ``[...]``; ``e = y_hat - y``.
         targets: ``y``, of the same shape.
-        delta: where the parabola turns into a line, in the units of the error.
+        delta: the largest error in the quadratic part.
         mask: weights over the leading dimensions.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
-        ValueError: the shapes differ, the mask does not fit, or the reduction is unknown.
+        ValueError: the shapes differ, the mask does not match, or the reduction is unknown.
 
     >>> huber(jnp.array([0.5, -3.0]), jnp.zeros(2), reduction="none").tolist()
     [0.125, 2.5]
@@ -108,11 +109,11 @@ def binary_cross_entropy(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> Array:
-    """Return ``-y ln p - (1 - y) ln(1 - p)`` with ``p = sigmoid(logits)``, averaged over every number.
+    """Return ``-y ln p - (1 - y) ln(1 - p)`` with ``p = sigmoid(logits)``, averaged over all elements.
 
-    The logarithms are taken as ``-ln(1 + e^-z)`` and ``-ln(1 + e^z)``, which neither overflow nor cancel. It is for
-    outputs that are independent yes-or-no questions; one class out of K is ``cross_entropy``. Label smoothing
-    replaces ``y`` by ``(1 - e) y + e / 2``.
+    The logarithms are computed as ``-ln(1 + e^-z)`` and ``-ln(1 + e^z)``, which neither overflow nor cancel. The
+    outputs are independent binary labels; for one class of K, see ``cross_entropy``. Label smoothing replaces ``y`` by
+    ``(1 - e) y + e / 2``.
 
     Args:
         logits: ``z``, ``[...]``.
@@ -122,7 +123,7 @@ def binary_cross_entropy(
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
-        ValueError: the shapes differ, the mask does not fit, or the smoothing or the reduction is unknown.
+        ValueError: the shapes differ, the mask does not match, or the smoothing or the reduction is invalid.
 
     >>> binary_cross_entropy(jnp.array([0.0, 1e4]), jnp.array([1.0, 0.0]), reduction="none").round(4).tolist()
     [0.693..., 10000.0]
@@ -144,19 +145,19 @@ def cross_entropy(
     """Return the softmax cross-entropy ``-sum_k y_k ln p_k`` with ``p = softmax(logits)``.
 
     It is computed as ``sum_k y_k (logsumexp(logits) - logits_k)``, which is finite for every finite logit. Label
-    smoothing replaces ``y`` by ``(1 - e) y + e / K`` (Szegedy et al., 2016). A weight for every class is a mask:
+    smoothing replaces ``y`` by ``(1 - e) y + e / K`` (Szegedy et al., 2016). Class weights are a mask:
     ``mask=class_weights[labels]``.
 
     Args:
         logits: ``[..., K]``.
-        labels: class numbers ``[...]`` (integers), or probabilities ``[..., K]`` (floats). A class number outside
-            ``0 .. K - 1`` that is not masked gives nan.
+        labels: class indices ``[...]`` (integers), or probabilities ``[..., K]`` (floats). An unmasked class index
+            outside of ``0 .. K - 1`` gives nan.
         mask: weights ``[...]`` over the leading dimensions.
         label_smoothing: ``e``, from 0 to 1.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
-        ValueError: the shapes do not belong together, or the smoothing or the reduction is unknown.
+        ValueError: the shapes do not match, or the smoothing or the reduction is invalid.
 
     >>> float(cross_entropy(jnp.array([[0.0, 0.0]]), jnp.array([1])))
     0.693147...
@@ -187,9 +188,9 @@ def negative_log_likelihood(
 def categorical_cross_entropy(
     probabilities: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None, reduction: str = "mean"
 ) -> Array:
-    """Return ``-sum_k y_k ln p_k`` of probabilities ``p``; where logits are at hand, ``cross_entropy`` is safer.
+    """Return ``-sum_k y_k ln p_k`` of probabilities ``p``; of logits, ``cross_entropy`` is more accurate.
 
-    A label of probability 0 costs infinity. Arguments and errors as in ``cross_entropy``, with probabilities
+    A label of probability 0 gives infinity. Arguments and errors as in ``cross_entropy``, with probabilities
     ``[..., K]`` in place of logits.
 
     >>> float(categorical_cross_entropy(jnp.array([[0.4, 0.6]]), jnp.array([1])))
@@ -215,12 +216,12 @@ def hinge(
     Args:
         scores: ``s``, ``[...]``.
         targets: ``y``, -1 or +1, of the same shape.
-        margin: how far on the right side of 0 a score must be to cost nothing.
+        margin: the least ``y s`` with a loss of zero.
         mask: weights over the leading dimensions.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
-        ValueError: the shapes differ, the mask does not fit, or the reduction is unknown.
+        ValueError: the shapes differ, the mask does not match, or the reduction is unknown.
 
     >>> hinge(jnp.array([2.0, 0.5]), jnp.array([1.0, -1.0]), reduction="none").tolist()
     [0.0, 1.5]
@@ -241,20 +242,20 @@ def multi_class_hinge(
 
     Args:
         scores: ``s``, ``[..., K]``.
-        labels: class numbers ``y``, ``[...]``, integers.
-        margin: how far the label's score must lie above every other to cost nothing.
+        labels: class indices ``y``, ``[...]``, integers.
+        margin: the least lead of the label's score over all others with a loss of zero.
         mask: weights ``[...]`` over the leading dimensions.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
-        ValueError: the labels are not integers, the shapes do not belong together, or the reduction is unknown.
+        ValueError: the labels are not integers, the shapes do not match, or the reduction is unknown.
 
     >>> float(multi_class_hinge(jnp.array([[2.0, 0.0, 1.5]]), jnp.array([0])))
     0.1666...
     """
     s, y, weights = _prepare_classes("scores", scores, labels, mask)
     if not jnp.issubdtype(y.dtype, jnp.integer):
-        raise ValueError(f"multi_class_hinge needs integer labels of shape {s.shape[:-1]}; got {y.dtype} {y.shape}")
+        raise ValueError(f"expected integer labels of shape {s.shape[:-1]}, got {y.dtype} of shape {y.shape}")
     others = jax.lax.broadcasted_iota(y.dtype, s.shape, s.ndim - 1) != y[..., None]
     costs = jax.nn.relu(margin + s - _pick(s, y)[..., None])
     return _reduce(jnp.sum(jnp.where(others, costs, 0), axis=-1) / s.shape[-1], weights, reduction)
@@ -268,10 +269,10 @@ def margin_ranking(
     mask: ArrayLike | None = None,
     reduction: str = "mean",
 ) -> Array:
-    """Return ``max(0, margin + s_r - s)``: the preferred score ``s`` shall beat the other ``s_r`` by the margin.
+    """Return ``max(0, margin + s_r - s)``, zero if the preferred score ``s`` exceeds the other ``s_r`` by the margin.
 
-    It is the contrastive loss of word vectors that score a true window above a corrupted one (Collobert and Weston,
-    2008). Arguments and errors as in ``hinge``, with two arrays of scores of one shape.
+    It trains word vectors to score a true window above a corrupted one (Collobert and Weston, 2008). Arguments and
+    errors as in ``hinge``, with two arrays of scores of one shape.
 
     >>> float(margin_ranking(jnp.array(0.5), jnp.array(0.25)))
     0.75
@@ -280,8 +281,8 @@ def margin_ranking(
     return _reduce(jax.nn.relu(margin + s_r - s), weights, reduction)
 
 
-def _keep(x: Array, weights: Array | None) -> Array:
-    """Put zeros where nothing counts, so that no nan of the padding reaches a gradient."""
+def _zero_masked(x: Array, weights: Array | None) -> Array:
+    """Set masked elements to zero, so that no NaN of the padding reaches a gradient."""
     if weights is None:
         return x
     weights = weights.reshape(weights.shape + (1,) * (x.ndim - weights.ndim))
@@ -291,36 +292,35 @@ def _keep(x: Array, weights: Array | None) -> Array:
 def _prepare(
     predictions: ArrayLike, targets: ArrayLike, mask: ArrayLike | None, outputs: int = 0
 ) -> tuple[Array, Array, Array | None]:
-    """Widen and check two arrays of one shape, of which the last dimensions are the outputs of one loss."""
+    """Check and widen two arrays of one shape; their last ``outputs`` dimensions belong to one loss."""
     y_hat, y = widen(predictions), widen(targets)
     if y_hat.shape != y.shape:
-        raise ValueError(f"predictions and targets must have one shape; they have {y_hat.shape} and {y.shape}")
+        raise ValueError(f"expected predictions and targets of one shape, got {y_hat.shape} and {y.shape}")
     if y.ndim < outputs:
-        raise ValueError(f"predictions and targets must have a last dimension of outputs; they have {y.shape}")
+        raise ValueError(f"expected predictions and targets with a dimension of outputs, got shape {y.shape}")
     weights = None if mask is None else fit_mask(mask, y.shape[: y.ndim - outputs])
-    return _keep(y_hat, weights), _keep(y, weights), weights
+    return _zero_masked(y_hat, weights), _zero_masked(y, weights), weights
 
 
 def _prepare_classes(
     name: str, scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Array, Array, Array | None]:
-    """Widen and check scores ``[..., K]`` with class numbers ``[...]`` or probabilities ``[..., K]``."""
+    """Check and widen scores ``[..., K]`` with class indices ``[...]`` or probabilities ``[..., K]``."""
     z, y = widen(scores), jnp.asarray(labels)
     integers = jnp.issubdtype(y.dtype, jnp.integer)
     if z.ndim == 0 or y.shape != (z.shape[:-1] if integers else z.shape):
-        expected = f"integer labels of shape {z.shape[:-1]}, or float probabilities of shape {z.shape}"
-        raise ValueError(f"{name} of shape {z.shape} need {expected}; got {y.dtype} of shape {y.shape}")
+        expected = f"integer labels of shape {z.shape[:-1]} or float probabilities of shape {z.shape}"
+        raise ValueError(f"expected {expected} for {name} of shape {z.shape}, got {y.dtype} of shape {y.shape}")
     weights = None if mask is None else fit_mask(mask, z.shape[:-1])
-    return _keep(z, weights), _keep(widen_integers(y) if integers else widen(y), weights), weights
+    return _zero_masked(z, weights), _zero_masked(widen_integers(y) if integers else widen(y), weights), weights
 
 
 def _check_smoothing(label_smoothing: float) -> None:
-    if isinstance(label_smoothing, int | float) and not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must lie between 0 and 1; got {label_smoothing}")
+    check_in_range("label_smoothing", label_smoothing, 0, 1)
 
 
 def _pick(log_p: Array, y: Array) -> Array:
-    """Return ``sum_k y_k log_p_k``; a comparison, not a gather, so that the gradient needs no scatter."""
+    """Return ``sum_k y_k log_p_k``, by comparison and not by a gather, so that the gradient needs no scatter."""
     if not jnp.issubdtype(y.dtype, jnp.integer):
         return jnp.sum(jnp.where(y != 0, y * jnp.where(y != 0, log_p, 0), 0), axis=-1)
     classes = jax.lax.broadcasted_iota(y.dtype, log_p.shape, log_p.ndim - 1)
@@ -329,9 +329,8 @@ def _pick(log_p: Array, y: Array) -> Array:
 
 
 def _reduce(losses: Array, weights: Array | None, reduction: str) -> Array:
-    """Weigh and reduce losses."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}; got {reduction!r}")
+    """Weight and reduce losses."""
+    check_one_of("reduction", reduction, REDUCTIONS)
     if weights is not None:
         weights = weights.astype(losses.dtype)
         losses = losses * weights

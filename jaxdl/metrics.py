@@ -1,7 +1,7 @@
-"""Metrics: what is measured, not minimised; pure functions with masks, that run under ``jit``.
+"""Metrics: pure functions with masks, which run under ``jit``.
 
-Precision, recall and their kin are ratios of counts in a confusion matrix, so a matrix is summed over batches and a
-ratio taken once at the end. A ROC curve and its area need all scores at once.
+Precision, recall and the like are ratios of counts in a confusion matrix: sum the matrices of the batches, and compute
+the ratio once at the end. A ROC curve and its area need all scores at once.
 """
 
 from typing import NamedTuple, Self
@@ -10,11 +10,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import fit_mask, widen, widen_integers
+from jaxdl.checks import check_one_of
 from jaxdl.typing import Array, ArrayLike
+
+AVERAGES = (None, "macro", "micro", "weighted")
+"""The averages of a ratio over the classes."""
 
 
 class Mean(NamedTuple):
-    """A mean that grows: a weighted total and the sum of the weights.
+    """A running mean: a weighted total and the sum of the weights.
 
     >>> mean(jnp.array([1.0, 2.0])).merge(mean(jnp.array([6.0]))).value.item()
     3.0
@@ -24,24 +28,24 @@ class Mean(NamedTuple):
     count: Array
 
     def merge(self, other: "Mean") -> Self:
-        """Add what another mean has seen."""
+        """Add the elements of another mean."""
         return self._replace(total=self.total + other.total, count=self.count + other.count)
 
     @property
     def value(self) -> Array:
-        """The mean; nan where nothing was counted."""
+        """The mean; nan without elements."""
         return self.total / self.count
 
 
 def mean(values: ArrayLike, mask: ArrayLike | None = None) -> Mean:
-    """Start a mean over every number of ``values``.
+    """Start a mean over all elements of ``values``.
 
     Args:
         values: ``[...]``.
-        mask: weights over the leading dimensions, 1 counts and 0 does not.
+        mask: weights over the leading dimensions, 0 to ignore an element.
 
     Raises:
-        ValueError: the mask does not fit the leading dimensions of the values.
+        ValueError: the mask does not match the leading dimensions of the values.
     """
     values = widen(values)
     if mask is None:
@@ -51,14 +55,14 @@ def mean(values: ArrayLike, mask: ArrayLike | None = None) -> Mean:
 
 
 def correct(logits: ArrayLike, labels: ArrayLike) -> Array:
-    """Say for every example, 1.0 or 0.0, whether the largest logit is the label's; of equal ones the first counts.
+    """Return 1.0 for every example whose largest logit is the label's, else 0.0; of equal logits the first wins.
 
     Args:
         logits: ``[..., K]``.
-        labels: class numbers ``[...]``.
+        labels: class indices ``[...]``.
 
     Raises:
-        ValueError: the shapes do not belong together.
+        ValueError: the shapes do not match.
 
     >>> correct(jnp.array([[1.0, 3.0], [2.0, 0.0]]), jnp.array([1, 1])).tolist()
     [1.0, 0.0]
@@ -68,25 +72,25 @@ def correct(logits: ArrayLike, labels: ArrayLike) -> Array:
 
 
 def top_k_correct(logits: ArrayLike, labels: ArrayLike, k: int) -> Array:
-    """Say for every example, 1.0 or 0.0, whether the label's logit is among the ``k`` largest.
+    """Return 1.0 for every example whose label has one of the ``k`` largest logits, else 0.0.
 
-    Of equal logits the first classes count as the larger; logits that are not numbers are larger than all others, so
-    a network that has diverged is not right by accident.
+    Of equal logits the first classes count as the larger. NaN counts as larger than all other logits, so a diverged
+    network is never right by accident.
 
     Args:
         logits: ``[..., K]``.
-        labels: class numbers ``[...]``.
-        k: how many guesses are allowed, from 1 to ``K``.
+        labels: class indices ``[...]``.
+        k: number of guesses, from 1 to ``K``.
 
     Raises:
-        ValueError: the shapes do not belong together, or there are fewer than ``k`` classes.
+        ValueError: the shapes do not match, or there are fewer than ``k`` classes.
 
     >>> top_k_correct(jnp.array([[1.0, 3.0, 2.0]] * 3), jnp.array([0, 1, 2]), k=2).tolist()
     [0.0, 1.0, 1.0]
     """
     logits, labels = _logits_and_labels(logits, labels)
     if not 1 <= k <= logits.shape[-1]:
-        raise ValueError(f"k must lie between 1 and the number of classes, {logits.shape[-1]}; got {k}")
+        raise ValueError(f"expected k in 1 .. {logits.shape[-1]}, the number of classes, got {k}")
     classes = jax.lax.broadcasted_iota(labels.dtype, logits.shape, logits.ndim - 1)
     labels = labels[..., None]
     own = jnp.sum(jnp.where(classes == labels, logits, 0), axis=-1, keepdims=True)
@@ -96,31 +100,31 @@ def top_k_correct(logits: ArrayLike, labels: ArrayLike, k: int) -> Array:
 
 
 def accuracy(logits: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None) -> Array:
-    """Return the share of examples whose largest logit is the label's; see ``correct``."""
+    """Return the fraction of examples whose largest logit is the label's; see ``correct``."""
     return mean(correct(logits, labels), mask).value
 
 
 def top_k_accuracy(logits: ArrayLike, labels: ArrayLike, k: int, *, mask: ArrayLike | None = None) -> Array:
-    """Return the share of examples whose label is among the ``k`` largest logits; see ``top_k_correct``."""
+    """Return the fraction of examples whose label has one of the ``k`` largest logits; see ``top_k_correct``."""
     return mean(top_k_correct(logits, labels, k), mask).value
 
 
 def confusion_matrix(
     predictions: ArrayLike, labels: ArrayLike, num_classes: int, *, mask: ArrayLike | None = None
 ) -> Array:
-    """Count ``C[i, j]``, the examples of class ``i`` that were taken for class ``j``: rows true, columns predicted.
+    """Count ``C[i, j]``, the examples of class ``i`` predicted as class ``j``: rows true, columns predicted.
 
     Args:
-        predictions: class numbers ``[...]``.
-        labels: class numbers ``[...]``. A pair with a number outside ``0 .. K - 1`` is not counted.
+        predictions: class indices ``[...]``.
+        labels: class indices ``[...]``. A pair with an index outside of ``0 .. K - 1`` is ignored.
         num_classes: ``K``.
-        mask: weights ``[...]``, 1 counts and 0 does not; without fractions the counts are integers.
+        mask: weights ``[...]``, 0 to ignore a pair; the counts of an integer or Boolean mask are integers.
 
     Returns:
         The matrix ``[K, K]``.
 
     Raises:
-        ValueError: the shapes differ or the mask does not fit.
+        ValueError: the shapes differ or the mask does not match.
 
     >>> confusion_matrix(jnp.array([0, 1, 1]), jnp.array([0, 0, 1]), 2).tolist()
     [[1, 1], [0, 1]]
@@ -137,7 +141,7 @@ def confusion_matrix(
 
 
 class Counts(NamedTuple):
-    """One class against all others: what was said of how many examples, ``[..., K]`` each."""
+    """The four counts of every class against all others, ``[..., K]`` each."""
 
     true_positive: Array
     false_positive: Array
@@ -146,7 +150,7 @@ class Counts(NamedTuple):
 
 
 def counts(matrix: ArrayLike) -> Counts:
-    """Read the four counts of every class from a confusion matrix ``[..., K, K]``.
+    """Return the four counts of every class in a confusion matrix ``[..., K, K]``.
 
     Raises:
         ValueError: the matrix is not square.
@@ -156,7 +160,7 @@ def counts(matrix: ArrayLike) -> Counts:
     """
     matrix = jnp.asarray(matrix)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
-        raise ValueError(f"a confusion matrix has the shape [..., K, K]; got {matrix.shape}")
+        raise ValueError(f"expected a confusion matrix [..., K, K], got shape {matrix.shape}")
     true_positive = jnp.diagonal(matrix, axis1=-2, axis2=-1)
     false_positive = jnp.sum(matrix, axis=-2) - true_positive
     false_negative = jnp.sum(matrix, axis=-1) - true_positive
@@ -166,12 +170,12 @@ def counts(matrix: ArrayLike) -> Counts:
 
 
 def precision(matrix: ArrayLike, average: str | None = None) -> Array:
-    """Return ``TP / (TP + FP)``: of what was called positive, the share that is.
+    """Return ``TP / (TP + FP)``, the fraction of the predicted positives that are positive.
 
     Args:
         matrix: a confusion matrix ``[..., K, K]``, rows true.
-        average: None gives one value a class, ``[..., K]``; ``"macro"`` their mean, ``"weighted"`` their mean weighted
-            by the examples of each class, ``"micro"`` the ratio of the summed counts. 0 / 0 counts as 0.
+        average: None for one value a class, ``[..., K]``; ``"macro"`` for their mean, ``"weighted"`` for their mean
+            weighted by the examples of each class, ``"micro"`` for the ratio of the summed counts. 0 / 0 is 0.
 
     Raises:
         ValueError: the matrix is not square, or the average is unknown.
@@ -184,18 +188,18 @@ def precision(matrix: ArrayLike, average: str | None = None) -> Array:
 
 
 def recall(matrix: ArrayLike, average: str | None = None) -> Array:
-    """Return ``TP / (TP + FN)``: of what is positive, the share that was found. Arguments as in ``precision``."""
+    """Return ``TP / (TP + FN)``, the fraction of the positives that are predicted. Arguments as in ``precision``."""
     c = counts(matrix)
     return _ratio(c.true_positive, c.true_positive + c.false_negative, c, average)
 
 
 def sensitivity(matrix: ArrayLike, average: str | None = None) -> Array:
-    """Return ``TP / (TP + FN)``: of the ill, the share that was diagnosed; another name of ``recall``."""
+    """Return ``TP / (TP + FN)``, the name of ``recall`` in medicine. Arguments as in ``precision``."""
     return recall(matrix, average)
 
 
 def specificity(matrix: ArrayLike, average: str | None = None) -> Array:
-    """Return ``TN / (TN + FP)``: of the healthy, the share that was cleared. Arguments as in ``precision``."""
+    """Return ``TN / (TN + FP)``, the fraction of the negatives predicted as such. Arguments as in ``precision``."""
     c = counts(matrix)
     return _ratio(c.true_negative, c.true_negative + c.false_positive, c, average)
 
@@ -207,7 +211,7 @@ def f1(matrix: ArrayLike, average: str | None = None) -> Array:
 
 
 class RocCurve(NamedTuple):
-    """A receiver operating characteristic: ``false_positive_rate`` goes on x, ``true_positive_rate`` on y."""
+    """A receiver operating characteristic: ``false_positive_rate`` on x, ``true_positive_rate`` on y."""
 
     false_positive_rate: Array
     true_positive_rate: Array
@@ -215,18 +219,18 @@ class RocCurve(NamedTuple):
 
 
 def roc_curve(scores: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None) -> RocCurve:
-    """Rate every threshold ``t``, by which ``score >= t`` is called positive, from infinity downwards.
+    """Compute the rates of every threshold ``t``, with ``score >= t`` predicted positive, from infinity downwards.
 
-    ``FPR = FP / (FP + TN)`` and ``TPR = TP / (TP + FN)``. The shape does not depend on the values: scores that are
-    equal repeat their common point, and masked ones repeat the last. The area under the curve is ``auc``.
+    ``FPR = FP / (FP + TN)`` and ``TPR = TP / (TP + FN)``. The shape does not depend on the values: equal scores repeat
+    their common point, and masked ones the last point. The area under the curve is ``auc``.
 
     Args:
-        scores: ``[N]``, larger for what is likelier positive.
+        scores: ``[N]``, larger for likelier positives.
         labels: 1 positive, 0 negative, ``[N]``.
         mask: weights ``[N]``.
 
     Returns:
-        Three arrays ``[N + 1]``; rates are nan where a class is absent.
+        Three arrays ``[N + 1]``; rates are nan if a class is absent.
 
     Raises:
         ValueError: the shapes differ or are not ``[N]``.
@@ -235,7 +239,7 @@ def roc_curve(scores: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = 
     >>> curve.false_positive_rate.tolist(), curve.true_positive_rate.tolist()
     ([0.0, 0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0])
     """
-    scores, positive, negative = _weigh(scores, labels, mask)
+    scores, positive, negative = _split_weights(scores, labels, mask)
     if mask is not None:
         lowest = jnp.min(jnp.where(positive + negative > 0, scores, jnp.inf))
         scores = jnp.where(positive + negative > 0, scores, lowest)
@@ -250,16 +254,16 @@ def roc_curve(scores: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = 
 
 
 def auc(scores: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None) -> Array:
-    """Return the area under the ROC curve, the chance that a positive example scores above a negative one.
+    """Return the area under the ROC curve, the probability that a positive example scores above a negative one.
 
-    It is the statistic of Mann and Whitney (1947), ``P(s+ > s-) + P(s+ = s-) / 2``, found by ranks.
+    It is the statistic of Mann and Whitney (1947), ``P(s+ > s-) + P(s+ = s-) / 2``, computed by ranks.
 
-    Arguments and errors as in ``roc_curve``; nan where a class is absent.
+    Arguments and errors as in ``roc_curve``; nan if a class is absent.
 
     >>> float(jax.jit(auc)(jnp.array([0.1, 0.4, 0.35, 0.8]), jnp.array([0, 0, 1, 1])))
     0.75
     """
-    scores, positive, negative = _weigh(scores, labels, mask)
+    scores, positive, negative = _split_weights(scores, labels, mask)
     order = jnp.argsort(scores)
     first, last = _ties(scores[order])
     positive, negative = positive[order], negative[order]
@@ -269,15 +273,15 @@ def auc(scores: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None) 
 
 
 def choose_threshold(curve: RocCurve, *, sensitivity: float | None = None, specificity: float | None = None) -> Array:
-    """Choose the threshold ``t`` above or at which a score is called positive.
+    """Choose the threshold ``t`` of a classifier ``score >= t``.
 
-    Without a target it is the one with the largest ``J = sensitivity + specificity - 1`` (Youden, 1950); with a
-    target for the sensitivity the highest threshold, for the specificity the lowest threshold that reaches it.
+    Without a target it maximizes ``J = sensitivity + specificity - 1`` (Youden, 1950). With a target for the
+    sensitivity it is the highest threshold that reaches it, for the specificity the lowest.
 
     Args:
         curve: from ``roc_curve``.
-        sensitivity: the least share of the positive that must be found, from 0 to 1.
-        specificity: the least share of the negative that must be cleared, from 0 to 1.
+        sensitivity: the smallest sensitivity, from 0 to 1.
+        specificity: the smallest specificity, from 0 to 1.
 
     Raises:
         ValueError: two targets are given.
@@ -287,7 +291,9 @@ def choose_threshold(curve: RocCurve, *, sensitivity: float | None = None, speci
     [0.8, 0.35, 0.35]
     """
     if sensitivity is not None and specificity is not None:
-        raise ValueError("choose_threshold takes a target for the sensitivity or for the specificity, not for both")
+        raise ValueError(
+            f"expected one target, got sensitivity {sensitivity} and specificity {specificity}; leave one of them out"
+        )
     rounding = 4 * jnp.finfo(curve.true_positive_rate.dtype).eps
     if sensitivity is not None:
         index = jnp.argmax(curve.true_positive_rate >= sensitivity - rounding)
@@ -300,46 +306,45 @@ def choose_threshold(curve: RocCurve, *, sensitivity: float | None = None, speci
 
 
 def _weights(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """Spread a mask over leading dimensions to the whole of ``shape``."""
+    """Broadcast a mask over leading dimensions to ``shape``."""
     return jnp.broadcast_to(fit_mask(mask, shape), shape)
 
 
 def _logits_and_labels(logits: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
     logits, labels = jnp.asarray(logits), widen_integers(labels)
     if logits.ndim == 0 or labels.shape != logits.shape[:-1]:
-        expected = f"labels of shape {logits.shape[:-1]}"
-        raise ValueError(f"logits of shape {logits.shape} need {expected}; got labels of shape {labels.shape}")
+        expected = f"labels of shape {logits.shape[:-1]} for logits of shape {logits.shape}"
+        raise ValueError(f"expected {expected}, got labels of shape {labels.shape}")
     return logits, labels
 
 
 def _pair(name: str, values: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
     values, labels = widen_integers(values), widen_integers(labels)
     if values.shape != labels.shape:
-        raise ValueError(f"{name} and labels must have one shape; they have {values.shape} and {labels.shape}")
+        raise ValueError(f"expected {name} and labels of one shape, got {values.shape} and {labels.shape}")
     return values, labels
 
 
-def _ratio(part: Array, whole: Array, c: Counts, average: str | None) -> Array:
-    """Divide counts class by class, 0 / 0 = 0, and average over the classes."""
-    part, whole = widen(part), widen(whole)
+def _ratio(numerator: Array, denominator: Array, c: Counts, average: str | None) -> Array:
+    """Divide the counts of each class, 0 / 0 = 0, and average over the classes."""
+    check_one_of("average", average, AVERAGES)
+    numerator, denominator = widen(numerator), widen(denominator)
     if average == "micro":
-        part, whole = jnp.sum(part, axis=-1), jnp.sum(whole, axis=-1)
-    ratios = part / jnp.where(whole == 0, 1, whole)
+        numerator, denominator = jnp.sum(numerator, axis=-1), jnp.sum(denominator, axis=-1)
+    ratios = numerator / jnp.where(denominator == 0, 1, denominator)
     if average in (None, "micro"):
         return ratios
     if average == "macro":
         return jnp.mean(ratios, axis=-1)
-    if average == "weighted":
-        support = widen(c.true_positive + c.false_negative)
-        return jnp.sum(ratios * support, axis=-1) / jnp.sum(support, axis=-1)
-    raise ValueError(f"average must be None, 'macro', 'micro' or 'weighted'; got {average!r}")
+    support = widen(c.true_positive + c.false_negative)
+    return jnp.sum(ratios * support, axis=-1) / jnp.sum(support, axis=-1)
 
 
-def _weigh(scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array, Array]:
-    """Check scores and labels ``[N]``; return the scores and the weights of the positive and of the negative."""
+def _split_weights(scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array, Array]:
+    """Check scores and labels ``[N]``; return the scores and the weights of the positives and of the negatives."""
     scores, labels = _pair("scores", scores, labels)
     if scores.ndim != 1 or scores.size == 0:
-        raise ValueError(f"scores and labels must have the shape [N], N at least 1; got {scores.shape}")
+        raise ValueError(f"expected scores and labels [N] with N >= 1, got shape {scores.shape}")
     scores = widen(scores)
     weights = jnp.ones_like(scores) if mask is None else _weights(mask, scores.shape).astype(scores.dtype)
     is_positive = labels > 0
@@ -351,9 +356,9 @@ def _weigh(scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None) -> tupl
 
 
 def _ties(ranked: Array) -> tuple[Array, Array]:
-    """Find for every place of a sorted array the first and the last place of an equal number."""
-    places = jnp.arange(ranked.size)
+    """Return, for every index of a sorted array, the first and the last index of an equal element."""
+    indices = jnp.arange(ranked.size)
     changes = ranked[1:] != ranked[:-1]
-    first = jax.lax.cummax(jnp.where(jnp.insert(changes, 0, True), places, 0))
-    last = jax.lax.cummin(jnp.where(jnp.append(changes, True), places, ranked.size), reverse=True)
+    first = jax.lax.cummax(jnp.where(jnp.insert(changes, 0, True), indices, 0))
+    last = jax.lax.cummin(jnp.where(jnp.append(changes, True), indices, ranked.size), reverse=True)
     return first, last

@@ -1,6 +1,6 @@
 """Arithmetic on pytrees, and selection of their leaves by path.
 
-A path is written with slashes, ``"conv1/kernel"``; a pattern is a regular expression that is searched in it.
+Paths have slashes, ``"conv1/kernel"``; patterns are regular expressions, searched in the paths.
 """
 
 import re
@@ -14,7 +14,7 @@ from jaxdl.typing import Array, ArrayLike, PyTree
 
 
 def path_name(path: tuple) -> str:
-    """Write the path of a leaf with slashes.
+    """Format the path of a leaf with slashes.
 
     >>> jax.tree_util.tree_map_with_path(lambda path, leaf: path_name(path), {"conv1": {"kernel": 0}})
     {'conv1': {'kernel': 'conv1/kernel'}}
@@ -32,7 +32,7 @@ def flatten(tree: PyTree) -> dict[str, Array]:
 
 
 def map_with_path(function: Callable[..., object], tree: PyTree, *rest: PyTree) -> PyTree:
-    """Apply ``function(path, leaf, *leaves)`` to every leaf, with its path written with slashes.
+    """Apply ``function(path, leaf, *leaves)`` to every leaf.
 
     >>> map_with_path(lambda path, leaf: f"{path}={leaf}", {"a": 1})
     {'a': 'a=1'}
@@ -41,7 +41,7 @@ def map_with_path(function: Callable[..., object], tree: PyTree, *rest: PyTree) 
 
 
 def select(tree: PyTree, pattern: str) -> PyTree:
-    """Say for every leaf whether ``pattern`` is found in its path: a tree of Booleans, as optax's masks are.
+    """Return a tree of Booleans, a mask for optax: is ``pattern`` found in the leaf's path?
 
     >>> select({"conv": {"kernel": 1, "bias": 2}}, "kernel$")
     {'conv': {'bias': False, 'kernel': True}}
@@ -72,7 +72,7 @@ def dot(a: PyTree, b: PyTree) -> Array:
 
 
 def norm(tree: PyTree) -> Array:
-    """Return the Euclidean norm of all leaves together, ``sqrt(sum_i x_i^2)``.
+    """Return the Euclidean norm over all leaves, ``sqrt(sum_i x_i^2)``.
 
     >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array(4.0)}))
     5.0
@@ -81,7 +81,7 @@ def norm(tree: PyTree) -> Array:
 
 
 def size(tree: PyTree) -> int:
-    """Count the numbers in all leaves.
+    """Return the number of elements in all leaves.
 
     >>> size({"kernel": jnp.zeros((5, 5, 1, 6)), "bias": jnp.zeros(6)})
     156
@@ -95,5 +95,5 @@ def take(tree: PyTree, index: ArrayLike) -> PyTree:
 
 
 def stack(trees: list[PyTree]) -> PyTree:
-    """Stack equal trees along a new first dimension, the inverse of ``[take(tree, i) for i in ...]``."""
+    """Stack trees of one structure along a new first dimension, the inverse of ``[take(tree, i) for i in ...]``."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

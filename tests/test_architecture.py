@@ -14,6 +14,7 @@ LEVELS = {
     "arrays": 0,
     "checks": 0,
     "tree": 0,
+    "checks": 0,
     "losses": 1,
     "metrics": 1,
     "nn": 1,

@@ -1,4 +1,4 @@
-"""Losses against torch, at the ends of the number line, and with padding that is not a number."""
+"""Losses against torch, with extreme logits, and with padding of NaN."""
 
 from functools import partial
 
@@ -36,7 +36,7 @@ def tensors(*arrays):
 
 
 def example(loss, rng, batch=5):
-    """Predictions and targets that belong to a loss."""
+    """Make predictions and targets for a loss."""
     predictions = 2 * rng.normal(size=(batch, 3))
     if loss in CLASSES:
         return predictions, rng.integers(0, 3, batch)
@@ -46,7 +46,7 @@ def example(loss, rng, batch=5):
 
 
 @pytest.mark.usefixtures("float64")
-def test_losses_of_numbers_are_torchs(functional, rng):
+def test_elementwise_losses_equal_torch(functional, rng):
     y_hat, y = rng.normal(size=(2, 5, 3))
     t_hat, t = tensors(y_hat, y)
     peers = {
@@ -62,7 +62,7 @@ def test_losses_of_numbers_are_torchs(functional, rng):
 
 
 @pytest.mark.usefixtures("float64")
-def test_losses_of_classes_are_torchs(functional, rng):
+def test_losses_of_classes_equal_torch(functional, rng):
     z, y = rng.normal(size=(5, 3)), rng.integers(0, 3, 5)
 
     def ours(z, y, r):
@@ -92,7 +92,7 @@ def test_losses_of_classes_are_torchs(functional, rng):
 
 
 @pytest.mark.usefixtures("float64")
-def test_probabilities_as_targets_are_torchs(functional, rng):
+def test_probabilities_as_targets_equal_torch(functional, rng):
     z, y = rng.normal(size=(5, 3)), rng.dirichlet(np.ones(3), 5)
     t_z, t_y = tensors(z, y)
     for smoothing in (0.0, 0.2):
@@ -103,7 +103,7 @@ def test_probabilities_as_targets_are_torchs(functional, rng):
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_weight_for_every_class_is_a_mask(functional, rng):
+def test_class_weights_are_a_mask(functional, rng):
     z, y, class_weights = rng.normal(size=(5, 3)), rng.integers(0, 3, 5), np.array([0.2, 1.0, 3.0])
     t_z, t_y, t_weights = tensors(z, y, class_weights)
     ours = cross_entropy(z, y, mask=class_weights[y])
@@ -111,7 +111,7 @@ def test_a_weight_for_every_class_is_a_mask(functional, rng):
 
 
 @pytest.mark.usefixtures("float64")
-def test_margins_are_torchs_and_scikit_learns(functional, rng):
+def test_margins_equal_torch_and_scikit_learn(functional, rng):
     sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is the peer")
     s, s_r, y = rng.normal(size=7), rng.normal(size=7), np.sign(rng.normal(size=7))
     t_s, t_r, t_y = tensors(s, s_r, np.ones(7))
@@ -122,19 +122,19 @@ def test_margins_are_torchs_and_scikit_learns(functional, rng):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("loss", [*REGRESSION, *BINARY, *CLASSES], **name)
-def test_gradients_are_those_of_finite_differences(loss, rng):
+def test_gradients_equal_finite_differences(loss, rng):
     predictions, targets = example(loss, rng)
     check_grads(jax.jit(lambda x: loss(x, targets)), (predictions,), order=1, modes=["rev"], rtol=1e-6)
 
 
-def test_the_gradient_of_the_squared_error_has_its_factor_two():
+def test_the_gradient_of_the_squared_error_has_the_factor_two():
     gradient = jax.grad(losses.mean_squared_error)(jnp.array([3.0, 0.0]), jnp.zeros(2))
     np.testing.assert_array_equal(gradient, [3.0, 0.0])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("loss", LOGITS, **name)
-def test_enormous_logits_give_finite_losses_and_gradients(loss, dtype):
+def test_huge_logits_give_finite_losses_and_gradients(loss, dtype):
     logits = jnp.array([[1e4, -1e4, 0.0], [-1e4, -1e4, 1e4], [1e4, 1e4, 1e4]], dtype)
     targets = jnp.array([1, 0, 2]) if loss in CLASSES else jnp.array([[0.0, 1.0, 1.0]] * 3)
     value, gradient = jax.jit(jax.value_and_grad(loss))(logits, targets)
@@ -144,12 +144,12 @@ def test_enormous_logits_give_finite_losses_and_gradients(loss, dtype):
     assert jnp.isfinite(gradient).all()
 
 
-def test_a_certain_and_right_answer_keeps_a_loss_above_zero_in_single_precision():
+def test_the_loss_of_a_confident_correct_prediction_does_not_underflow():
     value = losses.binary_cross_entropy(jnp.array([30.0]), jnp.array([1.0]))
     np.testing.assert_allclose(value, np.exp(-30), rtol=1e-5)
 
 
-def test_a_class_that_is_ruled_out_by_an_infinite_logit_leaves_the_gradient_finite():
+def test_a_logit_of_minus_infinity_leaves_the_gradient_finite():
     logits = jnp.array([[0.0, 1.0, -jnp.inf]])
     gradient = jax.grad(cross_entropy)(logits, jnp.array([0]))
     np.testing.assert_allclose(gradient, [[-0.731059, 0.731059, 0.0]], rtol=1e-5)
@@ -168,7 +168,7 @@ def test_padding_never_changes_a_loss_or_a_gradient(loss, rng):
     np.testing.assert_allclose(gradient, np.concatenate([slope, np.zeros((2, 3))]), rtol=1e-12)
 
 
-def test_a_masked_class_of_probability_zero_costs_nothing():
+def test_a_masked_class_of_probability_zero_adds_nothing():
     p, mask = jnp.array([[0.5, 0.5], [1.0, 0.0]]), jnp.array([1, 0])
     value, gradient = jax.value_and_grad(jax.jit(losses.categorical_cross_entropy))(p, jnp.array([0, 1]), mask=mask)
     np.testing.assert_allclose(value, np.log(2), rtol=1e-6)
@@ -185,7 +185,7 @@ def test_a_mask_of_fractions_is_a_weighted_mean_over_leading_dimensions(rng):
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_sum_of_squares_may_be_averaged_over_examples_alone():
+def test_the_sum_of_squares_is_averaged_over_examples_only():
     value = losses.sum_squared_error(np.ones((4, 3)), np.zeros((4, 3)), reduction="mean")
     assert value == 3
     assert losses.sum_squared_error(np.ones((4, 3)), np.zeros((4, 3))) == 12
@@ -197,7 +197,7 @@ def test_a_mask_of_zeros_gives_zero_and_no_gradient():
     assert not gradient.any()
 
 
-def test_a_class_that_does_not_exist_is_not_a_number():
+def test_an_unknown_class_gives_nan():
     assert np.isnan(cross_entropy(jnp.zeros((2, 3)), jnp.array([0, 3])))
     assert np.isnan(cross_entropy(jnp.zeros((2, 3)), jnp.array([0, -1])))
 
@@ -206,16 +206,16 @@ def test_a_class_that_does_not_exist_is_not_a_number():
     ("call", "message"),
     [
         (lambda: losses.mean_squared_error(np.zeros((2, 3)), np.zeros((2,))), r"\(2, 3\) and \(2,\)"),
-        (lambda: losses.sum_squared_error(np.zeros(()), np.zeros(())), "last dimension"),
-        (lambda: losses.cross_entropy(np.zeros((4, 3)), np.zeros(3, int)), r"\(4, 3\) need .* shape \(4,\)"),
-        (lambda: losses.cross_entropy(np.zeros((4, 3)), np.zeros(4)), r"\(4, 3\); got float32 of shape \(4,\)"),
-        (lambda: losses.multi_class_hinge(np.zeros((4, 3)), np.zeros((4, 3))), r"integer labels of shape \(4,\)"),
-        (lambda: losses.hinge(np.zeros((4, 3)), np.zeros((4, 3)), mask=np.zeros(3)), r"mask of shape \(3,\)"),
-        (lambda: losses.huber(np.zeros(3), np.zeros(3), reduction="avg"), "mean, sum, none; got 'avg'"),
+        (lambda: losses.sum_squared_error(np.zeros(()), np.zeros(())), r"got shape \(\)"),
+        (lambda: losses.cross_entropy(np.zeros((4, 3)), np.zeros(3, int)), r"got int\d+ of shape \(3,\)"),
+        (lambda: losses.cross_entropy(np.zeros((4, 3)), np.zeros(4)), r"got float32 of shape \(4,\)"),
+        (lambda: losses.multi_class_hinge(np.zeros((4, 3)), np.zeros((4, 3))), r"got float32 of shape \(4, 3\)"),
+        (lambda: losses.hinge(np.zeros((4, 3)), np.zeros((4, 3)), mask=np.zeros(3)), r"got shape \(3,\)"),
+        (lambda: losses.huber(np.zeros(3), np.zeros(3), reduction="avg"), "got 'avg'"),
         (lambda: losses.cross_entropy(np.zeros((4, 3)), np.zeros(4, int), label_smoothing=2.0), "got 2.0"),
     ],
 )
-def test_mistakes_are_named_with_what_came(call, message):
+def test_errors_have_the_offending_value(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -227,7 +227,7 @@ def test_losses_run_under_jit_and_vmap(rng):
 
 
 @pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int8, jnp.uint16])
-def test_labels_of_a_byte_are_labels_of_as_many_classes_as_there_are(dtype):
+def test_narrow_labels_work_with_more_classes_than_their_range(dtype):
     for classes in (128, 256, 300):
         logits, labels = jnp.linspace(-1.0, 1.0, classes)[None], np.array([100])
         for loss in (losses.cross_entropy, losses.multi_class_hinge):

@@ -24,7 +24,7 @@ def sklearn():
 
 @pytest.fixture
 def classes(rng):
-    """True and predicted classes of which the last is never predicted, and a mask."""
+    """Labels, predictions without the last class, and a mask."""
     labels = rng.integers(0, K, 60)
     predictions = np.where(rng.uniform(size=60) < 0.5, labels, rng.integers(0, K - 1, 60)) % (K - 1)
     return labels, predictions, rng.uniform(size=60) < 0.8
@@ -35,36 +35,36 @@ def scores_with_ties(rng):
     return scores, (rng.uniform(size=50) < scores / 1.5).astype(int)
 
 
-def test_a_merged_mean_is_the_mean_of_everything():
+def test_a_merged_mean_is_the_mean_of_all_elements():
     merged = metrics.mean(jnp.array([1.0, 9.0]), jnp.array([1, 0])).merge(metrics.mean(jnp.array([2.0, 6.0])))
     assert merged.value == 3
 
 
-def test_a_mean_of_nothing_is_not_a_number_and_padding_does_not_matter():
+def test_an_empty_mean_is_nan_and_padding_is_ignored():
     assert np.isnan(metrics.mean(jnp.array([1.0, 1.0]), jnp.array([0.0, 0.0])).value)
     assert metrics.mean(jnp.array([1.0, jnp.nan]), jnp.array([1.0, 0.0])).value == 1
 
 
-def test_top_k_is_scikit_learns(sklearn, rng):
+def test_top_k_equals_scikit_learn(sklearn, rng):
     logits, labels = rng.normal(size=(30, 6)).astype(np.float32), rng.integers(0, 6, 30)
     measure = jax.jit(lambda *args: [metrics.accuracy(*args), *(metrics.top_k_accuracy(*args, k) for k in range(1, 6))])
     expected = [sklearn.top_k_accuracy_score(labels, logits, k=k, labels=range(6)) for k in (1, 1, 2, 3, 4, 5)]
     np.testing.assert_allclose(measure(logits, labels), expected, rtol=1e-6)
 
 
-def test_of_equal_logits_the_first_classes_are_the_larger():
+def test_of_equal_logits_the_first_classes_count_as_larger():
     top_k = jax.jit(metrics.top_k_correct, static_argnums=2)
     labels = np.arange(3)
     assert top_k(np.zeros((3, 3), np.float32), labels, 2).tolist() == [1, 1, 0]
     assert top_k(np.zeros((3, 3), np.float32), labels, 1).tolist() == [1, 0, 0]
 
 
-def test_logits_that_are_not_numbers_are_never_right():
+def test_nan_logits_are_never_correct():
     top_k = jax.jit(metrics.top_k_correct, static_argnums=2)
     assert not top_k(np.full((3, 3), np.nan, np.float32), np.arange(3), 2).any()
 
 
-def test_a_confusion_matrix_is_scikit_learns(sklearn, classes):
+def test_a_confusion_matrix_equals_scikit_learn(sklearn, classes):
     labels, predictions, mask = classes
     count = jax.jit(metrics.confusion_matrix, static_argnums=2)
     plain = count(predictions, labels, K)
@@ -80,7 +80,7 @@ def test_a_confusion_matrix_is_scikit_learns(sklearn, classes):
 
 
 @pytest.mark.parametrize("average", [None, "macro", "micro", "weighted"])
-def test_ratios_are_scikit_learns(sklearn, classes, average):
+def test_ratios_equal_scikit_learn(sklearn, classes, average):
     labels, predictions, _ = classes
     matrix = sklearn.confusion_matrix(labels, predictions)
     measures = (metrics.precision, metrics.recall, metrics.sensitivity, metrics.f1)
@@ -97,7 +97,7 @@ def test_specificity_is_the_recall_of_the_opposite(sklearn, classes):
     np.testing.assert_allclose(jax.jit(metrics.specificity)(matrix), expected, rtol=1e-6)
 
 
-def test_the_five_of_twelve_dogs():
+def test_precision_and_recall_of_five_of_twelve():
     matrix = np.array([[0, 7], [0, 5]])
     assert metrics.precision(matrix)[1] == np.float32(5 / 12)
     assert metrics.recall(matrix)[1] == 1
@@ -105,7 +105,7 @@ def test_the_five_of_twelve_dogs():
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("masked", [False, True])
-def test_a_roc_curve_and_its_area_are_scikit_learns(sklearn, rng, masked):
+def test_a_roc_curve_and_its_area_equal_scikit_learn(sklearn, rng, masked):
     scores, labels = scores_with_ties(rng)
     mask = rng.uniform(size=50) < 0.7 if masked else None
     shown = np.where(mask, scores, np.nan) if masked else scores
@@ -122,24 +122,24 @@ def test_a_roc_curve_and_its_area_are_scikit_learns(sklearn, rng, masked):
 
 
 @pytest.mark.usefixtures("float64")
-def test_an_area_with_weights_is_scikit_learns(sklearn, rng):
+def test_a_weighted_area_equals_scikit_learn(sklearn, rng):
     scores, labels = scores_with_ties(rng)
     weights = rng.uniform(size=50)
     expected = sklearn.roc_auc_score(labels, scores, sample_weight=weights)
     np.testing.assert_allclose(jax.jit(metrics.auc)(scores, labels, mask=weights), expected, rtol=1e-12)
 
 
-def test_an_area_without_a_class_is_not_a_number():
+def test_the_area_without_a_class_is_nan():
     assert np.isnan(jax.jit(metrics.auc)(jnp.array([0.1, 0.2]), jnp.array([1, 1])))
 
 
-def test_thresholds_are_the_best_of_all(rng):
+def test_thresholds_are_optimal(rng):
     scores, labels = scores_with_ties(rng)
     curve = jax.jit(metrics.roc_curve)(scores, labels)
 
     def rates(threshold):
-        called = scores >= threshold
-        return called[labels == 1].mean(), (~called)[labels == 0].mean()
+        predicted = scores >= threshold
+        return predicted[labels == 1].mean(), (~predicted)[labels == 0].mean()
 
     candidates = {t: rates(t) for t in scores}
     choose = jax.jit(metrics.choose_threshold)
@@ -153,22 +153,22 @@ def test_thresholds_are_the_best_of_all(rng):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (partial(metrics.mean, np.zeros((2, 3)), np.zeros(3)), r"mask of shape \(3,\) .* \(2, 3\)"),
-        (partial(metrics.correct, np.zeros((2, 3)), np.zeros(3)), r"labels of shape \(2,\); got .* \(3,\)"),
-        (partial(metrics.top_k_correct, np.zeros((2, 3)), np.zeros(2), 4), "number of classes, 3; got 4"),
-        (partial(metrics.confusion_matrix, np.zeros(2), np.zeros(3), 2), r"\(2,\) and \(3,\)"),
-        (partial(metrics.precision, np.zeros((2, 3))), r"\[..., K, K\]; got \(2, 3\)"),
+        (partial(metrics.mean, np.zeros((2, 3)), np.zeros(3)), r"\(2, 3\), got shape \(3,\)"),
+        (partial(metrics.correct, np.zeros((2, 3)), np.zeros(3)), r"got labels of shape \(3,\)"),
+        (partial(metrics.top_k_correct, np.zeros((2, 3)), np.zeros(2), 4), "got 4"),
+        (partial(metrics.confusion_matrix, np.zeros(2), np.zeros(3), 2), r"got \(2,\) and \(3,\)"),
+        (partial(metrics.precision, np.zeros((2, 3))), r"got shape \(2, 3\)"),
         (partial(metrics.precision, np.zeros((2, 2)), "mean"), "got 'mean'"),
-        (partial(metrics.auc, np.zeros((2, 2)), np.zeros((2, 2))), r"\[N\].*got \(2, 2\)"),
-        (partial(metrics.choose_threshold, None, sensitivity=0.5, specificity=0.5), "not for both"),
+        (partial(metrics.auc, np.zeros((2, 2)), np.zeros((2, 2))), r"got shape \(2, 2\)"),
+        (partial(metrics.choose_threshold, None, sensitivity=0.5, specificity=0.5), "got sensitivity 0.5"),
     ],
 )
-def test_mistakes_are_named_with_what_came(call, message):
+def test_errors_have_the_offending_value(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
 
-def test_labels_of_a_byte_are_found_among_more_classes_than_it_counts():
+def test_narrow_labels_work_with_more_classes_than_their_range():
     logits, labels = jnp.linspace(-1.0, 1.0, 300)[None], np.array([250], np.uint8)
     assert [metrics.top_k_correct(logits, labels, k).tolist() for k in (49, 50)] == [[0.0], [1.0]]
     assert metrics.confusion_matrix(labels, labels, 256)[250, 250] == 1

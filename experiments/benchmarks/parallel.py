@@ -17,7 +17,7 @@ from experiments.benchmarks.timing import Case
 from jaxdl import data, models, optim, tasks, train
 from jaxdl.train import parallel
 from jaxdl.train.parallel import explicit
-from jaxdl.train.parallel.communication import collectives
+from jaxdl.train.parallel.communication import list_collectives
 
 COUNTS = (1, 2, 4, 8)
 WITHOUT = "without communication"
@@ -88,4 +88,4 @@ def said_by(mesh: jax.sharding.Mesh, rule: parallel.Rule, smoke: bool) -> list[d
     """Return the collectives that the compiler inserts into the ordinary step."""
     state, step, batch = problem(smoke)
     inputs = parallel.place(state, mesh, rule), parallel.place_batch(batch, mesh)
-    return [found._asdict() for found in collectives(jax.jit(step).lower(*inputs).compile())]
+    return [found._asdict() for found in list_collectives(jax.jit(step).lower(*inputs).compile())]

@@ -89,8 +89,8 @@ class Run:
         if options.coordinator is not None and options.out is None:
             raise UsageError("expected --out DIR with --coordinator, the same folder in every process")
         with preparing():
-            processes = distributed.from_flags(options.coordinator, options.processes, options.process)
-            mesh = parallel.from_flags(options.devices, options.mesh, processes)
+            processes = distributed.initialize_from_flags(options.coordinator, options.processes, options.process)
+            mesh = parallel.mesh_from_flags(options.devices, options.mesh, processes)
         run = cls(name, config, options.out, smoke=options.smoke)
         run.resume, run.skip_nonfinite, run.mesh = options.resume, options.skip_nonfinite, mesh
         if processes > 1 and jax.process_index() > 0:

@@ -1,25 +1,40 @@
-"""Training: the state, the step, the one loop, evaluation, and what happens between steps."""
+"""Training: the state, the step, the loop, evaluation, hooks, checkpoints and many devices.
 
-from jaxdl.train import checkpointing, ensemble, parallel
-from jaxdl.train.checkpointing import Checkpoints, DamagedError, interruptible, weights
-from jaxdl.train.evaluate import make_evaluation
+- ``state``, ``step``, ``gradient``: the state of a run, the ordinary training step, the gradient of a mean.
+- ``loop``: ``fit``, which runs any step over a loader's batches; ``report``: what it passes to its hooks.
+- ``hooks``, ``guard``: early stopping, the best state, progress, logs, checkpoints; NaN and infinity.
+- ``evaluate``: the metrics of a model on a data set. ``ensemble``: many members at once.
+- ``checkpointing``: checkpoints, weights in files, interruption.
+- ``parallel``: meshes, sharding, several processes.
+- ``leaves``: forms and digests of the leaves of a state.
+"""
+
+from jaxdl.train import checkpointing, ensemble, leaves, parallel
+from jaxdl.train.checkpointing import Checkpoints, DamagedError, Interruption, interruptible, weights
+from jaxdl.train.evaluate import Measure, make_evaluation
 from jaxdl.train.gradient import count_examples, mean_gradient
-from jaxdl.train.guard import NonfiniteError, StopAtNonfinite, skip_nonfinite
+from jaxdl.train.guard import NonfiniteError, StopAtNonfinite, check_finite, nonfinite_leaves, skip_nonfinite
 from jaxdl.train.hooks import EarlyStopping, MetricsFile, OnFirstProcess, ProgressBar, SaveEvery
-from jaxdl.train.loop import Scanned, Single, count_steps, fit
-from jaxdl.train.report import Hook, Loader, Report
+from jaxdl.train.loop import Programs, Scanned, Single, chunks, count_steps, fit
+from jaxdl.train.report import Hook, InMemoryLoader, Loader, Report, call_finish, summarise
 from jaxdl.train.state import TrainState
-from jaxdl.train.step import Step, make_step
+from jaxdl.train.step import Loss, Metrics, Step, accumulate_gradient, make_step
 
 __all__ = [
     "Checkpoints",
     "DamagedError",
     "EarlyStopping",
     "Hook",
+    "InMemoryLoader",
+    "Interruption",
     "Loader",
+    "Loss",
+    "Measure",
+    "Metrics",
     "MetricsFile",
     "NonfiniteError",
     "OnFirstProcess",
+    "Programs",
     "ProgressBar",
     "Report",
     "SaveEvery",
@@ -28,16 +43,23 @@ __all__ = [
     "Step",
     "StopAtNonfinite",
     "TrainState",
+    "accumulate_gradient",
+    "call_finish",
+    "check_finite",
     "checkpointing",
+    "chunks",
     "count_examples",
     "count_steps",
     "ensemble",
     "fit",
     "interruptible",
+    "leaves",
     "make_evaluation",
     "make_step",
     "mean_gradient",
+    "nonfinite_leaves",
     "parallel",
     "skip_nonfinite",
+    "summarise",
     "weights",
 ]

@@ -1,12 +1,12 @@
-"""Ensembles: k members trained as one program, bagging, and the averages of predictions and of parameters.
+"""Ensembles: joint training of k members, bagging, and averages of predictions and of parameters.
 
 The members are one state whose leaves have a leading dimension ``[k]``, and their step is a `jax.vmap` of the ordinary
-one, so `train.fit` trains them as it trains one:
+one, so `train.fit` trains all of them together:
 
     states = jax.vmap(create)(jax.random.split(key, k))
     step = jax.vmap(train.make_step(task.loss, optimizer), in_axes=(0, None))
     states, history = train.fit(step, states, loader, epochs=10)
-    each = train.make_evaluation(jax.vmap(task.measure, in_axes=(0, None)), arrays)(states.variables)
+    results = train.make_evaluation(jax.vmap(task.measure, in_axes=(0, None)), arrays)(states.variables)
     logits = jax.vmap(lambda variables: model.apply(variables, x, train=False))(states.variables)
     log_probabilities = average_predictions(logits)
 """
@@ -15,9 +15,11 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 
 from jaxdl import tree
 from jaxdl.arrays import widen
+from jaxdl.checks import check_one_of, check_positive_integer
 from jaxdl.train.report import Report
 from jaxdl.train.step import Metrics, Step
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
@@ -26,7 +28,7 @@ AVERAGES = ("arithmetic", "geometric")
 
 
 def bootstrap(key: Key, members: int, size: int) -> Array:
-    """Draw ``size`` of ``size`` examples with replacement for each member, ``[members, size]`` (Breiman, 1996).
+    """Sample ``size`` of ``size`` examples with replacement for each member, ``[members, size]`` (Breiman, 1996).
 
     An example is left out with probability ``(1 - 1 / size)^size``, about 0.37.
 
@@ -34,24 +36,24 @@ def bootstrap(key: Key, members: int, size: int) -> Array:
     >>> samples.shape, bool((samples < 5).all())
     ((3, 5), True)
     """
-    if members < 1 or size < 1:
-        raise ValueError(f"expected at least one member and one example, got {members} and {size}")
+    check_positive_integer("members", members)
+    check_positive_integer("size", size)
     return jax.random.randint(key, (members, size), 0, size)
 
 
 def on_samples(step: Step, arrays: Mapping[str, ArrayLike], samples: Array) -> Step:
-    """Make one step for ``k`` members, each of which learns from its own sample of the examples: bagging.
+    """Make one step for ``k`` members, each with its own sample of the examples: bagging.
 
-    The loader deals out places in the samples, ``{"index": np.arange(n)}``; member ``i`` is given the examples
-    ``arrays[name][samples[i][index]]``. All samples are of one size ``n``, so the members go through them in step.
+    The loader's batches are positions in the samples, ``{"index": np.arange(n)}``; member ``i`` learns from the
+    examples ``arrays[name][samples[i][index]]``. All samples have one size ``n``.
 
     Args:
-        step: that of one member.
+        step: the step of one member.
         arrays: the examples, ``[N, ...]``; they stay on the device.
-        samples: numbers of examples, ``[k, n]``, as `bootstrap` draws them.
+        samples: indices of examples, ``[k, n]``, from `bootstrap`.
 
     Raises:
-        ValueError: the samples are not two-dimensional, or a batch has no array "index".
+        ValueError: the samples are not two-dimensional, or, when the step is called, a batch has no array "index".
 
     >>> def step(state, batch):
     ...     return state + jnp.sum(batch["x"]), {}
@@ -62,28 +64,28 @@ def on_samples(step: Step, arrays: Mapping[str, ArrayLike], samples: Array) -> S
     samples = jnp.asarray(samples)
     if samples.ndim != 2:
         raise ValueError(f"expected samples [k, n], one row for each member, got an array of shape {samples.shape}")
-    arrays = jax.device_put(dict(arrays))
+    on_device = jax.device_put(dict(arrays))
 
-    def of_member(state: PyTree, sample: Array, batch: Batch) -> tuple[PyTree, Metrics]:
+    def member_step(state: PyTree, sample: Array, batch: Batch) -> tuple[PyTree, Metrics]:
         rest = {name: array for name, array in batch.items() if name != "index"}
-        return step(state, {**tree.take(arrays, sample[batch["index"]]), **rest})
+        return step(state, {**tree.take(on_device, sample[batch["index"]]), **rest})
 
-    def together(states: PyTree, batch: Batch) -> tuple[PyTree, Metrics]:
+    def bagged_step(states: PyTree, batch: Batch) -> tuple[PyTree, Metrics]:
         if "index" not in batch:
-            raise ValueError(f'expected a loader of {{"index": np.arange(n)}}, got batches with {sorted(batch)}')
-        return jax.vmap(of_member, in_axes=(0, 0, None))(states, samples, batch)
+            raise ValueError(f"expected batches with an array 'index', got {sorted(batch)}; load np.arange(n) as it")
+        return jax.vmap(member_step, in_axes=(0, 0, None))(states, samples, batch)
 
-    return together
+    return bagged_step
 
 
 def average_predictions(logits: ArrayLike, average: str = "arithmetic") -> Array:
-    """Average what the members predict, and return log-probabilities.
+    """Average the members' predictions, and return log-probabilities.
 
     With ``p_i = softmax(logits_i)``: "arithmetic" is ``1/k sum_i p_i``, "geometric" is ``(prod_i p_i)^(1/k)``
     divided by its sum over the classes, which is the softmax of the mean logits.
 
     Args:
-        logits: ``[k, ..., K]``, those of each member; log-probabilities are logits too.
+        logits: ``[k, ..., K]``, the members first; log-probabilities are logits too.
         average: "arithmetic" or "geometric".
 
     Returns:
@@ -96,9 +98,7 @@ def average_predictions(logits: ArrayLike, average: str = "arithmetic") -> Array
     >>> [jnp.exp(average_predictions(logits, how)).round(3).tolist() for how in AVERAGES]
     [[0.7..., 0.3...], [0.75..., 0.25]]
     """
-    if average not in AVERAGES:
-        raise ValueError(f"average must be 'arithmetic' or 'geometric', got {average!r}")
-    logits = jnp.asarray(logits)
+    check_one_of("average", average, AVERAGES)
     log_p = jax.nn.log_softmax(widen(logits), axis=-1)
     if average == "arithmetic":
         return jax.nn.logsumexp(log_p, axis=0) - jnp.log(log_p.shape[0])
@@ -108,8 +108,8 @@ def average_predictions(logits: ArrayLike, average: str = "arithmetic") -> Array
 def average_parameters(members: PyTree) -> PyTree:
     """Return the mean of the members' parameters, leaf by leaf, ``[k, ...]`` to ``[...]``.
 
-    It is a model of its own where the members lie in one valley, as those along one run do; members from different
-    starts do not. Averages along a run that are kept as it goes are in `optim.averaging`.
+    The mean is a useful model if the members lie in one basin of the loss, as the states along one run do; members
+    from different initializations do not. `optim.averaging` averages along a run while it trains.
     """
 
     def mean(leaf: Array) -> Array:
@@ -119,24 +119,23 @@ def average_parameters(members: PyTree) -> PyTree:
 
 
 class Snapshots:
-    """A hook that keeps the variables at the end of every ``epochs`` epochs: an ensemble for the price of one run.
+    """Keep the variables at the end of every ``epochs`` epochs: an ensemble at the cost of one run.
 
-    With `schedules.cosine_restarts` whose period is ``epochs`` it keeps the minimum that each cycle ends in.
+    With `schedules.cosine_restarts` of period ``epochs`` these are the minima at the ends of the cycles.
 
     Attributes:
-        variables: those kept so far, in order; ``tree.stack(variables)`` is the ensemble, ``[k, ...]``.
+        variables: the snapshots in order; ``tree.stack(variables)`` is the ensemble, ``[k, ...]``.
 
     Source: Huang et al., "Snapshot ensembles: train 1, get M for free", 2017.
     """
 
     def __init__(self, epochs: int):
-        if epochs < 1:
-            raise ValueError(f"expected epochs >= 1, got {epochs}")
+        check_positive_integer("epochs", epochs)
         self.epochs = epochs
         self.variables: list[PyTree] = []
 
     def __call__(self, report: Report) -> None:
-        """Keep the variables where an interval ends."""
+        """Keep the variables at the end of an interval."""
         if report.epoch % self.epochs == 0:
             self.variables.append(jax.tree.map(jnp.copy, report.state.variables))
 
@@ -144,8 +143,8 @@ class Snapshots:
 def squared_error_of_average(variance: ArrayLike, covariance: ArrayLike, members: int) -> ArrayLike:
     """Return ``V / k + (k - 1) / k C``: the expected squared error of the average of ``k`` members.
 
-    ``V = E[e_i^2]`` is the squared error of one, ``C = E[e_i e_j]`` that which two have in common. It is ``V / k``
-    where the errors are uncorrelated, and ``V``, no better than one, where they are the same.
+    ``V = E[e_i^2]`` is the squared error of one member, ``C = E[e_i e_j]`` the covariance of two. The result is
+    ``V / k`` for uncorrelated errors, and ``V``, no better than one member, for equal errors.
 
     >>> [squared_error_of_average(1.0, c, members=4) for c in (0.0, 0.5, 1.0)]
     [0.25, 0.625, 1.0]
@@ -154,7 +153,7 @@ def squared_error_of_average(variance: ArrayLike, covariance: ArrayLike, members
 
 
 def error_moments(errors: ArrayLike) -> tuple[Array, Array]:
-    """Measure ``V`` and ``C`` of `squared_error_of_average`, over the members and all pairs of them.
+    """Estimate ``V`` and ``C`` of `squared_error_of_average` from the members and all pairs of them.
 
     Args:
         errors: ``e``, ``[k, ...]`` with at least two members: prediction minus target.
@@ -163,13 +162,13 @@ def error_moments(errors: ArrayLike) -> tuple[Array, Array]:
         ``V = mean_i mean e_i^2`` and ``C = mean_(i != j) mean e_i e_j``.
 
     Raises:
-        ValueError: there is only one member.
+        ValueError: there are fewer than two members.
     """
     errors = jnp.asarray(errors)
     k = errors.shape[0] if errors.ndim else 0
     if k < 2:
-        raise ValueError(f"two members at least have a covariance, got errors of shape {errors.shape}")
-    flat = errors.reshape(k, -1)
+        raise ValueError(f"expected errors [k, ...] of at least two members, got shape {errors.shape}")
+    flat = rearrange(errors, "k ... -> k (...)")
     products = flat @ flat.T / flat.shape[1]
     trace = jnp.trace(products)
     return trace / k, (jnp.sum(products) - trace) / (k * (k - 1))

@@ -1,4 +1,4 @@
-"""What may happen between chunks of steps: stop early, keep the best state, show progress, write a log."""
+"""Hooks of the loop: early stopping, the best state, progress, a log, checkpoints."""
 
 import json
 import math
@@ -14,31 +14,36 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 
+from jaxdl.checks import check_in_range, check_one_of, check_positive_integer, did_you_mean
 from jaxdl.train.checkpointing.checkpoint import Checkpoints
 from jaxdl.train.checkpointing.integrity import DamagedError
 from jaxdl.train.guard import check_finite
 from jaxdl.train.parallel.distributed import collect
-from jaxdl.train.report import Hook, Report, summarise
+from jaxdl.train.report import Hook, Report, call_finish, summarise
 from jaxdl.typing import PyTree
 
 
 class EarlyStopping:
-    """Stop when an evaluated metric has not improved for ``patience`` evaluations; keep the state at its best.
+    """Stop when an evaluated metric has not improved for ``patience`` evaluations; keep the best state.
 
-    With ``best_t = min(best_(t-1), m_t)`` (``max`` for ``mode="max"``) the run ends at the first evaluation ``t`` for
-    which the last improvement by more than ``min_delta`` lies ``patience`` evaluations back.
+    With ``best_t = min(best_(t-1), m_t)`` (``max`` for ``mode="max"``) the run ends at the first evaluation ``t`` with
+    the last improvement by more than ``min_delta`` at evaluation ``t - patience``.
 
     Args:
-        metric: name in what ``evaluate`` returns, ``"loss"`` for instance.
-        patience: evaluations without improvement that are tolerated, at least one.
-        mode: ``"min"`` where less is better, ``"max"`` where more is.
-        min_delta: the least change that counts as an improvement.
-        checkpoints: where the best state is also saved, so that a run that is continued still has it.
+        metric: a name in the result of ``evaluate``, ``"loss"`` for instance.
+        patience: number of evaluations without improvement, at least one.
+        mode: ``"min"`` for a loss, ``"max"`` for a score.
+        min_delta: the smallest change that counts as an improvement.
+        checkpoints: if given, the best state is saved there too, for a resumed run.
 
     Attributes:
         best: best value so far.
-        best_step: its step.
-        best_state: a copy of its state, ``None`` before the first evaluation.
+        best_step: the step of the best value.
+        best_state: a copy of the state at that step, ``None`` before the first evaluation.
+
+    Raises:
+        ValueError: an argument is out of its range; when called, the evaluation lacks the metric, or has a list of
+            values for it.
 
     Source: Prechelt, "Early stopping - but when?", 1998.
     """
@@ -52,10 +57,9 @@ class EarlyStopping:
         min_delta: float = 0.0,
         checkpoints: Checkpoints | None = None,
     ):
-        if mode not in ("min", "max"):
-            raise ValueError(f"expected mode 'min' or 'max', got {mode!r}")
-        if patience < 1 or min_delta < 0:
-            raise ValueError(f"expected patience >= 1 and min_delta >= 0, got {patience} and {min_delta}")
+        check_one_of("mode", mode, ("min", "max"))
+        check_positive_integer("patience", patience)
+        check_in_range("min_delta", min_delta)
         self.metric, self.patience, self.min_delta, self.checkpoints = metric, patience, min_delta, checkpoints
         self.sign = 1.0 if mode == "min" else -1.0
         self.best = self.sign * math.inf
@@ -64,29 +68,32 @@ class EarlyStopping:
         self.waited = 0
 
     def __call__(self, report: Report) -> bool:
-        """Look at a report; true ends the run."""
+        """Update the best value; return true, to end the run, once patience has run out."""
         if report.evaluation is None:
             return False
         if self.metric not in report.evaluation:
-            raise ValueError(f"no metric {self.metric!r} in the evaluation: it has {sorted(report.evaluation)}")
+            raise ValueError(
+                f"expected an evaluation with {self.metric!r}, got {sorted(report.evaluation)}; "
+                f"{did_you_mean(self.metric, report.evaluation)}"
+            )
         if self._improves(report.evaluation[self.metric], report.step):
             self.best_state = jax.tree.map(jnp.copy, report.state)
-            # A run that went back to an older checkpoint comes by the steps of its former future again.
+            # A run resumed from an older checkpoint repeats steps that are saved already.
             if self.checkpoints is not None and report.step > (self.checkpoints.latest() or 0):
                 self.checkpoints.save(self.best_state)
         return self.exhausted
 
     @property
     def exhausted(self) -> bool:
-        """Whether patience has run out."""
+        """True once patience has run out."""
         return self.waited >= self.patience
 
     def replay(self, rows: Iterable[Mapping[str, Any]], *, like: PyTree) -> None:
-        """Go through the evaluations of a run that is continued, and fetch its best state from the checkpoints.
+        """Replay the evaluations of a resumed run, and restore its best state from the checkpoints.
 
         Args:
-            rows: as ``fit`` returns them and ``MetricsFile.read`` reads them.
-            like: a state, for the structure of the best one.
+            rows: the history of ``fit``, or the rows of ``MetricsFile.read``.
+            like: a state with the structure of the best one.
         """
         for row in rows:
             if row.get(f"evaluation/{self.metric}") is not None:
@@ -96,14 +103,14 @@ class EarlyStopping:
         try:
             self.best_state = self.checkpoints.restore(like, step=self.best_step)
         except (DamagedError, FileNotFoundError) as error:
-            warnings.warn(f"the best state so far is lost: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"the best state so far cannot be restored: {error}", RuntimeWarning, stacklevel=2)
 
-    def _improves(self, value: float, step: int) -> bool:
-        """Note an evaluation; say whether it is the best."""
+    def _improves(self, value: Any, step: int) -> bool:
+        """Record an evaluation; return whether it is the best so far."""
         if np.ndim(value):
             raise ValueError(
-                f"expected one number for {self.metric!r}, got {len(value)}, one a member: "
-                "let evaluate average them or take the one that decides"
+                f"expected one number for {self.metric!r}, got {len(value)}, one for each member; "
+                "make evaluate return their mean, or the value of one member"
             )
         if self.sign * value < self.sign * self.best - self.min_delta:
             self.best, self.best_step, self.waited = value, step, 0
@@ -115,8 +122,8 @@ class EarlyStopping:
 class MetricsFile:
     """Write a line of JSON for every report, ``{"step": ..., "train/loss": ..., "evaluation/accuracy": ...}``.
 
-    A run that is continued from ``step`` cuts off the lines after it, so that the file reads as one undisturbed run.
-    Numbers that are not finite are written as null, which every reader of JSON understands.
+    A run resumed from ``step`` removes the lines after it, so that the file is that of an uninterrupted run. NaN and
+    infinity become null, since JSON has neither.
     """
 
     def __init__(self, path: Path, *, step: int = 0):
@@ -126,7 +133,7 @@ class MetricsFile:
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
-        """Read the rows of a file; a last line that was cut off in the middle is no row."""
+        """Read the rows of a file, up to the first incomplete line."""
         rows = []
         for line in path.read_text().splitlines():
             try:
@@ -143,12 +150,12 @@ class MetricsFile:
 
 
 class ProgressBar:
-    """Show a bar with epoch, loss, learning rate, examples/s, elapsed and remaining time; use it with ``with``.
+    """Show a bar with epoch, loss, learning rate, examples/s, elapsed and remaining time; a context manager.
 
     Args:
         batch_size: examples in a step, for examples/s.
         description: text before the bar.
-        console: where to draw; by default the terminal's standard error.
+        console: output; by default the terminal's standard error.
     """
 
     def __init__(self, batch_size: int, description: str = "training", *, console: Console | None = None):
@@ -184,31 +191,32 @@ class ProgressBar:
 
 
 class SaveEvery:
-    """A hook that saves a checkpoint after every ``epochs`` epochs, and when the run ends or is stopped.
-
-    A state with numbers that are not finite is never saved: it raises NonfiniteError.
+    """Save a checkpoint after every ``epochs`` epochs, and at the end of the run.
 
     Args:
-        checkpoints: where to.
+        checkpoints: the checkpoints of the run.
         epochs: epochs between checkpoints; a fraction saves inside an epoch, at the next report.
-        position: what identifies the data, as ``loader.state()`` returns it; its ``step`` is set to the report's.
+        position: the position in the data, ``loader.state()``; its ``step`` is replaced by the report's.
+
+    Raises:
+        ValueError: ``epochs`` is not positive.
+        NonfiniteError: when called, the state has NaN or infinity; it is not saved.
     """
 
     def __init__(self, checkpoints: Checkpoints, epochs: float = 1, *, position: dict[str, Any] | None = None):
-        if epochs <= 0:
-            raise ValueError(f"expected epochs > 0, got {epochs}")
+        check_in_range("epochs", epochs, includes_low=False)
         self.checkpoints, self.epochs, self.position = checkpoints, epochs, position or {}
         self.saved: int | None = None
 
     def __call__(self, report: Report) -> None:
-        """Save where an interval has ended."""
+        """Save if a multiple of ``epochs`` lies in the report's chunk."""
         before = report.epoch * (report.step - report.steps) / report.step
-        # Quotients of steps: what lies a rounding error below a whole number has reached it.
+        # Epochs are quotients of steps: tolerate a rounding error below a multiple.
         if int(report.epoch / self.epochs + 1e-9) > int(before / self.epochs + 1e-9):
             self.finish(report)
 
     def finish(self, report: Report) -> None:
-        """Save the state that a run ends with, unless it is saved."""
+        """Save the last state of a run, unless it is saved already."""
         if self.saved != report.step:
             check_finite(report)
             self.checkpoints.save(report.state, position={**self.position, "step": report.step})
@@ -216,29 +224,29 @@ class SaveEvery:
 
 
 class OnFirstProcess:
-    """A hook that only process 0 heeds: for what writes files or draws on a terminal.
+    """Call a hook in process 0 only, for hooks that write files or draw on a terminal.
 
-    Its answer is ignored: what ends a run must end it in every process.
+    The hook's result is ignored: a run must end in every process or in none.
 
     Args:
-        hook: what process 0 calls.
-        state: whether the hook looks at the state. Then it is collected for every report; else the hook is given None.
+        hook: the hook.
+        state: whether the hook needs the state. If so, it is collected for every report; else the hook receives None.
     """
 
     def __init__(self, hook: Hook, *, state: bool = False):
         self.hook, self.state = hook, state
 
     def __call__(self, report: Report) -> None:
-        """Tell the hook in process 0."""
+        """Call the hook in process 0."""
         report = self._collected(report)
         if jax.process_index() == 0:
             self.hook(report)
 
     def finish(self, report: Report) -> None:
-        """Tell the hook in process 0 that the run ends, where it wants to know."""
+        """Call the hook's ``finish`` in process 0, if it has one."""
         report = self._collected(report)
-        if jax.process_index() == 0 and hasattr(self.hook, "finish"):
-            self.hook.finish(report)
+        if jax.process_index() == 0:
+            call_finish(self.hook, report)
 
     def _collected(self, report: Report) -> Report:
         return report._replace(state=collect(report.state) if self.state else None)

@@ -1,24 +1,24 @@
-"""The one training loop: it runs any ``step(state, batch) -> (state, metrics)`` over a loader's batches."""
+"""The training loop: run any ``step(state, batch) -> (state, metrics)`` over a loader's batches."""
 
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxdl import tree
+from jaxdl.checks import check_in_range, check_positive_integer
 from jaxdl.train import parallel
 from jaxdl.train.parallel.consistency import check_same_leaves
-from jaxdl.train.report import Hook, Loader, Report, summarise
+from jaxdl.train.report import Hook, InMemoryLoader, Loader, Report, call_finish, summarise
 from jaxdl.train.step import Step
 from jaxdl.typing import Array, Batch, PyTree
 
 DEVICE_SHARE = 0.25
-"""The share of a device's memory that a data set may take before it is streamed instead."""
+"""The largest share of a device's memory for a data set; a larger one is streamed."""
 
 
 def fit(
@@ -35,48 +35,46 @@ def fit(
 ) -> tuple[PyTree, list[dict[str, Any]]]:
     """Train: ``state, metrics = step(state, batch)`` for every batch of every epoch, from ``state.step`` on.
 
-    Where the examples fit on the device, a stretch of steps is one compiled ``lax.scan`` and each batch is gathered on
-    the device; else each step is one call, with its batch sent ahead. Both give the same numbers. The state's buffers
-    are donated: the state that is passed in must not be used afterwards.
+    If the examples fit on the device, a chunk of steps is one compiled ``lax.scan`` and each batch is gathered on the
+    device; else each step is one call, and its batch is sent ahead. Both give the same numbers. The state's buffers are
+    donated: do not use the given state afterwards.
 
     Args:
-        step: a pure function; ``jax.vmap`` of one trains many states at once, on the same batches.
-        state: any pytree with an attribute ``step``. A restored state goes on where it stopped: the batches depend on
-            the step's number alone.
-        loader: see ``Loader``.
-        epochs: passes over the data in all, counted from step zero. A fraction ends inside an epoch.
-        evaluate: called with the state at the end of every epoch and of the run.
-        hooks: called in order with a ``Report`` after every stretch; all are called even when one asks to stop.
-        report_every: most steps in a stretch. Stretches end with an epoch.
-        scan: many steps in one compiled call, ``True`` or ``False``; ``"auto"`` decides by the size of the data.
-        mesh: devices to train on together, from ``parallel.mesh``. The rows of every batch are spread over its axis
-            ``"data"``; the state lies as ``parallel.place`` has put it, and what does not lie on the mesh is
-            replicated.
+        step: a pure function; the ``jax.vmap`` of one trains many states together, on the same batches.
+        state: any pytree with an attribute ``step``. A restored state continues at its step: the batches depend on the
+            number of the step only.
+        loader: a ``Loader``.
+        epochs: total number of passes over the data, counted from step zero. A fraction ends inside an epoch.
+        evaluate: a function of the state, called at the end of every epoch and of the run.
+        hooks: called in order with a ``Report`` after every chunk; all are called even if one ends the run.
+        report_every: the largest number of steps in a chunk. Chunks end with an epoch.
+        scan: whether a chunk is one compiled call; ``"auto"`` decides by the size of the data.
+        mesh: the devices, from ``parallel.make_mesh``. The rows of every batch are sharded over its axis ``"data"``;
+            the state keeps the layout of ``parallel.place``, and leaves that are not on the mesh are replicated.
 
     Returns:
-        The last state, and a row for every report: ``step``, ``epoch``, the mean of each metric over the stretch as
+        The last state, and a row for every report: ``step``, ``epoch``, the mean of each metric over the chunk as
         ``train/NAME``, and the evaluation as ``evaluation/NAME``.
 
     Raises:
-        ValueError: for a number of epochs or steps that is not positive, ``scan=True`` without arrays in memory, or
-            a batch that the devices do not divide; and in every process where one of several would train another
-            state, on other arrays in memory or for other steps.
+        ValueError: the number of epochs or steps is not positive, ``scan=True`` without arrays in memory, or the
+            devices do not divide a batch; and, in every process, if the processes differ in state, arrays or steps.
     """
-    if not 0 < epochs < math.inf or report_every < 1:
-        raise ValueError(f"expected epochs > 0, finite, and report_every >= 1, got {epochs} and {report_every}")
+    check_in_range("epochs", epochs, 0, math.inf, includes_low=False, includes_high=False)
+    check_positive_integer("report_every", report_every)
     per_epoch = loader.steps_per_epoch
     total = count_steps(epochs, per_epoch)
     start = int(np.ravel(state.step)[0])
     if mesh is not None:
-        check_same_leaves({"first step": start, "last step": total, "steps of a report": report_every}, mesh)
+        check_same_leaves({"first step": start, "last step": total, "report_every": report_every}, mesh)
     state = parallel.on_mesh(jax.tree.map(jnp.asarray, state), mesh)
-    runner = (Scanned if _scans(loader, scan, mesh) else Single)(step, loader, mesh)
+    runner = Scanned(step, loader, mesh) if _is_scanned(loader, scan, mesh) else Single(step, loader, mesh)
     history = []
     for first, count in chunks(start, total, per_epoch, report_every):
         started, compiled = time.perf_counter(), runner.programs.seconds
         state, metrics = runner(state, first, count)
         metrics = jax.device_get(metrics)
-        jax.block_until_ready(state)  # where there are no metrics, nothing else has waited for the steps
+        jax.block_until_ready(state)  # device_get has not waited if there are no metrics
         seconds = time.perf_counter() - started - (runner.programs.seconds - compiled)
         done = first + count
         at_end = done % per_epoch == 0 or done == total
@@ -86,14 +84,13 @@ def fit(
         history.append(summarise(report))
         if any([hook(report) for hook in hooks]) or done == total:
             for hook in hooks:
-                if hasattr(hook, "finish"):
-                    hook.finish(report)
+                call_finish(hook, report)
             break
     return state, history
 
 
 def count_steps(epochs: float, per_epoch: int) -> int:
-    """Return the number of steps in so many epochs, a step that is begun counted whole.
+    """Return the number of steps in a number of epochs, rounded up.
 
     >>> count_steps(29 / 7, 7), count_steps(1.5, 5)
     (29, 8)
@@ -104,8 +101,8 @@ def count_steps(epochs: float, per_epoch: int) -> int:
 def chunks(first: int, total: int, per_epoch: int, at_most: int) -> Iterator[tuple[int, int]]:
     """Cut the steps ``first .. total - 1`` into chunks ``(first, count)`` that end with an epoch.
 
-    A length that divides the epoch is preferred, down to half of ``at_most``: then every stretch of the run is equally
-    long and there is one program to compile.
+    A length that divides the epoch is preferred, down to half of ``at_most``: then all chunks have one length and
+    share one compiled program.
 
     >>> list(chunks(0, 12, per_epoch=6, at_most=4))
     [(0, 3), (3, 3), (6, 3), (9, 3)]
@@ -124,34 +121,34 @@ def chunks(first: int, total: int, per_epoch: int, at_most: int) -> Iterator[tup
 class Scanned:
     """Run ``n`` steps as one compiled scan, the batches gathered on the device."""
 
-    def __init__(self, step: Step, loader: Loader, mesh: Mesh | None = None):
+    def __init__(self, step: Step, loader: InMemoryLoader, mesh: Mesh | None = None):
         def run(state: PyTree, arrays: Batch, indices: Array) -> tuple[PyTree, dict[str, Array]]:
             def one(state: PyTree, index: Array) -> tuple[PyTree, dict[str, Array]]:
-                return step(state, parallel.spread(gather(arrays, index, padded=padded), mesh))
+                return step(state, parallel.shard_batch(parallel.gather_batch(arrays, index, padded=padded), mesh))
 
             return jax.lax.scan(one, state, indices)
 
         padded = not getattr(loader, "drop_remainder", True)
         self.loader, self.mesh = loader, mesh
-        # What does not fit a device whole is cut over all of them, and each batch is put together from its parts.
-        self.arrays = parallel.place_arrays(loader.arrays, mesh, cut=_bytes(loader) > _room())
+        # Arrays too large for one device are sharded over all of them, and each batch is gathered from the shards.
+        self.arrays = parallel.place_arrays(loader.arrays, mesh, shard=_bytes(loader) > _device_bytes())
         self.programs = Programs(run, mesh)
 
     def __call__(self, state: PyTree, first: int, count: int) -> tuple[PyTree, dict[str, Array]]:
-        """Make ``count`` updates from ``first`` on; the metrics are ``[count, ...]``."""
+        """Make ``count`` updates, the first of them number ``first``; the metrics are ``[count, ...]``."""
         indices = parallel.place_batch({"index": self.loader.indices(first, count)}, self.mesh, axis=1)["index"]
         return self.programs(count, state, self.arrays, indices)
 
 
 class Single:
-    """Run ``n`` steps as ``n`` calls of one compiled step, each batch sent to the device while the last is computed."""
+    """Run ``n`` steps as ``n`` calls of one compiled step; each batch is sent while the step before it runs."""
 
     def __init__(self, step: Step, loader: Loader, mesh: Mesh | None = None):
         self.loader, self.mesh = loader, mesh
         self.programs = Programs(step, mesh)
 
     def __call__(self, state: PyTree, first: int, count: int) -> tuple[PyTree, dict[str, Array]]:
-        """Make ``count`` updates from ``first`` on; the metrics are ``[count, ...]``."""
+        """Make ``count`` updates, the first of them number ``first``; the metrics are ``[count, ...]``."""
         rows = []
         for number in range(first, first + count):
             state, metrics = self.programs(1, state, parallel.place_batch(self.loader.batch(number), self.mesh))
@@ -160,54 +157,50 @@ class Single:
 
 
 class Programs:
-    """A function compiled ahead of the call, so that compiling is timed apart from running.
+    """A function compiled ahead of the call, so that compilation and execution are timed separately.
 
-    It is compiled once for each number of steps, and for each form of the inputs: sequences come in buckets of lengths.
+    It is compiled once for each number of steps and each shape of the inputs, such as the lengths of buckets.
     """
 
     def __init__(self, function: Callable[..., tuple[PyTree, dict[str, Array]]], mesh: Mesh | None = None):
         self.function = function
-        self.metrics_lie = None if mesh is None else NamedSharding(mesh, PartitionSpec())
+        self.metrics_sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec())
         self.compiled: dict[tuple, Callable] = {}
         self.seconds = 0.0
 
     def __call__(self, steps: int, state: PyTree, *inputs: PyTree) -> tuple[PyTree, dict[str, Array]]:
-        """Call the program for this number of steps."""
+        """Call the program for ``steps`` steps."""
         form = (steps, *(leaf.shape for leaf in jax.tree.leaves(inputs)))
         if form not in self.compiled:
             started = time.perf_counter()
-            # The state comes out placed as it goes in, also on several devices: the next call must fit the program.
-            placement = jax.tree.map(lambda leaf: leaf.sharding, state)
-            jitted = jax.jit(self.function, donate_argnums=0, out_shardings=(placement, self.metrics_lie))
+            # The state keeps its shardings, so that the next call fits the program.
+            shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+            jitted = jax.jit(self.function, donate_argnums=0, out_shardings=(shardings, self.metrics_sharding))
             self.compiled[form] = jitted.lower(state, *inputs).compile()
             self.seconds += time.perf_counter() - started
         return self.compiled[form](state, *inputs)
 
 
-def gather(arrays: Batch, index: Array, *, padded: bool) -> Batch:
-    """Take the rows ``index`` of every array; where they may be padding, which -1 marks, add the mask that says so."""
-    batch = dict(tree.take(arrays, index))
-    if padded:
-        counts = (index >= 0).astype(jnp.float32)
-        mask = batch.get("mask", counts)
-        batch["mask"] = mask * counts.reshape(-1, *[1] * (mask.ndim - 1))
-    return batch
-
-
-def _scans(loader: Loader, scan: bool | Literal["auto"], mesh: Mesh | None) -> bool:
-    """Decide whether many steps become one compiled scan: where the arrays are in memory and small for the devices."""
-    in_memory = hasattr(loader, "arrays") and hasattr(loader, "indices")
+def _is_scanned(loader: Loader, scan: bool | Literal["auto"], mesh: Mesh | None) -> TypeGuard[InMemoryLoader]:
+    """Decide whether a chunk of steps becomes one scan: if the arrays are in memory and small for the devices."""
+    in_memory = _is_in_memory(loader)
     if scan is True and not in_memory:
-        raise ValueError("scan=True needs a loader with arrays and indices in memory, as jaxdl.data.Loader has")
+        raise ValueError(
+            f"expected a loader with arrays in memory for scan=True, got {type(loader).__name__}; use data.Loader"
+        )
     if scan != "auto":
         return bool(scan)
-    return in_memory and _bytes(loader) <= _room() * parallel.data_devices(mesh)
+    return in_memory and _bytes(loader) <= _device_bytes() * parallel.data_devices(mesh)
 
 
-def _bytes(loader: Loader) -> int:
+def _is_in_memory(loader: Loader) -> TypeGuard[InMemoryLoader]:
+    return hasattr(loader, "arrays") and hasattr(loader, "indices")
+
+
+def _bytes(loader: InMemoryLoader) -> int:
     return sum(np.asarray(array).nbytes for array in loader.arrays.values())
 
 
-def _room() -> float:
-    """Say how many bytes of data a device may hold."""
+def _device_bytes() -> float:
+    """Return the largest size in bytes of a data set on one device."""
     return DEVICE_SHARE * (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 8 * 2**30)

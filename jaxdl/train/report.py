@@ -1,6 +1,6 @@
-"""The interfaces around the loop: what it reads its batches from, what it reports, and what it reports to."""
+"""Interfaces of the loop: the loader it reads, the report it makes, and the hooks it calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -9,33 +9,41 @@ from jaxdl.typing import Batch, PyTree
 
 
 class Loader(Protocol):
-    """What ``fit`` asks of its data: batches by number, the same for the same number (``jaxdl.data.Loader`` is one).
-
-    A loader whose examples lie in memory also has ``arrays`` (named arrays ``[N, ...]``) and
-    ``indices(first_step, count)`` (``[count, B]``, the examples of each batch); then the examples can go to the device
-    once, and the batches are gathered there.
-    """
+    """Batches by number, the same for the same number (``jaxdl.data.Loader`` is one)."""
 
     steps_per_epoch: int
 
     def batch(self, step: int) -> Batch:
-        """Give the batch of update ``step``, counted from zero over all epochs."""
+        """Return the batch of update ``step``, counted from zero over all epochs."""
+        ...
+
+
+class InMemoryLoader(Loader, Protocol):
+    """A loader with all examples in memory: they can go to the device once, and each batch is gathered there."""
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """The examples: named arrays ``[N, ...]``."""
+        ...
+
+    def indices(self, first_step: int, count: int) -> np.ndarray:
+        """Return the examples of ``count`` batches, ``[count, B]``."""
         ...
 
 
 class Report(NamedTuple):
-    """What a hook is told after a stretch of steps.
+    """What a hook receives after every chunk of steps.
 
     Attributes:
         step: number of updates made so far.
         epoch: epochs completed, a fraction inside one.
-        state: the state after ``step``. Its buffers are given to the next step: a hook that keeps it must copy it.
+        state: the state after ``step``. The next step reuses its buffers: a hook that keeps it must copy it.
         metrics: the step's metrics, each ``[n, ...]`` for the ``n`` steps since the last report.
-        evaluation: what ``evaluate`` returned, at the end of an epoch: numbers, or lists where members are stacked.
-        seconds: time that those ``n`` steps took, without compilation and evaluation.
+        evaluation: the result of ``evaluate``, at the end of an epoch: numbers, or lists for stacked members.
+        seconds: duration of those ``n`` steps, without compilation and evaluation.
         compile_seconds: time spent compiling so far.
-        total: number of updates that the run will have made at its end.
-        steps: the number ``n`` of updates since the last report, also where a step has no metrics.
+        total: number of updates planned for the whole run.
+        steps: the number ``n`` of updates since the last report, also for a step without metrics.
     """
 
     step: int
@@ -50,15 +58,22 @@ class Report(NamedTuple):
 
 
 Hook = Callable[[Report], bool | None]
-"""Called after every stretch of steps; a true answer ends the run.
+"""A function of a report, called after every chunk of steps; a true result ends the run.
 
-A hook with a method ``finish`` is told the last report once more, ``hook.finish(report)``, after all have been called:
-then it is known that the run ends, also where another hook has ended it.
+A hook may have a method ``finish(report)``: at the end of the run, whichever hook ended it, it is called with the last
+report once all hooks have seen that.
 """
 
 
+def call_finish(hook: Hook, report: Report) -> None:
+    """Call a hook's method ``finish``, if it has one."""
+    method = getattr(hook, "finish", None)
+    if method is not None:
+        method(report)
+
+
 def summarise(report: Report) -> dict[str, Any]:
-    """Flatten a report into one row of plain numbers, as histories and logs keep it."""
+    """Flatten a report into one row of plain numbers, for histories and logs."""
     means = {f"train/{name}": np.mean(values, axis=0).tolist() for name, values in report.metrics.items()}
     tests = {f"evaluation/{name}": value for name, value in (report.evaluation or {}).items()}
     times = {"seconds": report.seconds, "compile_seconds": report.compile_seconds}

@@ -1,4 +1,4 @@
-"""The state of a training run: everything that a step reads and writes."""
+"""The state of a training run: everything that a step reads and updates."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from jaxdl.typing import Array, Key, PyTree
 
 @struct.dataclass
 class TrainState:
-    """What a step maps to its successor, ``step(state, batch) -> (state, metrics)``.
+    """The state that a step maps to its successor, ``step(state, batch) -> (state, metrics)``.
 
     Attributes:
         step: number of updates made so far, ``int32 []``.
-        params: the parameters that the optimizer moves.
+        params: the parameters, updated by the optimizer.
         collections: every other variable collection of the model by name, ``batch_stats`` for instance.
         opt_state: the optimizer's state.
-        key: the run's random key. It never changes: a step draws from ``fold_in(key, step)``, so that a run
-            which is continued draws what it would have drawn.
+        key: the run's random key. It never changes: a step uses ``fold_in(key, step)``, so that a resumed run has the
+            random numbers of an uninterrupted one.
     """
 
     step: Array
@@ -31,7 +31,10 @@ class TrainState:
 
     @classmethod
     def create(cls, variables: dict[str, PyTree], optimizer: optax.GradientTransformation, key: Key) -> TrainState:
-        """Make the state before the first step from a model's variables, as ``model.init`` returns them.
+        """Make the initial state from a model's variables, as ``model.init`` returns them.
+
+        Raises:
+            ValueError: the variables have no collection ``params``.
 
         >>> state = TrainState.create({"params": {"w": jnp.zeros(3)}}, optax.sgd(0.1), jax.random.key(0))
         >>> int(state.step)
@@ -39,12 +42,12 @@ class TrainState:
         """
         if "params" not in variables:
             raise ValueError(
-                f"expected variables with a collection 'params', got {sorted(variables)}: pass what model.init returned"
+                f"expected variables with a collection 'params', got {sorted(variables)}; pass the result of model.init"
             )
-        collections = {name: tree for name, tree in variables.items() if name != "params"}
+        collections = {name: collection for name, collection in variables.items() if name != "params"}
         params = variables["params"]
         state = cls(jnp.zeros((), jnp.int32), params, collections, optimizer.init(params), key)
-        return jax.tree.map(_own, state)
+        return jax.tree.map(_copy, state)
 
     @property
     def variables(self) -> dict[str, PyTree]:
@@ -52,6 +55,6 @@ class TrainState:
         return {"params": self.params, **self.collections}
 
 
-def _own(leaf: Array) -> Array:
-    """Copy a leaf with a dtype that is certain: a donated buffer must be nobody else's, a loop's carry never weak."""
+def _copy(leaf: Array) -> Array:
+    """Copy a leaf with a strong dtype: a donated buffer must not be shared, and the carry of a scan not be weak."""
     return jnp.array(leaf, dtype=leaf.dtype) if isinstance(leaf, jax.Array) else jnp.asarray(leaf)

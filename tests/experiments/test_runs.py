@@ -154,11 +154,11 @@ def other_process(monkeypatch):
     """Let a second process say the same as this one, but for one value."""
 
     def differ(name, value):
-        def hear_all(text):
+        def all_gather_text(text):
             said = json.loads(text)
             return [text, json.dumps({**said, name: json.dumps(value)} if name in said else said)]
 
-        monkeypatch.setattr(consistency, "hear_all", hear_all)
+        monkeypatch.setattr(consistency, "all_gather_text", all_gather_text)
 
     return differ
 

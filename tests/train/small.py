@@ -1,7 +1,8 @@
-"""A small run with what several devices could get wrong: batch statistics, momentum, shuffled batches."""
+"""A small run with batch statistics, momentum and shuffled batches, for tests on several devices."""
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,7 +44,7 @@ def make_loader(batch_size=BATCH, size=48, **kwargs):
 
 @functools.cache
 def make_run(axis_name=None):
-    """Make task, step, state and loader; what trains must copy the state."""
+    """Make task, step, state and loader; copy the state before training, which donates it."""
     loader = make_loader()
     task = tasks.classification(Normalised(axis_name))
     optimizer = optim.momentum(0.1, 0.9)
@@ -58,22 +59,22 @@ def train_ten(step, state, loader, **kwargs):
 
 @functools.cache
 def alone():
-    """What one device computes: the state after ten steps and the history."""
+    """Return the state after ten steps on one device, and the history."""
     _, step, state, loader = make_run()
     return train_ten(step, state, loader)
 
 
 def numbers(state):
-    """Everything in a state but the key, which never changes."""
+    """Return a state on the host without its key, which never changes."""
     return jax.device_get(state.replace(key=None))
 
 
 def assert_close(a, b, tolerance=1e-6):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=tolerance), numbers(a), numbers(b))
+    chex.assert_trees_all_close(numbers(a), numbers(b), rtol=0, atol=tolerance)
 
 
 def linear(axis_name, **kwargs):
-    """Make a step whose update is the gradient itself, the mean of ``x`` over the examples that count."""
+    """Make a step whose update is the gradient itself, the mean of ``x`` over the unmasked examples."""
 
     def loss(variables, batch, key):
         mean = metrics.mean(variables["params"]["w"] * batch["x"], batch.get("mask")).value
@@ -83,7 +84,7 @@ def linear(axis_name, **kwargs):
 
 
 def make_numbers(batch_size, size, **kwargs):
-    """Make a loader of plain numbers, which `linear` averages."""
+    """Make a loader of scalars for `linear`."""
     x = np.random.default_rng(1).normal(size=size).astype(np.float32)
     return data.Loader({"x": x}, batch_size, seed=1, **kwargs)
 

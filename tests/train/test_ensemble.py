@@ -1,4 +1,4 @@
-"""Ensembles: members trained together are those trained alone, and averages are what their equations say."""
+"""Ensembles: joint training equals separate training, and averages match their equations."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ def arrays():
 
 def loss(variables, batch, key):
     kernel = variables["params"]["kernel"]
-    # The draw stands for dropout: each member has its own random numbers.
+    # Noise in place of dropout: each member has its own random numbers.
     logits = batch["x"] @ kernel + 0.1 * jax.random.normal(key, (1, 3))
     return losses.cross_entropy(logits, batch["label"]), ({}, {})
 
@@ -42,7 +42,7 @@ def assert_each_is(states, alone):
         np.testing.assert_allclose(states.params["kernel"][i], state.params["kernel"], rtol=1e-5, atol=1e-6)
 
 
-def test_members_trained_together_are_those_trained_alone(arrays):
+def test_joint_training_equals_separate_training(arrays):
     loader = data.Loader(arrays, 8)
     alone = [train.fit(step, create(key), loader, epochs=2)[0] for key in keys]
     states, history = train.fit(jax.vmap(step, in_axes=(0, None)), jax.vmap(create)(keys), loader, epochs=2)
@@ -51,7 +51,7 @@ def test_members_trained_together_are_those_trained_alone(arrays):
     assert len(np.unique(np.asarray(states.params["kernel"])[:, 0, 0])) == MEMBERS
 
 
-def test_members_are_measured_together_as_alone(arrays):
+def test_joint_evaluation_equals_separate_evaluation(arrays):
     def measure(variables, batch):
         logits = batch["x"] @ variables["params"]["kernel"]
         each = losses.cross_entropy(logits, batch["label"], reduction="none")
@@ -62,19 +62,19 @@ def test_members_are_measured_together_as_alone(arrays):
     one = train.make_evaluation(measure, arrays, batch_size=7)
     alone = [one(tree.take(states.variables, member)) for member in range(MEMBERS)]
     together = train.make_evaluation(jax.vmap(measure, in_axes=(0, None)), arrays, batch_size=7)
-    found = together(states.variables)
+    results = together(states.variables)
     for name in ("loss", "accuracy"):
-        assert found[name] == pytest.approx([values[name] for values in alone], rel=1e-6)
-    assert len(set(found["loss"])) == MEMBERS
-    report = train.Report(3, 1.0, states, {}, found, 0.0, 0.0, 3, 3)
-    assert summarise(report)["evaluation/loss"] == found["loss"]
-    with pytest.raises(ValueError, match="expected one number for 'loss', got 3, one a member: let evaluate average"):
+        assert results[name] == pytest.approx([values[name] for values in alone], rel=1e-6)
+    assert len(set(results["loss"])) == MEMBERS
+    report = train.Report(3, 1.0, states, {}, results, 0.0, 0.0, 3, 3)
+    assert summarise(report)["evaluation/loss"] == results["loss"]
+    with pytest.raises(ValueError, match="got 3"):
         train.EarlyStopping(patience=1)(report)
-    with pytest.raises(ValueError, match="expected one number for 'loss', got 3, one a member: let evaluate average"):
+    with pytest.raises(ValueError, match="got 3"):
         train.EarlyStopping(patience=1).replay([summarise(report)], like=states)
 
 
-def test_bagging_is_training_on_resampled_data(arrays):
+def test_bagging_equals_training_on_resampled_data(arrays):
     samples = ensemble.bootstrap(jax.random.key(2), MEMBERS, SIZE)
     alone = []
     for key, sample in zip(keys, np.asarray(samples), strict=True):
@@ -84,13 +84,13 @@ def test_bagging_is_training_on_resampled_data(arrays):
     assert_each_is(train.fit(together, jax.vmap(create)(keys), loader, epochs=2)[0], alone)
 
 
-def test_a_bootstrap_leaves_out_a_share_of_the_examples():
+def test_a_bootstrap_omits_the_expected_fraction_of_the_examples():
     samples = ensemble.bootstrap(jax.random.key(0), 200, 50)
-    left_out = np.mean([50 - len(np.unique(sample)) for sample in np.asarray(samples)]) / 50
-    assert left_out == pytest.approx((1 - 1 / 50) ** 50, abs=0.01)
+    omitted = np.mean([50 - len(np.unique(sample)) for sample in np.asarray(samples)]) / 50
+    assert omitted == pytest.approx((1 - 1 / 50) ** 50, abs=0.01)
 
 
-def test_averages_of_predictions_are_the_means_of_probabilities():
+def test_average_predictions_match_means_of_probabilities():
     logits = np.random.default_rng(3).normal(size=(5, 2, 4)).astype(np.float32) * 3
     p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     arithmetic = np.exp(ensemble.average_predictions(logits))
@@ -137,14 +137,14 @@ def test_the_error_of_an_average_is_its_formula(members):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ensemble.bootstrap(jax.random.key(0), 0, 5), "one member and one example, got 0 and 5"),
-        (lambda: ensemble.on_samples(step, {}, np.arange(3)), r"samples \[k, n\], .* shape \(3,\)"),
-        (lambda: ensemble.on_samples(step, {}, np.ones((2, 3), int))(None, {"x": 0}), r"got batches with \['x'\]"),
+        (lambda: ensemble.bootstrap(jax.random.key(0), 0, 5), "got 0"),
+        (lambda: ensemble.on_samples(step, {}, np.arange(3)), r"got .* \(3,\)"),
+        (lambda: ensemble.on_samples(step, {}, np.ones((2, 3), int))(None, {"x": 0}), r"got \['x'\]"),
         (lambda: ensemble.average_predictions(np.ones((2, 3)), "median"), "got 'median'"),
-        (lambda: ensemble.error_moments(np.ones((1, 3))), r"shape \(1, 3\)"),
+        (lambda: ensemble.error_moments(np.ones((1, 3))), r"got shape \(1, 3\)"),
         (lambda: ensemble.Snapshots(0), "got 0"),
     ],
 )
-def test_mistakes_are_named_with_what_came(call, message):
+def test_errors_have_the_offending_value(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -12,7 +12,7 @@ OPTIMIZER = optim.momentum(0.1, 0.9)
 
 
 def loss(variables, batch, key):
-    """A regression, and a term of value zero whose gradient is not a number where ``root`` is zero."""
+    """A regression with an added term of value zero, whose gradient is nan if ``root`` is zero."""
     params = variables["params"]
     predictions = params["a"]["w"] * batch["x"] + params["b"]
     mean = jnp.mean(predictions)
@@ -24,7 +24,7 @@ STEP = train.make_step(loss, OPTIMIZER)
 
 
 def make_loader(**changes):
-    """Thirty examples in ten batches; ``x=(17, nan)`` puts a number into example 17, which batch 5 holds."""
+    """Make a loader of thirty examples in ten batches; ``x=(17, nan)`` changes example 17, in batch 5."""
     generator = np.random.default_rng(0)
     arrays = {name: generator.normal(size=30).astype(np.float32) for name in ("x", "y")}
     arrays["root"] = np.ones(30, np.float32)
@@ -74,34 +74,33 @@ def test_a_run_stops_within_a_report_and_its_last_checkpoint_is_finite(tmp_path,
     assert nonfinite_leaves(checkpoints.restore(make_state())) == []
     if first == "guard":
         assert (error.value.step, error.value.metric, error.value.leaf) == (5, metric, leaf)
-        assert f"{metric} is " in str(error.value)
-        assert f"in step 5, loader.batch(5); in the state after step 5 the first such leaf is {leaf}" in str(
-            error.value
-        )
+        assert f"a finite {metric}, got " in str(error.value)
+        assert "loader.batch(5)" in str(error.value)
+        assert leaf in str(error.value)
     else:
         assert error.value.leaf in (leaf, "collections/batch_stats/mean")
 
 
-def test_the_step_is_the_first_bad_one_within_a_stretch_and_the_batch_is_the_culprit():
+def test_the_error_names_the_first_bad_step_of_a_chunk():
     loader = make_loader(x=(13, np.nan))
     with pytest.raises(train.NonfiniteError, match="in step 4"):
         run(loader, hooks=[train.StopAtNonfinite()])
     assert np.isnan(loader.batch(4)["x"]).any()
 
 
-def test_a_metric_may_be_infinite_where_it_is_said():
+def test_ignored_metrics_may_be_infinite():
     def step(state, batch):
         state, metrics = STEP(state, batch)
         return state, {**metrics, "perplexity": jnp.inf * metrics["loss"]}
 
-    with pytest.raises(train.NonfiniteError, match=r"perplexity is inf in step 0.* every leaf is finite"):
+    with pytest.raises(train.NonfiniteError, match=r"a finite perplexity, got inf in step 0.* every leaf is finite"):
         run(make_loader(), step, [train.StopAtNonfinite()])
     state, _ = run(make_loader(), step, [train.StopAtNonfinite(ignore=("perplexity",))])
     assert int(state.step) == 10
 
 
 @pytest.mark.parametrize(("changes", "metric", "leaf"), BAD.values(), ids=BAD)
-def test_a_step_left_out_changes_nothing_but_its_number(guarded, changes, metric, leaf):
+def test_a_skipped_step_changes_only_its_number(guarded, changes, metric, leaf):
     before = make_state()
     before, _ = guarded(before, make_loader().batch(0))
     after, metrics = guarded(before, make_loader(**changes).batch(5))
@@ -112,28 +111,28 @@ def test_a_step_left_out_changes_nothing_but_its_number(guarded, changes, metric
     assert after.key == before.key
 
 
-def test_metrics_may_be_numbers_of_python():
+def test_metrics_may_be_python_numbers():
     def step(state, batch):
         return {"step": state["step"] + 1, "w": state["w"] + 1.0}, {"rate": 0.5, "count": 3, "bad": batch}
 
     state = {"step": jnp.int32(0), "w": jnp.zeros(2)}
-    for bad, left_out in ((1.0, 0), (float("nan"), 1)):
+    for bad, skipped in ((1.0, 0), (float("nan"), 1)):
         after, metrics = train.skip_nonfinite(step)(state, bad)
-        assert (int(metrics["skipped"]), after["w"].tolist()) == (left_out, [1.0 - left_out] * 2)
+        assert (int(metrics["skipped"]), after["w"].tolist()) == (skipped, [1.0 - skipped] * 2)
         assert (metrics["rate"], metrics["count"]) == (0.5, 3)
 
 
-def test_without_bad_numbers_the_steps_are_those_without_the_guard(guarded):
-    plain, watched = make_state(), make_state()
+def test_finite_steps_equal_those_without_the_guard(guarded):
+    plain, checked = make_state(), make_state()
     step = jax.jit(STEP)
     for number in range(4):
         plain, _ = step(plain, make_loader().batch(number))
-        watched, metrics = guarded(watched, make_loader().batch(number))
+        checked, metrics = guarded(checked, make_loader().batch(number))
         assert int(metrics["skipped"]) == 0
-    jax.tree.map(np.testing.assert_array_equal, plain.replace(key=0), watched.replace(key=0))
+    jax.tree.map(np.testing.assert_array_equal, plain.replace(key=0), checked.replace(key=0))
 
 
-def test_what_is_left_out_is_what_optax_leaves_out():
+def test_the_skipped_steps_are_those_of_optax():
     loader = make_loader(x=(4, np.nan), root=(21, 0.0))
     ours, _ = run(loader, train.skip_nonfinite(STEP))
     theirs = optax.apply_if_finite(OPTIMIZER, max_consecutive_errors=5)
@@ -144,7 +143,7 @@ def test_what_is_left_out_is_what_optax_leaves_out():
     assert int(state.opt_state.total_notfinite) == 2
 
 
-def test_a_run_counts_what_it_leaves_out_and_goes_on():
+def test_a_run_counts_skipped_steps_and_continues():
     state, history = run(
         make_loader(x=(4, np.nan), root=(21, 0.0)), train.skip_nonfinite(STEP), [train.StopAtNonfinite()]
     )
@@ -153,13 +152,13 @@ def test_a_run_counts_what_it_leaves_out_and_goes_on():
     assert int(state.step) == 10
 
 
-def test_a_run_that_leaves_out_everything_stops():
+def test_a_run_stops_after_too_many_skipped_steps():
     loader = make_loader(x=(slice(None), np.nan))
-    with pytest.raises(train.NonfiniteError, match="5 steps in a row were left out, the last in step 4"):
-        run(loader, train.skip_nonfinite(STEP), [train.StopAtNonfinite(most_skipped=4)])
+    with pytest.raises(train.NonfiniteError, match="at most 4 .* got 5, the last in step 4"):
+        run(loader, train.skip_nonfinite(STEP), [train.StopAtNonfinite(max_skipped=4)])
 
 
-def test_members_of_an_ensemble_are_left_out_one_by_one():
+def test_members_of_an_ensemble_are_skipped_separately():
     states = jax.vmap(lambda w: make_state().replace(params={**make_state().params, "b": w}))(jnp.array([0.1, jnp.inf]))
     step = jax.jit(jax.vmap(train.skip_nonfinite(STEP), in_axes=(0, None)))
     after, metrics = step(states, make_loader().batch(0))
@@ -168,7 +167,7 @@ def test_members_of_an_ensemble_are_left_out_one_by_one():
     assert float(after.params["a"]["w"][1]) == 0.5
 
 
-def test_any_state_with_a_step_can_be_guarded_and_infinities_of_an_optimizer_are_its_own():
+def test_any_state_with_a_step_can_be_guarded_and_the_optimizer_may_hold_infinities():
     @struct.dataclass
     class State:
         step: jax.Array

@@ -1,33 +1,24 @@
-"""Checkpoints that notice a flipped bit, weights in files, interruption."""
+"""Checkpoints, weights in files, and interruption.
+
+- ``checkpoint``: the checkpoints of one run, saved atomically and verified when restored.
+- ``snapshot``: the folder of one checkpoint.
+- ``weights``: the weights of a model in one safetensors file.
+- ``integrity``: digests of files, and the comparison of stored with expected leaves.
+- ``interrupt``: a hook that stops a run after a signal.
+"""
 
 from jaxdl.train.checkpointing import snapshot, weights
 from jaxdl.train.checkpointing.checkpoint import Checkpoints
-from jaxdl.train.checkpointing.integrity import (
-    DamagedError,
-    Form,
-    check_same_forms,
-    file_digest,
-    forms,
-    is_array,
-    is_key,
-    key_implementation,
-    leaf_digest,
-)
+from jaxdl.train.checkpointing.integrity import DamagedError, check_same_forms, file_digest
 from jaxdl.train.checkpointing.interrupt import Interruption, interruptible
 
 __all__ = [
     "Checkpoints",
     "DamagedError",
-    "Form",
     "Interruption",
     "check_same_forms",
     "file_digest",
-    "forms",
     "interruptible",
-    "is_array",
-    "is_key",
-    "key_implementation",
-    "leaf_digest",
     "snapshot",
     "weights",
 ]

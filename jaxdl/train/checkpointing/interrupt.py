@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: it ends after the stretch of steps that it is in, and what it learned is saved."""
+"""Signals that interrupt a run: it ends after the current chunk of steps and can be saved."""
 
 import os
 import signal
@@ -15,30 +15,30 @@ from jax.experimental import multihost_utils
 
 from jaxdl.train.report import Report
 
-PATIENCE = 1.0
-"""Seconds after a second signal in which Python may end by itself; compiled code does not hear of signals."""
+GRACE = 1.0
+"""Seconds between a second signal and the end of the process; compiled code cannot handle signals."""
 
 LATE = 10.0
-"""Seconds in which the signal that has stopped all processes may still reach one of them and be the same one."""
+"""Seconds in which the signal that has stopped all processes may still reach the last of them."""
 
 
 class Interruption:
-    """A hook that ends the run once a signal has come; of several processes, to any: each must have the hook.
+    """A hook that ends the run after a signal to any of its processes; each of them needs the hook.
 
-    It is true once the run has been ended by it. A signal that came after the last report ended nothing.
+    It is true once it has ended the run, and stays false for a signal after the last report.
 
     Attributes:
-        signal: name of the signal for which all have stopped, ``"SIGTERM"`` for instance; ``None`` before.
-        heard: name of the signal that came to this process; ``None`` before.
+        signal: name of the signal that ended the run, ``"SIGTERM"`` for instance; ``None`` before.
+        received: name of the signal received by this process; ``None`` before.
     """
 
     def __init__(self) -> None:
         self.signal: str | None = None
-        self.heard: str | None = None
+        self.received: str | None = None
 
     def __call__(self, report: Report) -> bool:
-        """Say whether to stop."""
-        self.signal = _heard_by_any(self.heard)  # one that comes while they agree waits for the next report
+        """Return whether to stop."""
+        self.signal = _received_by_any(self.received)
         return self.signal is not None
 
     def __bool__(self) -> bool:
@@ -49,9 +49,9 @@ class Interruption:
 def interruptible(
     signals: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
 ) -> Iterator[Interruption]:
-    """Turn Ctrl-C and SIGTERM into a stop after the present stretch of steps; a second one ends at once.
+    """Stop after the current chunk of steps on Ctrl-C or SIGTERM, and at once on a second signal.
 
-    Give what it yields to ``fit`` as a hook, with ``SaveEvery`` beside it::
+    Pass the yielded hook to ``fit``, together with ``SaveEvery``::
 
         with train.interruptible() as interruption:
             hooks = [interruption, train.SaveEvery(checkpoints)]
@@ -59,41 +59,42 @@ def interruptible(
         if interruption:
             return  # saved: the exit status is 0
 
-    A second signal raises KeyboardInterrupt. Where Python does not come to that, because it waits for compiled code,
-    the process ends after a second, with status 128 + the signal's number; a checkpoint is never left half written.
+    A second signal raises KeyboardInterrupt. If Python cannot raise it, because it waits for compiled code, the process
+    ends after a second with status 128 + the signal's number; a checkpoint is never left half written.
 
-    Several processes tell each other at every report, and stop after the same step, whichever has heard of the signal
-    and however much later it reaches the others. One process alone asks nobody.
+    Several processes exchange their signals at every report and stop after the same step, whichever received the
+    signal first. A single process communicates with nobody.
 
     Raises:
-        ValueError: called outside the main thread, which alone hears of signals.
+        ValueError: the caller is not the main thread, the only one with signal handlers.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise ValueError("interruptible() works in the main thread alone, the one that Python tells of signals")
+        raise ValueError(f"expected the main thread, got {threading.current_thread().name!r}; only it receives signals")
     signals = tuple(signals)
     interruption, count = Interruption(), 0
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def record(number: int, frame: FrameType | None) -> None:
         nonlocal count
         count += 1
-        interruption.heard = signal.Signals(number).name
+        interruption.received = signal.Signals(number).name
         if count > 1:
             raise KeyboardInterrupt
 
-    with _watched({int(number) for number in signals}):
-        before = {number: signal.signal(number, note) for number in signals}
+    with _watch({int(number) for number in signals}):
+        before = {number: signal.signal(number, record) for number in signals}
         try:
             yield interruption
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            late = signal.Signals[interruption.signal] if interruption and not count else None
-            if late in before:  # the others have heard it: to this process it may still be on its way
-                _ignore_once(late, before[late])
+            if interruption.signal is not None and not count:  # another process has received it: it may come here too
+                late = signal.Signals[interruption.signal]
+                if late in before:
+                    _ignore_once(late, before[late])
 
 
 def _ignore_once(number: signal.Signals, before: Any) -> None:
-    """Ignore a signal that comes soon, the first time; one that comes later goes to the handler ``before``."""
+    """Ignore the next signal if it comes soon; restore the handler ``before`` for all others."""
     expires = time.monotonic() + LATE
 
     def late(*_: object) -> None:
@@ -104,18 +105,18 @@ def _ignore_once(number: signal.Signals, before: Any) -> None:
     signal.signal(number, late)
 
 
-def _heard_by_any(name: str | None) -> str | None:
-    """Name a signal that one of the processes has heard."""
+def _received_by_any(name: str | None) -> str | None:
+    """Return the name of a signal received by one of the processes."""
     if jax.process_count() == 1:
         return name
     number = np.int32(0 if name is None else signal.Signals[name])
-    heard = int(np.max(multihost_utils.process_allgather(number)))
-    return signal.Signals(heard).name if heard else None
+    received = int(np.max(multihost_utils.process_allgather(number)))
+    return signal.Signals(received).name if received else None
 
 
 @contextmanager
-def _watched(signals: set[int]) -> Iterator[None]:
-    """End the process some time after a second signal, from a thread that hears of each even while Python waits."""
+def _watch(signals: set[int]) -> Iterator[None]:
+    """End the process soon after a second signal, from a thread that runs even while Python waits for compiled code."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     closed = threading.Event()
@@ -125,7 +126,7 @@ def _watched(signals: set[int]) -> Iterator[None]:
         while number := os.read(reader, 1):
             count += number[0] in signals
             if count == 2:
-                if not closed.wait(PATIENCE):
+                if not closed.wait(GRACE):
                     os._exit(128 + number[0])
                 return
 

@@ -1,4 +1,4 @@
-"""One checkpoint folder: a state as Orbax writes it, and a manifest with the digest of every leaf and of every file."""
+"""One checkpoint folder: a state in the format of Orbax, and a manifest with the digests of all leaves and files."""
 
 import hashlib
 import json
@@ -16,22 +16,15 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxdl import tree
-from jaxdl.train.checkpointing.integrity import (
-    DamagedError,
-    Form,
-    file_digest,
-    forms,
-    is_key,
-    key_implementation,
-    leaf_digest,
-)
+from jaxdl.train.checkpointing.integrity import DamagedError, file_digest
+from jaxdl.train.leaves import Form, forms, is_key, key_implementation, leaf_digest
 from jaxdl.typing import PyTree
 
 FORMAT = 1
-"""The layout of the folder that is written and read here."""
+"""The version of the folder's layout."""
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"
 MANIFEST_LIMIT = 256 * 2**20
-"""Most bytes of a manifest that are read."""
+"""The largest size of a manifest in bytes."""
 LEAF_FIELDS = {"dtype", "shape", "sha256"}
 FIELDS = {"format": int, "step": int, "position": dict | None, "config": dict, "leaves": dict, "files": dict}
 
@@ -39,17 +32,19 @@ FIELDS = {"format": int, "step": int, "position": dict | None, "config": dict, "
 def write(
     folder: Path, state: PyTree, *, step: int, position: Mapping[str, Any] | None, config: Mapping[str, Any]
 ) -> None:
-    """Write a state into an empty folder, and see that it is on the disk.
+    """Write a state into an empty folder, and flush it to the disk.
 
     Raises:
-        ValueError: for leaves whose paths cannot name folders, or whose numbers lie in other processes too.
+        ValueError: the path of a leaf cannot name a folder, or a leaf is sharded over several processes.
     """
     arrays = {name: _on_host(name, array) for name, array in storable(state).items()}
     folder_names = {_folder_name(name) for name in arrays}
     if len(folder_names) < len(arrays) or any(name.startswith(".") for name in folder_names):
-        raise ValueError("leaves need paths that differ, also with a dot in place of each slash, and start with a name")
+        raise ValueError(
+            f"expected paths that name different folders with dots for slashes, got {sorted(arrays)}; rename the leaves"
+        )
     with _orbax() as checkpointer:
-        # An array without numbers has nothing to write, and Orbax refuses it.
+        # Orbax rejects empty arrays.
         values = {_folder_name(name): array for name, array in arrays.items() if array.size}
         checkpointer.save(folder / "state", args=ocp.args.PyTreeSave(values))
     files = _files(folder)
@@ -63,7 +58,7 @@ def write(
     text = json.dumps({**manifest, "leaves": leaves, "files": file_digests}, indent=1).encode()
     (folder / MANIFEST).write_bytes(text)
     (folder / SEAL).write_bytes(_seal(text))
-    with ThreadPoolExecutor(32) as pool:  # they wait for the disk together, not one after the other
+    with ThreadPoolExecutor(32) as pool:
         list(pool.map(flush, [*folder.rglob("*"), folder]))
 
 
@@ -71,20 +66,20 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Read a manifest: ``step``, ``position``, ``config``, ``leaves`` and ``files``.
 
     Raises:
-        DamagedError: a bit of it has changed, or it is no manifest.
+        DamagedError: a bit has changed, or the file is not a manifest.
     """
     path, seal = folder / MANIFEST, folder / SEAL
     for file in (path, seal):
-        if not _is_plain(file):
-            raise DamagedError(f"{file} is missing or no plain file")
+        if not _is_regular(file):
+            raise DamagedError(f"{file} is missing or not a regular file")
     try:
         if path.stat().st_size > MANIFEST_LIMIT or seal.stat().st_size != len(_seal(b"")):
-            raise DamagedError(f"{path} or {SEAL} is damaged: its size cannot be")
+            raise DamagedError(f"{path} or {SEAL} is damaged: its size is wrong")
         text, sealed = path.read_bytes(), seal.read_bytes()
     except OSError as error:
         raise DamagedError(f"{path} or {SEAL} cannot be read: {error.strerror}") from error
     if sealed != _seal(text):
-        raise DamagedError(f"{path} or {SEAL} is damaged: the SHA-256 of one is not what the other says")
+        raise DamagedError(f"{path} or {SEAL} is damaged: the SHA-256 of the first is not in the second")
     try:
         manifest = json.loads(text)
         complete = all(isinstance(manifest[name], kind) for name, kind in FIELDS.items())
@@ -92,10 +87,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError):
         complete = False
     if not complete or manifest["format"] != FORMAT:
-        raise DamagedError(f"{path} is no manifest of format {FORMAT}")
+        raise DamagedError(f"{path} is not a manifest of format {FORMAT}")
     outside = [name for name in manifest["files"] if name.startswith(("/", "\\")) or ".." in name.split("/")]
     if outside:
-        raise DamagedError(f"{path} names a file outside its folder: {outside[0]!r}")
+        raise DamagedError(f"{path} names a file outside of its folder: {outside[0]!r}")
     return manifest
 
 
@@ -105,58 +100,62 @@ def stored_forms(manifest: dict[str, Any]) -> dict[str, Form]:
 
 
 def verify_files(folder: Path, manifest: dict[str, Any]) -> None:
-    """Raise DamagedError unless the folder holds exactly the manifest's files, bit for bit."""
+    """Check that a folder holds exactly the files of a manifest, bit for bit.
+
+    Raises:
+        DamagedError: a file is missing, unexpected or changed.
+    """
     leaves = {_folder_name(name): name for name in manifest["leaves"]}
 
-    def described(name: str) -> str:
+    def describe(name: str) -> str:
         parts = name.split("/")
         leaf = leaves.get(parts[1]) if len(parts) > 1 else None
         return f"{folder / name}" + (f" (leaf {leaf})" if leaf else "")
 
     present, expected = _files(folder), manifest["files"]
     for name in sorted(present.keys() ^ expected.keys()):
-        raise DamagedError(f"{described(name)} is " + ("missing" if name in expected else "not in the manifest"))
+        raise DamagedError(f"{describe(name)} is " + ("missing" if name in expected else "not in the manifest"))
     for name, path in present.items():
-        if not _is_plain(path):
-            raise DamagedError(f"{described(name)} is no plain file")
+        if not _is_regular(path):
+            raise DamagedError(f"{describe(name)} is not a regular file")
 
     def digest(name: str) -> str:
         try:
             return file_digest(present[name])
         except OSError as error:
-            raise DamagedError(f"{described(name)} cannot be read: {error.strerror}") from error
+            raise DamagedError(f"{describe(name)} cannot be read: {error.strerror}") from error
 
     with ThreadPoolExecutor() as pool:
         for name, found in zip(present, pool.map(digest, present), strict=True):
             if found != expected[name]:
-                raise DamagedError(f"{described(name)} is damaged: its SHA-256 is not the manifest's")
+                raise DamagedError(f"{describe(name)} is damaged: its SHA-256 is not the manifest's")
 
 
 def read(folder: Path, manifest: dict[str, Any], like: PyTree) -> PyTree:
-    """Read the state onto the devices of ``like``, whose forms must be the manifest's, and check every leaf's digest.
+    """Read the state onto the devices of ``like``, with the forms of the manifest, and check every leaf's digest.
 
     Raises:
-        DamagedError: other numbers came out than were put in, or a header asks for more memory than its leaf has.
+        DamagedError: the restored numbers are not the written ones, or a header claims more memory than its leaf has.
     """
     targets = {
         name: jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
         for name, leaf in tree.flatten(like).items()
     }
-    written = {name: target for name, target in targets.items() if target.size}
-    for name, target in written.items():
-        _check_absurd_header(folder / "state" / _folder_name(name) / ".zarray", name, target.shape)
-    values = {_folder_name(name): np.empty((), target.dtype) for name, target in written.items()}
+    nonempty = {name: target for name, target in targets.items() if target.size}
+    for name, target in nonempty.items():
+        _check_header(folder / "state" / _folder_name(name) / ".zarray", name, target.shape)
+    values = {_folder_name(name): np.empty((), target.dtype) for name, target in nonempty.items()}
     with _orbax() as checkpointer:
         arguments = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in values}
         restored = checkpointer.restore(folder / "state", args=ocp.args.PyTreeRestore(values, restore_args=arguments))
 
     def leaf_of(name: str, leaf: Any) -> Any:
-        array = restored[_folder_name(name)] if name in written else np.zeros(leaf.shape, leaf.dtype)
+        array = restored[_folder_name(name)] if name in nonempty else np.zeros(leaf.shape, leaf.dtype)
         if leaf_digest(array) != manifest["leaves"][name]["sha256"]:
-            raise DamagedError(f"{folder} is damaged at leaf {name}: other numbers came out than were put in")
+            raise DamagedError(f"{folder} is damaged at leaf {name}: its SHA-256 is not the manifest's")
         if isinstance(leaf, np.ndarray):
             return array
-        # NumPy arrays alone can be put on the devices of several processes, so a key becomes one there.
+        # device_put accepts NumPy arrays only for devices of several processes: make the key there.
         placed = jax.device_put(array, leaf.sharding)
         return jax.random.wrap_key_data(placed, impl=key_implementation(leaf)) if is_key(leaf) else placed
 
@@ -164,21 +163,21 @@ def read(folder: Path, manifest: dict[str, Any], like: PyTree) -> PyTree:
 
 
 def storable(state: PyTree) -> dict[str, Any]:
-    """Map the path of every leaf to an array that can be written: a random key becomes its data."""
+    """Map the path of every leaf to a storable array: the data of a random key, else the leaf itself."""
     return {name: jax.random.key_data(leaf) if is_key(leaf) else leaf for name, leaf in tree.flatten(state).items()}
 
 
 def _on_host(name: str, array: Any) -> np.ndarray:
     if not getattr(array, "is_fully_addressable", True) and not array.is_fully_replicated:
         raise ValueError(
-            f"leaf {name} lies in several processes: let one of them save, with the state collected, by "
+            f"expected leaf {name} in this process, got one sharded over several; collect the state with "
             "train.OnFirstProcess(SaveEvery(checkpoints), state=True)"
         )
     return np.asarray(array)
 
 
 def flush(path: Path) -> None:
-    """See that a file or folder is on the disk."""
+    """Flush a file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -187,55 +186,55 @@ def flush(path: Path) -> None:
 
 
 def _folder_name(leaf: str) -> str:
-    """Name a leaf's folder: ``params.conv1.kernel``."""
+    """Return the name of a leaf's folder: ``params.conv1.kernel``."""
     return leaf.replace("/", ".")
 
 
 def _seal(manifest: bytes) -> bytes:
-    """Write the manifest's digest as the program sha256sum does, which can check it too."""
+    """Format the manifest's digest for the program sha256sum."""
     return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n".encode()
 
 
-def _check_absurd_header(path: Path, leaf: str, shape: tuple[int, ...]) -> None:
-    """Refuse an array file whose header asks for more memory than the leaf has."""
+def _check_header(path: Path, leaf: str, shape: tuple[int, ...]) -> None:
+    """Check that an array file's header has the shape of the leaf, and chunks no larger."""
     try:
         header = json.loads(path.read_bytes())
         sound = header["shape"] == list(shape) and np.prod(header["chunks"], dtype=float) <= np.prod(shape, dtype=float)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         sound = False
     if not sound:
-        raise DamagedError(f"{path} (leaf {leaf}) is damaged: it is no header of an array of shape {list(shape)}")
+        raise DamagedError(f"{path} (leaf {leaf}) is damaged: expected the header of an array of shape {list(shape)}")
 
 
 @contextmanager
 def _orbax() -> Iterator[ocp.Checkpointer]:
-    """Give Orbax in the form with a folder for each leaf, without its remarks about the form that is not used."""
-    remarks = logging.getLogger("absl")
+    """Yield an Orbax checkpointer with a folder for each leaf, and silence its messages about the other format."""
+    logger = logging.getLogger("absl")
 
     def is_wanted(record: logging.LogRecord) -> bool:
         return "Skipping merge of OCDBT" not in record.getMessage()
 
-    # The process that calls is the only one that reads or writes: Orbax must not wait for the others.
+    # Only the calling process reads or writes: Orbax must not wait for the others.
     process = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(primary_host=process, active_processes={process})
-    remarks.addFilter(is_wanted)
+    options = ocp.options.MultiprocessingOptions(primary_host=process, active_processes={process})
+    logger.addFilter(is_wanted)
     try:
-        handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=False, multiprocessing_options=alone)
-        with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
+        handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=False, multiprocessing_options=options)
+        with ocp.Checkpointer(handler, multiprocessing_options=options) as checkpointer:
             yield checkpointer
     finally:
-        remarks.removeFilter(is_wanted)
+        logger.removeFilter(is_wanted)
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Map the name of every file of a checkpoint, but the manifest's two, to its path."""
+    """Map the names of a checkpoint's files, except the manifest's two, to their paths."""
     paths = [path for path in sorted(folder.rglob("*")) if not stat.S_ISDIR(path.lstat().st_mode)]
     named = {path.relative_to(folder).as_posix(): path for path in paths}
     return {name: path for name, path in named.items() if name not in (MANIFEST, SEAL)}
 
 
-def _is_plain(path: Path) -> bool:
-    """Say whether a path is a file with contents, neither a link nor a pipe, which would never end."""
+def _is_regular(path: Path) -> bool:
+    """Return whether a path is a regular file: not a link, and not a pipe, which would block."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except FileNotFoundError:

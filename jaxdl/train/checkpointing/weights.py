@@ -1,4 +1,4 @@
-"""Weights of a model in one safetensors file, each leaf under its path, with digests that are checked at load."""
+"""Weights of a model in one safetensors file, each leaf under its path, with digests that `load` verifies."""
 
 import json
 import os
@@ -11,25 +11,26 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from jaxdl import tree
-from jaxdl.train.checkpointing.integrity import DamagedError, check_same_forms, forms, leaf_digest
+from jaxdl.train.checkpointing.integrity import DamagedError, check_same_forms
+from jaxdl.train.leaves import forms, leaf_digest
 from jaxdl.typing import PyTree
 
 HEADER_LIMIT = 100 * 2**20
-"""Most bytes of a header, the limit of the format's own reader."""
+"""The largest size of a header in bytes, the limit of the format's own reader."""
 
 
 def save(path: Path | str, variables: PyTree) -> None:
     """Write the leaves under their paths, ``"params/conv1/kernel"`` or ``"batch_stats/norm1/mean"``.
 
-    The file appears whole or not at all, once it has been read again and compared; equal weights give equal files. Its
+    The file is written atomically, after it has been read again and compared; equal weights give equal files. Its
     metadata hold the SHA-256 of every leaf under ``"sha256"``, as JSON.
 
     Args:
-        path: the file; one that exists is replaced.
-        variables: nested dicts of arrays, as ``state.variables`` or ``model.init`` give them.
+        path: the file; an existing one is replaced.
+        variables: nested dicts of arrays: ``state.variables``, or the result of ``model.init``.
 
     Raises:
-        TypeError: for a leaf that is no array of numbers, or of a dtype that the format does not know.
+        TypeError: a leaf is not an array of numbers, or its dtype is unknown to the format.
     """
     path = Path(path)
     forms(variables)
@@ -43,22 +44,23 @@ def save(path: Path | str, variables: PyTree) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except (SafetensorError, DamagedError) as error:
-        raise TypeError(f"the format safetensors cannot hold these weights: {error}") from error
+        raise TypeError(f"expected weights that safetensors can hold, got {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 
 
 def load(path: Path | str, like: PyTree | None = None, *, verify: bool = True) -> PyTree:
-    """Read weights: nested dicts of arrays by the slashes in their names, or the structure of ``like``.
+    """Read weights into nested dicts, split at the slashes of their names, or into the structure of ``like``.
 
     Args:
         path: a safetensors file.
-        like: the leaves, dtypes and shapes that are expected; ``jax.eval_shape`` of ``model.init`` will do.
-        verify: check every leaf against the digest that ``save`` wrote. Files from elsewhere have none.
+        like: the expected leaves, dtypes and shapes, for instance ``jax.eval_shape`` of ``model.init``.
+        verify: check every leaf against the digest written by `save`. Files of other programs have none.
 
     Raises:
         DamagedError: a bit has changed; the message names file and leaf.
-        ValueError: no safetensors file; or other leaves than expected, each named. Nothing is ever cast.
+        ValueError: the file has no digests, 64-bit leaves without ``jax_enable_x64``, or other leaves, dtypes or shapes
+            than ``like``, each named.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +72,9 @@ def load(path: Path | str, like: PyTree | None = None, *, verify: bool = True) -
     arrays = _read(path, verify=verify)
     narrowed = [name for name, array in arrays.items() if jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype]
     if narrowed:
-        raise ValueError(f"{path} needs jax_enable_x64 for its 64-bit leaves: {', '.join(sorted(narrowed))}")
+        raise ValueError(
+            f"expected leaves of at most 32 bits, got {', '.join(sorted(narrowed))} in {path}; set jax_enable_x64"
+        )
     if like is None:
         return _nested(path, arrays)
     check_same_forms(forms(arrays), forms(like), path)
@@ -82,7 +86,7 @@ def _read(path: Path, *, verify: bool) -> dict[str, np.ndarray]:
     try:
         arrays = load_file(path)
     except (SafetensorError, KeyError, AttributeError) as error:
-        raise DamagedError(f"{path} is no safetensors file that can be read, or damaged: {error}") from None
+        raise DamagedError(f"{path} is damaged or not a safetensors file: {error}") from None
     if verify:
         for name, array in arrays.items():
             if digests.get(name) != leaf_digest(array):
@@ -91,25 +95,27 @@ def _read(path: Path, *, verify: bool) -> dict[str, np.ndarray]:
 
 
 def _read_header(path: Path, *, verify: bool) -> dict[str, str]:
-    """Check the header and return the digests in it, refusing a size that cannot be before any memory is taken."""
+    """Check the header, its size before any memory is allocated, and return the digests in it."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, HEADER_LIMIT):
-            raise DamagedError(f"{path} is no safetensors file or damaged: a header of {length:,} bytes in {size:,}")
+            raise DamagedError(f"{path} is damaged or not a safetensors file: a header of {length:,} bytes in {size:,}")
         text = file.read(length)
     try:
         header = json.loads(text)
         written = header.get("__metadata__", {}).get("sha256") if verify else "{}"
         digests = None if written is None else json.loads(written)
     except (ValueError, AttributeError, TypeError, RecursionError):
-        raise DamagedError(f"{path} is no safetensors file or damaged: its header cannot be read") from None
+        raise DamagedError(f"{path} is damaged or not a safetensors file: its header is unreadable") from None
     if digests is None:
-        raise ValueError(f"{path} has no digests: it is damaged, or from elsewhere, which verify=False loads unchecked")
+        raise ValueError(
+            f"expected digests, got none in {path}, damaged or of another program; load it with verify=False"
+        )
     if verify:
-        # Written in any other way than the writer's, the same header could hide a changed bit.
+        # A header in another format than the writer's could hide a changed bit.
         if _compact(header).encode() != text.rstrip(b" ") or _compact(digests) != written:
-            raise DamagedError(f"{path} is damaged: its header is not as it was written")
+            raise DamagedError(f"{path} is damaged: its header is not the written one")
         names = header.keys() - {"__metadata__"}
         for name in sorted(names ^ digests.keys()):
             raise DamagedError(
@@ -123,17 +129,17 @@ def _nested(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for name, array in arrays.items():
         *parents, last = name.split("/")
-        place = nested
+        branch = nested
         for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                raise ValueError(f"{path} has both a leaf {parent!r} and leaves under it, {name}")
-        if last in place:
-            raise ValueError(f"{path} has both a leaf {name} and leaves under it")
-        place[last] = jax.numpy.asarray(array)
+            branch = branch.setdefault(parent, {})
+            if not isinstance(branch, dict):
+                raise ValueError(f"expected no leaf {parent!r} above another, got {name} in {path}")
+        if last in branch:
+            raise ValueError(f"expected no leaves below {name}, got some in {path}")
+        branch[last] = jax.numpy.asarray(array)
     return nested
 
 
 def _compact(value: object) -> str:
-    """Write JSON as the writer of safetensors does."""
+    """Format JSON like the writer of safetensors."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -1,26 +1,41 @@
-"""Many devices: meshes, sharding, placement, data parallelism, several processes."""
+"""Training on many devices and in many processes.
+
+- ``mesh``: devices in a grid with named axes, from code or from flags.
+- ``sharding``: rules for the layout of parameters.
+- ``placement``: states, batches and data sets on the devices.
+- ``explicit``: the step under ``jax.shard_map`` and ``jax.pmap``.
+- ``distributed``: several processes, on one host or many.
+- ``consistency``: checks that all processes train the same.
+- ``communication``: the collectives in a compiled program.
+"""
 
 from jaxdl.train.parallel import consistency, distributed, explicit
-from jaxdl.train.parallel.communication import Collective, all_reduce_seconds, collectives, in_text
+from jaxdl.train.parallel.communication import (
+    Collective,
+    all_reduce_seconds,
+    list_collectives,
+    parse_collectives,
+)
 from jaxdl.train.parallel.mesh import (
     DATA,
     data_devices,
-    from_flags,
+    format_mesh,
     make_mesh,
+    mesh_from_flags,
     parse_mesh,
     process_share,
     simulate_devices,
-    write_mesh,
 )
 from jaxdl.train.parallel.placement import (
     PaddedLoader,
     check_divisible,
-    gathered,
+    gather_batch,
     on_mesh,
     place,
     place_arrays,
     place_batch,
-    spread,
+    replicate,
+    shard_batch,
 )
 from jaxdl.train.parallel.sharding import Rule, by_path, fully_sharded, replicated, shardings
 
@@ -32,25 +47,26 @@ __all__ = [
     "all_reduce_seconds",
     "by_path",
     "check_divisible",
-    "collectives",
     "consistency",
     "data_devices",
     "distributed",
     "explicit",
-    "from_flags",
+    "format_mesh",
     "fully_sharded",
-    "gathered",
-    "in_text",
+    "gather_batch",
+    "list_collectives",
     "make_mesh",
+    "mesh_from_flags",
     "on_mesh",
+    "parse_collectives",
     "parse_mesh",
     "place",
     "place_arrays",
     "place_batch",
     "process_share",
+    "replicate",
     "replicated",
+    "shard_batch",
     "shardings",
     "simulate_devices",
-    "spread",
-    "write_mesh",
 ]

@@ -1,4 +1,4 @@
-"""What a compiled program's devices say to each other, read from its text."""
+"""The communication in a compiled program, parsed from its text."""
 
 import math
 import re
@@ -9,14 +9,14 @@ import jax
 
 
 class Collective(NamedTuple):
-    """Communication of one kind.
+    """The collective operations of one kind.
 
     Attributes:
         kind: ``"all-reduce"``, ``"all-gather"``, ``"reduce-scatter"``, ``"all-to-all"``, ``"collective-permute"`` or
             ``"collective-broadcast"``.
         count: number of operations.
-        bytes: what their results take on each device, together: of an all-reduce what is summed, of an all-gather all
-            parts, of a reduce-scatter one part.
+        bytes: total size of their results on each device: the sum for an all-reduce, all parts for an all-gather, one
+            part for a reduce-scatter.
     """
 
     kind: str
@@ -24,29 +24,29 @@ class Collective(NamedTuple):
     bytes: int
 
 
-def collectives(compiled: jax.stages.Compiled) -> list[Collective]:
-    """List the communication in one call of a compiled program, by kind.
+def list_collectives(compiled: jax.stages.Compiled) -> list[Collective]:
+    """List the collectives in one call of a compiled program, by kind.
 
-    What stands in a loop is counted once: for a scan over training steps these are the numbers of a step.
+    The body of a loop is counted once: for a scan over training steps the numbers are those of one step.
 
     >>> import jax.numpy as jnp
-    >>> collectives(jax.jit(jnp.sin).lower(1.0).compile())
+    >>> list_collectives(jax.jit(jnp.sin).lower(1.0).compile())
     []
     """
-    return in_text(compiled.as_text())
+    return parse_collectives(compiled.as_text() or "")
 
 
-def in_text(program: str) -> list[Collective]:
-    """Do as `collectives` does, from the text of the program.
+def parse_collectives(program: str) -> list[Collective]:
+    """List the collectives in the text of a compiled program, by kind.
 
-    >>> in_text("  %sum = (f32[8]{0}, bf16[2,3]{1,0}) all-reduce(%a, %b), channel_id=1")
+    >>> parse_collectives("  %sum = (f32[8]{0}, bf16[2,3]{1,0}) all-reduce(%a, %b), channel_id=1")
     [Collective(kind='all-reduce', count=1, bytes=44)]
     """
     counts, sizes = Counter(), Counter()
     for result, kind, started in _COLLECTIVE.findall(program):
         shapes = _SHAPE.findall(result)
         if started and kind != "all-reduce":
-            # Where start and end are apart, the start holds operands, results and perhaps two counters.
+            # The start of an asynchronous operation holds operands, results and sometimes two counters.
             shapes = [shape for shape in shapes if shape != ("u32", "")]
             shapes = shapes[len(shapes) // 2 :]
         counts[kind] += 1
@@ -57,14 +57,14 @@ def in_text(program: str) -> list[Collective]:
 def all_reduce_seconds(size: float, devices: int, bandwidth: float, latency: float = 0.0) -> float:
     """Predict the time of an all-reduce in a ring, ``2 (N - 1) / N size / bandwidth + 2 (N - 1) latency``.
 
-    The data are cut into ``N`` parts, and each device sends ``N - 1`` of them to its neighbour twice: once to sum, once
-    to spread the sums (Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms", 2009).
+    The data are split into ``N`` parts, and each device sends ``N - 1`` of them to its neighbour twice: once to sum,
+    once to distribute the sums (Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms", 2009).
 
     Args:
-        size: bytes that are summed.
+        size: size of the summed data in bytes.
         devices: ``N``.
-        bandwidth: bytes that a device sends a second.
-        latency: seconds that a message takes, however small it is.
+        bandwidth: bytes sent by a device in a second.
+        latency: duration of the smallest message, in seconds.
 
     >>> all_reduce_seconds(102.2e6, 8, bandwidth=450e9)
     0.00039...
@@ -81,6 +81,7 @@ _SHAPE = re.compile(r"\b([a-z]\w*)\[([\d,]*)\]")
 
 
 def _bytes(dtype: str, dims: str) -> int:
-    """Count the bytes of an array as a program writes it: ``f32[8,16]`` has 512."""
-    bits = 8 if dtype == "pred" else int(re.search(r"\d+", dtype)[0])
+    """Return the size of an array in the notation of XLA: ``f32[8,16]`` has 512 bytes."""
+    digits = re.search(r"\d+", dtype)
+    bits = 8 if digits is None else int(digits[0])  # "pred", a Boolean, has no number
     return math.prod(int(size) for size in dims.split(",") if size) * bits // 8

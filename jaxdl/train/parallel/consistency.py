@@ -1,7 +1,7 @@
-"""What processes that train as one must have in common; it is compared before they begin.
+"""Checks, before training, that all processes of a run have the same settings and states.
 
-JAX takes what each process says to be the same: two processes with different seeds would train without an error, each
-with parameters of its own.
+JAX does not compare the inputs of the processes: two with different seeds would train without an error, each with its
+own parameters.
 """
 
 import json
@@ -14,17 +14,20 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from jaxdl import tree
-from jaxdl.train.checkpointing.integrity import SHOWN, is_key, leaf_digest
+from jaxdl.train.leaves import abridge, is_key, leaf_digest
 from jaxdl.typing import ArrayLike, PyTree
 
 
 def check_consistent(values: Mapping[str, Any]) -> None:
-    """Raise ValueError, in every process, unless all of them give the same values under the same names.
+    """Check that all processes pass the same values under the same names.
 
-    Every process must call it; one alone agrees with itself.
+    Every process must call it. A single process is always consistent.
 
     Args:
-        values: what JSON can write; of anything else its text is compared.
+        values: named values; those that JSON cannot represent are compared as text.
+
+    Raises:
+        ValueError: in every process, if two of them differ; the values and processes are named.
 
     >>> check_consistent({"seed": 0, "step": 11})
     """
@@ -32,36 +35,39 @@ def check_consistent(values: Mapping[str, Any]) -> None:
         name: value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
         for name, value in values.items()
     }
-    said = [json.loads(text) for text in hear_all(json.dumps(mine))]
-    lines = []
-    for name in dict.fromkeys(name for one in said for name in one):
-        others = [i for i, one in enumerate(said) if one.get(name) != said[0].get(name)]
-        if others:
-            there = f"{said[others[0]].get(name)} in process {others[0]}"
-            lines.append(f"{name} is {said[0].get(name)} in process 0, {there}")
-    if lines:
-        more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    gathered = [json.loads(text) for text in all_gather_text(json.dumps(mine))]
+    first, differences = gathered[0], []
+    for name in dict.fromkeys(name for values in gathered for name in values):
+        other = next((i for i, values in enumerate(gathered) if values.get(name) != first.get(name)), None)
+        if other is not None:
+            differences.append(
+                f"{name} is {first.get(name)} in process 0, {gathered[other].get(name)} in process {other}"
+            )
+    if differences:
         raise ValueError(
-            f"the processes would not train as one: {'; '.join([*lines[:SHOWN], *more])}: start all with the same "
-            "program and settings, on the same files"
+            f"expected the same values in all processes, got: {'; '.join(abridge(differences))}; start all with the "
+            "same program and settings, on the same files"
         )
 
 
 def check_same_leaves(state: PyTree, mesh: Mesh) -> None:
-    """Raise ValueError, in every process, unless all of them pass the same numbers to a mesh that spans them all.
+    """Check that all processes pass the same leaves, if a mesh spans all processes.
 
-    Leaves that are cut over processes already are no one's to compare.
+    Leaves that are already sharded over processes are not compared.
+
+    Raises:
+        ValueError: in every process, if two of them differ.
     """
     spanned = {device.process_index for device in mesh.devices.flat}
     if 1 < len(spanned) == jax.process_count():
         leaves = tree.flatten(state).items()
-        check_consistent({path: _described(leaf) for path, leaf in leaves if _is_whole(leaf)})
+        check_consistent({path: _describe(leaf) for path, leaf in leaves if _is_complete(leaf)})
 
 
-def hear_all(text: str) -> list[str]:
-    """Tell every process a text, and return what each has told, in the order of their numbers.
+def all_gather_text(text: str) -> list[str]:
+    """Gather a text from every process, in the order of the processes.
 
-    >>> hear_all("here")
+    >>> all_gather_text("here")
     ['here']
     """
     if jax.process_count() == 1:
@@ -73,12 +79,13 @@ def hear_all(text: str) -> list[str]:
     return [bytes(row[:length]).decode() for row, length in zip(rows, lengths, strict=True)]
 
 
-def _is_whole(leaf: ArrayLike) -> bool:
+def _is_complete(leaf: ArrayLike) -> bool:
+    """Return whether this process holds all of a leaf."""
     return not isinstance(leaf, jax.Array) or leaf.is_fully_addressable or leaf.is_fully_replicated
 
 
-def _described(leaf: ArrayLike) -> str:
-    """Write a single number as it is, and an array by its form and the beginning of its digest."""
+def _describe(leaf: ArrayLike) -> str:
+    """Format a scalar by its value, an array by its form and the start of its digest."""
     if isinstance(leaf, jax.Array) and is_key(leaf):
         leaf = jax.random.key_data(leaf)
     array = np.asarray(leaf)

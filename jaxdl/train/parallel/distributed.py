@@ -1,14 +1,14 @@
-"""Several processes, on one host or many, that train as one.
+"""Training in several processes, on one host or many.
 
-Every process runs the same program. It first calls `initialize`; from then on ``jax.devices()`` are those of all
-processes together, a mesh spans them, and each process reads its own rows of every batch:
+Every process runs the same program and first calls `initialize`. Then ``jax.devices()`` lists the devices of all
+processes, a mesh spans them, and each process reads its own rows of every batch:
 
     distributed.initialize("10.0.0.1:9000", processes=4, process=i)
     mesh = parallel.make_mesh({"data": len(jax.devices())})
     loader = data.Loader(arrays, batch_size, seed=seed, **parallel.process_share(mesh))
     state, history = train.fit(step, state, loader, epochs=10, mesh=mesh)
 
-CPUs speak to each other through Gloo, GPUs through NCCL, TPUs through their own links; nothing has to be chosen.
+CPUs communicate through Gloo, GPUs through NCCL, TPUs through their own links, without further settings.
 """
 
 import logging
@@ -19,10 +19,10 @@ import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxdl.train.leaves import is_key
 from jaxdl.typing import PyTree
 
 log = logging.getLogger(__name__)
@@ -37,35 +37,41 @@ def initialize(
     heartbeat_timeout: int = 30,
     shutdown_timeout: int = 30,
 ) -> None:
-    """Meet the other processes; to be called once in each, before anything else uses JAX.
+    """Connect this process with the others, once and before anything else uses JAX.
 
-    On a TPU pod, under Slurm and under Open MPI the arguments are found by themselves. A process that dies ends the
-    others: they are told by the coordinator, at the latest after ``heartbeat_timeout``, say which it was and stop. One
-    that ends by an exception is waited for ``shutdown_timeout`` long. JAX's own defaults are 100 and 300 seconds.
+    On a TPU pod, under Slurm and under Open MPI the arguments are detected. If a process dies the others end too, at
+    the latest after ``heartbeat_timeout``, with a message of the coordinator that names it. If a process ends with an
+    exception the others wait for ``shutdown_timeout``. The defaults of JAX are 100 and 300 seconds.
 
     Args:
-        coordinator: ``"host:port"`` of process 0, where it listens and the others call.
-        processes: how many there are.
-        process: the number of this one, from 0.
-        start_timeout: seconds in which all have to start.
-        heartbeat_timeout: seconds of silence after which a process counts as dead.
-        shutdown_timeout: seconds in which all have to end.
+        coordinator: ``"host:port"`` of process 0.
+        processes: number of processes.
+        process: the number of this process, from 0.
+        start_timeout: seconds in which all processes must start.
+        heartbeat_timeout: seconds without a heartbeat after which a process counts as dead.
+        shutdown_timeout: seconds in which all processes must end.
 
     Raises:
-        ValueError: arguments that cannot be, or only some of the three.
-        ConnectionError: process 0 cannot listen at the address, or cannot be reached there in time.
+        ValueError: an argument is invalid, or only some of the first three are given.
+        ConnectionError: process 0 cannot listen at the address, or is not reachable there in time.
         RuntimeError: JAX is in use already.
     """
     if jax.distributed.is_initialized():
-        raise RuntimeError("this process has already met the others: call initialize once")
-    address = _checked(coordinator, processes, process)
-    if address is not None:
-        _check_unreachable(address, process, start_timeout)
-    # JAX gives up by ending the process, with words that do not say what was waited for.
-    said = f"{processes} processes were to meet at {coordinator}, some have not come: start each with its own number"
-    complaint = threading.Timer(max(0.0, start_timeout - 1.0), log.error, [said])
-    complaint.daemon = True
-    complaint.start()
+        raise RuntimeError("expected one call of initialize, got another; call it once")
+    given = (coordinator, processes, process)
+    if coordinator is not None and processes is not None and process is not None:
+        host, port = _check_address(coordinator, processes, process)
+        if process == 0:
+            _check_can_listen(host, port)
+        else:
+            _check_reachable(host, port, process, start_timeout)
+    elif any(argument is not None for argument in given):
+        raise ValueError(f"expected coordinator, processes and process together or none of them, got {given}")
+    # JAX ends the process at the timeout without naming what is missing.
+    message = f"expected {processes} processes at {coordinator}, got fewer; start each with its own number"
+    warning = threading.Timer(max(0.0, start_timeout - 1.0), log.error, [message])
+    warning.daemon = True
+    warning.start()
     try:
         jax.distributed.initialize(
             coordinator,
@@ -77,57 +83,59 @@ def initialize(
         )
     except RuntimeError as error:
         if "before any JAX" in str(error):
-            raise RuntimeError("JAX is in use already: call initialize before anything else uses JAX") from error
+            raise RuntimeError(
+                "expected an unused JAX, got one in use; call initialize before anything else"
+            ) from error
         raise
     finally:
-        complaint.cancel()
+        warning.cancel()
 
 
-def from_flags(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> int:
-    """Meet the processes that ``--coordinator HOST:PORT --processes N --process I`` name; return how many there are.
+def initialize_from_flags(
+    coordinator: str | None = None, processes: int | None = None, process: int | None = None
+) -> int:
+    """Connect the processes of ``--coordinator HOST:PORT --processes N --process I``; return their number.
 
-    With ``--coordinator auto`` everything is found: on a TPU pod, under Slurm and under Open MPI. Without flags there
-    is one process, and nothing is done. Errors as in `initialize`.
+    With ``--coordinator auto`` the other two are detected: on a TPU pod, under Slurm and under Open MPI. Without flags
+    there is one process, and nothing to connect. Errors as in `initialize`.
 
-    >>> from_flags()
+    >>> initialize_from_flags()
     1
     """
     if coordinator == "auto":
         if (processes, process) != (None, None):
-            raise ValueError("--coordinator auto finds --processes and --process: leave them out")
+            raise ValueError(
+                f"expected --coordinator auto alone, got --processes {processes}, --process {process}; omit them"
+            )
         initialize()
         return jax.process_count()
-    if (coordinator, processes, process) == (None, None, None):
+    given = (coordinator, processes, process)
+    if given == (None, None, None):
         return 1
-    if None in (coordinator, processes, process):
-        raise ValueError("--coordinator HOST:PORT, --processes N and --process I go together: give all three or none")
+    if coordinator is None or processes is None or process is None:
+        raise ValueError(f"expected --coordinator, --processes and --process together, got {given}; give all or none")
     initialize(coordinator, processes=processes, process=process)
     return processes
 
 
 def collect(state: PyTree) -> PyTree:
-    """Bring a state, wherever its parts lie, whole into the memory of every process: NumPy arrays, and random keys.
+    """Gather a state, however sharded, in the memory of every process: NumPy arrays, and random keys.
 
     Every process must call it.
     """
 
-    def one(leaf: Any) -> Any:
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(one(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
-        # An array of this process alone would be joined with those of the others.
-        mine = getattr(leaf, "is_fully_addressable", True) or leaf.is_fully_replicated
-        return np.asarray(leaf if mine else multihost_utils.process_allgather(leaf, tiled=True))
+    def collect_leaf(leaf: Any) -> Any:
+        if is_key(leaf):
+            return jax.random.wrap_key_data(collect_leaf(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+        # process_allgather would concatenate arrays that every process holds completely.
+        is_complete = getattr(leaf, "is_fully_addressable", True) or leaf.is_fully_replicated
+        return np.asarray(leaf if is_complete else multihost_utils.process_allgather(leaf, tiled=True))
 
-    return jax.tree.map(one, state)
+    return jax.tree.map(collect_leaf, state)
 
 
-def _checked(coordinator: str | None, processes: int | None, process: int | None) -> tuple[str, int] | None:
-    """Take an address apart, or return None where everything is left to be found."""
-    given = (coordinator, processes, process)
-    if all(argument is None for argument in given):
-        return None
-    if any(argument is None for argument in given):
-        raise ValueError(f"give coordinator, processes and process together or none of them, got {given}")
+def _check_address(coordinator: str, processes: int, process: int) -> tuple[str, int]:
+    """Check the arguments of a run and parse its address."""
     if processes < 1 or not 0 <= process < processes:
         raise ValueError(f"expected process in 0 .. processes - 1, got process {process} of {processes}")
     address = re.fullmatch(r"(\[[\da-fA-F:]+\]|[\w.-]+):(\d{1,5})", coordinator)
@@ -136,28 +144,31 @@ def _checked(coordinator: str | None, processes: int | None, process: int | None
     return address[1].strip("[]"), int(address[2])
 
 
-def _check_unreachable(address: tuple[str, int], process: int, timeout: float) -> None:
-    """See that process 0 can listen, and that it can be called from the others."""
-    named = f"{address[0]}:{address[1]}"
-    if process == 0:
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        with socket.socket(family) as server:
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                server.bind(("", address[1]))
-            except OSError as error:
-                raise ConnectionError(f"process 0 cannot listen at port {address[1]}: {error.strerror}") from error
-        return
+def _check_can_listen(host: str, port: int) -> None:
+    """Check that process 0 can listen at its port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind(("", port))
+        except OSError as error:
+            raise ConnectionError(
+                f"expected a free port for process 0, got {port}: {error.strerror}; give another one"
+            ) from error
+
+
+def _check_reachable(host: str, port: int, process: int, timeout: float) -> None:
+    """Check that another process can connect to process 0, and wait until it can."""
     deadline, reason = time.monotonic() + timeout, ""
     while time.monotonic() < deadline:
         try:
-            socket.create_connection(address, timeout=max(0.1, deadline - time.monotonic())).close()
+            socket.create_connection((host, port), timeout=max(0.1, deadline - time.monotonic())).close()
         except OSError as error:
             reason = error.strerror or str(error)
             time.sleep(0.1)
         else:
             return
     raise ConnectionError(
-        f"process {process} cannot reach process 0 at {named} after {timeout} s ({reason}): is it running there, "
-        "and is the port open?"
+        f"expected process 0 at {host}:{port}, got no connection from process {process} in {timeout} s ({reason}); "
+        "start it there and open the port"
     )

@@ -1,8 +1,8 @@
-"""Data parallelism with its communication written out: the step runs on each device, on its own rows.
+"""Data parallelism with explicit communication: each device runs the step on its own rows.
 
-Here a device sees a part of the batch only, and whatever is a mean over the batch must be averaged by name. There is
-one place for that: `mean_gradient`, which ``make_step(loss, optimizer, axis_name="data")`` uses. Batch normalisation
-takes the same ``axis_name``. Under plain ``jax.jit`` (``train.fit(..., mesh=mesh)``) none of this is needed.
+A device sees a part of the batch only, so every mean over the batch must be averaged over the mapped axis.
+`mean_gradient`, used by ``make_step(loss, optimizer, axis_name="data")``, does that in one place; batch normalisation
+takes the same ``axis_name``. Under ``jax.jit`` (``train.fit(..., mesh=mesh)``) none of this is needed.
 """
 
 from collections.abc import Callable
@@ -17,16 +17,19 @@ from jaxdl.typing import Array, Batch, PyTree
 
 
 def with_shard_map(step: Callable, mesh: Mesh, *, check: bool = True) -> Callable:
-    """Run a step on every ``"data"`` device of a mesh, each on its rows of the batch: a step again.
+    """Map a step over the ``"data"`` devices of a mesh with ``jax.shard_map``, each on its rows of the batch.
 
     Args:
         step: made with ``axis_name="data"``. Its state is replicated.
-        mesh: from ``parallel.mesh``.
-        check: have JAX prove that all devices end with the same state; a step that forgot to average is refused. A
-            model whose loop starts from constants needs ``False``, since JAX takes a constant for unvarying.
+        mesh: from ``parallel.make_mesh``.
+        check: let JAX verify that all devices return the same state, which rejects a step without the average. A model
+            with a loop that starts from constants needs ``False``, since JAX treats a constant as unvarying.
+
+    Returns:
+        A step on the full batch.
 
     Raises:
-        ValueError: the devices do not divide the rows.
+        ValueError: when called, the devices do not divide the rows.
     """
 
     def run(state: PyTree, batch: Batch) -> tuple[PyTree, dict[str, Array]]:
@@ -40,10 +43,10 @@ def with_shard_map(step: Callable, mesh: Mesh, *, check: bool = True) -> Callabl
 
 
 def with_pmap(step: Callable, mesh: Mesh) -> Callable:
-    """Do as `with_shard_map` does, in the form that came before it: ``jax.pmap``, one program for each device.
+    """Map a step over the ``"data"`` devices of a mesh with ``jax.pmap``, the predecessor of ``jax.shard_map``.
 
-    The rows ``[B, ...]`` become ``[N, B / N, ...]``, a part for each of ``N`` devices. Nothing proves that the devices
-    agree; the first one's state is returned.
+    The rows ``[B, ...]`` become ``[N, B / N, ...]``, a part for each of ``N`` devices. JAX does not verify that the
+    devices agree; the state of the first is returned. Arguments and errors as in `with_shard_map`.
     """
 
     def run(state: PyTree, batch: Batch) -> tuple[PyTree, dict[str, Array]]:

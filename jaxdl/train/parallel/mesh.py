@@ -1,60 +1,64 @@
-"""Many devices: a mesh, and where each array lies on it. The step stays the ordinary one.
+"""Meshes: devices in a grid with named axes.
 
-The rows of a batch are spread over the mesh axis ``"data"``; parameters are copied to every device, or cut by a rule.
-Under ``jax.jit`` the compiler then inserts the communication: the step's mean over the batch is the mean over all of
-it, batch statistics included. ``jaxdl.train.parallel.explicit`` has the two forms in which the communication is written
-out.
+The rows of a batch are sharded over the mesh axis ``"data"``; parameters are replicated, or sharded by a rule. The step
+does not change: under ``jax.jit`` the compiler inserts the communication, and the step's mean over the batch is the
+mean over all devices, batch statistics included. ``jaxdl.train.parallel.explicit`` has the two forms with explicit
+communication.
 """
 
 import contextlib
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
+from jaxdl.checks import check_in_range
+
 DATA = "data"
-"""The mesh axis over which the rows of a batch are spread."""
+"""The mesh axis over which the rows of a batch are sharded."""
 
 
-def make_mesh(axes: Mapping[str, int], *, devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(axes: Mapping[str, int], *, devices: Sequence[Any] | None = None) -> Mesh:
     """Arrange devices in a grid with named axes, ``make_mesh({"data": 4, "model": 2})`` for eight of them.
 
     Args:
-        axes: number of devices along each axis. Batches are spread over ``"data"``.
-        devices: those to use; by default all that there are, and of them the first where the grid is smaller.
+        axes: number of devices along each axis. Batches are sharded over ``"data"``.
+        devices: the devices, by default all; a smaller grid takes the first ones.
 
     Raises:
-        ValueError: no axis, a size below one, more devices than there are, or a grid that leaves out devices of a run
-            over several processes.
+        ValueError: there is no axis, a size is below one, there are too few devices, or the grid of a run over several
+            processes does not use all devices.
 
     >>> dict(make_mesh({"data": 1}).shape)
     {'data': 1}
     """
     devices = list(jax.devices() if devices is None else devices)
-    wanted = math.prod(axes.values())
-    written = write_mesh(axes)
+    count = math.prod(axes.values())
     if not axes or min(axes.values()) < 1:
-        raise ValueError(f"expected a mesh of named axes, each of at least one device, got {dict(axes)}")
-    if wanted > len(devices):
-        kind = devices[0].platform
-        hint = f"; on a CPU start with --devices {wanted}" if kind == "cpu" else ""
-        raise ValueError(f"the mesh {written} needs {wanted} devices, there are {len(devices)} ({kind}){hint}")
-    if wanted < len(devices) and len({device.process_index for device in devices}) > 1:
+        raise ValueError(f"expected named axes, each of at least one device, got {dict(axes)}")
+    if count > len(devices):
+        platform = devices[0].platform
+        fix = f"start with --devices {count}" if platform == "cpu" else "make the mesh smaller"
         raise ValueError(
-            f"the mesh {written} has {wanted} devices, the processes together {len(devices)}: use them all"
+            f"expected {count} devices for the mesh {format_mesh(axes)}, got {len(devices)} ({platform}); {fix}"
         )
-    kinds = (AxisType.Auto,) * len(axes)
-    return jax.make_mesh(tuple(axes.values()), tuple(axes), axis_types=kinds, devices=devices[:wanted])
+    if count < len(devices) and len({device.process_index for device in devices}) > 1:
+        raise ValueError(
+            f"expected a mesh of all {len(devices)} devices of the processes, got {format_mesh(axes)} with {count}"
+        )
+    axis_types = (AxisType.Auto,) * len(axes)
+    return jax.make_mesh(tuple(axes.values()), tuple(axes), axis_types=axis_types, devices=devices[:count])
 
 
 def parse_mesh(text: str) -> dict[str, int]:
-    """Read the axes of a mesh.
+    """Parse the axes of a mesh.
 
     Raises:
-        ValueError: the text is no list of ``name=number``, or names an axis twice.
+        ValueError: the text is not a list of ``name=number``, or repeats an axis.
 
     >>> parse_mesh("data=4,model=2")
     {'data': 4, 'model': 2}
@@ -66,67 +70,78 @@ def parse_mesh(text: str) -> dict[str, int]:
     return axes
 
 
-def write_mesh(axes: Mapping[str, int]) -> str:
-    """Write the axes of a mesh as `parse_mesh` reads them.
+def format_mesh(axes: Mapping[str, int]) -> str:
+    """Format the axes of a mesh, the inverse of `parse_mesh`.
 
-    >>> write_mesh({"data": 4, "model": 2})
+    >>> format_mesh({"data": 4, "model": 2})
     'data=4,model=2'
     """
     return ",".join(f"{name}={size}" for name, size in axes.items())
 
 
 def simulate_devices(count: int) -> None:
-    """Let the CPU count as ``count`` devices, which share its cores: for tests, and to try out a mesh.
+    """Simulate ``count`` devices that share the cores of the CPU, for tests and to try out a mesh.
 
     Raises:
-        ValueError: a count below one.
-        RuntimeError: JAX already runs, with another number of CPU devices.
+        ValueError: the count is below one or above 1,024.
+        RuntimeError: JAX is in use, with another number of CPU devices.
     """
-    if not 1 <= count <= 1024:
-        raise ValueError(f"expected 1 to 1,024 devices, got {count}")
+    check_in_range("count", count, 1, 1024)
     try:
         jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError as error:
         present = len(jax.local_devices(backend="cpu"))
         if present != count:
             raise RuntimeError(
-                f"JAX already runs with {present} CPU devices: ask for {count} before anything else uses JAX"
+                f"expected {count} CPU devices, got {present}, as JAX is in use; simulate them before the first use"
             ) from error
 
 
-def from_flags(devices: int | None = None, axes: str | None = None, processes: int = 1) -> Mesh | None:
-    """Make the mesh that ``--devices N`` and ``--mesh data=4,model=2`` ask for; to be called before JAX is used.
+def mesh_from_flags(devices: int | None = None, axes: str | None = None, processes: int = 1) -> Mesh | None:
+    """Make the mesh of ``--devices N`` and ``--mesh data=4,model=2``, before JAX is used.
 
-    One flag is enough: ``N`` devices are ``data=N``, and a mesh says itself how many devices it needs. Where the CPU is
-    all there is, it counts as so many. Without flags there is no mesh, ``None``; several processes, which
-    ``distributed.from_flags`` has counted, have one of all their devices.
+    ``N`` devices are the mesh ``data=N``; a mesh implies its number of devices. They are simulated if there is only a
+    CPU. Without flags the result is ``None`` for one process, and a mesh of all devices for several, as counted by
+    ``distributed.initialize_from_flags``.
 
     Raises:
         ValueError: the flags contradict each other, there are too few devices, or the processes do not divide them.
     """
-    if devices is None and axes is None:
+    if axes is not None:
+        shape = parse_mesh(axes)
+    elif devices is not None:
+        shape = {DATA: devices}
+    else:
         return None if processes == 1 else make_mesh({DATA: len(jax.devices())})
-    wanted = {DATA: devices} if axes is None else parse_mesh(axes)
-    count = math.prod(wanted.values())
+    count = math.prod(shape.values())
     if devices not in (None, count):
-        raise ValueError(f"--mesh {axes} is a mesh of {count} devices, --devices asks for {devices}: leave one out")
+        raise ValueError(f"expected {count} devices for --mesh {axes}, got --devices {devices}; leave one of them out")
     if count % processes:
-        raise ValueError(f"{count} devices do not divide over {processes} processes: take a multiple of {processes}")
-    # Where JAX runs already the devices are what they are, and the mesh is refused if they are too few.
+        raise ValueError(
+            f"expected a number of devices divisible by {processes} processes, got {count}; take a multiple"
+        )
+    # If JAX is in use the devices are given, and make_mesh fails if there are too few.
     with contextlib.suppress(RuntimeError):
         simulate_devices(count // processes)
-    return make_mesh(wanted)
+    return make_mesh(shape)
 
 
 def data_devices(mesh: Mesh | None) -> int:
-    """Count the parts into which a batch is cut."""
+    """Return the number of parts of a batch: the size of the axis ``"data"``, or 1.
+
+    >>> data_devices(None)
+    1
+    """
     return 1 if mesh is None else mesh.shape.get(DATA, 1)
 
 
 def process_share(mesh: Mesh) -> dict[str, int]:
-    """Say which share of every batch this process reads, as ``Loader(arrays, batch_size, **process_share(mesh))``.
+    """Return this process's share of every batch, as arguments of ``Loader(..., **process_share(mesh))``.
 
-    Processes whose devices hold the same rows - those that only cut parameters further - read the same share.
+    Processes whose devices hold the same rows, those that only shard parameters further, have the same share.
+
+    Raises:
+        ValueError: the processes do not hold equal, disjoint parts of a batch.
 
     >>> process_share(make_mesh({"data": 1}))
     {'process_index': 0, 'process_count': 1}
@@ -139,5 +154,8 @@ def process_share(mesh: Mesh) -> dict[str, int]:
     mine = [i for i, share in enumerate(shares) if jax.process_index() in share]
     sizes = {readers.count(share) for share in shares}
     if len(mine) != 1 or len(sizes) > 1:
-        raise ValueError(f"the mesh {write_mesh(mesh.shape)} gives the processes no equal, separate rows of a batch")
+        raise ValueError(
+            f"expected a mesh that gives the processes equal, disjoint rows of a batch, got {format_mesh(mesh.shape)}; "
+            f"make the axis {DATA!r} a multiple of the number of processes"
+        )
     return {"process_index": mine[0], "process_count": len(shares)}

@@ -11,7 +11,7 @@ from jaxdl import tree
 from jaxdl.nn import recurrent
 from jaxdl.nn.recurrent import cells
 from jaxdl.train import parallel
-from jaxdl.train.parallel.communication import collectives
+from jaxdl.train.parallel.communication import list_collectives
 from tests.nn.recurrent.cases import (
     LENGTHS,
     MASK,
@@ -183,7 +183,7 @@ def test_a_sharded_batch_is_not_gathered(name):
 
     inputs = parallel.place(draw(cell), mesh), parallel.place_batch(batch, mesh)
     compiled = gradient.lower(*inputs).compile()
-    assert {found.kind for found in collectives(compiled)} == {"all-reduce"}
+    assert {found.kind for found in list_collectives(compiled)} == {"all-reduce"}
     jax.tree.map(close, compiled(*inputs), gradient(draw(cell), batch))
 
 

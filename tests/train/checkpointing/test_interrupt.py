@@ -13,7 +13,7 @@ from jaxdl.train.checkpointing import interrupt
 
 
 class Counter(NamedTuple):
-    """The smallest state: a number that counts steps."""
+    """The smallest state: a counter of steps."""
 
     step: jax.Array
 
@@ -24,7 +24,7 @@ def step(state, batch):
 
 @pytest.fixture(autouse=True)
 def handlers():
-    """The handlers that Python starts with: a shell that starts it in the background has Ctrl-C ignored."""
+    """Python's default handlers, as a shell ignores Ctrl-C for a process in the background."""
     before = [signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)]
     yield
     for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
@@ -47,7 +47,7 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_after_its_stretch_and_the_state_is_saved(run, number):
+def test_a_signal_ends_the_run_after_its_chunk_and_the_state_is_saved(run, number):
     before = signal.getsignal(number)
 
     def kill(report):
@@ -62,7 +62,7 @@ def test_a_signal_ends_the_run_after_its_stretch_and_the_state_is_saved(run, num
     assert signal.getsignal(number) is before
 
 
-def test_without_a_signal_the_run_is_as_long_as_it_was_to_be(run):
+def test_without_a_signal_the_run_is_complete(run):
     with train.interruptible() as interruption:
         assert run(interruption) == (40, [40])
     assert interruption.signal is None
@@ -84,38 +84,38 @@ def test_a_second_signal_ends_at_once(run):
 
 
 @pytest.fixture
-def heard_before():
-    """What the handler of SIGTERM hears that was there before."""
-    heard = []
-    signal.signal(signal.SIGTERM, lambda *_: heard.append(True))
-    return heard
+def received_before():
+    """The signals received by the handler of SIGTERM installed before the run."""
+    received = []
+    signal.signal(signal.SIGTERM, lambda *_: received.append(True))
+    return received
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(60.0, [0, 1, 2]), (0.0, [1, 2, 3])], ids=["soon", "late"])
-def test_a_signal_that_another_process_heard_is_ignored_once_and_soon(
-    run, monkeypatch, heard_before, seconds, expected
+def test_a_signal_received_by_another_process_first_is_ignored_once_and_soon(
+    run, monkeypatch, received_before, seconds, expected
 ):
-    monkeypatch.setattr(interrupt, "_heard_by_any", lambda name: "SIGTERM")
+    monkeypatch.setattr(interrupt, "_received_by_any", lambda name: "SIGTERM")
     monkeypatch.setattr(interrupt, "LATE", seconds)
     with train.interruptible() as interruption:
         run(interruption)
-    assert (interruption.signal, interruption.heard) == ("SIGTERM", None)
+    assert (interruption.signal, interruption.received) == ("SIGTERM", None)
     counts = []
     for _ in expected:
         os.kill(os.getpid(), signal.SIGTERM)
-        counts.append(len(heard_before))
+        counts.append(len(received_before))
     assert counts == expected
 
 
-def test_a_signal_of_another_process_that_this_one_does_not_watch_leaves_its_handler(run, monkeypatch, heard_before):
-    monkeypatch.setattr(interrupt, "_heard_by_any", lambda name: "SIGTERM")
+def test_an_unwatched_signal_of_another_process_leaves_its_handler(run, monkeypatch, received_before):
+    monkeypatch.setattr(interrupt, "_received_by_any", lambda name: "SIGTERM")
     with train.interruptible([signal.SIGINT]) as interruption:
         assert run(interruption) == (5, [5])
     os.kill(os.getpid(), signal.SIGTERM)
-    assert heard_before == [True]
+    assert received_before == [True]
 
 
-def test_a_signal_after_the_last_report_ends_nothing(run):
+def test_a_signal_after_the_last_report_has_no_effect(run):
     class Late:
         def __call__(self, report):
             pass
@@ -126,10 +126,10 @@ def test_a_signal_after_the_last_report_ends_nothing(run):
     with train.interruptible() as interruption:
         assert run(interruption, Late()) == (40, [40])
     assert not interruption
-    assert (interruption.signal, interruption.heard) == (None, "SIGTERM")
+    assert (interruption.signal, interruption.received) == (None, "SIGTERM")
 
 
-def test_outside_the_main_thread_it_is_refused():
+def test_interruptible_raises_outside_of_the_main_thread():
     errors = []
 
     def enter():
@@ -142,4 +142,5 @@ def test_outside_the_main_thread_it_is_refused():
     thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
-    assert errors == ["interruptible() works in the main thread alone, the one that Python tells of signals"]
+    assert len(errors) == 1
+    assert thread.name in errors[0]

@@ -33,7 +33,7 @@ def path(tmp_path):
     return tmp_path / "model.safetensors"
 
 
-def test_weights_come_back_as_they_were(path):
+def test_load_returns_the_saved_weights(path):
     assert_same(weights.load(path), make_variables())
     like = jax.eval_shape(make_variables)
     assert_same(weights.load(path, like), make_variables())
@@ -46,8 +46,8 @@ def test_equal_weights_give_equal_files(path):
     assert other.read_bytes() == path.read_bytes()
 
 
-def test_torch_reads_the_same_numbers_under_the_same_names(path):
-    pytest.importorskip("torch", reason="the reader of another house")
+def test_torch_reads_the_same_arrays_under_the_same_names(path):
+    pytest.importorskip("torch", reason="torch is the peer")
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(path)
@@ -61,24 +61,24 @@ def test_torch_reads_the_same_numbers_under_the_same_names(path):
     assert tensors["params/dense/bias"].tolist() == [1.0, 1.0, 1.0]
     foreign = path.with_name("foreign.safetensors")
     save_file(tensors, foreign)
-    with pytest.raises(ValueError, match="has no digests: it is damaged, or from elsewhere"):
+    with pytest.raises(ValueError, match="got none"):
         weights.load(foreign)
     assert_same(weights.load(foreign, verify=False), make_variables())
 
 
-def test_every_changed_bit_is_refused_and_a_leaf_is_named(path):
+def test_every_changed_bit_raises_with_its_leaf(path):
     original = path.read_bytes()
     header = 8 + int.from_bytes(original[:8], "little")
     generator = np.random.default_rng(0)
-    for place in [*range(0, header, 3), *range(header, len(original))]:
+    for position in [*range(0, header, 3), *range(header, len(original))]:
         damaged = bytearray(original)
-        damaged[place] ^= 1 << generator.integers(8)
+        damaged[position] ^= 1 << generator.integers(8)
         path.write_bytes(damaged)
         with pytest.raises(ValueError) as error:
             weights.load(path)
         assert str(path) in str(error.value)
         assert "\n" not in str(error.value)
-        if place >= header:
+        if position >= header:
             assert isinstance(error.value, DamagedError)
             assert "is damaged at leaf " in str(error.value)
     for length in range(0, len(original), 5):
@@ -87,25 +87,25 @@ def test_every_changed_bit_is_refused_and_a_leaf_is_named(path):
             weights.load(path)
 
 
-def test_other_leaves_are_refused_by_name_and_nothing_is_cast(path):
+def test_other_leaves_raise_by_name_and_nothing_is_cast(path):
     like = make_variables(jnp.bfloat16)
     like["params"]["more"] = jnp.zeros(4)
     del like["batch_stats"]
     with pytest.raises(ValueError) as error:
         weights.load(path, like)
     lines = str(error.value).splitlines()
-    assert lines[0].endswith("model.safetensors does not fit, 4 leaves differ:")
+    assert "got 4 that differ" in lines[0]
     assert [line.strip() for line in lines[1:]] == [
-        "batch_stats/norm/count: stored int32[], not expected",
-        "batch_stats/norm/mean: stored float32[0, 2], not expected",
-        "params/dense/kernel: stored float32[2, 3], expected bfloat16[2, 3]",
-        "params/more: not stored, expected float32[4]",
+        "batch_stats/norm/count: expected nothing, got int32[]",
+        "batch_stats/norm/mean: expected nothing, got float32[0, 2]",
+        "params/dense/kernel: expected bfloat16[2, 3], got float32[2, 3]",
+        "params/more: expected float32[4], got nothing",
     ]
 
 
-def test_64_bits_are_never_cut_to_32(path):
+def test_64_bits_are_never_narrowed_to_32(path):
     weights.save(path, {"w": np.array([1e-300])})
-    with pytest.raises(ValueError, match="jax_enable_x64 for its 64-bit leaves: w"):
+    with pytest.raises(ValueError, match="got w in .* set jax_enable_x64"):
         weights.load(path)
     with jax.enable_x64(True):
         assert weights.load(path)["w"][0] == 1e-300
@@ -129,33 +129,33 @@ def file_of(header, length=None, data=b""):
         b"",
     ],
 )
-def test_hostile_files_are_refused(path, content):
+def test_hostile_files_raise(path, content):
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"no safetensors file|has no digests"):
+    with pytest.raises(ValueError, match=r"not a safetensors file|got none"):
         weights.load(path)
-    with pytest.raises(DamagedError, match="no safetensors file"):
+    with pytest.raises(DamagedError, match="not a safetensors file"):
         weights.load(path, verify=False)
 
 
-def test_a_header_of_a_terabyte_is_told_as_such(path):
+def test_the_error_names_the_size_of_a_header(path):
     path.write_bytes(file_of({}, length=10**12))
     with pytest.raises(DamagedError, match="a header of 1,000,000,000,000 bytes in 10"):
         weights.load(path)
 
 
-def test_a_leaf_that_is_also_a_folder_of_leaves_is_refused(path):
+def test_a_leaf_above_other_leaves_raises(path):
     numbers = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
     more = {**numbers, "data_offsets": [4, 8]}
     for names in (("a", "a/b"), ("a/b", "a")):
         path.write_bytes(file_of(dict(zip(names, (numbers, more), strict=True)), data=bytes(8)))
-        with pytest.raises(ValueError, match="has both a leaf"):
+        with pytest.raises(ValueError, match=r"expected no leaf|expected no leaves"):
             weights.load(path, verify=False)
 
 
-def test_what_the_format_cannot_hold_is_refused_and_the_file_stays(path):
+def test_unsupported_leaves_raise_and_the_file_stays(path):
     before = path.read_bytes()
     for variables in ({"w": "text"}, {"w": jnp.ones(2, jnp.int4)}, {"w": jnp.ones(2, jnp.float8_e5m2)}, {"w": [1.0]}):
-        with pytest.raises(TypeError, match=r"safetensors cannot hold|expected arrays"):
+        with pytest.raises(TypeError, match=r"expected (arrays|weights)"):
             weights.save(path, variables)
     with pytest.raises(TypeError, match="key"):
         weights.save(path, {"w": jax.random.key(0)})
@@ -163,9 +163,9 @@ def test_what_the_format_cannot_hold_is_refused_and_the_file_stays(path):
     assert len(list(path.parent.iterdir())) == 1
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=st.lists(st.text(min_size=1).filter(lambda name: "/" not in name), unique=True, max_size=4))
-def test_any_name_survives_or_is_refused(path, names):
+def test_every_name_survives_or_raises(path, names):
     variables = {name: np.float32([number]) for number, name in enumerate(names)}
     try:
         weights.save(path, variables)

@@ -15,7 +15,7 @@ explicitly = pytest.mark.parametrize("form", [name for name in FORMS if FORMS[na
 
 
 def in_form(form, make, mesh):
-    """Make the step of a form: ``make(axis_name)`` alone for jit, else mapped over the devices."""
+    """Make a step: ``make(None)`` for jit, else ``make("data")`` mapped over the devices."""
     return make(None) if FORMS[form] is None else FORMS[form](make("data"), mesh)
 
 
@@ -32,7 +32,7 @@ def test_explicit_data_parallel_training_equals_one_device(form):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("count", [1, 2, 8])
-def test_the_gradient_is_the_mean_over_the_whole_batch(form, count):
+def test_the_gradient_is_the_mean_over_all_devices(form, count):
     mesh = parallel.make_mesh({"data": count})
     step = in_form(form, linear, mesh)
     state = linear_state()
@@ -46,12 +46,12 @@ def test_the_gradient_is_the_mean_over_the_whole_batch(form, count):
 
 @explicitly
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_mask_weighs_the_devices_by_the_examples_that_count(form, accumulate):
+def test_a_mask_weights_the_devices_by_their_examples(form, accumulate):
     mesh = parallel.make_mesh({"data": 4})
     step = in_form(form, partial(linear, accumulate=accumulate), mesh)
     state = linear_state()
     x = np.arange(16.0, dtype=np.float32)
-    mask = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1], np.float32)  # the third device has none
+    mask = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1], np.float32)  # none on the third device
     after, seen = jax.jit(step)(state, {"x": x, "mask": mask})
     expected = x[mask == 1].mean()
     assert float(after.params["w"]) == pytest.approx(1.0 - expected, abs=1e-6)
@@ -59,7 +59,7 @@ def test_a_mask_weighs_the_devices_by_the_examples_that_count(form, accumulate):
 
 
 @explicitly
-def test_a_masked_batch_has_one_gradient_also_through_batch_normalisation(form):
+def test_a_masked_batch_has_the_gradient_of_one_device_with_batch_normalisation(form):
     task, step, state, loader = make_run()
     batch = {**loader.batch(0), "mask": np.array([1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1], np.float32)}
     mesh = parallel.make_mesh({"data": 4})
@@ -67,7 +67,7 @@ def test_a_masked_batch_has_one_gradient_also_through_batch_normalisation(form):
     assert_close(jax.jit(mapped)(state, batch)[0], jax.jit(step)(state, batch)[0])
 
 
-def test_a_step_that_forgot_to_average_is_refused():
+def test_shard_map_rejects_a_step_without_the_average():
     _, step, state, loader = make_run()
     mesh = parallel.make_mesh({"data": 2})
     with pytest.raises(ValueError, match="replicat"):
@@ -75,7 +75,7 @@ def test_a_step_that_forgot_to_average_is_refused():
 
 
 @explicitly
-def test_devices_draw_from_keys_of_their_own(form):
+def test_each_device_has_its_own_key(form):
     def loss(variables, batch, key):
         noise = jax.random.normal(key, batch["x"].shape)
         return jnp.mean(variables["params"]["w"] * noise), ({}, {})
@@ -85,5 +85,5 @@ def test_devices_draw_from_keys_of_their_own(form):
     state = linear_state(0.0)
     after, _ = jax.jit(step)(state, {"x": jnp.zeros(2)})
     key = jax.random.fold_in(state.key, 0)
-    drawn = [jax.random.normal(jax.random.fold_in(key, i), (1,)) for i in range(2)]
-    assert float(after.params["w"]) == pytest.approx(-float(jnp.mean(jnp.stack(drawn))), abs=1e-6)
+    samples = [jax.random.normal(jax.random.fold_in(key, i), (1,)) for i in range(2)]
+    assert float(after.params["w"]) == pytest.approx(-float(jnp.mean(jnp.stack(samples))), abs=1e-6)

@@ -1,4 +1,4 @@
-"""A checkpoint of some devices goes on with others."""
+"""Checkpoints resumed on other devices."""
 
 import functools
 
@@ -19,8 +19,8 @@ LAYOUTS = {
 }
 
 
-def lay(state, layout):
-    """Lay a copy of a state out; return it with its mesh."""
+def place_copy(state, layout):
+    """Place a copy of a state in a layout; return it with its mesh."""
     axes, rule = LAYOUTS[layout]
     if axes is None:
         return jax.tree.map(jnp.copy, state), None
@@ -32,7 +32,7 @@ def lay(state, layout):
 def saved(layout, folder):
     """Train two epochs in a layout and save; return the checkpoints."""
     _, step, state, loader = make_run()
-    placed, mesh = lay(state, layout)
+    placed, mesh = place_copy(state, layout)
     trained, _ = train.fit(step, placed, loader, epochs=2, mesh=mesh)
     checkpoints = train.Checkpoints(folder / layout, config={})
     checkpoints.save(trained)
@@ -63,12 +63,12 @@ def folder(tmp_path_factory):
         ("8 fully sharded", "2x4"),
     ],
 )
-def test_a_checkpoint_goes_on_with_other_devices(before, after, folder):
+def test_resume_a_checkpoint_on_other_devices(before, after, folder):
     _, step, state, loader = make_run()
-    like, mesh = lay(state, after)
+    like, mesh = place_copy(state, after)
     restored = saved(before, folder).restore(like)
     assert int(restored.step) == 2 * loader.steps_per_epoch
-    jax.tree.map(lambda leaf, wanted: np.testing.assert_equal(leaf.sharding, wanted.sharding), restored, like)
+    jax.tree.map(lambda leaf, target: np.testing.assert_equal(leaf.sharding, target.sharding), restored, like)
     continued, history = train.fit(step, restored, loader, epochs=3, mesh=mesh)
     expected, expected_history = uninterrupted()
     assert_close(continued, expected)
