@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 __all__ = [
     "arrays",
     "backprop",
+    "checks",
     "data",
     "decode",
     "doctor",
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from jaxdl import (
         arrays,
         backprop,
+        checks,
         data,
         decode,
         doctor,

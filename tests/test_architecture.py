@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 LEVELS = {
     "typing": 0,
     "arrays": 0,
-    "tree": 0,
     "checks": 0,
+    "tree": 0,
     "losses": 1,
     "metrics": 1,
     "nn": 1,

@@ -1,4 +1,4 @@
-"""Words: the corpus of four titles, and the thinning of frequent words."""
+"""Words: the corpus of four titles, and the subsampling of frequent words."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,23 +17,23 @@ PAIRS = [("human", "machine"), ("machine", "for"), ("system", "for"), ("system",
 
 
 def one_hot_pair() -> list[jnp.ndarray]:
-    """Measure the distance and the cosine of two one-hot words."""
-    words = embeddings.vocabulary(CORPUS)
+    """Return the distance and the cosine of two one-hot words."""
+    words = embeddings.build_vocabulary(CORPUS)
     human, machine = embeddings.one_hot(jnp.array([words["human"], words["machine"]]), len(words))
     return [embeddings.euclidean_distance(human, machine), embeddings.cosine_similarity(human, machine)]
 
 
 def cooccurrence(window: int) -> list[int]:
-    """Count the ten pairs of the five words that the table shows."""
-    words = embeddings.vocabulary(CORPUS)
+    """Return the counts of the ten pairs of the table's five words."""
+    words = embeddings.build_vocabulary(CORPUS)
     counts = embeddings.cooccurrence(CORPUS, words, window=window)
     shown = [words[word] for word in SHOWN]
     return [counts[shown[i], shown[j]] for i in range(5) for j in range(i + 1, 5)]
 
 
 def mutual_information() -> list[jnp.ndarray]:
-    """Compute the four entries that the table shows, with the window that its counts have."""
-    words = embeddings.vocabulary(CORPUS)
+    """Return the four entries of the table, with the window of its counts."""
+    words = embeddings.build_vocabulary(CORPUS)
     counts = embeddings.cooccurrence(CORPUS, words, window=4)
     totals = embeddings.token_counts(CORPUS, words)
     values = embeddings.pmi(counts, word_counts=totals, context_counts=totals, total=np.sum(totals))
@@ -45,7 +45,7 @@ ITEMS = [
         "words in the vocabulary",
         printed="16",
         right="15",
-        compute=lambda: len(embeddings.vocabulary(CORPUS)),
+        compute=lambda: len(embeddings.build_vocabulary(CORPUS)),
         reason="'interface' is listed twice",
     ),
     Item("distance and cosine of two one-hot words", "1.4142 0.0000", "1.41421356 0.0000", one_hot_pair),

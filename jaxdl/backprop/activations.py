@@ -65,7 +65,7 @@ def pair(activation: str | tuple[Function, Slope]) -> tuple[Function, Slope]:
     """
     if not isinstance(activation, str):
         return activation
-    g = activations.get(activation)
+    g = activations.get_activation(activation)
     if activation not in SLOPES:
         raise ValueError(f"no slope is written for {activation!r}; there is one for {', '.join(SLOPES)}")
     return g, SLOPES[activation]

@@ -1,41 +1,88 @@
-"""Data: sources, batches, augmentation, synthetic tasks."""
+"""Data: loaders, augmentation, text, vocabularies, sources and file formats.
 
-from jaxdl.data import augmentation, companding, text
+Labelled images
+    `load`, `list_datasets`: data sets by name.
+    `Dataset`, `as_examples`: the result, and its arrays.
+    `statistics`, `standardize`, `resize`, `as_size`: size and scale of images.
+    `augmentation`, `warping`: random transformations of images, and the resampling below them.
+Batches
+    `Loader`, `padded_batches`: batches of arrays in an order that depends on seed and epoch alone.
+    `BucketLoader`, `choose_boundaries`, `pad`: sequences of different lengths.
+    `permutation`, `EpochLoader`: the order itself, and the base of the loaders.
+    `split`, `count_examples`, `prefetch`: held-out examples, sizes, reading ahead.
+Text, trees, strokes and audio
+    `text`: words, streams and windows.
+    `Vocabulary`, with `PAD`, `UNK`, `BOS`, `EOS`: tokens and their ids.
+    `trees`, `strokes`, `audio`: trees by level, pen strokes, mu-law companding.
+Where data come from
+    `sources`: data sets, corpora and synthetic tasks, also reachable from here.
+    `files`: file formats and downloads.
+"""
+
+from jaxdl.data import audio, augmentation, files, sources, strokes, text, trees, warping
 from jaxdl.data.batching import Loader, count_examples, padded_batches, prefetch, split
-from jaxdl.data.bucketing import BucketLoader, pad
-from jaxdl.data.dataset import Dataset, resize, standardize, statistics
-from jaxdl.data.files import archive, cifar, idx, pickles
-from jaxdl.data.sources import corpora, python_code, sequences, strokes, synthetic, translation
-from jaxdl.data.sources.folder import image_folder
-from jaxdl.data.sources.images import cifar10, digits, fashion_mnist, mnist
-from jaxdl.data.sources.registry import load, sources
-from jaxdl.data.sources.reviews import movie_reviews
-from jaxdl.data.vocabulary import Vocabulary
+from jaxdl.data.bucketing import BucketLoader, choose_boundaries, pad
+from jaxdl.data.dataset import Dataset, as_examples, as_size, resize, standardize, statistics
+from jaxdl.data.epochs import EpochLoader, permutation
+from jaxdl.data.files import archive, cifar, downloads, idx, pickles
+from jaxdl.data.registry import list_datasets, load
+from jaxdl.data.sources import (
+    cifar10,
+    corpora,
+    digits,
+    fashion_mnist,
+    image_folder,
+    mnist,
+    movie_reviews,
+    python_code,
+    python_source,
+    read_text,
+    sequences,
+    synthetic,
+    tiny_shakespeare,
+    translation,
+)
+from jaxdl.data.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK, Vocabulary
 
 __all__ = [
+    "BOS",
+    "EOS",
+    "PAD",
+    "SPECIAL_TOKENS",
+    "UNK",
     "BucketLoader",
     "Dataset",
+    "EpochLoader",
     "Loader",
     "Vocabulary",
     "archive",
+    "as_examples",
+    "as_size",
+    "audio",
     "augmentation",
+    "choose_boundaries",
     "cifar",
     "cifar10",
-    "companding",
     "corpora",
     "count_examples",
     "digits",
+    "downloads",
     "fashion_mnist",
+    "files",
     "idx",
     "image_folder",
+    "list_datasets",
     "load",
     "mnist",
     "movie_reviews",
     "pad",
     "padded_batches",
+    "permutation",
     "pickles",
     "prefetch",
     "python_code",
+    "python_source",
+    "read_text",
     "resize",
     "sequences",
     "sources",
@@ -45,5 +92,8 @@ __all__ = [
     "strokes",
     "synthetic",
     "text",
+    "tiny_shakespeare",
     "translation",
+    "trees",
+    "warping",
 ]

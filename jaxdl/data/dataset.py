@@ -1,18 +1,24 @@
-"""What a source returns, and the plain functions that bring its images to size and scale."""
+"""Data sets of labelled images, and functions that resize and standardize images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from jaxdl.checks import check_one_of
 from jaxdl.typing import Array, ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled images, ``{"image": float32 [N, H, W, C] in [0, 1], "label": int32 [N]}``, to train on and to test on.
+    """Labelled images, split into a training and a test set.
 
-    ``classes`` names the labels: ``classes[label]``. ``source`` says where the data come from.
+    Attributes:
+        name: name of the data set.
+        train: ``{"image": float32 [N, H, W, C] in [0, 1], "label": int32 [N]}``.
+        test: the same arrays of the test set.
+        classes: names of the classes, ``classes[label]``.
+        source: origin of the data.
     """
 
     name: str
@@ -22,10 +28,10 @@ class Dataset:
     source: str = ""
 
 
-def examples(image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
-    """Bring bytes ``[N, H, W, C]`` or ``[N, H, W]`` and integer labels to the form of a batch.
+def as_examples(image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
+    """Convert bytes ``[N, H, W, C]`` or ``[N, H, W]`` and integer labels to the arrays of a `Dataset`.
 
-    >>> {name: (array.shape, array.dtype.name) for name, array in examples(np.zeros((2, 8, 8)), np.zeros(2)).items()}
+    >>> {name: (array.shape, array.dtype.name) for name, array in as_examples(np.zeros((2, 8, 8)), np.zeros(2)).items()}
     {'image': ((2, 8, 8, 1), 'float32'), 'label': ((2,), 'int32')}
     """
     image = np.divide(image, 255, dtype=np.float32)
@@ -33,9 +39,12 @@ def examples(image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def statistics(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and the standard deviation of each channel, float32 ``[C]``, of images ``[..., C]``.
+    """Compute the mean and the standard deviation of each channel, float32 ``[C]``, of images ``[..., C]``.
 
-    They are summed in float64; take them from the training images alone.
+    Sums are in float64. Compute the statistics from the training images alone.
+
+    Raises:
+        ValueError: there are no images.
 
     >>> mean, std = statistics(np.array([[0.0, 1.0], [2.0, 1.0]]))
     >>> mean.tolist(), std.tolist()
@@ -43,7 +52,7 @@ def statistics(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     flat = np.asarray(image).reshape(-1, np.shape(image)[-1])
     if flat.size == 0:
-        raise ValueError(f"expected images [..., C] to take statistics of, got shape {list(np.shape(image))}")
+        raise ValueError(f"expected at least one image [..., C], got shape {list(np.shape(image))}")
     mean = np.mean(flat, axis=0, dtype=np.float64)
     blocks = (flat[i : i + 65536].astype(np.float64) - mean for i in range(0, len(flat), 65536))
     variance = sum(np.square(block).sum(axis=0) for block in blocks) / len(flat)
@@ -51,9 +60,10 @@ def statistics(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def standardize(image: Array | np.ndarray, mean: ArrayLike, std: ArrayLike) -> Array | np.ndarray:
-    """Return ``(image - mean) / std`` channel by channel, for NumPy and JAX arrays ``[..., C]`` alike.
+    """Compute ``(image - mean) / std`` for each channel of NumPy or JAX arrays ``[..., C]``.
 
-    Raises ValueError if a standard deviation is not positive, as that of a channel that never changes.
+    Raises:
+        ValueError: a standard deviation is not positive, as that of a constant channel, or a shape does not fit.
 
     >>> standardize(np.array([[1.0, 4.0]]), mean=[0.0, 2.0], std=[1.0, 0.5]).tolist()
     [[1.0, 4.0]]
@@ -63,38 +73,44 @@ def standardize(image: Array | np.ndarray, mean: ArrayLike, std: ArrayLike) -> A
     for name, each in (("mean", mean), ("std", std)):
         if each.shape not in {(), (1,), (channels,)}:
             raise ValueError(
-                f"{name} must be one number or one for each of {channels} channels, got {list(each.shape)}"
+                f"expected {name} to be a number or one for each of {channels} channels, got shape {list(each.shape)}"
             )
     if not (std > 0).all():
-        raise ValueError(f"std must be positive, got {std.tolist()}")
+        raise ValueError(f"expected std > 0, got {std.tolist()}")
     ones = (1,) * (image.ndim - 1)
     mean, std = (np.broadcast_to(each, channels).reshape(*ones, channels).astype(image.dtype) for each in (mean, std))
     return (image - mean) / std
 
 
 def resize(image: np.ndarray, size: int | tuple[int, int], method: str = "bilinear") -> np.ndarray:
-    """Sample images ``[N, H, W, C]`` anew at ``size``, an edge or (height, width), in their dtype.
+    """Resize images ``[N, H, W, C]`` without changing their dtype.
 
-    Pixel ``i`` of ``n`` has its centre at ``(i + 1/2) / n``; ``method`` is "bilinear" (between the two nearest
-    centres on each axis) or "nearest". There is no filter against aliasing, so it is meant for enlarging.
+    Pixel ``i`` of ``n`` has its centre at ``(i + 1/2) / n``. There is no antialiasing, so use it for enlarging.
+
+    Args:
+        image: ``[N, H, W, C]``.
+        size: height and width, or one number for both.
+        method: "bilinear", between the two nearest centres on each axis, or "nearest".
+
+    Raises:
+        ValueError: the shape, size or method is invalid.
 
     >>> resize(np.array([0.0, 1.0]).reshape(1, 1, 2, 1), (1, 4)).ravel().tolist()
     [0.0, 0.25, 0.75, 1.0]
     """
     if image.ndim != 4:
         raise ValueError(f"expected images [N, H, W, C], got shape {list(image.shape)}")
-    if method not in {"bilinear", "nearest"}:
-        raise ValueError(f'method must be "bilinear" or "nearest", got {method!r}')
+    check_one_of("method", method, ("bilinear", "nearest"))
     for axis, length in zip((1, 2), as_size(size), strict=True):
         image = _resize_axis(image, axis, length, method)
     return image
 
 
 def as_size(size: int | tuple[int, int]) -> tuple[int, int]:
-    """Read a size, an edge or (height, width), as (height, width)."""
+    """Return a size, one number or (height, width), as (height, width)."""
     height, width = (size, size) if isinstance(size, int | np.integer) else size
     if height < 1 or width < 1:
-        raise ValueError(f"size must be at least 1 by 1, got {height} by {width}")
+        raise ValueError(f"expected a size of at least 1 x 1, got {height} x {width}")
     return height, width
 
 
@@ -108,5 +124,5 @@ def _resize_axis(image: np.ndarray, axis: int, length: int, method: str) -> np.n
     position = np.clip(position - 0.5, 0, n - 1)
     low = position.astype(int)
     high = np.minimum(low + 1, n - 1)
-    share = (position - low).astype(image.dtype).reshape(-1, *[1] * (image.ndim - axis - 1))
-    return image.take(low, axis) * (1 - share) + image.take(high, axis) * share
+    weight = (position - low).astype(image.dtype).reshape(-1, *[1] * (image.ndim - axis - 1))
+    return image.take(low, axis) * (1 - weight) + image.take(high, axis) * weight

@@ -1,4 +1,4 @@
-"""Tokens and their numbers."""
+"""Vocabularies: tokens and their integer ids."""
 
 import json
 from collections import Counter
@@ -9,29 +9,30 @@ from pathlib import Path
 
 import numpy as np
 
-PADDING = "<padding>"
-UNKNOWN = "<unknown>"
-BEGIN = "<begin>"
-END = "<end>"
-SYMBOLS = (PADDING, UNKNOWN, BEGIN, END)
+from jaxdl.checks import check_positive_integer
+
+PAD = "<padding>"
+UNK = "<unknown>"
+BOS = "<begin>"
+EOS = "<end>"
+SPECIAL_TOKENS = (PAD, UNK, BOS, EOS)
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokens ``0 .. V - 1``: symbols first, then what was seen, the most frequent first.
+    """Tokens with the ids ``0 .. V - 1``: special tokens first, then the tokens of a text, the most frequent first.
 
-    A symbol is a token that stands for no text: ``PADDING`` after an end, ``UNKNOWN`` for what the vocabulary does not
-    hold, ``BEGIN`` and ``END`` around a sequence. Which of them there are is said in ``build``; a token of the text
-    that is spelled as a symbol is that symbol.
+    Special tokens mark what is not text: ``PAD`` fills sequences, ``UNK`` replaces tokens outside of the vocabulary,
+    ``BOS`` and ``EOS`` enclose a sequence. A token of the text that is spelled like a special token is that token.
 
     Attributes:
-        tokens: the tokens in the order of their numbers.
+        tokens: the tokens, sorted by id.
 
     Raises:
         ValueError: a token occurs twice, or there is none.
-        TypeError: a token is no string.
+        TypeError: a token is not a string.
 
-    >>> characters = Vocabulary.build("abracadabra", symbols=(PADDING, UNKNOWN))
+    >>> characters = Vocabulary.build("abracadabra")
     >>> characters.tokens
     ('<padding>', '<unknown>', 'a', 'b', 'r', 'c', 'd')
     >>> characters.encode("bad!").tolist(), "".join(characters.decode([3, 2, 6]))
@@ -42,55 +43,57 @@ class Vocabulary:
 
     def __post_init__(self):
         if isinstance(self.tokens, str) or not all(isinstance(token, str) for token in self.tokens):
-            raise TypeError("a vocabulary expects a sequence of tokens, each a string; Vocabulary.build counts a text")
+            raise TypeError(
+                f"expected a sequence of tokens, each a string, got {self.tokens!r:.60}; see Vocabulary.build"
+            )
         object.__setattr__(self, "tokens", tuple(self.tokens))
         if not self.tokens:
-            raise ValueError("a vocabulary needs at least one token, got none")
-        if len(self._numbers) != len(self.tokens):
-            twice = [token for token, count in Counter(self.tokens).items() if count > 1]
-            raise ValueError(f"the tokens of a vocabulary must differ, but these occur twice: {twice[:5]}")
+            raise ValueError("expected at least one token, got none")
+        if len(self._ids) != len(self.tokens):
+            duplicates = [token for token, count in Counter(self.tokens).items() if count > 1]
+            raise ValueError(f"expected distinct tokens, got duplicates: {duplicates[:5]}")
 
     @classmethod
     def build(
         cls,
         tokens: Iterable[str],
         *,
-        size: int | None = None,
+        max_size: int | None = None,
         min_count: int = 1,
-        symbols: Sequence[str] = (PADDING, UNKNOWN),
+        special_tokens: Sequence[str] = (PAD, UNK),
     ) -> "Vocabulary":
-        """Count tokens, words or the characters of a string, and keep the most frequent; of equal ones the lesser.
+        """Count tokens, words or the characters of a string, and keep the most frequent; ties are sorted.
 
         Args:
-            tokens: all that was seen, repetitions and all.
-            size: how many tokens at most, symbols counted.
-            min_count: how often a token must have been seen.
-            symbols: they come first, in this order. Without ``UNKNOWN`` an unseen token is an error.
+            tokens: the tokens of a text, with their repetitions.
+            max_size: maximum number of tokens, special tokens included.
+            min_count: how often a token must occur.
+            special_tokens: the first tokens, in this order. Without ``UNK`` an unknown token is an error.
 
         Raises:
-            ValueError: a number is not positive, there is no room beside the symbols, or no token is left.
+            ValueError: ``min_count`` is not positive, ``max_size`` leaves no room beside the special tokens, or no
+                token is frequent enough.
         """
-        if min_count < 1:
-            raise ValueError(f"min_count must be at least 1, got {min_count}")
-        if size is not None and size <= len(symbols):
-            raise ValueError(f"size counts the {len(symbols)} symbols and must be more than that, got {size}")
+        check_positive_integer("min_count", min_count)
+        if max_size is not None and max_size <= len(special_tokens):
+            raise ValueError(f"expected max_size > {len(special_tokens)}, the number of special tokens, got {max_size}")
         counts = Counter(tokens)
-        for symbol in symbols:
-            counts.pop(symbol, None)
+        for token in special_tokens:
+            counts.pop(token, None)
         kept = sorted((token for token in counts if counts[token] >= min_count), key=lambda t: (-counts[t], t))
         if not kept:
             raise ValueError(
-                f"no token was seen {min_count} times or more among {sum(counts.values())}: give more text, or a "
-                "smaller min_count"
+                f"expected tokens that occur at least min_count={min_count} times, got none among {counts.total()}; "
+                "give more text, or a smaller min_count"
             )
-        return cls((*symbols, *kept)[:size])
+        return cls((*special_tokens, *kept)[:max_size])
 
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":
-        """Read what ``save`` wrote.
+        """Read a vocabulary that `save` wrote.
 
         Raises:
-            ValueError: the file holds no vocabulary.
+            ValueError: the file contains no vocabulary.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -98,10 +101,10 @@ class Vocabulary:
                 raise ValueError('expected an object with a list "tokens"')
             return cls(tuple(content["tokens"]))
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} holds no vocabulary: {error}") from error
+            raise ValueError(f"{path} is not a vocabulary: {error}") from error
 
     def save(self, path: str | Path) -> None:
-        """Write the tokens as JSON, in the order of their numbers; the file appears whole or not at all."""
+        """Write the tokens as JSON, sorted by id; the file is replaced atomically."""
         path = Path(path)
         partial = path.with_name(f"{path.name}.partial")
         partial.write_text(json.dumps({"tokens": self.tokens}, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -111,51 +114,75 @@ class Vocabulary:
         return len(self.tokens)
 
     def __contains__(self, token: object) -> bool:
-        return token in self._numbers
+        return token in self._ids
 
     def __getitem__(self, token: str) -> int:
-        """Return the number of a token; of one that is not there, that of ``UNKNOWN``.
+        """Return the id of a token, that of ``UNK`` for unknown tokens.
 
         Raises:
-            ValueError: the token is not there, and neither is ``UNKNOWN``.
+            ValueError: the token is unknown, and there is no ``UNK``.
         """
-        number = self._numbers.get(token, self._numbers.get(UNKNOWN))
-        if number is None:
-            raise ValueError(f"{token!r} is not among the {len(self)} tokens, which have no {UNKNOWN} in its place")
-        return number
+        token_id = self._ids.get(token, self._ids.get(UNK))
+        if token_id is None:
+            raise ValueError(f"expected one of {len(self)} tokens, got {token!r}; give {UNK} among the special tokens")
+        return token_id
 
-    def encode(self, tokens: Iterable[str], *, begin: bool = False, end: bool = False) -> np.ndarray:
-        """Return the numbers of tokens, int32 ``[T]``, with ``BEGIN`` before and ``END`` behind them where asked for.
+    @property
+    def pad_id(self) -> int:
+        """The id of ``PAD``; ValueError if there is none, as for the other special tokens."""
+        return self._special_id(PAD)
+
+    @property
+    def unk_id(self) -> int:
+        """The id of ``UNK``."""
+        return self._special_id(UNK)
+
+    @property
+    def bos_id(self) -> int:
+        """The id of ``BOS``."""
+        return self._special_id(BOS)
+
+    @property
+    def eos_id(self) -> int:
+        """The id of ``EOS``."""
+        return self._special_id(EOS)
+
+    def encode(self, tokens: Iterable[str], *, add_bos: bool = False, add_eos: bool = False) -> np.ndarray:
+        """Return the ids of tokens, int32 ``[T]``, optionally with ``BOS`` before and ``EOS`` after them.
 
         Raises:
-            ValueError: a token is unknown, and there is no ``UNKNOWN``; or there is no ``BEGIN`` or ``END``.
+            ValueError: a token is unknown, and there is no ``UNK``; or there is no ``BOS`` or ``EOS``.
         """
-        for symbol in [BEGIN] * begin + [END] * end:
-            if symbol not in self:
-                raise ValueError(f"this vocabulary has no {symbol}; give it among the symbols of Vocabulary.build")
-        unknown = self._numbers.get(UNKNOWN, -1)
-        tokens = [*[BEGIN] * begin, *tokens, *[END] * end]
-        numbers = np.fromiter((self._numbers.get(token, unknown) for token in tokens), np.int32, len(tokens))
-        if unknown < 0 and (numbers < 0).any():
-            self[tokens[int(np.argmin(numbers))]]  # says which token it is
-        return numbers
+        before = np.asarray([self.bos_id] if add_bos else [], np.int32)
+        after = np.asarray([self.eos_id] if add_eos else [], np.int32)
+        tokens = list(tokens)
+        unknown = self._ids.get(UNK, -1)
+        ids = np.fromiter((self._ids.get(token, unknown) for token in tokens), np.int32, len(tokens))
+        if unknown < 0 and (ids < 0).any():
+            self[tokens[int(np.argmin(ids))]]  # raises an error with the first unknown token
+        return np.concatenate([before, ids, after])
 
-    def decode(self, numbers: Iterable[int], *, symbols: bool = True) -> list[str]:
-        """Return the tokens of numbers; without ``symbols``, those that stand for no text are left out.
+    def decode(self, ids: Iterable[int] | np.ndarray, *, skip_special_tokens: bool = False) -> list[str]:
+        """Return the tokens of ids, optionally without the special tokens.
 
         Raises:
-            ValueError: a number is none of ``0 .. V - 1``.
-            TypeError: these are no integers.
+            ValueError: an id is not in ``0 .. V - 1``.
+            TypeError: the ids are not integers.
         """
-        numbers = np.asarray(numbers if hasattr(numbers, "__len__") else list(numbers)).reshape(-1)
-        if numbers.size and not np.issubdtype(numbers.dtype, np.integer):
-            raise TypeError(f"numbers of tokens are integers, got {numbers.dtype}: take the argmax of logits first")
-        outside = (numbers < 0) | (numbers >= len(self))
+        array = np.asarray(ids if hasattr(ids, "__len__") else list(ids)).reshape(-1)
+        if array.size and not np.issubdtype(array.dtype, np.integer):
+            raise TypeError(f"expected integer token ids, got {array.dtype}; take the argmax of logits first")
+        outside = (array < 0) | (array >= len(self))
         if outside.any():
-            raise ValueError(f"numbers of tokens lie in 0 .. {len(self) - 1}, got {numbers[outside][0]}")
-        tokens = [self.tokens[number] for number in numbers.tolist()]
-        return tokens if symbols else [token for token in tokens if token not in SYMBOLS]
+            raise ValueError(f"expected token ids in 0 .. {len(self) - 1}, got {array[outside][0]}")
+        tokens = [self.tokens[token_id] for token_id in array.tolist()]
+        return [token for token in tokens if token not in SPECIAL_TOKENS] if skip_special_tokens else tokens
+
+    def _special_id(self, token: str) -> int:
+        if token not in self:
+            raise ValueError(f"expected a vocabulary with {token}, got none; give it among the special tokens of build")
+        return self._ids[token]
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {token: number for number, token in enumerate(self.tokens)}
+    def _ids(self) -> dict[str, int]:
+        return {token: index for index, token in enumerate(self.tokens)}

@@ -8,8 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxdl.models.registry import register
-from jaxdl.nn import activations
-from jaxdl.nn.activations import Activation
+from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.typing import Array, ArrayLike
 
 
@@ -42,7 +41,7 @@ class MLP(nn.Module):
         x = jnp.asarray(x)
         if x.ndim < 2:
             raise ValueError(f"MLP expects a batch [B, ...] of two dimensions or more; came {x.shape}: give x[None]")
-        activation, dense = activations.get(self.activation), partial(nn.Dense, dtype=self.dtype)
+        activation, dense = get_activation(self.activation), partial(nn.Dense, dtype=self.dtype)
         features = {}
         x = x.reshape(x.shape[0], -1)
         for layer, width in enumerate(self.hidden_sizes, start=1):

@@ -1,11 +1,98 @@
-"""Building blocks: plain functions for the mathematics, modules for what has parameters."""
+"""Building blocks of networks: plain functions for the mathematics, linen modules for the parameters.
 
-from jaxdl.nn import activations, attention, convolution, dense, initializers, noise, normalization, recurrent
-from jaxdl.nn.attention import MultiHeadAttention, dot_product_attention
+Linear maps and activations
+    `linear`; `identity`, `step`, `sigmoid`, `tanh`, `scaled_tanh`, `relu`, `leaky_relu`, `prelu`, `elu`, `maxout`,
+    `gelu`, `stochastic_gelu`, `swish`, `silu`, `softplus`, `softmax`; by name `get_activation`; with parameters
+    `PReLU`, `Swish`. Namespace: ``activations``.
+
+Normalization
+    `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
+    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `moments`, `Moments`, `normalize`, `update_running`.
+
+Noise
+    `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
+
+Convolution
+    `convolve`, `transposed_convolve`; with parameters `Conv`, `ConvTranspose`, `SeparableConv`, the base class
+    `ConvLayer`; `output_size`, `transposed_output_size`, `receptive_field`, `Window`, `make_window`. Fixed filters for
+    images: namespace ``filters``.
+
+Pooling and upsampling
+    `max_pool`, `min_pool`, `average_pool`, `adaptive_average_pool`, `global_max_pool`, `global_average_pool`,
+    `max_pool_with_switches`, `max_unpool`, `blind_unpool`, `upsample_nearest`, `upsample_bilinear`.
+
+Recurrent networks
+    Cells: `Vanilla`, `Jordan`, `LSTM`, `ConstantForgetLSTM`, `PeepholeLSTM`, `FourGateLSTM`, `GRU`, `AttentionCell`,
+    the base class `Cell`, the states `LSTMState`, `JordanState` and `Attended`; `init_cell`, `preactivations`.
+    Namespace: ``cells``. Over time: `scan`, `bidirectional_scan`, `stacked_scan`, `init_stacked`, `valid_steps`,
+    `split_time`; with parameters `RNN`, `RecurrentCell`, `CellParameters`.
+
+Attention
+    `dot_product_attention`, `attend`, `scaled_dot_product`; modules: `MultiHeadAttention`, `Attention`,
+    `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`; learned scores: `additive_scores`,
+    `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`, `DotScore`,
+    `GeneralScore`, `ConcatScore`, `init_score`; key-value cache: `Cache`, `init_cache`, `extend_cache`; positions:
+    `sinusoidal_positions`, `rotary_embedding`.
+
+Initialization
+    Namespace ``initializers``: ``lecun_normal``, ``he_normal``, ``xavier_uniform``, ``orthogonal`` and so on.
+"""
+
+from jaxdl.nn import activations, attention, convolution, initializers, recurrent
+from jaxdl.nn.activations import (
+    PReLU,
+    Swish,
+    elu,
+    gelu,
+    get_activation,
+    identity,
+    leaky_relu,
+    maxout,
+    prelu,
+    relu,
+    scaled_tanh,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    step,
+    stochastic_gelu,
+    swish,
+    tanh,
+)
+from jaxdl.nn.attention import (
+    AdditiveScore,
+    Attention,
+    Cache,
+    ConcatScore,
+    DotScore,
+    GeneralScore,
+    MultiHeadAttention,
+    Score,
+    ScoreParameters,
+    additive_scores,
+    attend,
+    causal_mask,
+    combine_masks,
+    concat_scores,
+    dot_product_attention,
+    dot_scores,
+    extend_cache,
+    general_scores,
+    init_cache,
+    init_score,
+    padding_mask,
+    rotary_embedding,
+    scaled_dot_product,
+    sinusoidal_positions,
+    tanh_scores,
+)
 from jaxdl.nn.convolution import (
     Conv,
+    ConvLayer,
     ConvTranspose,
     SeparableConv,
+    Window,
     adaptive_average_pool,
     average_pool,
     blind_unpool,
@@ -13,6 +100,7 @@ from jaxdl.nn.convolution import (
     filters,
     global_average_pool,
     global_max_pool,
+    make_window,
     max_pool,
     max_pool_with_switches,
     max_unpool,
@@ -24,38 +112,160 @@ from jaxdl.nn.convolution import (
     upsample_bilinear,
     upsample_nearest,
 )
-from jaxdl.nn.recurrent import cells
+from jaxdl.nn.dense import linear
+from jaxdl.nn.noise import Dropout, GaussianNoise, dropout, gaussian_noise
+from jaxdl.nn.normalization import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+)
+from jaxdl.nn.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    Attended,
+    AttentionCell,
+    Cell,
+    CellParameters,
+    ConstantForgetLSTM,
+    FourGateLSTM,
+    Jordan,
+    JordanState,
+    LSTMState,
+    PeepholeLSTM,
+    RecurrentCell,
+    Vanilla,
+    bidirectional_scan,
+    cells,
+    init_cell,
+    init_stacked,
+    preactivations,
+    scan,
+    split_time,
+    stacked_scan,
+    valid_steps,
+)
+from jaxdl.nn.statistics import Moments, moments, normalize, update_running
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "AdditiveScore",
+    "Attended",
+    "Attention",
+    "AttentionCell",
+    "BatchNorm",
+    "Cache",
+    "Cell",
+    "CellParameters",
+    "ConcatScore",
+    "ConstantForgetLSTM",
     "Conv",
+    "ConvLayer",
     "ConvTranspose",
+    "DotScore",
+    "Dropout",
+    "FourGateLSTM",
+    "GaussianNoise",
+    "GeneralScore",
+    "GroupNorm",
+    "InstanceNorm",
+    "Jordan",
+    "JordanState",
+    "LSTMState",
+    "LayerNorm",
+    "Moments",
     "MultiHeadAttention",
+    "PReLU",
+    "PeepholeLSTM",
+    "RecurrentCell",
+    "Score",
+    "ScoreParameters",
     "SeparableConv",
+    "Swish",
+    "Vanilla",
+    "Window",
     "activations",
     "adaptive_average_pool",
+    "additive_scores",
+    "attend",
     "attention",
     "average_pool",
+    "batch_norm",
+    "bidirectional_scan",
     "blind_unpool",
+    "causal_mask",
     "cells",
+    "combine_masks",
+    "concat_scores",
     "convolution",
     "convolve",
-    "dense",
     "dot_product_attention",
+    "dot_scores",
+    "dropout",
+    "elu",
+    "extend_cache",
     "filters",
+    "gaussian_noise",
+    "gelu",
+    "general_scores",
+    "get_activation",
     "global_average_pool",
     "global_max_pool",
+    "group_norm",
+    "identity",
+    "init_cache",
+    "init_cell",
+    "init_score",
+    "init_stacked",
     "initializers",
+    "instance_norm",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "local_response_norm",
+    "make_window",
     "max_pool",
     "max_pool_with_switches",
     "max_unpool",
+    "maxout",
     "min_pool",
-    "noise",
-    "normalization",
+    "moments",
+    "normalize",
     "output_size",
+    "padding_mask",
+    "preactivations",
+    "prelu",
     "receptive_field",
     "recurrent",
+    "relu",
+    "rotary_embedding",
+    "scaled_dot_product",
+    "scaled_tanh",
+    "scan",
+    "sigmoid",
+    "silu",
+    "sinusoidal_positions",
+    "softmax",
+    "softplus",
+    "split_time",
+    "stacked_scan",
+    "step",
+    "stochastic_gelu",
+    "swish",
+    "tanh",
+    "tanh_scores",
     "transposed_convolve",
     "transposed_output_size",
+    "update_running",
     "upsample_bilinear",
     "upsample_nearest",
+    "valid_steps",
 ]

@@ -1,18 +1,18 @@
-"""Activation functions, elementwise where not said otherwise; ``get`` finds them by name.
+"""Activation functions, elementwise unless stated otherwise, and `get_activation` by name.
 
-Values and gradients stay finite over the whole range of the dtype, which is the dtype of the input.
+Values and gradients are finite over the whole range of the dtype, which is that of the input.
 """
 
-import difflib
 import math
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen
 
-from jaxdl.arrays import widen
+from jaxdl.arrays import expand_leading, to_floating, widen
+from jaxdl.checks import check_one_of, did_you_mean
 from jaxdl.typing import Array, ArrayLike, Key
 
 Activation = Callable[[Array], Array]
@@ -35,7 +35,7 @@ def step(x: ArrayLike) -> Array:
 
 def sigmoid(x: ArrayLike) -> Array:
     """Return ``1 / (1 + e^-x)``; its slope ``s (1 - s)`` is at most 1/4."""
-    return jax.lax.logistic(_floating(x))
+    return jax.lax.logistic(to_floating(x))
 
 
 def tanh(x: ArrayLike) -> Array:
@@ -49,12 +49,12 @@ def scaled_tanh(x: ArrayLike) -> Array:
     >>> round(float(scaled_tanh(1.0)), 4)
     1.0
     """
-    return 1.7159 * jnp.tanh(2 / 3 * _floating(x))
+    return 1.7159 * jnp.tanh(2 / 3 * to_floating(x))
 
 
 def relu(x: ArrayLike) -> Array:
     """Return ``max(0, x)`` (Nair and Hinton, 2010); the gradient at 0 is 0."""
-    return jax.nn.relu(_floating(x))
+    return jax.nn.relu(to_floating(x))
 
 
 def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Array:
@@ -63,16 +63,16 @@ def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Array:
 
 
 def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
-    """Return ``x`` where positive and ``alpha x`` elsewhere, with a slope that is learned (He et al., 2015).
+    """Return ``x`` where positive and ``alpha x`` elsewhere, with a learned slope (He et al., 2015).
 
     Args:
         x: ``[..., C]``.
-        alpha: a number, or one for every channel, ``[C]``.
+        alpha: a scalar, or one per channel, ``[C]``.
 
     >>> prelu(jnp.array([[-1.0, -2.0]]), jnp.array([0.5, 0.1])).tolist()
     [[-0.5, -0.2...]]
     """
-    x = _floating(x)
+    x = to_floating(x)
     return jnp.where(x > 0, x, _per_channel(alpha, x) * x)
 
 
@@ -82,17 +82,17 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> Array:
     >>> round(float(elu(-1.0)), 4)
     -0.6321
     """
-    x = _floating(x)
-    # The exponential sees no positive number, so that it cannot overflow in the branch that is not taken.
+    x = to_floating(x)
+    # The inner where keeps the exponential from overflow in the branch that is not selected.
     return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.where(x > 0, 0, x)))
 
 
 def maxout(x: ArrayLike, pieces: int) -> Array:
-    """Return the largest of every ``pieces`` neighbours along the last dimension (Goodfellow et al., 2013).
+    """Return the maximum of every ``pieces`` neighbours along the last dimension (Goodfellow et al., 2013).
 
     Args:
         x: ``[..., K * pieces]``.
-        pieces: how many linear units make one maxout unit.
+        pieces: linear units per maxout unit.
 
     Returns:
         ``[..., K]``.
@@ -105,12 +105,12 @@ def maxout(x: ArrayLike, pieces: int) -> Array:
     """
     x = jnp.asarray(x)
     if x.ndim == 0 or pieces < 1 or x.shape[-1] % pieces:
-        raise ValueError(f"maxout needs a last dimension that {pieces} pieces divide; got the shape {x.shape}")
+        raise ValueError(f"expected a last dimension divisible by pieces={pieces}, got x of shape {x.shape}")
     return jnp.max(x.reshape(*x.shape[:-1], x.shape[-1] // pieces, pieces), axis=-1)
 
 
 def gelu(x: ArrayLike, approximate: str = "none") -> Array:
-    """Return ``x Phi(x)``, ``Phi`` the distribution function of the normal (Hendrycks and Gimpel, 2016).
+    """Return ``x Phi(x)``, with the normal distribution function ``Phi`` (Hendrycks and Gimpel, 2016).
 
     Args:
         x: ``[...]``.
@@ -123,22 +123,21 @@ def gelu(x: ArrayLike, approximate: str = "none") -> Array:
     >>> [round(float(gelu(1.0, form)), 4) for form in ("none", "tanh", "sigmoid")]
     [0.8413, 0.8412, 0.8458]
     """
-    x = _floating(x)
+    check_one_of("approximate", approximate, ("none", "tanh", "sigmoid"))
+    x = to_floating(x)
     if approximate == "none":
         return x * _normal_cdf(x)
     if approximate == "tanh":
         # Beyond 10 the hyperbolic tangent is 1 in every dtype, and the cube would overflow.
         z = jnp.clip(x, -10, 10)
         return x * (1 + jnp.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))) / 2
-    if approximate == "sigmoid":
-        return swish(x, 1.702)
-    raise ValueError(f"approximate must be 'none', 'tanh' or 'sigmoid'; got {approximate!r}")
+    return swish(x, 1.702)
 
 
 def stochastic_gelu(key: Key, x: ArrayLike) -> Array:
-    """Return ``m x`` with ``m ~ Bernoulli(Phi(x))``: dropout that depends on the input, with the mean ``gelu(x)``.
+    """Return ``m x`` with ``m ~ Bernoulli(Phi(x))``: input-dependent dropout with the mean ``gelu(x)``.
 
-    The gradient is ``m``: no gradient flows through the draw.
+    The gradient is ``m``: no gradient flows through the sampling.
 
     Args:
         key: a random key.
@@ -148,7 +147,7 @@ def stochastic_gelu(key: Key, x: ArrayLike) -> Array:
     >>> stochastic_gelu(jax.random.key(0), x).tolist()
     [0.0, 9.0, -0.0]
     """
-    x = _floating(x)
+    x = to_floating(x)
     return x * jax.random.bernoulli(key, _normal_cdf(x)).astype(x.dtype)
 
 
@@ -157,9 +156,9 @@ def swish(x: ArrayLike, beta: ArrayLike = 1.0) -> Array:
 
     Args:
         x: ``[..., C]``.
-        beta: a number, or one for every channel, ``[C]``; 1.702 comes near to ``gelu``.
+        beta: a scalar, or one per channel, ``[C]``; 1.702 approximates ``gelu``.
     """
-    x = _floating(x)
+    x = to_floating(x)
     return x * jax.lax.logistic(_per_channel(beta, x) * x)
 
 
@@ -170,7 +169,7 @@ def silu(x: ArrayLike) -> Array:
 
 def softplus(x: ArrayLike) -> Array:
     """Return ``ln(1 + e^x)``, a smooth ``relu`` whose slope is ``sigmoid(x)``."""
-    x = _floating(x)
+    x = to_floating(x)
     return jnp.logaddexp(x, jnp.zeros_like(x))
 
 
@@ -180,23 +179,23 @@ def softmax(x: ArrayLike, axis: int = -1, *, mask: ArrayLike | None = None) -> A
     Args:
         x: ``[...]``.
         axis: the dimension of ``k``.
-        mask: Booleans of the shape of ``x``, or with ones in it; where False, ``p`` is 0 and no gradient flows. Where
-            nothing is allowed all of ``p`` is 0.
+        mask: Booleans of the rank of ``x`` that broadcast to its shape; where False, ``p`` is 0 and no gradient flows.
+            Where all are False, all of ``p`` is 0.
 
     Raises:
-        ValueError: the mask has another number of dimensions than ``x``.
+        ValueError: the ranks of mask and ``x`` differ.
 
     >>> [round(p, 4) for p in softmax(jnp.array([2.0, 1.0, 0.0])).tolist()]
     [0.6652, 0.2447, 0.09]
     >>> softmax(jnp.array([2.0, 1.0, 0.0]), mask=jnp.array([False, True, False])).tolist()
     [0.0, 1.0, 0.0]
     """
-    x = _floating(x)
+    x = to_floating(x)
     wide = widen(x)
     if mask is not None:
         mask = jnp.asarray(mask, bool)
         if mask.ndim != x.ndim:
-            raise ValueError(f"the mask needs as many dimensions as x of shape {x.shape}; got {mask.shape}")
+            raise ValueError(f"expected a mask of the rank of x of shape {x.shape}, got {mask.shape}")
         wide = jnp.where(mask, wide, -jnp.inf)
     largest = jax.lax.stop_gradient(jnp.max(wide, axis=axis, keepdims=True, initial=-jnp.inf))
     powers = jnp.exp(wide - jnp.where(jnp.isfinite(largest), largest, 0))
@@ -204,31 +203,31 @@ def softmax(x: ArrayLike, axis: int = -1, *, mask: ArrayLike | None = None) -> A
     return (powers / jnp.where(total == 0, 1, total)).astype(x.dtype)
 
 
-class PReLU(nn.Module):
-    """``prelu`` with learned slopes, the parameter ``alpha``: one for every channel, or one for all."""
+class PReLU(linen.Module):
+    """``prelu`` with learned slopes, the parameter ``alpha``: one per channel, or one for all."""
 
     per_channel: bool = True
     initial_slope: float = 0.25
     param_dtype: Any = jnp.float32
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: Array) -> Array:
         """Map ``[..., C]`` to ``[..., C]``."""
         shape = (x.shape[-1],) if self.per_channel else ()
-        alpha = self.param("alpha", nn.initializers.constant(self.initial_slope), shape, self.param_dtype)
+        alpha = self.param("alpha", linen.initializers.constant(self.initial_slope), shape, self.param_dtype)
         return prelu(x, alpha.astype(x.dtype))
 
 
-class Swish(nn.Module):
+class Swish(linen.Module):
     """``swish`` with a learned ``beta``, one for all channels."""
 
     initial_beta: float = 1.0
     param_dtype: Any = jnp.float32
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: Array) -> Array:
         """Map ``[...]`` to ``[...]``."""
-        beta = self.param("beta", nn.initializers.constant(self.initial_beta), (), self.param_dtype)
+        beta = self.param("beta", linen.initializers.constant(self.initial_beta), (), self.param_dtype)
         return swish(x, beta.astype(x.dtype))
 
 
@@ -252,41 +251,34 @@ ACTIVATIONS: dict[str, Activation] = {
     "softplus": softplus,
     "softmax": softmax,
 }
-"""The functions of one array, by name."""
+"""Activations by name."""
 
 
-def get(activation: str | Activation) -> Activation:
-    """Return the activation of this name; a function is returned as it is.
+def get_activation(activation: str | Activation) -> Activation:
+    """Return an activation by name; a function is returned unchanged.
 
     Raises:
-        ValueError: no activation has this name; the nearest are named.
+        ValueError: the name is unknown.
 
-    >>> get("relu") is relu
+    >>> get_activation("relu") is relu
     True
-    >>> get("leaky_rel")
+    >>> get_activation("leaky_rel")
     Traceback (most recent call last):
     ...
-    ValueError: no activation is called 'leaky_rel'; did you mean leaky_relu?
+    ValueError: expected the name of an activation, got 'leaky_rel'; did you mean 'leaky_relu'?
     """
     if callable(activation):
         return activation
     if activation in ACTIVATIONS:
         return ACTIVATIONS[activation]
-    near = difflib.get_close_matches(str(activation), ACTIVATIONS, n=2) or sorted(ACTIVATIONS)
-    raise ValueError(f"no activation is called {activation!r}; did you mean {', '.join(near)}?")
-
-
-def _floating(x: ArrayLike) -> Array:
-    """Make an array of floating-point numbers, whose dtype stays if it is one."""
-    x = jnp.asarray(x)
-    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
+    raise ValueError(f"expected the name of an activation, got {activation!r}; {did_you_mean(activation, ACTIVATIONS)}")
 
 
 def _normal_cdf(x: Array) -> Array:
-    """Return ``Phi(x)``; the complementary error function keeps its digits where ``Phi`` is small."""
+    """Compute ``Phi(x)``, by the complementary error function for precision where ``Phi`` is small."""
     return jax.scipy.special.erfc(-math.sqrt(0.5) * x) / 2
 
 
 def _per_channel(value: ArrayLike, x: Array) -> ArrayLike:
-    """Give one value a channel, ``[C]``, the dimensions of ``x``."""
-    return jnp.expand_dims(value, tuple(range(x.ndim - 1))) if jnp.ndim(value) == 1 else value
+    """Align values per channel, ``[C]``, with ``x``."""
+    return expand_leading(value, x.ndim) if jnp.ndim(value) == 1 else value

@@ -1,12 +1,13 @@
-"""The linear map. With parameters it is flax's ``Dense``, whose names ``kernel`` and ``bias`` are ours too."""
+"""The linear map; with parameters it is ``flax.linen.Dense``, with the same names ``kernel`` and ``bias``."""
 
 import jax.numpy as jnp
 
+from jaxdl.arrays import expand_leading
 from jaxdl.typing import Array, ArrayLike
 
 
 def linear(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None) -> Array:
-    """Return ``y = x W + b``.
+    """Compute ``y = x W + b``.
 
     Args:
         x: ``[..., N]``.
@@ -14,7 +15,7 @@ def linear(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None) -> Ar
         bias: ``b``, ``[M]``.
 
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: shapes do not match.
 
     >>> linear(jnp.array([1.0, 2.0]), jnp.array([[1.0], [10.0]]), jnp.array([100.0])).tolist()
     [121.0]
@@ -22,7 +23,7 @@ def linear(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None) -> Ar
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     if kernel.ndim != 2 or x.ndim < 1 or x.shape[-1] != kernel.shape[0]:
         raise ValueError(
-            f"linear expects x [..., N] and a kernel [N, M]; came {x.shape} and {kernel.shape}: "
+            f"expected x [..., N] and a kernel [N, M], got {x.shape} and {kernel.shape}; "
             "the last dimension of x must equal the first of the kernel"
         )
     y = jnp.matmul(x, kernel)
@@ -30,5 +31,5 @@ def linear(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None) -> Ar
         return y
     bias = jnp.asarray(bias)
     if bias.shape != kernel.shape[1:]:
-        raise ValueError(f"linear expects a bias {kernel.shape[1:]} for a kernel {kernel.shape}; came {bias.shape}")
-    return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
+        raise ValueError(f"expected a bias {kernel.shape[1:]} for a kernel {kernel.shape}, got {bias.shape}")
+    return y + expand_leading(bias, y.ndim)

@@ -1,8 +1,8 @@
-"""First values of parameters: functions ``(key, shape, dtype) -> array``, and functions that make such functions.
+"""Initializers of parameters, functions ``(key, shape, dtype) -> array``.
 
-``n_in`` and ``n_out`` are the numbers of inputs and outputs of one unit. They are read from the shape, whose last two
-dimensions are channels in and channels out; those before them are the window of a convolution and multiply both: a
-kernel ``[H, W, C_in, C_out]`` has ``n_in = H W C_in`` and ``n_out = H W C_out``.
+``n_in`` (fan-in) and ``n_out`` (fan-out) are computed from the shape: the last two dimensions are channels in and out,
+and those before them, the window of a convolution, multiply both. A kernel ``[H, W, C_in, C_out]`` has ``n_in = H W
+C_in`` and ``n_out = H W C_out``.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ from jaxdl.typing import Array, Key
 Initializer = Callable[[Key, Sequence[int], Any], Array]
 
 zeros = jax_initializers.zeros
-"""All values 0: right for biases. Units of a layer that all start at 0 stay equal for ever."""
+"""Zeros, for biases. Units of a layer with equal kernels would stay equal."""
 
 ones = jax_initializers.ones
-"""All values 1: right for scales. Units of a layer that all start at 1 stay equal for ever."""
+"""Ones, for scales. Units of a layer with equal kernels would stay equal."""
 
 
 def constant(value: float) -> Initializer:
-    """Make all values ``value``; a forget gate's bias of 1 is one use.
+    """Return an initializer with all values equal to ``value``, such as 1 for the bias of a forget gate.
 
     >>> import jax
     >>> constant(0.5)(jax.random.key(0), (2,)).tolist()
@@ -44,7 +44,7 @@ def normal(stddev: float = 0.01) -> Initializer:
 
 
 def lecun_normal() -> Initializer:
-    """Draw from a normal distribution cut at two deviations, of variance ``1 / n_in`` (LeCun et al., 1998)."""
+    """Draw from a normal distribution of variance ``1 / n_in``, truncated at two deviations (LeCun et al., 1998)."""
     return jax_initializers.lecun_normal()
 
 
@@ -69,14 +69,14 @@ def he_normal() -> Initializer:
 
 
 def orthogonal(scale: float = 1.0) -> Initializer:
-    """Draw ``W`` with ``W^T W = scale^2 I``, or ``W W^T`` where there are fewer rows than columns (Saxe et al., 2014).
+    """Draw ``W`` with ``W^T W = scale^2 I``, or ``W W^T`` for fewer rows than columns (Saxe et al., 2014).
 
     The rows of ``W`` are all dimensions but the last.
     """
     draw = jax_initializers.orthogonal(scale)
 
     def orthogonal(key: Key, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-        # One after the other under vmap: factorisations side by side can wait for each other for ever on few threads.
+        # Sequential under vmap: concurrent factorizations can deadlock on few threads.
         return jax.custom_batching.sequential_vmap(lambda key: draw(key, shape, dtype))(key)
 
     return orthogonal

@@ -1,22 +1,26 @@
-"""Clipping of gradients: by value, by the norm of each leaf, by the norm of all leaves together."""
+"""Clipping of gradients by value, by the norm of each leaf, and by the global norm."""
 
 import jax
 import jax.numpy as jnp
 from optax import EmptyState, GradientTransformation
 
 from jaxdl.arrays import widen
-from jaxdl.optim.checks import in_range
+from jaxdl.checks import check_in_range
 from jaxdl.tree import norm
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 
 def clip(max_delta: ArrayLike) -> GradientTransformation:
-    """Clip each number to ``[-max_delta, max_delta]``.
+    """Clip each element to ``[-max_delta, max_delta]``.
 
     Raises:
         ValueError: the bound is negative.
+
+    >>> transform, g = clip(1.0), jnp.array([3.0, -0.5])
+    >>> transform.update(g, transform.init(g))[0]
+    Array([ 1. , -0.5], dtype=float32)
     """
-    in_range("max_delta", max_delta)
+    check_in_range("max_delta", max_delta)
 
     def update(updates, state, params=None):
         del params
@@ -26,12 +30,16 @@ def clip(max_delta: ArrayLike) -> GradientTransformation:
 
 
 def clip_by_norm(max_norm: ArrayLike) -> GradientTransformation:
-    """Shrink each leaf whose norm is larger to ``g max_norm / ||g||``.
+    """Clip the norm of each leaf: ``g min(1, max_norm / ||g||)``.
 
     Raises:
         ValueError: the bound is negative.
+
+    >>> transform, g = clip_by_norm(1.0), {"a": jnp.array([3.0, 4.0]), "b": jnp.array([0.5])}
+    >>> transform.update(g, transform.init(g))[0]
+    {'a': Array([0.6, 0.8], dtype=float32), 'b': Array([0.5], dtype=float32)}
     """
-    in_range("max_norm", max_norm)
+    check_in_range("max_norm", max_norm)
 
     def update(updates, state, params=None):
         del params
@@ -41,19 +49,18 @@ def clip_by_norm(max_norm: ArrayLike) -> GradientTransformation:
 
 
 def clip_by_global_norm(max_norm: ArrayLike) -> GradientTransformation:
-    """Shrink all leaves by one factor ``max_norm / ||g||`` when their common norm is larger (Pascanu et al., 2013).
+    """Clip the norm of all leaves together (Pascanu et al., 2013): ``g min(1, max_norm / ||g||)``.
 
     The direction stays. A norm beyond the largest float gives a zero update; nan stays nan.
 
     Raises:
         ValueError: the bound is negative.
 
-    >>> transform = clip_by_global_norm(1.0)
-    >>> update, _ = transform.update(jnp.array([3.0, 4.0]), transform.init(None))
-    >>> update
-    Array([0.6, 0.8], dtype=float32)
+    >>> transform, g = clip_by_global_norm(1.0), {"a": jnp.array([3.0]), "b": jnp.array([4.0])}
+    >>> transform.update(g, transform.init(g))[0]
+    {'a': Array([0.6], dtype=float32), 'b': Array([0.8], dtype=float32)}
     """
-    in_range("max_norm", max_norm)
+    check_in_range("max_norm", max_norm)
 
     def update(updates, state, params=None):
         del params

@@ -1,4 +1,4 @@
-"""Freezing and learning rates by path, for what has been trained before."""
+"""Freezing and learning rates by path, to fine-tune pretrained parameters."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,17 @@ from jaxdl.typing import ArrayLike, PyTree
 
 
 def freeze(optimizer: GradientTransformation, mask: Mask) -> GradientTransformation:
-    """Leave the parameters that the mask selects as they are, and give the others to the optimizer.
+    """Freeze the parameters that a mask selects, and update the others by an optimizer.
 
-    What is frozen has no place in the optimizer's state, does not decay, and does not count in the norm of clipping.
-    Batch statistics are no parameters: a model keeps those of frozen layers by ``train=False``.
+    Frozen parameters take no memory in the optimizer's state, do not decay, and do not count in the norm of clipping.
+    Batch statistics are not parameters: call the model with ``train=False`` to keep those of frozen layers.
 
     Args:
-        optimizer: for the parameters that go on learning.
-        mask: a pattern searched in their paths, a tree of Booleans, or a function that returns one.
+        optimizer: of the other parameters.
+        mask: a pattern searched in the paths, a tree of Booleans, or a function that returns one.
 
     Raises:
-        ValueError: at ``init``, the pattern is found in no path.
+        ValueError: at ``init``, the pattern matches no path.
 
     >>> params = {"conv1": jnp.ones(1), "output": jnp.ones(1)}
     >>> optimizer = freeze(optax.sgd(0.5), "^conv")
@@ -36,26 +36,27 @@ def freeze(optimizer: GradientTransformation, mask: Mask) -> GradientTransformat
     def frozen(params: PyTree) -> PyTree:
         if not isinstance(mask, str):
             return mask(params) if callable(mask) else mask
-        _check_unfound([mask], params)
+        _check_patterns([mask], params)
         return select(params, mask)
 
-    def learning(params: PyTree) -> PyTree:
+    def trainable(params: PyTree) -> PyTree:
         return jax.tree.map(lambda is_frozen: not is_frozen, frozen(params))
 
-    return optax.chain(masked(optimizer, learning), masked(optax.set_to_zero(), frozen))
+    return optax.chain(masked(optimizer, trainable), masked(optax.set_to_zero(), frozen))
 
 
 def scale_by_path(factors: Mapping[str, ArrayLike]) -> GradientTransformation:
-    """Multiply each update by the factor of the first pattern that is found in its path, by 1 where none is.
+    """Multiply each update by the factor of the first pattern that matches its path, by 1 where none does.
 
-    After an optimizer it makes learning rates of their own: ``optax.chain(adam(1e-3), scale_by_path({"^conv": 0.1}))``.
-    Weight decay in the optimizer is multiplied too. A factor of 0 freezes, but keeps the optimizer's state.
+    Behind an optimizer it gives each path its own learning rate:
+    ``optax.chain(adam(1e-3), scale_by_path({"^conv": 0.1}))``. Weight decay in the optimizer is multiplied too. A
+    factor of 0 freezes, but keeps the optimizer's state.
 
     Args:
         factors: from patterns to numbers, which may be traced.
 
     Raises:
-        ValueError: at ``init``, a pattern is found in no path.
+        ValueError: at ``init``, a pattern matches no path.
 
     >>> updates = {"conv1": jnp.ones(1), "output": jnp.ones(1)}
     >>> optimizer = scale_by_path({"^conv": 0.25})
@@ -64,10 +65,10 @@ def scale_by_path(factors: Mapping[str, ArrayLike]) -> GradientTransformation:
     """
 
     def init(params: PyTree) -> optax.EmptyState:
-        _check_unfound(factors, params)
+        _check_patterns(factors, params)
         return optax.EmptyState()
 
-    def update(updates: PyTree, state: optax.EmptyState, params: PyTree = None) -> tuple[PyTree, optax.EmptyState]:
+    def update(updates, state, params=None):
         del params
 
         def scaled(path: str, leaf: jax.Array) -> jax.Array:
@@ -80,10 +81,10 @@ def scale_by_path(factors: Mapping[str, ArrayLike]) -> GradientTransformation:
 
 
 def discriminative_factors(groups: Sequence[str], decay: float = 2.6) -> dict[str, float]:
-    """Return the factors ``decay^-(L - l)`` of groups ``l = 1 .. L`` of layers, the last of which has 1.
+    """Compute the factors of discriminative fine-tuning, for `scale_by_path` (Howard and Ruder, 2018).
 
-    For `scale_by_path`: what is nearer to the input is more general and moves less (Howard and Ruder, 2018, whose
-    ``decay`` is the default).
+    Group ``l = 1 .. L`` of layers has the factor ``decay^-(L - l)``: layers nearer to the input are more general and
+    move less.
 
     Args:
         groups: patterns of paths, from the input to the output.
@@ -96,12 +97,14 @@ def discriminative_factors(groups: Sequence[str], decay: float = 2.6) -> dict[st
     {'^conv1/': 0.25, '^conv2/': 0.5, '^output/': 1.0}
     """
     if not decay > 0:
-        raise ValueError(f"decay is positive, and above 1 for slower layers below; came {decay}")
+        raise ValueError(f"expected decay in (0, inf), got {decay}; above 1, earlier layers learn more slowly")
     return {pattern: float(decay ** (i + 1 - len(groups))) for i, pattern in enumerate(groups)}
 
 
-def _check_unfound(patterns: Sequence[str] | Mapping[str, ArrayLike], params: PyTree) -> None:
+def _check_patterns(patterns: Sequence[str] | Mapping[str, ArrayLike], params: PyTree) -> None:
     paths = list(flatten(params))
     for pattern in patterns:
         if not any(re.search(pattern, path) for path in paths):
-            raise ValueError(f"pattern {pattern!r} is found in no path; there are {', '.join(paths[:8])}...")
+            raise ValueError(
+                f"expected a pattern found in a path, got {pattern!r}; paths are {', '.join(paths[:8])}..."
+            )

@@ -1,28 +1,30 @@
-"""The learning rate: the factor that ends every chain, its reduction on a plateau, and how to find it in a state."""
+"""The learning rate: the last factor of a chain, its reduction by the loss, and its value in a state."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from optax import GradientTransformation, GradientTransformationExtraArgs
 
-from jaxdl.optim.checks import at_step, in_range, increment, map_wide, one_of, positive_integer
+from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.optim.numerics import at_step, increment, map_wide
 from jaxdl.typing import Array, ArrayLike, PyTree, Schedule
 
 
 class ScaleByLearningRateState(NamedTuple):
-    """The number of updates made, and the rate of the latest of them (before any: of the first)."""
+    """State of `scale_by_learning_rate`: the number of updates, and the rate of the latest (initially of the first)."""
 
     count: Array
     learning_rate: Array
 
 
 def scale_by_learning_rate(learning_rate: ArrayLike | Schedule, *, flip_sign: bool = True) -> GradientTransformation:
-    """Multiply by minus the learning rate, ``u_t = -lr_t g_t``, and keep the rate in the state.
+    """Multiply by minus the learning rate, ``-lr_t g_t``, and store the rate in the state.
 
     Args:
-        learning_rate: a number, or a schedule that is called with the number of updates made so far.
-        flip_sign: descend; False ascends.
+        learning_rate: a number, or a schedule of the number of updates so far.
+        flip_sign: whether to descend; False ascends.
 
     Raises:
         ValueError: the rate is negative.
@@ -32,7 +34,7 @@ def scale_by_learning_rate(learning_rate: ArrayLike | Schedule, *, flip_sign: bo
     >>> float(update[0]), float(state.learning_rate)
     (-0.5, 0.5)
     """
-    in_range("learning_rate", learning_rate)
+    check_in_range("learning_rate", learning_rate)
     sign = -1.0 if flip_sign else 1.0
 
     def init(params):
@@ -50,7 +52,11 @@ def scale_by_learning_rate(learning_rate: ArrayLike | Schedule, *, flip_sign: bo
 
 
 class ReduceOnPlateauState(NamedTuple):
-    """The scale now, the value to improve on, the counts of bad and of resting periods, and the running mean."""
+    """State of `reduce_on_plateau` and `reduce_on_increase`.
+
+    The scale, the reference, how many values did not improve, how many the cooldown still ignores, and the count and
+    the mean of the losses in the running value.
+    """
 
     scale: Array
     reference_value: Array
@@ -69,28 +75,110 @@ def reduce_on_plateau(
     cooldown: int = 0,
     accumulation_size: int = 1,
     min_scale: float = 0.0,
-    reference: str = "best",
 ) -> GradientTransformationExtraArgs:
-    """Multiply the updates by a scale that falls by ``factor`` whenever the loss stops improving.
+    """Multiply the updates by a scale that is reduced whenever the loss stops improving.
 
-    ``update(gradients, state, params, value=loss)`` takes the loss. The mean of ``accumulation_size`` losses is
-    compared with the reference ``r``: it improves where ``value < (1 - rtol) r - atol``. After ``patience`` means
-    without improvement (torch counts one more) the scale is reduced, and ``cooldown`` means are then ignored.
-    The reference is the best mean so far, or with ``reference="previous"`` the one before, which need not be beaten
-    but met: with ``patience=1, rtol=0`` the rate is halved when the error is more than at the end of the epoch before,
-    the lecture-note form. Chain it behind an optimizer: ``optax.chain(adam(lr), reduce_on_plateau())``.
+    ``update(gradients, state, params, value=loss)`` takes the loss; the mean of ``accumulation_size`` losses is one
+    value. A value improves on the best so far, ``r``, where ``value < (1 - rtol) r - atol``. After ``patience`` values
+    in a row without improvement (torch's ``patience`` is one less) the scale is multiplied by ``factor``. Chain it
+    behind an optimizer: ``optax.chain(adam(lr), reduce_on_plateau())``.
+
+    Args:
+        factor: of the reduction, in (0, 1).
+        patience: how many values without improvement cause a reduction.
+        rtol: relative improvement that counts.
+        atol: absolute improvement that counts.
+        cooldown: how many values are ignored after a reduction.
+        accumulation_size: losses in one value.
+        min_scale: the smallest scale.
 
     Raises:
-        ValueError: an argument is outside of its range, or ``update`` came without ``value``.
+        ValueError: an argument is outside of its range, or ``update`` was called without ``value``.
+
+    >>> transform = reduce_on_plateau(patience=1)
+    >>> state = transform.init(None)
+    >>> for loss in (1.0, 1.0):
+    ...     updates, state = transform.update(jnp.ones(1), state, value=loss)
+    >>> updates
+    Array([0.5], dtype=float32)
     """
-    in_range("factor", factor, 0.0, 1.0, includes_low=False, includes_high=False)
-    in_range("rtol", rtol, 0.0, 1.0, includes_high=False)
-    in_range("atol", atol)
-    in_range("cooldown", cooldown)
-    in_range("min_scale", min_scale, 0.0, 1.0)
-    positive_integer("patience", patience)
-    positive_integer("accumulation_size", accumulation_size)
-    one_of("reference", reference, ("best", "previous"))
+    check_in_range("rtol", rtol, 0.0, 1.0, includes_high=False)
+    check_in_range("atol", atol)
+
+    def compare(value: Array, best: Array) -> tuple[Array, Array]:
+        improved = value < (1 - rtol) * best - atol
+        return improved, jnp.where(improved, value, best)
+
+    return _reduce_by_loss("reduce_on_plateau", compare, factor, patience, cooldown, accumulation_size, min_scale)
+
+
+def reduce_on_increase(
+    factor: float = 0.5,
+    patience: int = 1,
+    *,
+    cooldown: int = 0,
+    accumulation_size: int = 1,
+    min_scale: float = 0.0,
+) -> GradientTransformationExtraArgs:
+    """Multiply the updates by a scale that is reduced whenever the loss is larger than the one before.
+
+    As `reduce_on_plateau`, but a value improves where it is at most the value before it. With the loss of an epoch as
+    the value, the rate is halved after each epoch of a larger error.
+
+    Args:
+        factor: of the reduction, in (0, 1).
+        patience: how many increases in a row cause a reduction.
+        cooldown: how many values are ignored after a reduction.
+        accumulation_size: losses in one value.
+        min_scale: the smallest scale.
+
+    Raises:
+        ValueError: an argument is outside of its range, or ``update`` was called without ``value``.
+
+    >>> transform = reduce_on_increase()
+    >>> state = transform.init(None)
+    >>> for loss in (1.0, 2.0, 1.5):
+    ...     updates, state = transform.update(jnp.ones(1), state, value=loss)
+    >>> updates
+    Array([0.5], dtype=float32)
+    """
+
+    def compare(value: Array, before: Array) -> tuple[Array, Array]:
+        return value <= before, jnp.where(jnp.isnan(value), before, value)
+
+    return _reduce_by_loss("reduce_on_increase", compare, factor, patience, cooldown, accumulation_size, min_scale)
+
+
+def learning_rate(state: PyTree) -> Array | None:
+    """Find the rate of the latest update (initially of the first) in an optimizer's state; None where there is none.
+
+    The state may be nested as by `optax.chain`, `optax.multi_transform`, `optax.MultiSteps` and
+    `optax.inject_hyperparams`; of several rates the first is returned, multiplied by the scale of a
+    `reduce_on_plateau` or `reduce_on_increase` in the same chain.
+
+    >>> from jaxdl import optim
+    >>> float(learning_rate(optim.momentum(0.5).init(jnp.zeros(3))))
+    0.5
+    """
+    rate, scale = _find(state)
+    return None if rate is None else rate * scale
+
+
+def _reduce_by_loss(
+    name: str,
+    compare: Callable[[Array, Array], tuple[Array, Array]],
+    factor: float,
+    patience: int,
+    cooldown: int,
+    accumulation_size: int,
+    min_scale: float,
+) -> GradientTransformationExtraArgs:
+    """Reduce the scale when ``compare(value, reference) -> (improved, new reference)`` is false for too long."""
+    check_in_range("factor", factor, 0.0, 1.0, includes_low=False, includes_high=False)
+    check_in_range("cooldown", cooldown)
+    check_in_range("min_scale", min_scale, 0.0, 1.0)
+    check_positive_integer("patience", patience)
+    check_positive_integer("accumulation_size", accumulation_size)
 
     def init(params):
         del params
@@ -98,26 +186,23 @@ def reduce_on_plateau(
         return ReduceOnPlateauState(jnp.ones(()), jnp.full((), jnp.inf), zero, zero + 0, zero + 0, jnp.zeros(()))
 
     def judge(state: ReduceOnPlateauState) -> ReduceOnPlateauState:
-        value, best = state.mean_value, state.reference_value
-        threshold = (1 - rtol) * best - atol
-        improved = value < threshold if reference == "best" else value <= threshold
-        renewed = improved if reference == "best" else ~jnp.isnan(value)
-        resting = state.cooldown_count > 0
-        bad = jnp.where(improved | resting, 0, increment(state.plateau_count))
+        improved, reference = compare(state.mean_value, state.reference_value)
+        ignored = state.cooldown_count > 0
+        bad = jnp.where(improved | ignored, 0, increment(state.plateau_count))
         reduced = bad >= patience
         return ReduceOnPlateauState(
             scale=jnp.where(reduced, jnp.maximum(state.scale * factor, min_scale), state.scale),
-            reference_value=jnp.where(renewed, value, best),
+            reference_value=reference,
             plateau_count=jnp.where(reduced, 0, bad),
             cooldown_count=jnp.where(reduced, cooldown, jnp.maximum(state.cooldown_count - 1, 0)),
             count=jnp.zeros_like(state.count),
-            mean_value=jnp.zeros_like(value),
+            mean_value=jnp.zeros_like(state.mean_value),
         )
 
     def update(updates, state, params=None, *, value=None, **extra_args):
         del params, extra_args
         if value is None:
-            raise ValueError("reduce_on_plateau needs the loss: call update(gradients, state, params, value=loss)")
+            raise ValueError(f"expected a loss in {name}, got None; call update(gradients, state, params, value=loss)")
         count = state.count + 1
         mean = state.mean_value + (jnp.asarray(value, state.mean_value.dtype) - state.mean_value) / count
         state = state._replace(count=count, mean_value=mean)
@@ -126,21 +211,6 @@ def reduce_on_plateau(
         return map_wide(lambda u: state.scale.astype(u.dtype) * u, updates), state
 
     return GradientTransformationExtraArgs(init, update)
-
-
-def learning_rate(state: PyTree) -> Array | None:
-    """Return the rate of the latest update (before any: of the first), or None where a state holds no rate.
-
-    The state may be nested in any way, as `optax.chain`, `optax.multi_transform`, `optax.MultiSteps` and
-    `optax.inject_hyperparams` nest it; of several rates the first one is returned. A rate that
-    `reduce_on_plateau` has reduced in the same chain is returned as reduced.
-
-    >>> from jaxdl import optim
-    >>> float(learning_rate(optim.momentum(0.5).init(jnp.zeros(3))))
-    0.5
-    """
-    rate, scale = _find(state)
-    return None if rate is None else rate * scale
 
 
 def _as_rate(value: ArrayLike) -> Array:

@@ -1,4 +1,4 @@
-"""Search for a learning rate: on a logarithmic grid, on finer grids around its best, or by a rising rate.
+"""Search for a learning rate: on a logarithmic grid, on refined grids, or by a learning rate range test.
 
 A run is a pure function of the rate that trains and returns its final loss; all runs of a grid are one `jax.vmap`.
 """
@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.optim.checks import in_range, positive_integer
-from jaxdl.typing import Array, ArrayLike, PyTree
+from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.typing import Array, PyTree
 
 
 class RateSearch(NamedTuple):
-    """What was tried, in the order of the trials: ``[N]`` rates and their losses, and the best of them."""
+    """Result of a search: the rates ``[N]`` in the order of evaluation, their losses ``[N]``, and the best rate."""
 
     learning_rates: Array
     losses: Array
@@ -24,9 +24,9 @@ class RateSearch(NamedTuple):
 
 
 def grid(run: Callable[[Array], Array], low: float, high: float, points: int = 8) -> RateSearch:
-    """Make a run at ``points`` rates from ``low`` to ``high``, evenly spaced in their logarithm.
+    """Search ``points`` rates from ``low`` to ``high``, evenly spaced in their logarithm.
 
-    A run that ends in nan counts as infinitely bad.
+    A loss of nan counts as infinity.
 
     Raises:
         ValueError: not ``0 < low < high``, or fewer than 2 points.
@@ -38,26 +38,30 @@ def grid(run: Callable[[Array], Array], low: float, high: float, points: int = 8
 
 
 def refine(run: Callable[[Array], Array], low: float, high: float, points: int = 8, levels: int = 2) -> RateSearch:
-    """Search a grid, then as fine a grid between the neighbours of the best rate, ``levels`` grids in all.
+    """Search a logarithmic grid, then another between the neighbours of the best rate, ``levels`` grids in all.
 
     Raises:
         ValueError: not ``0 < low < high``, fewer than 2 points, or fewer than 1 level.
+
+    >>> result = refine(lambda rate: (jnp.log10(rate) + 2.5) ** 2, 1e-4, 1.0, points=5)
+    >>> result.losses.shape, round(float(result.best_learning_rate), 5)
+    ((10,), 0.00316)
     """
     _check_range(low, high)
-    positive_integer("levels", levels)
-    positive_integer("points", points)
+    check_positive_integer("levels", levels)
+    check_positive_integer("points", points)
     if points < 2:
-        raise ValueError(f"points must be an integer of at least 2, got {points}")
+        raise ValueError(f"expected points to be an integer >= 2, got {points}")
     run_all = jax.jit(jax.vmap(run))
     ends = jnp.log(jnp.asarray([low, high], float))
-    tried = []
+    searched = []
     for _ in range(levels):
         logarithms = jnp.linspace(ends[0], ends[1], points)
         losses = run_all(jnp.exp(logarithms))
         best = jnp.argmin(_finite(losses))
         ends = logarithms[jnp.clip(jnp.stack([best - 1, best + 1]), 0, points - 1)]
-        tried.append((jnp.exp(logarithms), losses))
-    return _result(*(jnp.concatenate(column) for column in zip(*tried, strict=True)))
+        searched.append((jnp.exp(logarithms), losses))
+    return _result(*(jnp.concatenate(column) for column in zip(*searched, strict=True)))
 
 
 def range_test(
@@ -67,25 +71,29 @@ def range_test(
     low: float,
     high: float,
 ) -> RateSearch:
-    """Train once while the rate rises from ``low`` to ``high``, and watch the loss (Smith, 2017).
+    """Run a learning rate range test: train once while the rate rises from ``low`` to ``high`` (Smith, 2017).
 
-    The rate where the loss falls fastest is a good one, the rate where it rises is too large. The best rate here is
-    the former: the one of the steepest fall from the loss before it to the loss after it.
+    The best rate is that of the steepest descent, from the loss before it to the loss after it; where the loss rises,
+    the rate is too large.
 
     Args:
         step: ``step(state, batch, learning_rate) -> (state, loss)``.
-        state: where to start.
+        state: the initial state.
         batches: tree of arrays ``[N, ...]``, one batch a step.
         low: first rate.
         high: last rate.
 
     Raises:
         ValueError: not ``0 < low < high``, or fewer than 3 batches.
+
+    >>> step = lambda w, batch, rate: (w - rate * 2 * w, w**2)
+    >>> round(float(range_test(step, jnp.ones(()), jnp.zeros(5), 1e-4, 1.0).best_learning_rate), 4)
+    0.1
     """
     _check_range(low, high)
     count = jax.tree.leaves(batches)[0].shape[0]
     if count < 3:
-        raise ValueError(f"batches must hold at least 3 steps, got {count}")
+        raise ValueError(f"expected batches of at least 3 steps, got {count}; the descent is measured between 3 losses")
     rates = jnp.asarray(np.geomspace(low, high, count), float)
     _, losses = jax.lax.scan(lambda state, now: step(state, *now), state, (batches, rates))
     fall = _finite(losses)[2:] - _finite(losses)[:-2]
@@ -93,9 +101,9 @@ def range_test(
     return RateSearch(rates, losses, rates[steepest], losses[steepest])
 
 
-def _check_range(low: ArrayLike, high: ArrayLike) -> None:
-    in_range("low", low, includes_low=False)
-    in_range("high", high, low, includes_low=False)
+def _check_range(low: float, high: float) -> None:
+    check_in_range("low", low, includes_low=False)
+    check_in_range("high", high, low, includes_low=False)
 
 
 def _finite(losses: Array) -> Array:

@@ -164,7 +164,7 @@ def _arrays(holds: dict, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
     for name, value in holds.items():
         if isinstance(value, dict):
             yield from _arrays(value, f"{prefix}{name}.")
-        elif isinstance(value, pickles.Notes):
+        elif isinstance(value, pickles.ArraySpec):
             try:
                 yield f"{prefix}{name}", value.array(CODES)
             except ValueError as error:

@@ -1,4 +1,4 @@
-"""Augmentation against scipy's interpolation and filters, and by what each change must leave as it is."""
+"""Augmentation against interpolation and filters of scipy, and invariants of each transformation."""
 
 from functools import partial
 
@@ -10,18 +10,18 @@ import pytest
 from jaxdl.data import augmentation
 
 SCIPY_MODES = {"constant": "grid-constant", "edge": "nearest", "reflect": "mirror", "wrap": "grid-wrap"}
-AT_ZERO = {
+IDENTITIES = {
     "shift": partial(augmentation.shift, down=0, right=0),
     "flip": partial(augmentation.flip, probability=0.0),
     "rotate": partial(augmentation.rotate, degrees=0),
     "scale": partial(augmentation.scale, factor=(1.0, 1.0)),
     "crop": partial(augmentation.crop, height=6, width=5),
     "blur": partial(augmentation.blur, sigma=(0.0, 0.0), radius=2),
-    "noise": partial(augmentation.noise, standard_deviation=0.0),
+    "noise": partial(augmentation.noise, std=0.0),
     "cutout": partial(augmentation.cutout, size=0),
     "elastic": partial(augmentation.elastic, strength=0.0, sigma=0.5),
 }
-AT_WORK = {
+TRANSFORMATIONS = {
     "shift": augmentation.shift,
     "flip": augmentation.flip,
     "rotate": augmentation.rotate,
@@ -45,7 +45,7 @@ def images():
 
 
 def planes(function, images):
-    """Apply a function of one plane ``(example, plane)`` to every channel of every example."""
+    """Apply ``function(index, plane)`` to every channel of every example."""
     images = np.asarray(images, np.float64)
     stacked = [
         np.stack([function(i, image[..., c]) for c in range(image.shape[-1])], -1) for i, image in enumerate(images)
@@ -54,17 +54,17 @@ def planes(function, images):
 
 
 def in_every_mode(function):
-    """Apply a function in all modes, under one compilation."""
+    """Compile one program that applies a function in all modes."""
     return jax.jit(lambda *arguments: {mode: function(*arguments, mode=mode) for mode in augmentation.MODES})
 
 
 def all_of(functions):
-    """Apply all functions by name, under one compilation."""
+    """Compile one program that applies all functions, by name."""
     return jax.jit(lambda key, images: {name: function(key, images) for name, function in functions.items()})
 
 
 @pytest.mark.usefixtures("float64")
-def test_the_sampler_is_scipys(ndimage):
+def test_warp_agrees_with_scipy(ndimage):
     generator = np.random.default_rng(1)
     images = generator.uniform(size=(2, 6, 5, 2))
     coordinates = generator.uniform(-12, 17, size=(2, 40, 3, 2))
@@ -79,7 +79,7 @@ def test_the_sampler_is_scipys(ndimage):
 
 
 @pytest.mark.usefixtures("float64")
-def test_affine_maps_are_scipys(ndimage, key):
+def test_affine_transformations_agree_with_scipy(ndimage, key):
     generator = np.random.default_rng(2)
     images, matrices = generator.uniform(size=(2, 7, 7, 1)), generator.normal(size=(2, 2, 2))
 
@@ -96,16 +96,16 @@ def test_affine_maps_are_scipys(ndimage, key):
             augmentation.rotate(key, images, (90.0, 90.0)),
         )
 
-    drawn, turned, magnified, quarter = ours(images)
-    np.testing.assert_allclose(drawn, planes(theirs(matrices[0], "nearest"), images[:1]), atol=1e-12)
+    affine, rotated, scaled, quarter = ours(images)
+    np.testing.assert_allclose(affine, planes(theirs(matrices[0], "nearest"), images[:1]), atol=1e-12)
     expected = planes(lambda i, x: ndimage.rotate(x, 25, order=1, reshape=False, mode="grid-constant"), images)
-    np.testing.assert_allclose(turned, expected, atol=1e-12)
-    np.testing.assert_allclose(magnified, planes(theirs(np.eye(2) / 1.5, "mirror"), images), atol=1e-12)
+    np.testing.assert_allclose(rotated, expected, atol=1e-12)
+    np.testing.assert_allclose(scaled, planes(theirs(np.eye(2) / 1.5, "mirror"), images), atol=1e-12)
     np.testing.assert_allclose(quarter, np.rot90(images, axes=(1, 2)), atol=1e-12)
 
 
 @pytest.mark.usefixtures("float64")
-def test_blur_is_scipys(ndimage, key):
+def test_blur_agrees_with_scipy(ndimage, key):
     images = np.random.default_rng(4).uniform(size=(2, 6, 5, 2))
     ours = in_every_mode(partial(augmentation.blur, sigma=(1.3, 1.3), radius=3))(key, images)
     for mode, blurred in ours.items():
@@ -117,20 +117,20 @@ def test_blur_is_scipys(ndimage, key):
 
 
 @pytest.mark.usefixtures("float64")
-def test_an_elastic_change_is_scipys(ndimage, key):
+def test_elastic_agrees_with_scipy(ndimage, key):
     images = np.random.default_rng(5).uniform(size=(2, 9, 8, 1))
     ours = jax.jit(partial(augmentation.elastic, strength=5.0, sigma=0.8))(key, images)
     field = np.asarray(jax.random.uniform(key, (2, 9, 8, 2), minval=-1.0, maxval=1.0))
     grid = np.stack(np.meshgrid(np.arange(9), np.arange(8), indexing="ij"))
 
     def theirs(i, plane):
-        pulls = [ndimage.gaussian_filter(field[i, ..., axis], 0.8, mode="constant") for axis in (0, 1)]
-        return ndimage.map_coordinates(plane, grid + 5 * np.stack(pulls), order=1, mode="grid-constant")
+        offsets = [ndimage.gaussian_filter(field[i, ..., axis], 0.8, mode="constant") for axis in (0, 1)]
+        return ndimage.map_coordinates(plane, grid + 5 * np.stack(offsets), order=1, mode="grid-constant")
 
     np.testing.assert_allclose(ours, planes(theirs, images), atol=1e-12)
 
 
-def test_a_whole_shift_is_a_padded_slice(images, key):
+def test_an_integer_shift_is_a_padded_slice(images, key):
     ours = in_every_mode(partial(augmentation.shift, down=(2, 2), right=(-1, -1)))(key, images)
     for mode, moved in ours.items():
         padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode=mode)
@@ -139,13 +139,13 @@ def test_a_whole_shift_is_a_padded_slice(images, key):
 
 
 @pytest.mark.parametrize("axis", ["horizontal", "vertical"])
-def test_a_flip_undoes_itself(axis, images, key):
+def test_flip_is_an_involution(axis, images, key):
     flip = partial(augmentation.flip, probability=1.0, axis=axis)
     np.testing.assert_array_equal(flip(key, images), np.flip(images, 2 if axis == "horizontal" else 1))
     np.testing.assert_array_equal(flip(key, flip(key, images)), images)
 
 
-def test_a_shift_draws_every_whole_number_of_its_range_alike(key):
+def test_an_integer_shift_is_uniform(key):
     image = jnp.zeros((2000, 5, 5, 1)).at[:, 2, 2].set(1.0)
     moved = jax.jit(augmentation.shift)(key, image)
     np.testing.assert_array_equal(moved.sum((1, 2, 3)), 1)
@@ -153,40 +153,40 @@ def test_a_shift_draws_every_whole_number_of_its_range_alike(key):
     assert (jnp.abs(moved.sum((0, 3)) - expected) < 4.5 * np.sqrt(expected)).all()
 
 
-def test_a_crop_is_a_part_of_the_padded_image(images, key):
-    cut = np.asarray(augmentation.crop(key, images, 4, 3, padding=1))
+def test_a_crop_is_a_window_of_the_padded_image(images, key):
+    crops = np.asarray(augmentation.crop(key, images, 4, 3, padding=1))
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))), (4, 3), (1, 2))
     for i in range(3):
-        same = (windows[i] == np.moveaxis(cut[i], -1, 0)).all((-3, -2, -1))
+        same = (windows[i] == np.moveaxis(crops[i], -1, 0)).all((-3, -2, -1))
         assert same.sum() == 1
 
 
-def test_cutout_covers_one_square(key):
+def test_cutout_masks_one_square(key):
     images = jnp.ones((200, 8, 9, 3))
-    covered = np.asarray(jax.jit(augmentation.cutout)(key, images, 4)) == 0
-    assert (covered == covered[..., :1]).all()
-    counts = covered[..., 0].sum((1, 2))
+    masked = np.asarray(jax.jit(augmentation.cutout)(key, images, 4)) == 0
+    assert (masked == masked[..., :1]).all()
+    counts = masked[..., 0].sum((1, 2))
     assert counts.min() >= 4
     assert counts.max() == 16
-    rows, columns = covered[..., 0].any(2), covered[..., 0].any(1)
-    np.testing.assert_array_equal(covered[..., 0], rows[:, :, None] & columns[:, None, :])
+    rows, columns = masked[..., 0].any(2), masked[..., 0].any(1)
+    np.testing.assert_array_equal(masked[..., 0], rows[:, :, None] & columns[:, None, :])
 
 
-def test_noise_has_the_asked_deviation(key):
+def test_noise_has_the_given_standard_deviation(key):
     noisy = augmentation.noise(key, jnp.full((4, 16, 16, 3), 0.5), 0.2)
     assert noisy.std() == pytest.approx(0.2, rel=4.5 / np.sqrt(2 * noisy.size))
 
 
-def test_no_strength_changes_nothing(images, key):
-    for name, changed in all_of(AT_ZERO)(key, images).items():
+def test_zero_strength_is_the_identity(images, key):
+    for name, changed in all_of(IDENTITIES)(key, images).items():
         np.testing.assert_array_equal(changed, images, err_msg=name)
 
 
-def test_each_example_is_changed_its_own_way_and_the_same_way_for_the_same_key(key):
+def test_examples_differ_and_equal_keys_give_equal_results(key):
     image = np.random.default_rng(6).uniform(size=(1, 6, 5, 1)).astype(np.float32)
     images = np.repeat(image, 16, axis=0)
-    change = all_of(AT_WORK)
-    first, again, other = change(key, images), change(key, images), change(jax.random.key(1), images)
+    transform = all_of(TRANSFORMATIONS)
+    first, again, other = transform(key, images), transform(key, images), transform(jax.random.key(1), images)
     for name, changed in first.items():
         np.testing.assert_array_equal(changed, again[name], err_msg=name)
         assert (changed != other[name]).any(), name
@@ -195,7 +195,7 @@ def test_each_example_is_changed_its_own_way_and_the_same_way_for_the_same_key(k
         assert jnp.isfinite(changed).all(), name
 
 
-def test_a_composition_changes_images_only_and_in_order(images, key):
+def test_compose_applies_functions_in_order_to_images_only(images, key):
     batch = {"image": images, "label": jnp.arange(3), "mask": jnp.ones(3)}
     augment = augmentation.compose(augmentation.flip, lambda key, x: x + 1, lambda key, x: 2 * x)
     after = jax.jit(augment)(key, batch)
@@ -208,8 +208,8 @@ def test_a_composition_changes_images_only_and_in_order(images, key):
     assert (other["picture"] != images).any()
 
 
-def test_half_precision_stays_and_strengths_may_be_traced(images, key):
-    shapes = jax.eval_shape(all_of(AT_WORK), key, images.astype(jnp.bfloat16))
+def test_half_precision_is_kept_and_parameters_may_be_traced(images, key):
+    shapes = jax.eval_shape(all_of(TRANSFORMATIONS), key, images.astype(jnp.bfloat16))
     assert {name for name, shape in shapes.items() if shape.dtype != jnp.bfloat16} == set()
 
     @jax.jit
@@ -220,22 +220,23 @@ def test_half_precision_stays_and_strengths_may_be_traced(images, key):
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "message"),
+    ("call", "error", "got"),
     [
-        (lambda k, x: augmentation.shift(k, x[0]), ValueError, r"\[B, H, W, C\], got an array of shape \(6, 5, 2\)"),
-        (lambda k, x: augmentation.noise(k, jnp.uint8(x)), TypeError, "got uint8: divide by 255"),
-        (lambda k, x: augmentation.rotate(k, x, -5), ValueError, r"degrees must be a pair .* got -5"),
-        (lambda k, x: augmentation.rotate(k, x, (5, 1)), ValueError, r"got \(5, 1\)"),
-        (lambda k, x: augmentation.scale(k, x, 0.1), ValueError, "pair .* of positive numbers, got 0.1"),
-        (lambda k, x: augmentation.scale(k, x, (0, 1)), ValueError, "factor must be positive, got 0"),
-        (lambda k, x: augmentation.flip(k, x, axis="up"), ValueError, "got 'up'"),
-        (lambda k, x: augmentation.flip(k, x, 1.5), ValueError, "got 1.5"),
-        (lambda k, x: augmentation.crop(k, x, 7, 5), ValueError, "cannot cut 7 x 5 pixels out of 6 x 5"),
-        (lambda k, x: augmentation.blur(k, x, (0, jnp.ones(()))), ValueError, "or radius must be given"),
-        (lambda k, x: augmentation.shift(k, x, mode="mirror"), ValueError, "constant, edge, reflect, wrap, got 'mi"),
-        (lambda k, x: augmentation.warp(x, jnp.zeros((3, 6, 5))), ValueError, r"need coordinates \[3, H, W, 2\]"),
+        (lambda k, x: augmentation.shift(k, x[0]), ValueError, r"shape \(6, 5, 2\)"),
+        (lambda k, x: augmentation.noise(k, jnp.uint8(x)), TypeError, "uint8"),
+        (lambda k, x: augmentation.rotate(k, x, -5), ValueError, "-5"),
+        (lambda k, x: augmentation.rotate(k, x, (5, 1)), ValueError, r"\(5, 1\)"),
+        (lambda k, x: augmentation.scale(k, x, 0.1), ValueError, "0.1"),
+        (lambda k, x: augmentation.scale(k, x, (0, 1)), ValueError, "0"),
+        (lambda k, x: augmentation.flip(k, x, axis="up"), ValueError, "'up'"),
+        (lambda k, x: augmentation.flip(k, x, 1.5), ValueError, "1.5"),
+        (lambda k, x: augmentation.crop(k, x, 7, 5), ValueError, "7 x 5"),
+        (lambda k, x: augmentation.blur(k, x, (0, jnp.ones(()))), ValueError, "(Array|Traced)"),
+        (lambda k, x: augmentation.shift(k, x, mode="mirror"), ValueError, "'mirror'"),
+        (lambda k, x: augmentation.warp(x, jnp.zeros((3, 6, 5))), ValueError, r"shape \(3, 6, 5\)"),
+        (lambda k, x: augmentation.affine(x, jnp.eye(2)), ValueError, r"shape \(2, 2\)"),
     ],
 )
-def test_mistakes_are_named_with_what_came(call, error, message, images, key):
-    with pytest.raises(error, match=message):
+def test_arguments_are_checked(call, error, got, images, key):
+    with pytest.raises(error, match=f"got {got}"):
         call(key, images)

@@ -1,4 +1,4 @@
-"""Size and scale of images, against JAX, torch and plain formulas."""
+"""Resizing and standardization of images, against JAX, torch and formulas."""
 
 import jax
 import jax.numpy as jnp
@@ -28,19 +28,19 @@ def test_resize_agrees_with_torch(method, theirs):
 
 
 @pytest.mark.parametrize(
-    ("image", "size", "method", "words"),
+    ("image", "size", "method", "got"),
     [
-        (IMAGES[0], 4, "bilinear", r"\[N, H, W, C\], got shape \[8, 5, 3\]"),
-        (IMAGES, 0, "bilinear", "at least 1 by 1, got 0 by 0"),
-        (IMAGES, 4, "cubic", "got 'cubic'"),
+        (IMAGES[0], 4, "bilinear", r"shape \[8, 5, 3\]"),
+        (IMAGES, 0, "bilinear", "0 x 0"),
+        (IMAGES, 4, "cubic", "'cubic'"),
     ],
 )
-def test_what_cannot_be_resized_is_refused(image, size, method, words):
-    with pytest.raises(ValueError, match=words):
+def test_arguments_of_resize_are_checked(image, size, method, got):
+    with pytest.raises(ValueError, match=f"got {got}"):
         resize(image, size, method)
 
 
-def test_standardized_images_have_mean_0_and_deviation_1():
+def test_standardized_images_have_mean_0_and_standard_deviation_1():
     images = np.random.default_rng(1).normal([3.0, -1.0], [2.0, 0.1], (300, 20, 20, 2)).astype(np.float32)
     mean, std = statistics(images)
     np.testing.assert_allclose(mean, images.mean(axis=(0, 1, 2), dtype=np.float64), rtol=1e-6)
@@ -51,7 +51,7 @@ def test_standardized_images_have_mean_0_and_deviation_1():
     np.testing.assert_allclose(result.std(axis=(0, 1, 2)), 1, atol=1e-4)
 
 
-def test_standardize_is_the_same_for_jax_arrays_and_inside_jit():
+def test_standardize_agrees_for_JAX_arrays_and_under_jit():
     mean, std = statistics(IMAGES)
     expected = standardize(IMAGES, mean, std)
     result = jax.jit(lambda image: standardize(image, mean, std))(IMAGES)
@@ -61,18 +61,18 @@ def test_standardize_is_the_same_for_jax_arrays_and_inside_jit():
 
 
 @pytest.mark.parametrize(
-    ("mean", "std", "words"),
+    ("mean", "std", "got"),
     [
-        ([0.0, 0.0], 1.0, r"mean must be .* 3 channels, got \[2\]"),
-        (0.0, [1.0, 0.0, 1.0], r"std must be positive, got \[1.0, 0.0, 1.0\]"),
-        (0.0, float("nan"), "std must be positive, got nan"),
+        ([0.0, 0.0], 1.0, r"shape \[2\]"),
+        (0.0, [1.0, 0.0, 1.0], r"\[1.0, 0.0, 1.0\]"),
+        (0.0, float("nan"), "nan"),
     ],
 )
-def test_statistics_that_do_not_fit_are_refused(mean, std, words):
-    with pytest.raises(ValueError, match=words):
+def test_arguments_of_standardize_are_checked(mean, std, got):
+    with pytest.raises(ValueError, match=f"got {got}"):
         standardize(IMAGES, mean, std)
 
 
-def test_statistics_of_nothing_are_refused():
+def test_statistics_need_an_image():
     with pytest.raises(ValueError, match=r"got shape \[0, 8, 8, 1\]"):
         statistics(np.zeros((0, 8, 8, 1)))

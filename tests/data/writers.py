@@ -1,4 +1,4 @@
-"""Writers of the formats that the sources read, for fixtures of any size."""
+"""Writers of file formats, for fixtures of any size."""
 
 import gzip
 import io
@@ -99,7 +99,7 @@ def write_cifar(folder: Path, count=4, *, binary=False):
 
 
 def cifar_batch(image, label):
-    """Return what one file of the Python format holds."""
+    """Return the content of a file of the Python format."""
     return {
         b"batch_label": b"training batch 1 of 5",
         b"labels": [int(each) for each in label],

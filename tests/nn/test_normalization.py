@@ -225,12 +225,12 @@ def test_modules_agree_with_their_functions(key):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: norm.batch_norm(np.zeros(3)), r"\[B, ..., C\]; got \(3,\)"),
+        (lambda: norm.batch_norm(np.zeros(3)), r"got \(3,\)"),
         (lambda: norm.instance_norm(np.zeros((2, 3))), r"got \(2, 3\)"),
-        (lambda: norm.group_norm(np.zeros((2, 6)), 4), "4 groups do not divide 6 channels"),
-        (lambda: norm.batch_norm(np.zeros((2, 3)), mask=np.zeros(3)), r"mask of shape \(3,\)"),
+        (lambda: norm.group_norm(np.zeros((2, 6)), 4), "6 channels, got 4"),
+        (lambda: norm.batch_norm(np.zeros((2, 3)), mask=np.zeros(3)), r"\(2, 3\), got \(3,\)"),
     ],
 )
-def test_mistakes_are_named_with_what_came(call, message):
+def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()

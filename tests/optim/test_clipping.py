@@ -1,7 +1,6 @@
 """Clipping against optax and torch."""
 
-from functools import partial
-
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,11 +18,10 @@ def apply(transform, gradients=GRADIENTS):
 
 @pytest.mark.parametrize("bound", [0.0, 0.15, 1.0, 13.5, 100.0])
 def test_clipping_equals_that_of_optax(bound):
-    same = partial(np.testing.assert_allclose, rtol=1e-6)
-    jax.tree.map(same, apply(optim.clip(bound)), apply(optax.clip(bound)))
-    jax.tree.map(same, apply(optim.clip_by_global_norm(bound)), apply(optax.clip_by_global_norm(bound)))
+    chex.assert_trees_all_close(apply(optim.clip(bound)), apply(optax.clip(bound)))
+    chex.assert_trees_all_close(apply(optim.clip_by_global_norm(bound)), apply(optax.clip_by_global_norm(bound)))
     each = jax.tree.map(lambda g: apply(optax.clip_by_global_norm(bound), g), GRADIENTS)
-    jax.tree.map(same, apply(optim.clip_by_norm(bound)), each)
+    chex.assert_trees_all_close(apply(optim.clip_by_norm(bound)), each)
 
 
 def test_clipping_by_global_norm_equals_that_of_torch():
@@ -52,6 +50,6 @@ def test_zero_and_huge_gradients_stay_finite():
 
 
 @pytest.mark.parametrize("make", [optim.clip, optim.clip_by_norm, optim.clip_by_global_norm])
-def test_a_negative_bound_is_refused(make):
-    with pytest.raises(ValueError, match=r"max_\w+ must lie in \[0, inf\), got -1.0"):
+def test_a_negative_bound_is_an_error(make):
+    with pytest.raises(ValueError, match=r"max_.*got -1\.0"):
         make(-1.0)

@@ -1,5 +1,6 @@
 """Freezing and rates by path against the same optimizers on the parts alone."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,8 +40,8 @@ def test_what_is_frozen_stays_and_the_rest_learns_as_if_it_were_alone(as_tree):
     learned, state = learn(freeze(optimizer, mask), params)
     alone, _ = learn(optimizer, {"output": params["output"]})
     for name in ("conv1", "conv2"):
-        assert jax.tree.all(jax.tree.map(np.array_equal, learned[name], params[name]))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), learned["output"], alone["output"])
+        chex.assert_trees_all_equal(learned[name], params[name])
+    chex.assert_trees_all_close(learned["output"], alone["output"], rtol=1e-6)
     moments = [leaf for leaf in jax.tree.leaves(state) if leaf.ndim == 2]
     assert len(moments) == 2  # of the one kernel that learns
 
@@ -71,7 +72,7 @@ def test_factors_may_be_traced_and_keep_the_dtype():
 
 def test_mistakes_are_answered_with_what_was_expected():
     for optimizer in (freeze(optim.sgd(0.1), "^dense"), scale_by_path({"^dense": 0.1})):
-        with pytest.raises(ValueError, match=r"'\^dense' is found in no path; there are conv1/bias, conv1/kernel"):
+        with pytest.raises(ValueError, match=r"got '\^dense'.*conv1/bias, conv1/kernel"):
             optimizer.init(make_params())
-    with pytest.raises(ValueError, match="decay is positive"):
+    with pytest.raises(ValueError, match=r"decay.*got 0"):
         discriminative_factors(["a"], decay=0)

@@ -115,9 +115,9 @@ TABLE = {
     "adamw": (adam, partial(optim.adamw, weight_decay=0.0)),
     "adamax": (adamax, optim.adamax),
     "maxprop": (maxprop, lambda lr, b1, b2, eps: optim.maxprop(lr, b2, eps)),
-    "nadam dozat": (dozat, optim.nadam),
-    "nadam simplified": (simplified, partial(optim.nadam, variant="simplified")),
-    "nadam momentum_decay": (momentum_decay, partial(optim.nadam, variant="momentum_decay")),
+    "nadam": (dozat, optim.nadam),
+    "nadam_simplified": (simplified, optim.nadam_simplified),
+    "nadam_momentum_decay": (momentum_decay, optim.nadam_momentum_decay),
 }
 TOLERANCE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-5, np.dtype(jnp.bfloat16): 2e-2}
 

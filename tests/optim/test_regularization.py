@@ -1,7 +1,6 @@
 """Decay, L1 and masks: exact zeros, scikit-learn's lasso, coupled and decoupled."""
 
-from functools import partial
-
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,7 +37,7 @@ def test_the_subgradient_of_l1_is_a_sign():
 def test_the_subgradient_equals_the_gradient_of_the_penalty():
     penalty = lambda params: 0.3 * sum(jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(params))  # noqa: E731
     update = update_once(optim.add_l1_subgradient(0.3))
-    jax.tree.map(np.testing.assert_allclose, update, jax.grad(penalty)(PARAMS)["dense"])
+    chex.assert_trees_all_close(update, jax.grad(penalty)(PARAMS)["dense"], rtol=1e-7)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -94,7 +93,7 @@ def test_coupled_and_decoupled_decay_differ_for_adam_and_agree_for_sgd():
     assert not np.allclose(adam["kernel"], adamw["kernel"])
     sgd = update_once(optax.chain(coupled, optim.sgd(0.1)), gradients)
     decoupled = update_once(optax.chain(optax.identity(), decay, optim.scale_by_learning_rate(0.1)), gradients)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), sgd, decoupled)
+    chex.assert_trees_all_close(sgd, decoupled, rtol=1e-6)
 
 
 def test_decay_keeps_the_dtype_of_the_gradient():
@@ -106,20 +105,20 @@ def test_decay_keeps_the_dtype_of_the_gradient():
 @pytest.mark.parametrize(
     "transform", [optim.add_decayed_weights(0.1), optim.add_l1_subgradient(0.1), optim.proximal_l1(0.1, 0.1)]
 )
-def test_it_asks_for_the_parameters(transform):
-    with pytest.raises(ValueError, match="needs the parameters: call update"):
+def test_an_update_without_the_parameters_is_an_error(transform):
+    with pytest.raises(ValueError, match=r"parameters.*got None"):
         transform.update(ZEROS, transform.init(PARAMS))
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "name"),
     [
-        (lambda: optim.add_decayed_weights(-0.1), r"weight_decay must lie in \[0, inf\), got -0.1"),
-        (lambda: optim.add_l1_subgradient(-0.1), r"strength must lie in \[0, inf\), got -0.1"),
-        (lambda: optim.proximal_l1(-0.1, 0.1), r"strength must lie in \[0, inf\), got -0.1"),
-        (lambda: optim.proximal_l1(0.1, -0.1), r"learning_rate must lie in \[0, inf\), got -0.1"),
+        (lambda: optim.add_decayed_weights(-0.1), "weight_decay"),
+        (lambda: optim.add_l1_subgradient(-0.1), "strength"),
+        (lambda: optim.proximal_l1(-0.1, 0.1), "strength"),
+        (lambda: optim.proximal_l1(0.1, -0.1), "learning_rate"),
     ],
 )
-def test_a_bad_argument_is_named(make, message):
-    with pytest.raises(ValueError, match=message):
+def test_a_bad_argument_is_named(make, name):
+    with pytest.raises(ValueError, match=f"{name}.*got -0.1"):
         make()

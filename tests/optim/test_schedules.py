@@ -19,7 +19,7 @@ EVERY = {
     "triangular": schedules.triangular(0.1, 0.9, 7),
     "cosine_decay": schedules.cosine_decay(0.8, 40, 0.1),
     "cosine_restarts": schedules.cosine_restarts(0.8, 9, 0.1),
-    "cosine_restarts growing": schedules.cosine_restarts(0.8, 5, 0.1, multiplier=3, variant="lecture"),
+    "cosine_restarts_inclusive growing": schedules.cosine_restarts_inclusive(0.8, 5, 0.1, multiplier=3),
     "piecewise_constant": schedules.piecewise_constant([1.0, 0.5, 0.2], [10, 30]),
     "join": schedules.join([schedules.constant(0.1), schedules.linear(0.1, 1.0, 5)], [10]),
     "warmup": schedules.warmup(schedules.cosine_decay(0.8, 40), 10),
@@ -96,18 +96,18 @@ def test_worked_values(float64):
     np.testing.assert_allclose(schedules.sutskever_momentum(0.995)(np.arange(0, 5000, 125)), literal)
 
 
-def test_the_lecture_note_form_of_restarts_reaches_both_ends(float64):
+def test_inclusive_restarts_reach_both_ends(float64):
     t = np.arange(25)
-    got = schedules.cosine_restarts(0.9, 5, 0.1, variant="lecture")(t)
+    got = schedules.cosine_restarts_inclusive(0.9, 5, 0.1)(t)
     np.testing.assert_allclose(got, 0.1 + 0.4 * (1 + np.cos(np.pi * (t % 6) / 5)))
     np.testing.assert_allclose(got[np.array([0, 5, 6, 11])], [0.9, 0.1, 0.9, 0.1])
-    paper = schedules.cosine_restarts(0.9, 5, 0.1)(t)
-    assert paper.min() > 0.17
-    np.testing.assert_allclose(paper[::5], 0.9)
+    exclusive = schedules.cosine_restarts(0.9, 5, 0.1)(t)
+    assert exclusive.min() > 0.17
+    np.testing.assert_allclose(exclusive[::5], 0.9)
 
 
-def test_growing_restarts_in_the_lecture_note_form(float64):
-    got = schedules.cosine_restarts(1.0, 2, multiplier=2, variant="lecture")(np.arange(9))
+def test_inclusive_restarts_grow(float64):
+    got = schedules.cosine_restarts_inclusive(1.0, 2, multiplier=2)(np.arange(9))
     np.testing.assert_allclose(got, [1, 0.5, 0, *(0.5 * (1 + np.cos(np.pi * np.arange(5) / 4))), 1], atol=1e-15)
 
 
@@ -120,21 +120,21 @@ def test_late_steps_stay_on_schedule():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: schedules.constant(-1.0), r"value must lie in \[0, inf\), got -1.0"),
-        (lambda: schedules.linear(0.0, 1.0, 0), "steps must be an integer of at least 1, got 0"),
-        (lambda: schedules.step_decay(0.1, every=0), "every must be an integer of at least 1, got 0"),
-        (lambda: schedules.exponential_decay(0.1, -1.0), r"rate must lie in \[0, inf\), got -1.0"),
-        (lambda: schedules.sutskever_momentum(1.0), r"maximum must lie in \[0, 1\), got 1.0"),
-        (lambda: schedules.triangular(0.2, 0.1, 5), "minimum must be at most maximum, got 0.2 and 0.1"),
-        (lambda: schedules.triangular(0.1, 0.2, -5), "half_period must be an integer of at least 1, got -5"),
-        (lambda: schedules.cosine_decay(0.1, 2.5), "steps must be an integer of at least 1, got 2.5"),
-        (lambda: schedules.cosine_restarts(0.1, -3), "period must be an integer of at least 1, got -3"),
-        (lambda: schedules.cosine_restarts(0.1, 3, variant="notes"), "variant must be one of 'paper', 'lecture'"),
-        (lambda: schedules.piecewise_constant([0.1], []), "boundaries must be at least one step"),
-        (lambda: schedules.piecewise_constant([0.1, 0.2], [5, 6]), "one fewer than the 2 values"),
-        (lambda: schedules.piecewise_constant([3, 2, 1], [5, 5]), r"boundaries must rise strictly, got \[5, 5\]"),
-        (lambda: schedules.join([EVERY["linear"]] * 3, [9, 4]), r"boundaries must rise strictly, got \[9, 4\]"),
-        (lambda: schedules.warmup(EVERY["linear"], 0), "steps must be an integer of at least 1, got 0"),
+        (lambda: schedules.constant(-1.0), r"value.*got -1\.0"),
+        (lambda: schedules.linear(0.0, 1.0, 0), "steps.*got 0"),
+        (lambda: schedules.step_decay(0.1, every=0), "every.*got 0"),
+        (lambda: schedules.exponential_decay(0.1, -1.0), r"rate.*got -1\.0"),
+        (lambda: schedules.sutskever_momentum(1.0), r"maximum.*got 1\.0"),
+        (lambda: schedules.triangular(0.2, 0.1, 5), r"minimum.*got 0\.2 and 0\.1"),
+        (lambda: schedules.triangular(0.1, 0.2, -5), "half_period.*got -5"),
+        (lambda: schedules.cosine_decay(0.1, 2.5), r"steps.*got 2\.5"),
+        (lambda: schedules.cosine_restarts(0.1, -3), "period.*got -3"),
+        (lambda: schedules.cosine_restarts_inclusive(0.1, 3, multiplier=0), "multiplier.*got 0"),
+        (lambda: schedules.piecewise_constant([0.1], []), r"1 values.*got.*\[\]"),
+        (lambda: schedules.piecewise_constant([0.1, 0.2], [5, 6]), r"2 values.*got.*\[5, 6\]"),
+        (lambda: schedules.piecewise_constant([3, 2, 1], [5, 5]), r"boundaries.*got \[5, 5\]"),
+        (lambda: schedules.join([EVERY["linear"]] * 3, [9, 4]), r"boundaries.*got \[9, 4\]"),
+        (lambda: schedules.warmup(EVERY["linear"], 0), "steps.*got 0"),
     ],
 )
 def test_a_bad_argument_is_named(make, message):

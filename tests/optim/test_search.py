@@ -1,5 +1,6 @@
 """The search for a learning rate finds the known best one of a quadratic."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,15 +35,9 @@ def test_a_grid_is_logarithmic_and_its_best_is_found():
 
 
 def test_finer_grids_come_nearer_and_the_run_is_traced_once():
-    traces = []
-
-    def traced(rate):
-        traces.append(rate)
-        return run(rate)
-
-    found = search.refine(traced, 1e-4, 1.0, points=9, levels=4)
-    assert found.losses.shape == (36,)
-    assert len(traces) == 1
+    chex.clear_trace_counter()
+    found = search.refine(chex.assert_max_traces(run, n=1), 1e-4, 1.0, points=9, levels=4)
+    chex.assert_shape(found.losses, (36,))
     np.testing.assert_allclose(found.best_learning_rate, BEST, rtol=0.01)
 
 
@@ -71,11 +66,11 @@ def test_the_range_test_raises_the_rate_and_finds_the_steepest_fall():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: search.grid(run, 0.0, 1.0), r"low must lie in \(0, inf\), got 0.0"),
-        (lambda: search.grid(run, 1.0, 0.1), r"high must lie in \(1, inf\), got 0.1"),
-        (lambda: search.grid(run, 0.1, 1.0, points=1), "points must be an integer of at least 2, got 1"),
-        (lambda: search.refine(run, 0.1, 1.0, levels=0), "levels must be an integer of at least 1, got 0"),
-        (lambda: search.range_test(run, 0, jnp.zeros(2), 0.1, 1.0), "batches must hold at least 3 steps, got 2"),
+        (lambda: search.grid(run, 0.0, 1.0), r"low.*got 0\.0"),
+        (lambda: search.grid(run, 1.0, 0.1), r"high.*got 0\.1"),
+        (lambda: search.grid(run, 0.1, 1.0, points=1), "points.*got 1"),
+        (lambda: search.refine(run, 0.1, 1.0, levels=0), "levels.*got 0"),
+        (lambda: search.range_test(run, 0, jnp.zeros(2), 0.1, 1.0), "batches.*got 2"),
     ],
 )
 def test_a_bad_argument_is_named(make, message):

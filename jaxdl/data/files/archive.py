@@ -1,7 +1,7 @@
-"""Unpacking of tar and zip archives that nobody vouches for.
+"""Extraction of untrusted tar and zip archives.
 
-Every member is looked at before the first byte is written. Only plain files and folders with plain relative names
-pass: no absolute path, no ``..``, no link, no device, no name given twice, and no more files or bytes than allowed.
+Every member is checked before the first byte is written. Only regular files and folders with plain relative names are
+accepted: no absolute path, no ``..``, no link, no device, no duplicate name, and a limited number of files and bytes.
 """
 
 import bz2
@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 CHUNK = 1 << 20
-LONGEST_NAME = 1024
-DEEPEST_PATH = 64
-ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # lzma would allocate whatever its header asks for
+MAX_NAME_LENGTH = 1024
+MAX_DEPTH = 64
+ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # lzma allocates as much as its header requests
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-# RecursionError: tarfile calls itself for each of a chain of extended headers.
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, RecursionError)
+# RecursionError: tarfile recurses along a chain of extended headers.
+READ_ERRORS = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, RecursionError)
 COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
@@ -34,7 +34,7 @@ COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], Any]] = {
 
 
 class Member(NamedTuple):
-    """What an archive says of one of its members; ``kind`` is "file", "folder", or the name of what is refused."""
+    """The header of a member of an archive; ``kind`` is "file", "folder", or a description of a rejected kind."""
 
     name: str
     kind: str
@@ -42,22 +42,29 @@ class Member(NamedTuple):
 
 
 def extract(
-    archive: str | Path, directory: str | Path, *, most_files: int = 100_000, most_bytes: int = 4 << 30
+    archive: str | Path, directory: str | Path, *, max_files: int = 100_000, max_bytes: int = 4 << 30
 ) -> list[Path]:
-    """Unpack a tar (plain, gzip, bzip2) or zip archive into a new directory; return its files, sorted.
+    """Extract a tar (plain, gzip, bzip2) or zip archive into a new directory; return its files, sorted.
 
-    The directory appears complete or not at all: the files are written beside it and moved into place at the end.
-    ``directory`` must not exist or be empty, so no link that lies there can lead outside.
+    The extraction is atomic: files are written to a temporary directory, which is then renamed. ``directory`` must be
+    empty or not exist, so that no existing link in it can lead outside.
 
-    Raises ValueError with the name of the member, before anything is written, for what this module refuses;
-    FileExistsError if the directory holds something.
+    Args:
+        archive: the archive.
+        directory: a directory that is empty or does not exist.
+        max_files: maximum number of members.
+        max_bytes: maximum number of extracted bytes.
+
+    Raises:
+        ValueError: the archive is damaged, or a member is rejected; nothing is written.
+        FileExistsError: the directory is not empty.
     """
     archive, directory = Path(archive), Path(directory)
     if directory.is_symlink() or (directory.exists() and (not directory.is_dir() or any(directory.iterdir()))):
-        raise FileExistsError(f"{directory} is in the way: give a directory that does not exist or is empty")
-    with _reported(archive), archive.open("rb") as file:
+        raise FileExistsError(f"expected a directory that is empty or does not exist, got {directory}")
+    with _read_errors_as_value_errors(archive), archive.open("rb") as file:
         read = read_zip if file.read(4) in ZIP_MAGIC else read_tar
-        members = list(_limited(archive, (member for member, _ in read(file)), most_files, most_bytes))
+        members = list(_limited(archive, (member for member, _ in read(file)), max_files, max_bytes))
         check_members(archive, members)
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as temporary:
@@ -72,38 +79,42 @@ def extract(
 
 
 def read_tar(file: IO[bytes]) -> Iterator[tuple[Member, Callable[[], Any]]]:
-    """Yield the members of a tar archive, each with a function that opens its content."""
+    """Yield the members of a tar archive, each with a function that opens it."""
     file.seek(0)
     start = file.read(3)
     file.seek(0)
     unpack = next((unpack for magic, unpack in COMPRESSIONS.items() if start.startswith(magic)), None)
-    source: Any = _Careful(unpack(file) if unpack else file)
+    source: Any = _BoundedReader(unpack(file) if unpack else file)
     with tarfile.open(fileobj=source, mode="r:") as tar:
         for info in tar:
             yield Member(info.name, _kind_in_tar(info), info.size), partial(tar.extractfile, info)
-        source.seek(tar.offset)  # tarfile takes a damaged header for the end; the end is a block of zeros
+        source.seek(tar.offset)  # tarfile treats a damaged header as the end, but the end is a block of zeros
         if source.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError(f"no header and no end of archive at byte {tar.offset}")
+            raise tarfile.ReadError(f"expected a header or the end of the archive at byte {tar.offset}")
 
 
 def read_zip(file: IO[bytes]) -> Iterator[tuple[Member, Callable[[], Any]]]:
-    """Yield the members of a zip archive, each with a function that opens its content."""
+    """Yield the members of a zip archive, each with a function that opens it."""
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             yield Member(info.orig_filename, _kind_in_zip(info), info.file_size), partial(archive.open, info)
 
 
 def check_members(archive: str | Path, members: list[Member]) -> None:
-    """Raise ValueError, by name, for the first member that must not be unpacked."""
+    """Check that all members may be extracted.
+
+    Raises:
+        ValueError: a member is rejected.
+    """
     seen = {"": "folder"}
     for member in members:
         fault = _fault_of_kind(member.kind) or _fault_of_name(member.name) or _conflict(member, seen)
         if fault:
-            raise ValueError(f"{archive}: refused member {member.name!r}: {fault}")
+            raise ValueError(f"{archive}: rejected member {member.name!r}: {fault}")
 
 
-class _Careful:
-    """A file that refuses reads of absurd length, as a damaged header of tar would make them."""
+class _BoundedReader:
+    """A file that rejects huge reads, which a damaged tar header would cause."""
 
     def __init__(self, file: IO[bytes]):
         self.tell, self.seek = file.tell, file.seek
@@ -116,10 +127,10 @@ class _Careful:
 
 
 @contextmanager
-def _reported(archive: Path) -> Iterator[None]:
+def _read_errors_as_value_errors(archive: Path) -> Iterator[None]:
     try:
         yield
-    except DAMAGE as error:
+    except READ_ERRORS as error:
         raise ValueError(f"{archive}: damaged archive: {error}") from error
 
 
@@ -132,15 +143,15 @@ def _kind_in_tar(info: tarfile.TarInfo) -> str:
         return f"a hard link to {info.linkname!r}"
     kinds = {tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarfile.FIFOTYPE: "a pipe"}
     kinds |= {tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file", tarfile.DIRTYPE: "folder"}
-    return kinds.get(info.type, f"of the unknown type {info.type!r}")
+    return kinds.get(info.type, f"a member of unknown type {info.type!r}")
 
 
 def _kind_in_zip(info: zipfile.ZipInfo) -> str:
     if info.flag_bits & 0x1:
-        return "encrypted"
+        return "an encrypted file"
     if info.compress_type not in ZIP_METHODS:
-        return f"compressed by method {info.compress_type}"
-    mode = info.external_attr >> 16  # what Unix notes there: 0 where another system packed
+        return f"a file compressed by method {info.compress_type}"
+    mode = info.external_attr >> 16  # the Unix file mode; 0 if another system wrote the archive
     kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
     kinds |= {stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
     ordinary = "folder" if info.orig_filename.endswith("/") else "file"
@@ -148,57 +159,57 @@ def _kind_in_zip(info: zipfile.ZipInfo) -> str:
 
 
 def _fault_of_kind(kind: str) -> str:
-    return "" if kind in {"file", "folder"} else f"it is {kind}; only plain files and folders are unpacked"
+    return "" if kind in {"file", "folder"} else f"expected a regular file or folder, got {kind}"
 
 
 def _fault_of_name(name: str) -> str:
-    """Say what is wrong with the name of a member, "" where nothing is."""
+    """Describe what is wrong with the name of a member; "" if it is valid."""
     parts = name.split("/")
     faults = {
-        "its name is empty": not name,
-        "its path is absolute": name.startswith("/"),
-        "it leads out of the directory": ".." in parts,
-        "a backslash or colon may lead elsewhere": "\\" in name or ":" in name,
-        "its name holds control characters": any(unicodedata.category(c) in {"Cc", "Cs"} for c in name),
-        f"its name is longer than {LONGEST_NAME} characters": len(name) > LONGEST_NAME,
-        f"its path is deeper than {DEEPEST_PATH} folders": len(parts) > DEEPEST_PATH,
+        "empty name": not name,
+        "absolute path": name.startswith("/"),
+        "path outside of the directory": ".." in parts,
+        "backslash or colon in the name": "\\" in name or ":" in name,
+        "control characters in the name": any(unicodedata.category(c) in {"Cc", "Cs"} for c in name),
+        f"name longer than {MAX_NAME_LENGTH} characters": len(name) > MAX_NAME_LENGTH,
+        f"path deeper than {MAX_DEPTH} folders": len(parts) > MAX_DEPTH,
     }
     return next((fault for fault, found in faults.items() if found), "")
 
 
 def _conflict(member: Member, seen: dict[str, str]) -> str:
-    """Enter the path of a member among those seen; say with which of them it cannot be, "" where it can."""
+    """Add the path of a member to those seen; describe a conflict with them, "" if there is none."""
     parts = _folded(_plain(member.name)).split("/")
     for depth in range(1, len(parts)):
         if seen.setdefault("/".join(parts[:depth]), "folder") == "file":
-            return f"{'/'.join(parts[:depth])!r} is a file and cannot hold others"
+            return f"{'/'.join(parts[:depth])!r} is a file, not a folder"
     path = "/".join(parts)
     if path in seen and not seen[path] == member.kind == "folder":
-        return "another member has this name"
+        return "duplicate name"
     seen[path] = member.kind
     return ""
 
 
 def _plain(name: str) -> str:
-    """Write a path without the parts that mean nothing: ``./a//b/`` is ``a/b``."""
+    """Normalize a path: ``./a//b/`` is ``a/b``."""
     return "/".join(part for part in name.split("/") if part not in {"", "."})
 
 
 def _folded(name: str) -> str:
-    """Write names alike that a file system may take for one: it may ignore case and the form of accents."""
+    """Fold case and Unicode normalization, which a file system may ignore."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _limited(archive: Path, members: Iterable[Member], most_files: int, most_bytes: int) -> Iterator[Member]:
+def _limited(archive: Path, members: Iterable[Member], max_files: int, max_bytes: int) -> Iterator[Member]:
     total = 0
     for number, member in enumerate(members, 1):
         total += member.size
-        if number > most_files:
-            raise ValueError(f"{archive}: refused at member {member.name!r}: more than {most_files} members")
-        if member.size < 0 or total > most_bytes:
+        if number > max_files:
+            raise ValueError(f"{archive}: expected at most {max_files} members, got {member.name!r} beyond them")
+        if member.size < 0 or total > max_bytes:
             raise ValueError(
-                f"{archive}: refused at member {member.name!r} of {member.size} bytes: "
-                f"together {total}, and {most_bytes} are allowed"
+                f"{archive}: expected at most {max_bytes} bytes, got {total} up to member {member.name!r} of "
+                f"{member.size} bytes"
             )
         yield member
 
@@ -211,4 +222,4 @@ def _write(path: Path, member: Member, opened: Callable[[], Any]) -> None:
     with opened() as source, path.open("xb") as target:
         shutil.copyfileobj(source, target, CHUNK)
     if path.stat().st_size != member.size:
-        raise ValueError(f"{member.name!r} should hold {member.size} bytes, but {path.stat().st_size} came out")
+        raise ValueError(f"expected {member.size} bytes in {member.name!r}, got {path.stat().st_size}")

@@ -1,4 +1,4 @@
-"""Pickles of arrays, numbers, strings, lists and dictionaries, which are not trusted: read without obeying them."""
+"""Untrusted pickles of arrays, numbers, strings, lists and dictionaries, read without executing them."""
 
 import io
 import math
@@ -19,33 +19,34 @@ INSTRUCTIONS = frozenset(f"{VALUES} {STRINGS} {BYTES} {CONTAINERS} {MEMO} {MACHI
 
 
 def loads(content: bytes, *, encoding: str = "ASCII") -> Any:
-    """Return what a pickle holds, with `Notes` in place of every array.
+    """Load a pickle, with an `ArraySpec` in place of every array.
 
-    A pickle is a program. This one may build lists, dicts, tuples, strings and numbers, and name the parts of which
-    NumPy's arrays are put together, for which it is given stand-ins that only take notes. No code of NumPy or of anyone
-    else runs at the pickle's command. Every protocol is read, 0 to 5, except for empty bytes in 0 to 2.
+    A pickle is a program. Only instructions that build lists, dicts, tuples, strings and numbers are allowed, and the
+    names from which NumPy's arrays are constructed; these are replaced by stand-ins that record their arguments. The
+    pickle cannot call any code of NumPy or of another module. Protocols 0 to 5 are supported, except for empty bytes in
+    0 to 2.
 
     Args:
-        content: the file's bytes.
-        encoding: of the strings that Python 2 wrote; ``"bytes"`` leaves them as they are.
+        content: bytes of the file.
+        encoding: encoding of the strings of Python 2; ``"bytes"`` returns them as bytes.
 
     Raises:
-        UnpicklingError: any other instruction or name.
-        Exception: damage can surface as any exception that an instruction of pickle knows.
+        UnpicklingError: another instruction or name occurs.
+        Exception: a damaged pickle can raise anything.
 
     >>> loads(pickle.dumps({"a": [np.float32([1, 2])]}))["a"][0].array({"f4"})
     array([1., 2.], dtype=float32)
     """
     for opcode, argument, position in pickletools.genops(content):
         if opcode.name not in INSTRUCTIONS:
-            raise pickle.UnpicklingError(f"instruction {opcode.name} at byte {position} is not admitted")
+            raise pickle.UnpicklingError(f"instruction {opcode.name} at byte {position} is not allowed")
         if opcode.name.endswith("PUT") and (argument or 0) > len(content):  # the memo would grow to that length
-            raise pickle.UnpicklingError(f"memo {argument} at byte {position} of {len(content)}")
+            raise pickle.UnpicklingError(f"memo index {argument} at byte {position} exceeds {len(content)} bytes")
     return _Unpickler(io.BytesIO(content), encoding=encoding).load()
 
 
-class Notes:
-    """What a pickle says of a NumPy array: its shape, its type, whether it is in Fortran's order, and its bytes."""
+class ArraySpec:
+    """A NumPy array as described by a pickle: shape, type, whether it is in Fortran order, and bytes."""
 
     __slots__ = ("content", "dtype", "fortran", "shape")
 
@@ -56,22 +57,25 @@ class Notes:
         _, self.shape, self.dtype, self.fortran, self.content = state
 
     def array(self, codes: Collection[str]) -> np.ndarray:
-        """Make the array, if the notes agree with each other and its type is one of ``codes``, such as ``{"f4"}``.
+        """Make the array, of one of the types ``codes``, such as ``{"f4"}``.
 
         Raises:
-            ValueError: the type is another, the bytes are not as many as the shape asks for, or there are no notes.
+            ValueError: the type is another, the shape does not fit the number of bytes, or the description is
+                incomplete.
         """
-        whole = isinstance(self.shape, tuple) and all(isinstance(size, int) for size in self.shape)
-        if not (whole and isinstance(self.dtype, _Dtype) and isinstance(self.content, bytes | bytearray)):
-            raise ValueError("an array without its shape, its type or its bytes")
+        has_shape = isinstance(self.shape, tuple) and all(isinstance(size, int) for size in self.shape)
+        if not (has_shape and isinstance(self.dtype, _Dtype) and isinstance(self.content, bytes | bytearray)):
+            raise ValueError("expected an array with its shape, type and bytes, got an incomplete one")
         dtype = self.dtype.make(codes)
         if len(self.content) != math.prod(self.shape) * dtype.itemsize:
-            raise ValueError(f"numbers of type {dtype} and shape {list(self.shape)} are not {len(self.content)} bytes")
+            raise ValueError(
+                f"expected the bytes of {dtype} of shape {list(self.shape)}, got {len(self.content)} bytes"
+            )
         return np.frombuffer(self.content, dtype).reshape(self.shape, order="F" if self.fortran else "C").copy()
 
 
 class _Dtype:
-    """Takes the note of a NumPy dtype: its code and, in the state, the order of its bytes."""
+    """A NumPy dtype as described by a pickle: its code and, in the state, its byte order."""
 
     __slots__ = ("code", "order")
 
@@ -83,26 +87,26 @@ class _Dtype:
 
     def make(self, codes: Collection[str]) -> np.dtype:
         if self.code not in codes or self.order not in set("<>|"):
-            raise ValueError(f"expected numbers of type {' or '.join(sorted(codes))}, got {self.code!r}")
+            raise ValueError(f"expected an array of type {' or '.join(sorted(codes))}, got {self.code!r}")
         return np.dtype(self.order + self.code)
 
 
 class _Unpickler(pickle.Unpickler):
-    """Answers the names of an array's parts with stand-ins, made anew each time so that none can be tampered with."""
+    """Resolves the names of an array's parts to stand-ins, created anew each time so that none can be modified."""
 
     def find_class(self, module: str, name: str) -> Callable | str:
         match module.replace("numpy._core", "numpy.core"), name:
             case "numpy.core.multiarray", "_reconstruct":
-                return lambda *_: Notes((), None, False, b"")
+                return lambda *_: ArraySpec((), None, False, b"")
             case "numpy.core.numeric", "_frombuffer":
-                return lambda content, dtype, shape, order: Notes(shape, dtype, order == "F", content)
-            case "_codecs", "encode":  # so Python 3 writes bytes in the protocols of Python 2
+                return lambda content, dtype, shape, order: ArraySpec(shape, dtype, order == "F", content)
+            case "_codecs", "encode":  # Python 3 writes bytes this way in protocols 0 to 2
                 return lambda text, _: text.encode("latin-1")
             case "numpy", "ndarray":
                 return "ndarray"
             case "numpy", "dtype":
                 return lambda code, *_: _Dtype(code)
-        raise pickle.UnpicklingError(f"{module}.{name} is not admitted")
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
 
 
 def _text(code: bytes | str) -> str:

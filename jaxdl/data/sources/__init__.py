@@ -1,10 +1,23 @@
-"""What there is to learn from: images, texts, drawings, synthetic tasks."""
+"""Sources of data: labelled images, text, and synthetic tasks.
 
-from jaxdl.data.sources import corpora, python_code, sequences, strokes, synthetic, translation
+Images
+    `digits`, `mnist`, `fashion_mnist`, `cifar10`: classic data sets.
+    `image_folder`: images in one folder for each class.
+Text
+    `read_text`, `python_source`, `tiny_shakespeare`: plain text.
+    `movie_reviews`, and `corpora`: reviews with labels, sentences with tags.
+    `python_code`: Python sources with a tag for every word.
+Synthetic tasks
+    `synthetic`: points and labels.
+    `sequences`: sequences, such as the adding problem and Markov chains.
+    `translation`: dates, and a language with two rules.
+"""
+
+from jaxdl.data.sources import corpora, python_code, sequences, synthetic, translation
 from jaxdl.data.sources.folder import image_folder
 from jaxdl.data.sources.images import cifar10, digits, fashion_mnist, mnist
-from jaxdl.data.sources.registry import load, sources
 from jaxdl.data.sources.reviews import movie_reviews
+from jaxdl.data.sources.texts import python_source, read_text, tiny_shakespeare
 
 __all__ = [
     "cifar10",
@@ -12,13 +25,13 @@ __all__ = [
     "digits",
     "fashion_mnist",
     "image_folder",
-    "load",
     "mnist",
     "movie_reviews",
     "python_code",
+    "python_source",
+    "read_text",
     "sequences",
-    "sources",
-    "strokes",
     "synthetic",
+    "tiny_shakespeare",
     "translation",
 ]

@@ -1,4 +1,4 @@
-"""Texts with labels: reviews in folders, and sentences with a tag for every word."""
+"""Labelled text: reviews in folders, and sentences with a tag for every word."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ LABELS = ("neg", "pos")
 
 
 class Review(NamedTuple):
-    """A text with its label, 1 for a positive and 0 for a negative one, and its rating where the file name tells it."""
+    """A text with its label, 1 for positive and 0 for negative, and its rating if the file name contains one."""
 
     text: str
     label: int
@@ -17,29 +17,31 @@ class Review(NamedTuple):
 
 
 class TaggedSentence(NamedTuple):
-    """Words and their tags, one for each."""
+    """The words of a sentence and their tags, one for each."""
 
     tokens: tuple[str, ...]
     tags: tuple[str, ...]
 
 
 def review_folder(directory: str | Path) -> dict[str, list[Review]]:
-    """Read reviews from ``directory/{train,test}/{pos,neg}/*.txt``, as the IMDB reviews lie (Maas et al., 2011).
+    """Read reviews from ``directory/{train,test}/{pos,neg}/*.txt``, the layout of the IMDB reviews (Maas et al., 2011).
 
-    A file that is called ``NUMBER_RATING.txt`` has that rating. Negative reviews come first, each kind in the order of
-    the numbers that begin the names, then of the names. Files are UTF-8.
+    A file named ``NUMBER_RATING.txt`` has that rating. Negative reviews precede positive ones, each sorted by the
+    number at the start of the file name, then by the name. Files are UTF-8.
 
     Returns:
-        ``{"train": [...], "test": [...]}``; a part that has no folder is left out.
+        ``{"train": [...], "test": [...]}``, without the parts that do not exist.
 
     Raises:
-        FileNotFoundError: there is neither part, or one without folders pos and neg, or one of these without reviews.
-        ValueError: a file is no UTF-8 text.
+        FileNotFoundError: neither part exists, or a folder pos or neg is missing or contains no reviews.
+        ValueError: a file is not UTF-8 text.
     """
     directory = Path(directory).expanduser()
     parts = {part: directory / part for part in ("train", "test") if (directory / part).is_dir()}
     if not parts:
-        raise FileNotFoundError(f"{directory} has no folder train or test: expected {{train,test}}/{{pos,neg}}/*.txt")
+        raise FileNotFoundError(
+            f"expected {{train,test}}/{{pos,neg}}/*.txt in {directory}, got no folder train or test"
+        )
     return {
         part: [r for label, name in enumerate(LABELS) for r in _read(path / name, label)]
         for part, path in parts.items()
@@ -49,23 +51,23 @@ def review_folder(directory: str | Path) -> dict[str, list[Review]]:
 def tagged_sentences(path: str | Path, *, token_column: int = 0, tag_column: int = -1) -> list[TaggedSentence]:
     """Read sentences with a word and its tag on every line, and an empty line after each sentence.
 
-    Columns are parted by tabs, or in a file without tabs by spaces, as in CoNLL's files. Lines of ``-DOCSTART-`` are
-    left out. In a file with tabs, so are comments, lines without a tab that begin with ``#``. In CoNLL-U the words are
-    in column 1 and the tags in 3; its lines of contracted and of unwritten words, which are numbered ``3-4`` or
-    ``3.1``, are left out where ``token_column`` is not 0.
+    Columns are separated by tabs, or by spaces in a file without tabs, as in the files of CoNLL. ``-DOCSTART-`` lines
+    are skipped, and in a file with tabs also comments, lines without a tab that begin with ``#``. CoNLL-U has words in
+    column 1 and tags in column 3; its lines of contractions and empty words, numbered ``3-4`` or ``3.1``, are skipped
+    if ``token_column`` is not 0.
 
     Args:
         path: UTF-8 text.
-        token_column: where the word is, counted from 0; negative from the end.
-        tag_column: where the tag is.
+        token_column: column of the word, from 0; negative from the end.
+        tag_column: column of the tag.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a line lacks a column, or the file has no sentence; the message names file and line.
+        FileNotFoundError: the file does not exist.
+        ValueError: a line lacks a column, or the file contains no sentence.
     """
     path = Path(path).expanduser()
     sentences, words = [], []
-    text = _text(path)
+    text = _read_utf8(path)
     separator = "\t" if "\t" in text else None
     for number, line in enumerate([*text.split("\n"), ""], start=1):
         if not line.strip():
@@ -74,7 +76,7 @@ def tagged_sentences(path: str | Path, *, token_column: int = 0, tag_column: int
             words = []
             continue
         columns = line.split(separator)
-        if _is_no_word(columns, separator, token_column):
+        if _is_not_a_word(columns, separator, token_column):
             continue
         try:
             words.append((columns[token_column], columns[tag_column]))
@@ -85,11 +87,11 @@ def tagged_sentences(path: str | Path, *, token_column: int = 0, tag_column: int
         if len(columns) < 2 or not all(words[-1]):
             raise ValueError(f"{path}, line {number}: expected a word and its tag, got {line!r}")
     if not sentences:
-        raise ValueError(f"{path} has no sentence: expected a word and its tag on every line")
+        raise ValueError(f"{path}: expected at least one sentence, a word and its tag on every line, got none")
     return sentences
 
 
-def _is_no_word(columns: list[str], separator: str | None, token_column: int) -> bool:
+def _is_not_a_word(columns: list[str], separator: str | None, token_column: int) -> bool:
     if columns[0] == "-DOCSTART-" or (separator and len(columns) == 1 and columns[0].startswith("#")):
         return True
     return token_column != 0 and re.fullmatch(r"\d+[-.]\d+", columns[0]) is not None
@@ -98,9 +100,9 @@ def _is_no_word(columns: list[str], separator: str | None, token_column: int) ->
 def _read(folder: Path, label: int) -> list[Review]:
     paths = sorted(folder.glob("*.txt"), key=lambda path: (_first_number(path.stem), path.name))
     if not paths:
-        raise FileNotFoundError(f"{folder} has no reviews: expected files *.txt in folders pos and neg")
+        raise FileNotFoundError(f"expected reviews *.txt in {folder}, got none")
     ratings = [RATED.match(path.stem) for path in paths]
-    return [Review(_text(p), label, int(r[1]) if r else None) for p, r in zip(paths, ratings, strict=True)]
+    return [Review(_read_utf8(p), label, int(r[1]) if r else None) for p, r in zip(paths, ratings, strict=True)]
 
 
 def _first_number(stem: str) -> int:
@@ -108,8 +110,8 @@ def _first_number(stem: str) -> int:
     return int(number[0]) if number else -1
 
 
-def _text(path: Path) -> str:
+def _read_utf8(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text: {error}") from error
+        raise ValueError(f"{path}: expected UTF-8 text, got {error}") from error

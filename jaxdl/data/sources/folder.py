@@ -1,17 +1,17 @@
-"""Images in folders, one folder a class."""
+"""Images in folders, one folder for each class."""
 
 from pathlib import Path
 
 import numpy as np
 
 from jaxdl.data.batching import split
-from jaxdl.data.dataset import Dataset, as_size, examples
-from jaxdl.data.files.download import require
+from jaxdl.data.dataset import Dataset, as_examples, as_size
+from jaxdl.data.files.downloads import require
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pnm", ".tif", ".tiff"})
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")
 MODES = {1: "L", 3: "RGB"}
-MOST_PIXELS = 1 << 26  # larger than any photograph, smaller than what would exhaust the memory
+MAX_PIXELS = 1 << 26  # more than any photograph has, and well within memory
 
 
 def image_folder(
@@ -24,29 +24,38 @@ def image_folder(
 ) -> Dataset:
     """Read images from ``directory/CLASS/*``, or from ``directory/train/CLASS/*`` and ``directory/test/CLASS/*``.
 
-    The classes are the names of the folders, sorted. Without a folder ``test``, ``held_out`` (a count or a fraction)
-    of the images of each class are split off by ``seed``. ``size``, an edge or (height, width), scales the images;
-    without it all must have one size. ``channels`` is 3 (colour) or 1 (grey).
+    The classes are the sorted names of the folders.
 
-    Raises FileNotFoundError if there are no such folders, ValueError with the file's name for what is no image or
-    has another size; ImportError without pillow.
+    Args:
+        directory: the folder of folders.
+        size: height and width, or one number for both, to which images are resized; None if all have one size.
+        channels: 3 (colour) or 1 (grey).
+        held_out: count or fraction of the images that become the test set, if there is no folder ``test``.
+        seed: seed of that split.
+
+    Raises:
+        FileNotFoundError: the folders do not exist, or contain no images.
+        ValueError: a file is not an image or has another size, or the classes of the test set differ.
+        ImportError: pillow is not installed.
     """
     directory = Path(directory).expanduser()
     if channels not in MODES:
-        raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels}")
+        raise ValueError(f"expected channels to be 1 (grey) or 3 (colour), got {channels}")
     size = None if size is None else as_size(size)
-    parted = (directory / "train").is_dir()
-    root = directory / "train" if parted else directory
+    has_train = (directory / "train").is_dir()
+    root = directory / "train" if has_train else directory
     classes = _classes(root)
     train = _read(root, classes, size, channels)
-    if parted and (directory / "test").is_dir():
+    if has_train and (directory / "test").is_dir():
         unknown = sorted(set(_classes(directory / "test")) - set(classes))
         if unknown:
-            raise ValueError(f"{directory / 'test'}: classes that {root} does not have: {', '.join(unknown)}")
+            raise ValueError(f"{directory / 'test'}: expected the classes of {root}, got {', '.join(unknown)}")
         test = _read(directory / "test", classes, size, channels)
         shapes = [part["image"].shape[1:3] for part in (train, test)]
         if shapes[0] != shapes[1]:
-            raise ValueError(f"{directory}: train is {shapes[0]}, test is {shapes[1]}: give size= to scale them all")
+            raise ValueError(
+                f"{directory}: expected images of one size, got {shapes[0]} in train and {shapes[1]} in test; give size"
+            )
     else:
         train, test = split(train, held_out, seed=seed)
     return Dataset(directory.resolve().name, train, test, classes, f"images in {directory}")
@@ -54,10 +63,10 @@ def image_folder(
 
 def _classes(root: Path) -> tuple[str, ...]:
     if not root.is_dir():
-        raise FileNotFoundError(f"no directory {root}: expected one with a folder of images for each class")
+        raise FileNotFoundError(f"expected a directory with a folder of images for each class, got {root}")
     classes = tuple(sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")))
     if not classes:
-        raise FileNotFoundError(f"{root} has no folders: expected one folder of images for each class")
+        raise FileNotFoundError(f"expected a folder of images for each class in {root}, got none")
     return classes
 
 
@@ -67,31 +76,34 @@ def _read(root: Path, classes: tuple[str, ...], size: tuple[int, int] | None, ch
     for (path, _), image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
             raise ValueError(
-                f"{path} is {image.shape[:2]}, but {paths[0][0]} is {images[0].shape[:2]}: give size= to scale them all"
+                f"expected images of one size, got {images[0].shape[:2]} in {paths[0][0]} and {image.shape[:2]} in "
+                f"{path}; give size"
             )
-    return examples(np.stack(images), np.asarray([label for _, label in paths]))
+    return as_examples(np.stack(images), np.asarray([label for _, label in paths]))
 
 
 def _images_in(folder: Path) -> list[Path]:
-    """List the images of a class, which a test may lack but its folder may not."""
+    """List the images of a class; the folder may be missing, as in a test set, but not empty."""
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
     if not paths and folder.is_dir():
-        raise FileNotFoundError(f"{folder} has no images: expected files that end in {', '.join(sorted(SUFFIXES))}")
+        raise FileNotFoundError(
+            f"expected images in {folder}, got no file with a suffix of {', '.join(sorted(SUFFIXES))}"
+        )
     return paths
 
 
 def _image(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarray:
-    """Read an image, uint8 ``[H, W, C]``, upright as its camera noted."""
+    """Read an image, uint8 ``[H, W, C]``, rotated as its EXIF orientation requires."""
     pillow, operations = (require(f"PIL.{part}", "reading images") for part in ("Image", "ImageOps"))
     try:
         with pillow.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise ValueError(f"{image.width} x {image.height} pixels, and {MOST_PIXELS} are allowed")
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"expected at most {MAX_PIXELS} pixels, got {image.width} x {image.height}")
             if image.mode.startswith(("I", "F")):
-                raise ValueError(f"mode {image.mode}: expected 8 bits a channel")
+                raise ValueError(f"expected 8 bits per channel, got mode {image.mode}")
             upright = operations.exif_transpose(image).convert(MODES[channels])
-    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:  # damage comes as any of these
-        raise ValueError(f"{path}: not an image that can be read: {error}") from error
+    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:  # of damaged files
+        raise ValueError(f"{path}: expected an image, got {error}") from error
     if size is not None and upright.size != size[::-1]:
         upright = upright.resize(size[::-1], pillow.Resampling.BILINEAR)
     return np.asarray(upright).reshape(upright.height, upright.width, channels)

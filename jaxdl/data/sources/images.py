@@ -1,4 +1,4 @@
-"""The classic sets of labelled images, each a function that returns a :class:`Dataset`."""
+"""Classic data sets of labelled images, each a function that returns a `Dataset`."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from jaxdl.data.batching import split
-from jaxdl.data.dataset import Dataset, as_size, examples, resize
+from jaxdl.data.dataset import Dataset, as_examples, as_size, resize
 from jaxdl.data.files import archive, cifar, idx
-from jaxdl.data.files.download import Remote, download, find, folders, missing, require
+from jaxdl.data.files.downloads import Remote, describe_missing, download, find, folders, require
 
 DIGIT_NAMES = tuple("0123456789")
 FASHION_NAMES = (
@@ -56,11 +56,10 @@ CIFAR10_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_ba
 
 
 def digits(*, size: int | tuple[int, int] = 8, method: str = "bilinear") -> Dataset:
-    """Return the 1,797 handwritten digits of scikit-learn, 8x8 grey: 1,437 to train on, 360 to test on.
+    """Load the 1,797 handwritten digits of scikit-learn, 8x8 grey: 1,437 for training, 360 for testing.
 
-    The split is fixed, with each digit's share in the test. ``size`` enlarges the images by ``method`` ("bilinear"
-    or "nearest"): LeNet wants 28 or 32. Source: Alpaydin and Kaynak, "Optical recognition of handwritten digits"
-    (1998), test part.
+    The split is fixed and stratified by class. ``size`` enlarges the images (LeNet needs 28 or 32) by ``method``,
+    "bilinear" or "nearest". Source: Alpaydin and Kaynak, "Optical recognition of handwritten digits" (1998), test part.
 
     >>> digits(size=28).test["image"].shape
     (360, 28, 28, 1)
@@ -73,13 +72,14 @@ def digits(*, size: int | tuple[int, int] = 8, method: str = "bilinear") -> Data
 
 
 def mnist(data_dir: str | Path | None = None, *, fetch: bool = True) -> Dataset:
-    """Return MNIST, 28x28 grey digits: 60,000 to train on, 10,000 to test on.
+    """Load MNIST, 28x28 grey digits: 60,000 for training, 10,000 for testing.
 
-    Reads the four IDX files, plain or ``.gz``, from the data folder (see :func:`jaxdl.data.files.download.folders`);
-    what is not there is downloaded from the official mirror, unless ``fetch`` is off. Source: LeCun, Cortes, Burges
-    (1998).
+    Reads the four IDX files, plain or ``.gz``, from the data folder (see `jaxdl.data.files.downloads.folders`). Missing
+    files are downloaded from the official mirror, unless ``fetch`` is False. Source: LeCun, Cortes, Burges (1998).
 
-    Raises FileNotFoundError, saying which files belong where; ValueError for damaged files.
+    Raises:
+        FileNotFoundError: files are missing; the error lists them and their folder.
+        ValueError: a file is damaged.
     """
     source = "MNIST (LeCun, Cortes, Burges, 1998)"
     train, test = _idx_parts(source, MNIST_REMOTES, folders("mnist", data_dir), fetch)
@@ -87,9 +87,9 @@ def mnist(data_dir: str | Path | None = None, *, fetch: bool = True) -> Dataset:
 
 
 def fashion_mnist(data_dir: str | Path | None = None, *, fetch: bool = True) -> Dataset:
-    """Return Fashion-MNIST, 28x28 grey pieces of clothing: 60,000 to train on, 10,000 to test on.
+    """Load Fashion-MNIST, 28x28 grey pieces of clothing: 60,000 for training, 10,000 for testing.
 
-    Files, options and errors as for :func:`mnist`. Source: Xiao, Rasul, Vollgraf, "Fashion-MNIST" (2017).
+    Files, options and errors as for `mnist`. Source: Xiao, Rasul, Vollgraf, "Fashion-MNIST" (2017).
     """
     source = "Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017)"
     train, test = _idx_parts(source, FASHION_REMOTES, folders("fashion_mnist", data_dir), fetch)
@@ -97,28 +97,32 @@ def fashion_mnist(data_dir: str | Path | None = None, *, fetch: bool = True) -> 
 
 
 def cifar10(data_dir: str | Path | None = None, *, fetch: bool = True) -> Dataset:
-    """Return CIFAR-10, 32x32 colour photographs of 10 classes: 50,000 to train on, 10,000 to test on.
+    """Load CIFAR-10, 32x32 colour photographs of 10 classes: 50,000 for training, 10,000 for testing.
 
-    Reads the batches of the Python or the binary version, unpacked or still in ``cifar-10-python.tar.gz`` or
-    ``cifar-10-binary.tar.gz``, from the data folder; else downloads the binary version, unless ``fetch`` is off.
+    Reads the batches of the Python or the binary version, extracted or in ``cifar-10-python.tar.gz`` or
+    ``cifar-10-binary.tar.gz``, from the data folder; otherwise downloads the binary version, unless ``fetch`` is False.
     Source: Krizhevsky, "Learning multiple layers of features from tiny images" (2009).
 
-    Raises FileNotFoundError, saying which files belong where; ValueError for damaged or hostile files.
+    Raises:
+        FileNotFoundError: files are missing; the error lists them and their folder.
+        ValueError: a file is damaged or malicious.
     """
     places = folders("cifar10", data_dir)
     batches = _cifar10_batches(places)
     if batches is None:
         packed = find(places, CIFAR10_BINARY.filename, CIFAR10_PYTHON.filename)
         if packed is None:
-            wanted = f"{CIFAR10_BINARY.filename} or {CIFAR10_PYTHON.filename}, packed or unpacked,"
+            wanted = f"{CIFAR10_BINARY.filename} or {CIFAR10_PYTHON.filename}, packed or extracted,"
             packed = _fetched("CIFAR-10", [CIFAR10_BINARY], places[0], wanted, fetch)[0]
-        archive.extract(packed, packed.with_name(packed.name.removesuffix(".tar.gz")), most_files=100)
+        archive.extract(packed, packed.with_name(packed.name.removesuffix(".tar.gz")), max_files=100)
         batches = _cifar10_batches(places)
     if batches is None:
-        raise ValueError(f"{packed} does not hold the batches of CIFAR-10: {', '.join(CIFAR10_BATCHES)}")
+        raise ValueError(
+            f"{packed}: expected the batches {', '.join(CIFAR10_BATCHES)} of CIFAR-10, got an archive without"
+        )
     parts = [cifar.read_binary(path) if path.suffix == ".bin" else cifar.read_pickle(path) for path in batches]
-    train = examples(*(np.concatenate(part) for part in zip(*parts[:5], strict=True)))
-    return Dataset("cifar10", train, examples(*parts[5]), cifar.CLASSES, "CIFAR-10 (Krizhevsky, 2009)")
+    train = as_examples(*(np.concatenate(part) for part in zip(*parts[:5], strict=True)))
+    return Dataset("cifar10", train, as_examples(*parts[5]), cifar.CLASSES, "CIFAR-10 (Krizhevsky, 2009)")
 
 
 def _idx_parts(
@@ -131,20 +135,20 @@ def _idx_parts(
         fetched = _fetched(title, [remotes[file] for file in absent], places[0], wanted, fetch)
         paths |= dict(zip(absent, fetched, strict=True))
     for images, labels in (TRAIN_FILES, TEST_FILES):
-        yield examples(*idx.read_pair(paths[images], paths[labels], classes=10, size=(28, 28)))
+        yield as_examples(*idx.read_pair(paths[images], paths[labels], num_classes=10, size=(28, 28)))
 
 
 def _fetched(title: str, remotes: list[Remote], folder: Path, wanted: str, fetch: bool) -> list[Path]:
     if not fetch:
-        raise FileNotFoundError(missing(title, remotes, folder, wanted))
+        raise FileNotFoundError(describe_missing(title, remotes, folder, wanted))
     return download(title, remotes, folder, wanted)
 
 
 def _cifar10_batches(places: list[Path]) -> list[Path] | None:
-    """Return the six files of one version, if they are there."""
+    """Return the six files of one version, if they exist."""
     for version, suffix in (("binary", ".bin"), ("python", "")):
-        unpacked = f"cifar-10-batches-{'bin' if suffix else 'py'}"
-        for folder in ("", unpacked, f"cifar-10-{version}/{unpacked}"):
+        extracted = f"cifar-10-batches-{'bin' if suffix else 'py'}"
+        for folder in ("", extracted, f"cifar-10-{version}/{extracted}"):
             for place in places:
                 paths = [place / folder / f"{batch}{suffix}" for batch in CIFAR10_BATCHES]
                 if all(path.is_file() for path in paths):

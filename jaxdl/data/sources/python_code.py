@@ -1,6 +1,6 @@
-"""Python sources as tagged text: real, on every machine, and with tags that can be computed.
+"""Python sources as tagged text: real text, available on every machine, with tags computed from the syntax tree.
 
-A tag says what a word is in its line: two words that look alike differ by what stands around them alone.
+A tag is the role of a word in its line; equal words with different tags differ in their context alone.
 """
 
 import ast
@@ -32,10 +32,10 @@ TAGS = (
 KINDS = {tokenize.OP: "operator", tokenize.NUMBER: "number", tokenize.STRING: "string"}
 KINDS |= {
     getattr(tokenize, name): "string"
-    for name in ("FSTRING_START", "FSTRING_END")  # from Python 3.12 on a string may have words in it
+    for name in ("FSTRING_START", "FSTRING_END")  # since Python 3.12 the words of an f-string are tokens
     if hasattr(tokenize, name)
 }
-DEFINED = {"def": "function", "class": "class"}
+DEFINITIONS = {"def": "function", "class": "class"}
 
 Place = tuple[int, int]
 
@@ -43,12 +43,12 @@ Place = tuple[int, int]
 def tagged_lines(source: str) -> list[TaggedSentence]:
     """Tag every word of a Python source, logical line by logical line, without comments.
 
-    ``TAGS`` are: keyword, operator, number and string; the names of a definition, function, class and parameter; the
-    name of an argument in a call; what is called, as a name (call) or after a dot (method), and other names after a dot
-    (attribute); what is assigned to (target) and what is read (variable); and what an import names.
+    ``TAGS`` are keyword, operator, number and string; the names in a definition: function, class and parameter; the
+    name of a keyword argument in a call (argument); called names, plain (call) or after a dot (method), and other names
+    after a dot (attribute); names that are assigned (target) or read (variable); and imported names (import).
 
     Raises:
-        ValueError: the source is not Python.
+        ValueError: the source is not valid Python.
 
     >>> tagged_lines("x, y = f(a.b, key=x)  # a comment")[0].tags
     ('target', 'operator', 'target', 'operator', 'call', 'operator', 'variable', 'operator', 'attribute', 'operator',
@@ -58,7 +58,7 @@ def tagged_lines(source: str) -> list[TaggedSentence]:
         roles = _roles(ast.parse(source), source.split("\n"))
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     except (SyntaxError, ValueError, tokenize.TokenError, RecursionError) as error:
-        raise ValueError(f"not a Python source: {error}") from error
+        raise ValueError(f"expected Python source, got {error}") from error
     lines, words = [], []
     for token in tokens:
         if token.type in (tokenize.NEWLINE, tokenize.ENDMARKER):
@@ -73,22 +73,22 @@ def tagged_lines(source: str) -> list[TaggedSentence]:
 
 
 def standard_library() -> list[Path]:
-    """List the modules of the standard library that are single files, sorted by name."""
+    """List the single-file modules of the standard library, sorted by name."""
     return sorted(path for path in Path(sysconfig.get_path("stdlib")).glob("*.py") if path.name[0] != "_")
 
 
 def _name_tag(token: tokenize.TokenInfo, before: list[tuple[str, str]], roles: dict[tuple[str, Place], str]) -> str:
     if keyword.iskeyword(token.string):
         return "keyword"
-    if before and before[-1][0] in DEFINED:
-        return DEFINED[before[-1][0]]
+    if before and before[-1][0] in DEFINITIONS:
+        return DEFINITIONS[before[-1][0]]
     if before and before[0][0] in ("import", "from"):
         return "import"
     return roles.get((token.string, token.start), "variable")
 
 
 def _roles(module: ast.Module, lines: list[str]) -> dict[tuple[str, Place], str]:
-    """Map every name with its place (line from 1, character from 0) to its tag, where the syntax tree tells it."""
+    """Map names and their places (line from 1, character from 0) to the tags that the syntax tree determines."""
     called = {id(node.func) for node in ast.walk(module) if isinstance(node, ast.Call)}
     found = {}
     for node in ast.walk(module):
@@ -100,11 +100,13 @@ def _roles(module: ast.Module, lines: list[str]) -> dict[tuple[str, Place], str]
 
 
 def _names(node: ast.AST, called: set[int]) -> Iterator[tuple[str, int, int, str]]:
-    """Give the names that a node itself has: name, line, byte in the line, tag."""
+    """Yield the names of a node itself: name, line, byte in the line, tag."""
     if isinstance(node, ast.Name):
         read = "call" if id(node) in called else "variable"
         yield node.id, node.lineno, node.col_offset, read if isinstance(node.ctx, ast.Load) else "target"
     elif isinstance(node, ast.Attribute):
+        assert node.end_lineno is not None  # always set by ast.parse
+        assert node.end_col_offset is not None
         start = node.end_col_offset - len(node.attr.encode())
         yield node.attr, node.end_lineno, start, "method" if id(node) in called else "attribute"
     elif isinstance(node, ast.arg):

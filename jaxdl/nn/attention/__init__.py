@@ -1,6 +1,20 @@
-"""Attention: scaled dot products, many heads, scores, the key-value cache, positions."""
+"""Attention: scaled dot products, many heads, learned scores, the key-value cache, positions.
 
-from jaxdl.nn.attention import cache, scores
+Functions: `dot_product_attention`, `attend`, `scaled_dot_product`.
+
+Masks: `causal_mask`, `padding_mask`, `combine_masks`.
+
+Scores: `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`; with parameters
+`AdditiveScore`, `DotScore`, `GeneralScore`, `ConcatScore`, the base class `Score`, and `init_score`.
+
+Modules: `MultiHeadAttention`, `Attention`, `ScoreParameters`.
+
+Key-value cache: `Cache`, `init_cache`, `extend_cache`.
+
+Positions: `sinusoidal_positions`, `rotary_embedding`.
+"""
+
+from jaxdl.nn.attention.cache import Cache, extend_cache, init_cache
 from jaxdl.nn.attention.dot_product import (
     attend,
     causal_mask,
@@ -10,18 +24,47 @@ from jaxdl.nn.attention.dot_product import (
     scaled_dot_product,
 )
 from jaxdl.nn.attention.multi_head import MultiHeadAttention
-from jaxdl.nn.attention.position import rotary, sinusoidal
+from jaxdl.nn.attention.position import rotary_embedding, sinusoidal_positions
+from jaxdl.nn.attention.scores import (
+    AdditiveScore,
+    Attention,
+    ConcatScore,
+    DotScore,
+    GeneralScore,
+    Score,
+    ScoreParameters,
+    additive_scores,
+    concat_scores,
+    dot_scores,
+    general_scores,
+    init_score,
+    tanh_scores,
+)
 
 __all__ = [
+    "AdditiveScore",
+    "Attention",
+    "Cache",
+    "ConcatScore",
+    "DotScore",
+    "GeneralScore",
     "MultiHeadAttention",
+    "Score",
+    "ScoreParameters",
+    "additive_scores",
     "attend",
-    "cache",
     "causal_mask",
     "combine_masks",
+    "concat_scores",
     "dot_product_attention",
+    "dot_scores",
+    "extend_cache",
+    "general_scores",
+    "init_cache",
+    "init_score",
     "padding_mask",
-    "rotary",
+    "rotary_embedding",
     "scaled_dot_product",
-    "scores",
-    "sinusoidal",
+    "sinusoidal_positions",
+    "tanh_scores",
 ]

@@ -1,22 +1,24 @@
-"""What attention keeps of the positions so far, so that each new one costs one query and not the sequence again.
+"""The key-value cache, with which each new position costs one query instead of the whole sequence.
 
-A query sees keys and values of earlier positions, which do not change when later ones come. They are written side by
-side into arrays of the full length, which keep their shape in a loop under ``jit``.
+Keys and values of earlier positions do not change when later positions follow. They are written side by side into
+arrays of the full length, which keep their shape in a loop under ``jit``.
 """
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
+from jaxdl.checks import check_positive_integer
 from jaxdl.typing import Array
 
 
 class Cache(NamedTuple):
-    """Keys ``k`` and values ``v`` of up to ``T_max`` positions, and how many of these are filled, a scalar ``length``.
+    """Keys ``k`` and values ``v`` of up to ``S`` positions, of which the scalar ``length`` are filled.
 
-    ``k`` is ``[B, H, T_max, K]`` and ``v`` ``[B, H, T_max, E]`` for ``H`` heads: a head's keys lie together.
+    ``k`` is ``[B, H, S, D]`` and ``v`` ``[B, H, S, E]`` for ``H`` heads: each head's keys are contiguous.
     """
 
     k: Array
@@ -24,58 +26,58 @@ class Cache(NamedTuple):
     length: Array
 
 
-def empty(batch_shape: Sequence[int], heads: int, length: int, features: int, dtype: Any = None) -> Cache:
-    """Return a cache of no position yet.
+def init_cache(batch_shape: Sequence[int], num_heads: int, max_length: int, head_dim: int, dtype: Any = None) -> Cache:
+    """Return an empty cache.
 
     Args:
         batch_shape: ``(B,)``, or any leading dimensions.
-        heads: ``H``.
-        length: how many positions there is room for, ``T_max``.
-        features: of a head's keys and of its values, ``K``.
+        num_heads: ``H``.
+        max_length: the number of slots, ``S``.
+        head_dim: width of each head's keys and values, ``D``.
         dtype: of keys and values; None for JAX's default, float32, or float64 with ``jax_enable_x64``.
 
     Raises:
-        ValueError: there is room for no position.
+        ValueError: there is no slot.
 
-    >>> empty((2,), heads=4, length=10, features=8).k.shape
+    >>> init_cache((2,), num_heads=4, max_length=10, head_dim=8).k.shape
     (2, 4, 10, 8)
     """
-    if length < 1:
-        raise ValueError(f"a cache has room for at least one position; came length={length}")
-    nothing = jnp.zeros((*batch_shape, heads, length, features), dtype)
-    return Cache(nothing, nothing, jnp.zeros((), jnp.int32))
+    check_positive_integer("max_length", max_length)
+    zeros = jnp.zeros((*batch_shape, num_heads, max_length, head_dim), dtype)
+    return Cache(zeros, zeros, jnp.zeros((), jnp.int32))
 
 
-def extend(cache: Cache, k: Array, v: Array) -> Cache:
-    """Write the keys and values of the ``T`` positions that follow.
+def extend_cache(cache: Cache, k: Array, v: Array) -> Cache:
+    """Write the keys and values of the ``T`` next positions.
 
-    A traced length cannot be checked: where the ``T`` positions find no room, they are written as nan, which all that
-    is computed from them then is. The most probable token of logits that are nan is a token like any other, so whoever
-    writes without ``decode``, which ends there, asks ``jnp.isnan`` or makes the cache long enough.
+    A traced length cannot be checked: positions beyond the last slot are written as nan, and so is all that is computed
+    from them. The greedy token of logits that are nan is a token like any other; a generation loop other than those of
+    ``jaxdl.decode``, which end there, has to test ``jnp.isnan`` or make the cache long enough.
 
     Args:
-        cache: with room for them.
-        k: ``[B, H, T, K]``.
+        cache: with enough slots.
+        k: ``[B, H, T, D]``.
         v: ``[B, H, T, E]``.
 
     Raises:
-        ValueError: the cache is of other sizes, or has too few places for them.
+        ValueError: the sizes of the cache differ, or its slots are fewer than ``T``.
 
-    >>> cache = extend(empty((), 1, 3, 1), jnp.ones((1, 2, 1)), jnp.ones((1, 2, 1)))
+    >>> cache = extend_cache(init_cache((), 1, 3, 1), jnp.ones((1, 2, 1)), jnp.ones((1, 2, 1)))
     >>> cache.k.ravel().tolist(), int(cache.length)
     ([1.0, 1.0, 0.0], 2)
     """
-    for name, kept, new in (("keys", cache.k, k), ("values", cache.v, v)):
-        if (*kept.shape[:-2], kept.shape[-1]) != (*new.shape[:-2], new.shape[-1]) or kept.shape[-2] < new.shape[-2]:
+    for name, old, new in (("keys", cache.k, k), ("values", cache.v, v)):
+        if (*old.shape[:-2], old.shape[-1]) != (*new.shape[:-2], new.shape[-1]) or old.shape[-2] < new.shape[-2]:
             raise ValueError(
-                f"the cache has places for {name} of shape {kept.shape} and came to be extended by {new.shape}: "
-                "make it for this batch, with room for every position there will be"
+                f"expected {name} that fit into the cache's {old.shape}, got {new.shape}; "
+                "make the cache for this batch, with a slot for every position"
             )
-    after = cache.length + k.shape[-2]
-    fits = after <= cache.k.shape[-2]
+    chex.assert_equal_shape_prefix([k, v], k.ndim - 1)
+    length = cache.length + k.shape[-2]
+    fits = length <= cache.k.shape[-2]
 
-    def write(kept: Array, new: Array) -> Array:
-        new = jnp.where(fits, new, jnp.nan).astype(kept.dtype)
-        return jax.lax.dynamic_update_slice_in_dim(kept, new, cache.length, axis=-2)
+    def write(old: Array, new: Array) -> Array:
+        new = jnp.where(fits, new, jnp.nan).astype(old.dtype)
+        return jax.lax.dynamic_update_slice_in_dim(old, new, cache.length, axis=-2)
 
-    return Cache(write(cache.k, k), write(cache.v, v), after)
+    return Cache(write(cache.k, k), write(cache.v, v), length)

@@ -1,18 +1,57 @@
-"""Attention: means of values, weighted by how well keys answer a query; its masks; heads side by side.
+"""Scaled dot-product attention, and masks.
 
-Whatever gives the scores, ``attend`` makes weights of them and takes the mean. A mask is Boolean, True where a query
-may see a key. It works because the softmax gives a score of minus infinity the weight 0.
+Glossary of the dimensions:
+
+    ...  leading dimensions, for example batch and heads
+    T    queries
+    S    keys and values
+    D    width of queries and keys
+    E    width of values
+
+`attend` computes the weighted means of values from scores of any kind. A mask is Boolean, True where a query may attend
+to a key; the softmax gives all other keys the weight 0.
 """
 
 from functools import reduce
+from typing import Literal, overload
 
-import jax
+import chex
 import jax.numpy as jnp
 
-from jaxdl.arrays import widen
+from jaxdl.arrays import expand_leading, widen
 from jaxdl.nn.activations import softmax
 from jaxdl.nn.noise import dropout
 from jaxdl.typing import Array, ArrayLike, Key
+
+
+@overload
+def dot_product_attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    mask: ArrayLike | None = ...,
+    *,
+    causal: bool = ...,
+    scale: float | None = ...,
+    key: Key | None = ...,
+    dropout_rate: float = ...,
+    return_weights: Literal[False] = ...,
+) -> Array: ...
+
+
+@overload
+def dot_product_attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    mask: ArrayLike | None = ...,
+    *,
+    causal: bool = ...,
+    scale: float | None = ...,
+    key: Key | None = ...,
+    dropout_rate: float = ...,
+    return_weights: Literal[True],
+) -> tuple[Array, Array]: ...
 
 
 def dot_product_attention(
@@ -27,69 +66,93 @@ def dot_product_attention(
     dropout_rate: float = 0.0,
     return_weights: bool = False,
 ) -> Array | tuple[Array, Array]:
-    """Return ``softmax(q k^T / sqrt(D)) v``, the scaled dot-product attention of Vaswani et al. (2017).
+    """Compute scaled dot-product attention, ``softmax(q k^T / sqrt(D)) v`` (Vaswani et al., 2017).
 
-    Positions are rows. With positions as columns the same is ``v softmax(k^T q / sqrt(D))``, the softmax over columns:
-    the transpose of this.
+    Positions are rows. With positions as columns the formula is ``v softmax(k^T q / sqrt(D))``, with the softmax over
+    columns: the transpose of this one.
 
     Args:
         q: queries, ``[..., T, D]``; heads are one of the leading dimensions.
         k: keys, ``[..., S, D]``.
         v: values, ``[..., S, E]``.
-        mask: Booleans that broadcast to ``[..., T, S]``; a query that may see none gets 0, as all if ``S = 0``.
-        causal: let a query see its own position and those before; only where queries and keys are the same positions.
-        scale: what stands for ``1 / sqrt(D)``.
-        key: a random key to drop weights with; None drops nothing.
-        dropout_rate: share of the weights dropped where there is a ``key``.
-        return_weights: return ``(y, weights)``, the weights ``[..., T, S]`` as before they are dropped.
+        mask: Booleans that broadcast to ``[..., T, S]``; a query without any key gets 0, as all do for ``S = 0``.
+        causal: mask the keys after each query's own position; for queries and keys of the same positions alone.
+        scale: in the place of ``1 / sqrt(D)``.
+        key: random key for dropout of the weights; None for no dropout.
+        dropout_rate: share of the weights dropped, with a ``key``.
+        return_weights: return ``(y, weights)``, the weights ``[..., T, S]`` before dropout.
 
     Returns:
         ``[..., T, E]``.
 
     Raises:
-        ValueError: the shapes do not fit each other.
-        TypeError: the mask is not Boolean, or the values are no floating-point numbers.
+        ValueError: shapes do not match.
+        TypeError: the mask is not Boolean, or the values are not floating-point numbers.
 
     >>> positions = jnp.array([[1.0], [3.0], [5.0]])
     >>> dot_product_attention(jnp.zeros((3, 1)), positions, positions, causal=True).ravel().tolist()
     [1.0, 2.0, 3.0]
     """
-    scores = scaled_dot_product(q, k, scale)
+    scores = scaled_dot_product(q, k, scale)  # [..., T, S]
     if causal:
         queries, keys = scores.shape[-2:]
         if queries != keys:
             raise ValueError(
-                f"causal=True is for queries and keys of the same positions; came {queries} and {keys}: "
-                "say where the queries stand, with mask=causal_mask(queries, keys, first)"
+                f"expected as many queries as keys with causal=True, got {queries} and {keys}; "
+                "pass mask=causal_mask(queries, keys, first) instead"
             )
         mask = combine_masks(mask, causal_mask(queries))
-    y = attend(scores, v, mask, key=key, dropout_rate=dropout_rate, return_weights=return_weights)
+    y, weights = attend(scores, v, mask, key=key, dropout_rate=dropout_rate, return_weights=True)
     dtype = jnp.result_type(*map(jnp.asarray, (q, k, v)))
-    return jax.tree.map(lambda leaf: leaf.astype(dtype), y)
+    return (y.astype(dtype), weights.astype(dtype)) if return_weights else y.astype(dtype)
 
 
 def scaled_dot_product(q: ArrayLike, k: ArrayLike, scale: float | None = None) -> Array:
-    """Return the scores ``q k^T / sqrt(D)``, summed in at least float32.
+    """Compute the scores ``q k^T / sqrt(D)``, accumulated in at least float32.
 
     Args:
         q: ``[..., T, D]``.
         k: ``[..., S, D]``.
-        scale: what stands for ``1 / sqrt(D)``, which keeps the scores of independent entries of variance 1 at that.
+        scale: in the place of ``1 / sqrt(D)``, with which entries of variance 1 give scores of variance 1.
 
     Returns:
         ``[..., T, S]``.
 
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: shapes do not match.
     """
     q, k = jnp.asarray(q), jnp.asarray(k)
     if min(q.ndim, k.ndim) < 2 or q.shape[-1] != k.shape[-1] or q.shape[:-2] != k.shape[:-2]:
         raise ValueError(
-            f"attention needs q [..., T, D] and k [..., S, D] of equal leading dimensions; came {q.shape} and {k.shape}"
+            f"expected q [..., T, D] and k [..., S, D] with equal leading dimensions, got {q.shape} and {k.shape}"
         )
     dtype = jnp.result_type(q, k, jnp.float32)
-    scale = q.shape[-1] ** -0.5 if scale is None else scale
-    return jnp.einsum("...td,...sd->...ts", q, k, preferred_element_type=dtype) * scale
+    products = jnp.einsum("...td,...sd->...ts", q, k, preferred_element_type=dtype)
+    return products * (q.shape[-1] ** -0.5 if scale is None else scale)
+
+
+@overload
+def attend(
+    scores: ArrayLike,
+    v: ArrayLike,
+    mask: ArrayLike | None = ...,
+    *,
+    key: Key | None = ...,
+    dropout_rate: float = ...,
+    return_weights: Literal[False] = ...,
+) -> Array: ...
+
+
+@overload
+def attend(
+    scores: ArrayLike,
+    v: ArrayLike,
+    mask: ArrayLike | None = ...,
+    *,
+    key: Key | None = ...,
+    dropout_rate: float = ...,
+    return_weights: Literal[True],
+) -> tuple[Array, Array]: ...
 
 
 def attend(
@@ -101,48 +164,51 @@ def attend(
     dropout_rate: float = 0.0,
     return_weights: bool = False,
 ) -> Array | tuple[Array, Array]:
-    """Return ``y_t = sum_s a_ts v_s`` with ``a = softmax(scores)`` over the keys ``s``, whatever gave the scores.
+    """Compute ``y_t = sum_s a_ts v_s`` with ``a = softmax(scores)`` over the keys ``s``.
 
     Args:
         scores: ``[..., T, S]``.
         v: ``[..., S, E]``.
-        mask: as in ``attention``.
-        key: as in ``attention``.
-        dropout_rate: as in ``attention``.
-        return_weights: as in ``attention``.
+        mask: see `dot_product_attention`.
+        key: see `dot_product_attention`.
+        dropout_rate: see `dot_product_attention`.
+        return_weights: see `dot_product_attention`.
 
     Returns:
         ``[..., T, E]`` in the dtype of ``v``.
 
     Raises:
-        ValueError: the shapes do not fit each other.
-        TypeError: the mask is not Boolean, or the values are no floating-point numbers.
+        ValueError: shapes do not match.
+        TypeError: the mask is not Boolean, or the values are not floating-point numbers.
 
-    >>> nothing = jnp.array([[False, False]])
-    >>> attend(jnp.zeros((2, 2)), jnp.array([[2.0], [4.0]]), nothing).tolist()
+    >>> no_key = jnp.array([[False, False]])
+    >>> attend(jnp.zeros((2, 2)), jnp.array([[2.0], [4.0]]), no_key).tolist()
     [[0.0], [0.0]]
     """
     scores, v = jnp.asarray(scores), jnp.asarray(v)
     if min(scores.ndim, v.ndim) < 2 or scores.shape[-1] != v.shape[-2] or scores.shape[:-2] != v.shape[:-2]:
         raise ValueError(
-            f"attention needs v [..., S, E] for scores [..., T, S] of equal leading dimensions; "
-            f"came {v.shape} and {scores.shape}"
+            "expected scores [..., T, S] and v [..., S, E] with equal leading dimensions, "
+            f"got {scores.shape} and {v.shape}"
         )
     if not jnp.issubdtype(v.dtype, jnp.floating):
-        raise TypeError(f"a mean of values needs floating-point numbers; came {v.dtype}: say v.astype(float)")
-    weights = softmax(widen(scores), mask=None if mask is None else _fit(mask, scores.shape))
-    used = weights if key is None else dropout(key, weights, dropout_rate)
+        raise TypeError(f"expected floating-point values, got {v.dtype}; cast with v.astype(float)")
+    if mask is not None:
+        mask = _fit_mask(mask, scores.shape)  # rank of the scores
+    weights = softmax(widen(scores), mask=mask)  # [..., T, S]
+    dropped = weights if key is None else dropout(key, weights, dropout_rate)
     wide = jnp.promote_types(v.dtype, jnp.float32)
-    y = jnp.einsum("...ts,...se->...te", used.astype(v.dtype), v, preferred_element_type=wide).astype(v.dtype)
+    y = jnp.einsum("...ts,...se->...te", dropped.astype(v.dtype), v, preferred_element_type=wide).astype(v.dtype)
+    chex.assert_shape(y, (*scores.shape[:-1], v.shape[-1]))  # [..., T, E]
     return (y, weights) if return_weights else y
 
 
 def causal_mask(queries: int, keys: int | None = None, first: ArrayLike = 0) -> Array:
-    """Let every query see the keys up to its own position, Booleans ``[queries, keys]``.
+    """Return the mask ``[T, S]`` in which every query attends to the keys up to its own position.
 
     Args:
-        queries: how many queries, ``T``.
-        keys: how many keys, ``S``; None for as many as queries.
+        queries: ``T``.
+        keys: ``S``; None for ``T``.
         first: the position of the first query among the keys; may be traced.
 
     >>> causal_mask(2, 4, first=1).astype(int).tolist()
@@ -152,17 +218,17 @@ def causal_mask(queries: int, keys: int | None = None, first: ArrayLike = 0) -> 
     return jnp.arange(keys)[None] <= first + jnp.arange(queries)[:, None]
 
 
-def padding_mask(keep: ArrayLike) -> Array:
-    """Let every query see the keys that are no padding: ``[..., S]``, 0 for padding, to Booleans ``[..., 1, S]``.
+def padding_mask(valid: ArrayLike) -> Array:
+    """Return the mask ``[..., 1, S]`` in which every query attends to the valid keys, of ``valid`` ``[..., S]``.
 
     >>> padding_mask(jnp.array([[1.0, 0.0]])).tolist()
     [[[True, False]]]
     """
-    return jnp.expand_dims(jnp.asarray(keep) != 0, -2)
+    return jnp.expand_dims(jnp.asarray(valid) != 0, -2)
 
 
 def combine_masks(*masks: ArrayLike | None) -> Array | None:
-    """Let a query see a key where all masks do; masks of ``[..., T, S]`` may lack leading dimensions. None is no mask.
+    """Compute the logical and of masks ``[..., T, S]``, of which some may lack leading dimensions or be None.
 
     Raises:
         ValueError: the masks do not broadcast to each other.
@@ -171,33 +237,29 @@ def combine_masks(*masks: ArrayLike | None) -> Array | None:
     >>> combine_masks(padding_mask(jnp.array([[1, 1], [1, 0]])), causal_mask(2), None).astype(int).tolist()
     [[[1, 0], [1, 1]], [[1, 0], [1, 0]]]
     """
-    given = [_boolean(mask) for mask in masks if mask is not None]
+    given = [_check_boolean(mask) for mask in masks if mask is not None]
     shapes = [mask.shape for mask in given]
     try:
         rank = len(jnp.broadcast_shapes(*shapes))
     except ValueError:
         raise ValueError(
-            f"masks [..., T, S] must broadcast to each other; came {' and '.join(map(str, shapes))}: with a cache, S "
-            "counts all of its places, those that are not filled yet too"
+            f"expected masks [..., T, S] that broadcast to each other, got {' and '.join(map(str, shapes))}; "
+            "with a cache, S counts all of its slots, filled or not"
         ) from None
-    return reduce(jnp.logical_and, [_of_rank(mask, rank) for mask in given]) if given else None
+    return reduce(jnp.logical_and, [expand_leading(mask, rank) for mask in given]) if given else None
 
 
-def _of_rank(mask: Array, rank: int) -> Array:
-    return jnp.expand_dims(mask, tuple(range(rank - mask.ndim)))
-
-
-def _boolean(mask: ArrayLike) -> Array:
+def _check_boolean(mask: ArrayLike) -> Array:
     mask = jnp.asarray(mask)
     if mask.dtype != bool:
-        raise TypeError(f"a mask is Boolean, True where a query may see a key; came {mask.dtype}: say mask != 0")
+        raise TypeError(f"expected a Boolean mask, got {mask.dtype}; cast with mask != 0")
     return mask
 
 
-def _fit(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """Give a mask the dimensions of the scores."""
-    mask = _boolean(mask)
+def _fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """Align a Boolean mask with the trailing dimensions of the scores."""
+    mask = _check_boolean(mask)
     fits = mask.ndim <= len(shape) and all(m in (1, n) for m, n in zip(mask.shape[::-1], shape[::-1], strict=False))
     if not fits:
-        raise ValueError(f"mask of shape {mask.shape} does not broadcast to the scores [..., T, S] of {shape}")
-    return _of_rank(mask, len(shape))
+        raise ValueError(f"expected a mask that broadcasts to [..., T, S] of shape {shape}, got {mask.shape}")
+    return expand_leading(mask, len(shape))

@@ -1,47 +1,49 @@
-"""Where something stands in a sequence, for layers that do not see order by themselves, as attention.
+"""Positions in a sequence, for layers that are blind to order, such as attention.
 
-``sinusoidal`` makes vectors that are added to what stands there; ``rotary`` turns queries and keys, so that their
-products depend on how far they stand apart. A table of learned vectors is ``flax.linen.Embed`` of the positions.
+`sinusoidal_positions` makes vectors to add to the embeddings; `rotary_embedding` rotates queries and keys, so that
+their products depend on their distance. Learned positions are ``flax.linen.Embed`` of the positions.
 """
 
 import jax.numpy as jnp
+from einops import rearrange
 
-from jaxdl.arrays import widen
+from jaxdl.arrays import expand_leading, widen
+from jaxdl.checks import check_one_of
 from jaxdl.typing import Array, ArrayLike
 
-PAIRS = ("neighbours", "halves")
+PAIRS = {"neighbours": "... (i pair) -> pair ... i", "halves": "... (pair i) -> pair ... i"}
 
 
-def sinusoidal(positions: ArrayLike, features: int, base: float = 10_000.0) -> Array:
-    """Return the vectors of positions ``p`` in waves of lengths from ``2 pi`` to ``2 pi base`` (Vaswani et al., 2017)::
+def sinusoidal_positions(positions: ArrayLike, d_model: int, base: float = 10_000.0) -> Array:
+    """Compute vectors of sines and cosines, of wavelengths from ``2 pi`` to ``2 pi base`` (Vaswani et al., 2017)::
 
         y[2 i]     = sin(p / base^(2 i / D))
         y[2 i + 1] = cos(p / base^(2 i / D))
 
-    Sines and cosines alternate, as in the paper's equation; others put all sines before all cosines, which is the same
-    but for the order of the features. The vector of ``p + n`` is that of ``p`` with each pair rotated by an angle that
-    depends on ``n`` alone.
+    Sines and cosines alternate, as in the paper's equation; other codes put all sines before all cosines, a permutation
+    of the same entries. The vector of ``p + n`` is that of ``p`` with each pair rotated by an angle that depends on
+    ``n`` alone.
 
     Args:
         positions: ``p``, ``[...]``, often ``jnp.arange(T)``.
-        features: ``D``, even.
-        base: how much longer the longest wave is than the shortest.
+        d_model: ``D``, even.
+        base: ratio of the longest to the shortest wavelength.
 
     Returns:
         ``[..., D]``.
 
     Raises:
-        ValueError: the number of features is not even, or below 2.
+        ValueError: ``d_model`` is odd, or less than 2.
 
-    >>> sinusoidal(jnp.arange(2), 4).round(3).tolist()
+    >>> sinusoidal_positions(jnp.arange(2), 4).round(3).tolist()
     [[0.0, 1.0, 0.0, 1.0], [0.841..., 0.540..., 0.010..., 1.0]]
     """
-    angles = _angles(positions, features, base)
-    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*angles.shape[:-1], features)
+    angles = _angles(positions, d_model, base)  # [..., D / 2]
+    return rearrange(jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1), "... i pair -> ... (i pair)")
 
 
-def rotary(x: ArrayLike, positions: ArrayLike, base: float = 10_000.0, pairs: str = "neighbours") -> Array:
-    """Rotate each pair of features by an angle that grows with the position ``p`` (Su et al., 2021)::
+def rotary_embedding(x: ArrayLike, positions: ArrayLike, base: float = 10_000.0, pairs: str = "neighbours") -> Array:
+    """Rotate each pair of entries by an angle proportional to the position ``p`` (Su et al., 2021)::
 
         y[a_i] = x[a_i] cos(p w_i) - x[b_i] sin(p w_i)
         y[b_i] = x[a_i] sin(p w_i) + x[b_i] cos(p w_i)        w_i = base^(-2 i / D)
@@ -50,46 +52,44 @@ def rotary(x: ArrayLike, positions: ArrayLike, base: float = 10_000.0, pairs: st
 
     Args:
         x: queries or keys, ``[..., T, D]``.
-        positions: ``p``, broadcasting to ``[..., T]``, often ``jnp.arange(T)``. Where every row of a batch has its own,
-            ``[B, T]``, and ``x`` has heads, ``[B, H, T, D]``, give ``positions[:, None]``: without it the rows would
-            stand for heads, which nothing refuses where ``B = H``.
-        base: how much longer the longest wave is than the shortest.
-        pairs: which features are a pair ``(a_i, b_i)``: ``"neighbours"``, ``(2 i, 2 i + 1)``, as in the paper and in
+        positions: ``p``, broadcasting to ``[..., T]``, often ``jnp.arange(T)``. For positions of every row of a batch,
+            ``[B, T]``, and ``x`` with heads, ``[B, H, T, D]``, pass ``positions[:, None]``; without it the rows would
+            broadcast against the heads, silently where ``B = H``.
+        base: ratio of the longest to the shortest wavelength.
+        pairs: which entries form a pair ``(a_i, b_i)``: ``"neighbours"``, ``(2 i, 2 i + 1)``, as in the paper and in
             GPT-J; ``"halves"``, ``(i, i + D / 2)``, as in GPT-NeoX and Llama.
 
     Returns:
         ``[..., T, D]`` in the dtype of ``x``.
 
     Raises:
-        ValueError: the number of features is not even, the positions do not fit, or the pairs are unknown.
+        ValueError: ``D`` is odd, the positions do not broadcast, or the pairs are unknown.
 
-    >>> rotary(jnp.array([[1.0, 0.0], [1.0, 0.0]]), jnp.array([0.0, jnp.pi / 2])).round(3).tolist()
+    >>> rotary_embedding(jnp.array([[1.0, 0.0], [1.0, 0.0]]), jnp.array([0.0, jnp.pi / 2])).round(3).tolist()
     [[1.0, 0.0], [-0.0, 1.0]]
     """
     x, positions = jnp.asarray(x), jnp.asarray(positions)
-    if pairs not in PAIRS:
-        raise ValueError(f"pairs must be one of {', '.join(PAIRS)}; came {pairs!r}")
+    check_one_of("pairs", pairs, PAIRS)
     fits = positions.ndim < x.ndim and all(
         n in (1, m) for n, m in zip(positions.shape[::-1], x.shape[-2::-1], strict=False)
     )
     if not fits:
         raise ValueError(
-            f"positions must broadcast to [..., T] for x [..., T, D]; came {positions.shape} and {x.shape}"
+            f"expected positions that broadcast to [..., T] of x {x.shape}, [..., T, D], got {positions.shape}"
         )
-    angles = _angles(positions, x.shape[-1], base)
-    angles = angles.reshape((1,) * (x.ndim - angles.ndim) + angles.shape)
-    axis = -1 if pairs == "neighbours" else -2
-    shape = (-1, 2) if pairs == "neighbours" else (2, -1)
-    a, b = jnp.moveaxis(widen(x).reshape(*x.shape[:-1], *shape), axis, 0)
+    angles = expand_leading(_angles(positions, x.shape[-1], base), x.ndim)  # [..., T, D / 2]
     cos, sin = jnp.cos(angles), jnp.sin(angles)
-    return jnp.stack([a * cos - b * sin, a * sin + b * cos], axis=axis).reshape(x.shape).astype(x.dtype)
+    a, b = rearrange(widen(x), PAIRS[pairs], pair=2)  # each [..., T, D / 2]
+    merge = " -> ".join(PAIRS[pairs].split(" -> ")[::-1])
+    y = rearrange(jnp.stack([a * cos - b * sin, a * sin + b * cos]), merge)
+    return y.astype(x.dtype)
 
 
-def _angles(positions: ArrayLike, features: int, base: float) -> Array:
-    """Return ``p w_i``, ``[..., D / 2]``."""
-    if features < 2 or features % 2:
-        raise ValueError(f"positions are told by pairs of features, of which there must be an even number; {features}")
+def _angles(positions: ArrayLike, dim: int, base: float) -> Array:
+    """Compute ``p w_i``, ``[..., D / 2]``."""
+    if dim < 2 or dim % 2:
+        raise ValueError(f"expected an even number of entries, got {dim}")
     positions = jnp.asarray(positions)
     positions = positions.astype(jnp.promote_types(positions.dtype, jnp.result_type(float)))[..., None]
-    frequencies = base ** (-jnp.arange(0, features, 2, dtype=positions.dtype) / features)
-    return positions * frequencies.reshape((1,) * (positions.ndim - 1) + frequencies.shape)
+    frequencies = base ** (-jnp.arange(0, dim, 2, dtype=positions.dtype) / dim)
+    return positions * expand_leading(frequencies, positions.ndim)

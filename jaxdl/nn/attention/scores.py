@@ -1,4 +1,4 @@
-"""Scores of attention: how well a key answers a query, learned or not. ``attend`` makes weights and a mean of them.
+"""Scores of attention, learned or not, whose softmax `attend` takes.
 
 With queries ``q_t`` and keys ``k_s`` as rows, the score of ``q_t`` for ``k_s`` is
 
@@ -7,29 +7,35 @@ With queries ``q_t`` and keys ``k_s`` as rows, the score of ``q_t`` for ``k_s`` 
     general    q_t W k_s^T                 (Luong et al., 2015)
     concat     tanh([q_t; k_s] W) v        (Luong et al., 2015)
 
-Each is a function of arrays. Beside it stands a description without arrays, ``Additive(64)``, as for the cells of
-``nn.cells``: ``shapes`` names its parameters, ``keys`` is the part that needs the keys alone, which a decoder does once
-for all of its steps, and ``scores`` the rest. ``score(parameters, q, k)`` is one after the other.
+``additive_scores`` and so on are functions of arrays. ``AdditiveScore(64)`` and so on are frozen dataclasses without
+arrays, as the cells of ``nn.recurrent``: ``shapes`` names the parameters, ``keys`` computes what depends on the keys
+alone, once for all steps of a decoder, ``scores`` the rest, and calling it does both.
+
+Dimensions: T queries, S keys, D width of queries, E width of keys, A hidden units.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen
 
+from jaxdl.checks import check_positive_integer, renamed_fields
 from jaxdl.nn import initializers
 from jaxdl.nn.attention.dot_product import attend, scaled_dot_product
 from jaxdl.nn.dense import linear
 from jaxdl.typing import Array, ArrayLike, Key
 
-SCORES = ("Additive(64)", "Dot()", "General()", "Concat(64)")
 Parameters = dict[str, Array]
-Shapes = dict[str, tuple[initializers.Initializer, tuple[int, ...]]]
+Shapes = dict[str, tuple[initializers.Initializer, Sequence[int]]]
 
 
-def additive(q: ArrayLike, k: ArrayLike, query_kernel: ArrayLike, key_kernel: ArrayLike, vector: ArrayLike) -> Array:
-    """Return ``tanh(q_t W + k_s U) v`` (Bahdanau et al., 2015).
+def additive_scores(
+    q: ArrayLike, k: ArrayLike, query_kernel: ArrayLike, key_kernel: ArrayLike, vector: ArrayLike
+) -> Array:
+    """Compute ``tanh(q_t W + k_s U) v`` (Bahdanau et al., 2015).
 
     Args:
         q: ``[..., T, D]``.
@@ -42,16 +48,17 @@ def additive(q: ArrayLike, k: ArrayLike, query_kernel: ArrayLike, key_kernel: Ar
         ``[..., T, S]``.
 
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: shapes do not match.
 
-    >>> additive(jnp.ones((1, 1)), jnp.zeros((2, 1)), jnp.zeros((1, 3)), jnp.ones((1, 3)), jnp.ones(3)).tolist()
+    >>> q, k, W, U = jnp.ones((1, 1)), jnp.zeros((2, 1)), jnp.zeros((1, 3)), jnp.ones((1, 3))
+    >>> additive_scores(q, k, W, U, jnp.ones(3)).tolist()
     [[0.0, 0.0]]
     """
     return tanh_scores(linear(q, query_kernel), linear(k, key_kernel), vector)
 
 
 def tanh_scores(a: ArrayLike, b: ArrayLike, vector: ArrayLike) -> Array:
-    """Return ``tanh(a_t + b_s) v`` of queries and keys that are mapped already, summed in at least float32.
+    """Compute ``tanh(a_t + b_s) v`` of projected queries and keys, accumulated in at least float32.
 
     Args:
         a: ``[..., T, A]``.
@@ -62,7 +69,7 @@ def tanh_scores(a: ArrayLike, b: ArrayLike, vector: ArrayLike) -> Array:
         ``[..., T, S]``.
 
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: shapes do not match.
 
     >>> tanh_scores(jnp.zeros((1, 2)), jnp.zeros((3, 2)), jnp.ones(2)).shape
     (1, 3)
@@ -70,27 +77,27 @@ def tanh_scores(a: ArrayLike, b: ArrayLike, vector: ArrayLike) -> Array:
     a, b, vector = jnp.asarray(a), jnp.asarray(b), jnp.asarray(vector)
     if min(a.ndim, b.ndim) < 2 or a.shape[:-2] != b.shape[:-2] or {a.shape[-1:], b.shape[-1:]} != {vector.shape}:
         raise ValueError(
-            "these scores need queries [..., T, A] and keys [..., S, A] of equal leading dimensions, and a vector [A]; "
-            f"came {a.shape}, {b.shape} and {vector.shape}"
+            "expected queries [..., T, A] and keys [..., S, A] with equal leading dimensions, and a vector [A], "
+            f"got {a.shape}, {b.shape} and {vector.shape}"
         )
-    x = jnp.tanh(a[..., :, None, :] + b[..., None, :, :])
+    x = jnp.tanh(a[..., :, None, :] + b[..., None, :, :])  # [..., T, S, A]
     return jnp.einsum("...tsa,a->...ts", x, vector, preferred_element_type=jnp.promote_types(x.dtype, jnp.float32))
 
 
-def dot(q: ArrayLike, k: ArrayLike) -> Array:
-    """Return ``q_t k_s^T``, ``[..., T, S]``, of ``q [..., T, D]`` and ``k [..., S, D]`` (Luong et al., 2015).
+def dot_scores(q: ArrayLike, k: ArrayLike) -> Array:
+    """Compute ``q_t k_s^T``, ``[..., T, S]``, of ``q [..., T, D]`` and ``k [..., S, D]`` (Luong et al., 2015).
 
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: shapes do not match.
 
-    >>> dot(jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 4.0], [0.0, 1.0]])).tolist()
+    >>> dot_scores(jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 4.0], [0.0, 1.0]])).tolist()
     [[11.0, 2.0]]
     """
     return scaled_dot_product(q, k, scale=1.0)
 
 
-def general(q: ArrayLike, k: ArrayLike, kernel: ArrayLike) -> Array:
-    """Return ``q_t W k_s^T`` (Luong et al., 2015).
+def general_scores(q: ArrayLike, k: ArrayLike, kernel: ArrayLike) -> Array:
+    """Compute ``q_t W k_s^T`` (Luong et al., 2015).
 
     Args:
         q: ``[..., T, D]``.
@@ -101,19 +108,19 @@ def general(q: ArrayLike, k: ArrayLike, kernel: ArrayLike) -> Array:
         ``[..., T, S]``.
 
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: shapes do not match.
 
-    >>> general(jnp.array([[1.0, 2.0]]), jnp.array([[3.0]]), jnp.array([[1.0], [1.0]])).tolist()
+    >>> general_scores(jnp.array([[1.0, 2.0]]), jnp.array([[3.0]]), jnp.array([[1.0], [1.0]])).tolist()
     [[9.0]]
     """
-    return dot(q, linear(k, jnp.asarray(kernel).T))
+    return dot_scores(q, linear(k, jnp.asarray(kernel).T))
 
 
-def concat(q: ArrayLike, k: ArrayLike, kernel: ArrayLike, vector: ArrayLike) -> Array:
-    """Return ``tanh([q_t; k_s] W) v`` (Luong et al., 2015).
+def concat_scores(q: ArrayLike, k: ArrayLike, kernel: ArrayLike, vector: ArrayLike) -> Array:
+    """Compute ``tanh([q_t; k_s] W) v`` (Luong et al., 2015).
 
-    The product with the pair is the sum of two products, so that no pair is ever written down: the score is
-    ``additive`` with the rows of ``W`` that meet the query, and with those that meet the key.
+    The product with a pair is the sum of two products, and no pair is concatenated: the score is ``additive_scores``
+    with the rows of ``W`` for the query, and those for the key.
 
     Args:
         q: ``[..., T, D]``.
@@ -125,181 +132,189 @@ def concat(q: ArrayLike, k: ArrayLike, kernel: ArrayLike, vector: ArrayLike) -> 
         ``[..., T, S]``.
 
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: shapes do not match.
 
-    >>> concat(jnp.ones((1, 2)), jnp.ones((4, 3)), jnp.zeros((5, 6)), jnp.ones(6)).shape
+    >>> concat_scores(jnp.ones((1, 2)), jnp.ones((4, 3)), jnp.zeros((5, 6)), jnp.ones(6)).shape
     (1, 4)
     """
-    kernel, features = jnp.asarray(kernel), jnp.shape(q)[-1]
-    return additive(q, k, kernel[:features], kernel[features:], vector)
+    kernel, query_size = jnp.asarray(kernel), jnp.shape(q)[-1]
+    return additive_scores(q, k, kernel[:query_size], kernel[query_size:], vector)
 
 
 @dataclass(frozen=True)
 class Score:
-    """What all scores share; without parameters, the keys are taken as they are."""
+    """The base class of scores; ``keys`` is the identity for scores without parameters on the keys."""
 
-    def shapes(self, query_features: int, key_features: int) -> Shapes:
-        """Name every parameter for queries and keys of these widths, with what draws it and its shape.
+    def shapes(self, query_size: int, key_size: int) -> Shapes:
+        """Return the initializer and the shape of every parameter.
 
         Raises:
-            ValueError: the score has no answer for such widths.
+            ValueError: the score is not defined for these widths.
         """
         raise NotImplementedError
 
     def keys(self, parameters: Parameters, k: Array) -> Array:
-        """Do what needs the keys ``[..., S, E]`` alone."""
+        """Compute what depends on the keys ``[..., S, E]`` alone."""
         return k
 
     def scores(self, parameters: Parameters, q: Array, keys: Array) -> Array:
-        """Return the scores ``[..., T, S]`` of queries ``[..., T, D]``, given what ``keys`` returned."""
+        """Compute the scores ``[..., T, S]`` of queries ``[..., T, D]`` from the result of ``keys``."""
         raise NotImplementedError
 
     def __call__(self, parameters: Parameters, q: Array, k: Array) -> Array:
-        """Return the scores ``[..., T, S]`` of queries ``[..., T, D]`` for keys ``[..., S, E]``."""
+        """Compute the scores ``[..., T, S]`` of queries ``[..., T, D]`` for keys ``[..., S, E]``."""
         return self.scores(parameters, q, self.keys(parameters, k))
 
 
+@renamed_fields(features="hidden_size")
 @dataclass(frozen=True)
-class Additive(Score):
-    """``additive``, through ``features`` hidden units.
+class AdditiveScore(Score):
+    """`additive_scores` with ``hidden_size`` hidden units.
 
-    >>> score = Additive(8)
-    >>> parameters = init(jax.random.key(0), score, query_features=3, key_features=5)
+    >>> score = AdditiveScore(8)
+    >>> parameters = init_score(jax.random.key(0), score, query_size=3, key_size=5)
     >>> score(parameters, jnp.ones((2, 4, 3)), jnp.ones((2, 6, 5))).shape
     (2, 4, 6)
     """
 
-    features: int = 64
+    hidden_size: int = 64
 
     def __post_init__(self):
-        if self.features < 1:
-            raise ValueError(f"features is the number of hidden units and must be at least 1; got {self.features}")
+        check_positive_integer("hidden_size", self.hidden_size)
 
-    def shapes(self, query_features: int, key_features: int) -> Shapes:
-        """Name every parameter."""
+    def shapes(self, query_size: int, key_size: int) -> Shapes:
+        """Return the initializer and the shape of every parameter."""
         return {
-            "query_kernel": (initializers.lecun_normal(), (query_features, self.features)),
-            "key_kernel": (initializers.lecun_normal(), (key_features, self.features)),
-            "vector": (initializers.normal(self.features**-0.5), (self.features,)),
+            "query_kernel": (initializers.lecun_normal(), (query_size, self.hidden_size)),
+            "key_kernel": (initializers.lecun_normal(), (key_size, self.hidden_size)),
+            "vector": (initializers.normal(self.hidden_size**-0.5), (self.hidden_size,)),
         }
 
     def keys(self, parameters: Parameters, k: Array) -> Array:
-        """Return ``k U``."""
+        """Compute ``k U``."""
         return linear(k, parameters["key_kernel"])
 
     def scores(self, parameters: Parameters, q: Array, keys: Array) -> Array:
-        """Return ``tanh(q_t W + keys_s) v``."""
+        """Compute ``tanh(q_t W + keys_s) v``."""
         return tanh_scores(linear(q, parameters["query_kernel"]), keys, parameters["vector"])
 
 
+@renamed_fields()
 @dataclass(frozen=True)
-class Concat(Additive):
-    """``concat``, through ``features`` hidden units; the first rows of ``kernel`` meet the query."""
+class ConcatScore(AdditiveScore):
+    """`concat_scores` with ``hidden_size`` hidden units; the first rows of ``kernel`` multiply the query."""
 
-    def shapes(self, query_features: int, key_features: int) -> Shapes:
-        """Name every parameter."""
+    def shapes(self, query_size: int, key_size: int) -> Shapes:
+        """Return the initializer and the shape of every parameter."""
         return {
-            "kernel": (initializers.lecun_normal(), (query_features + key_features, self.features)),
-            "vector": (initializers.normal(self.features**-0.5), (self.features,)),
+            "kernel": (initializers.lecun_normal(), (query_size + key_size, self.hidden_size)),
+            "vector": (initializers.normal(self.hidden_size**-0.5), (self.hidden_size,)),
         }
 
     def keys(self, parameters: Parameters, k: Array) -> Array:
-        """Return the keys' share of ``[q; k] W``."""
+        """Compute the keys' part of ``[q; k] W``."""
         return linear(k, parameters["kernel"][-k.shape[-1] :])
 
     def scores(self, parameters: Parameters, q: Array, keys: Array) -> Array:
-        """Return ``tanh([q_t; k_s] W) v``."""
+        """Compute ``tanh([q_t; k_s] W) v``."""
         return tanh_scores(linear(q, parameters["kernel"][: q.shape[-1]]), keys, parameters["vector"])
 
 
 @dataclass(frozen=True)
-class Dot(Score):
-    """``dot``, or ``scaled`` by the square root of the width; it has no parameters."""
+class DotScore(Score):
+    """`dot_scores`, optionally ``scaled`` by the square root of the width, without parameters."""
 
     scaled: bool = False
 
-    def shapes(self, query_features: int, key_features: int) -> Shapes:
-        """Check the widths."""
-        if query_features != key_features:
+    def shapes(self, query_size: int, key_size: int) -> Shapes:
+        """Check that the widths are equal."""
+        if query_size != key_size:
             raise ValueError(
-                f"a dot product needs queries and keys of one width; they have {query_features} and {key_features}: "
-                "give both networks one width (an encoder in both directions has twice its cell's), or take General()"
+                f"expected queries and keys of equal width, got {query_size} and {key_size}; use GeneralScore(), or "
+                "give both networks one width (a bidirectional encoder has twice its cell's)"
             )
         return {}
 
     def scores(self, parameters: Parameters, q: Array, keys: Array) -> Array:
-        """Return ``q_t k_s^T``."""
-        return scaled_dot_product(q, keys) if self.scaled else dot(q, keys)
+        """Compute ``q_t k_s^T``."""
+        return scaled_dot_product(q, keys) if self.scaled else dot_scores(q, keys)
 
 
 @dataclass(frozen=True)
-class General(Score):
-    """``general``: a dot product after a linear map, so that the widths may differ."""
+class GeneralScore(Score):
+    """`general_scores`: a dot product after a linear map, for queries and keys of any widths."""
 
-    def shapes(self, query_features: int, key_features: int) -> Shapes:
-        """Name every parameter."""
-        return {"kernel": (initializers.lecun_normal(), (query_features, key_features))}
+    def shapes(self, query_size: int, key_size: int) -> Shapes:
+        """Return the initializer and the shape of every parameter."""
+        return {"kernel": (initializers.lecun_normal(), (query_size, key_size))}
 
     def keys(self, parameters: Parameters, k: Array) -> Array:
-        """Return ``k W^T``."""
+        """Compute ``k W^T``."""
         return linear(k, parameters["kernel"].T)
 
     def scores(self, parameters: Parameters, q: Array, keys: Array) -> Array:
-        """Return ``q_t keys_s^T``."""
-        return dot(q, keys)
+        """Compute ``q_t keys_s^T``."""
+        return dot_scores(q, keys)
 
 
-def init(key: Key, score: Score, query_features: int, key_features: int) -> Parameters:
+def init_score(key: Key, score: Score, query_size: int, key_size: int) -> Parameters:
     """Draw the parameters of a score.
 
-    >>> jax.eval_shape(lambda: init(jax.random.key(0), General(), 3, 5))["kernel"].shape
+    >>> jax.eval_shape(lambda: init_score(jax.random.key(0), GeneralScore(), 3, 5))["kernel"].shape
     (3, 5)
     """
-    shapes = score.shapes(query_features, key_features)
+    shapes = score.shapes(query_size, key_size)
     keys = jax.random.split(key, max(len(shapes), 1))
-    return {name: draw(key, shape) for key, (name, (draw, shape)) in zip(keys, shapes.items(), strict=False)}
+    return {
+        name: draw(key, shape, jnp.result_type(float))
+        for key, (name, (draw, shape)) in zip(keys, shapes.items(), strict=False)
+    }
 
 
-class ScoreParameters(nn.Module):
-    """The parameters of a score, as a linen module that returns them."""
+class ScoreParameters(linen.Module):
+    """The parameters of a score, returned by a linen module."""
 
     score: Score
 
     def __post_init__(self):
         if not isinstance(self.score, Score):
-            raise TypeError(f"score is one of {', '.join(SCORES)}; came {self.score!r}")
+            raise TypeError(f"expected a Score, such as AdditiveScore(64), got {self.score!r}")
         super().__post_init__()
 
-    @nn.compact
-    def __call__(self, query_features: int, key_features: int) -> Parameters:
-        """Make or read the parameters for queries and keys of these widths."""
-        shapes = self.score.shapes(query_features, key_features)
+    @linen.compact
+    def __call__(self, query_size: int, key_size: int) -> Parameters:
+        """Create or read the parameters for queries and keys of these widths."""
+        shapes = self.score.shapes(query_size, key_size)
         return {name: self.param(name, draw, shape) for name, (draw, shape) in shapes.items()}
 
 
-class Attention(nn.Module):
-    """``attend`` with a learned score: queries look at keys and take values, by default the keys themselves.
+class Attention(linen.Module):
+    """`attend` with a learned score: from queries to keys, with the keys as values by default.
 
-    >>> layer = Attention(Additive(8))
+    >>> layer = Attention(AdditiveScore(8))
     >>> y, variables = jax.eval_shape(layer.init_with_output, jax.random.key(0), jnp.zeros((2, 3)), jnp.zeros((4, 5)))
     >>> y.shape, sorted(variables["params"]["score"])
     ((2, 5), ['key_kernel', 'query_kernel', 'vector'])
     """
 
-    score: Score = Additive()
+    score: Score = AdditiveScore()
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self, q: Array, k: Array, v: Array | None = None, mask: ArrayLike | None = None, return_weights: bool = False
-    ) -> Array | tuple[Array, Array]:
-        """Return the means ``[..., T, F]`` of values ``[..., S, F]``; with ``return_weights`` also ``[..., T, S]``.
+    ) -> Any:
+        """Compute means ``[..., T, F]`` of values ``[..., S, F]``, optionally also weights ``[..., T, S]``.
 
         Raises:
-            ValueError: the shapes do not fit each other.
-            TypeError: the mask is not Boolean, the score is none, or queries or values are no floating-point numbers.
+            ValueError: shapes do not match.
+            TypeError: the mask is not Boolean, the score is not a `Score`, or queries or values are not floating-point
+                numbers.
         """
         if not jnp.issubdtype(q.dtype, jnp.floating):
-            raise TypeError(f"queries must be floating-point numbers; came {q.dtype}: say q.astype(float)")
+            raise TypeError(f"expected floating-point queries, got {q.dtype}; cast with q.astype(float)")
         parameters = ScoreParameters(self.score, name="score")(q.shape[-1], k.shape[-1])
         parameters = jax.tree.map(lambda leaf: leaf.astype(q.dtype), parameters)
-        return attend(self.score(parameters, q, k), k if v is None else v, mask, return_weights=return_weights)
+        scores = self.score(parameters, q, k)  # [..., T, S]
+        if return_weights:
+            return attend(scores, k if v is None else v, mask, return_weights=True)
+        return attend(scores, k if v is None else v, mask)

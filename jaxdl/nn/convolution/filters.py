@@ -1,17 +1,18 @@
-"""Fixed filters for images: blur, sharpen, edges, high-pass, each a convolution whose kernel is known beforehand.
+"""Fixed filters for images: blur, sharpen, edges, high-pass, each a convolution with a constant kernel.
 
-Images are ``[..., H, W, C]``, and every channel is filtered by itself. The size stays; ``mode`` says what lies beyond
-the border, in the words of ``jnp.pad``: ``"symmetric"`` mirrors the image, its border included (scipy's "reflect"),
-``"reflect"`` without the border (scipy's "mirror"), ``"edge"`` repeats the border, ``"constant"`` is 0, ``"wrap"`` goes
-on at the other side.
+Images are ``[..., H, W, C]``; every channel is filtered separately, and the size is unchanged. ``mode`` is the padding,
+as in ``jnp.pad``: ``"symmetric"`` mirrors the image with its border (scipy's "reflect"), ``"reflect"`` without it
+(scipy's "mirror"), ``"edge"`` repeats the border, ``"constant"`` is 0, ``"wrap"`` is periodic.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 
 from jaxdl.arrays import widen
+from jaxdl.checks import check_one_of
 from jaxdl.nn.convolution.convolution import convolve
 from jaxdl.typing import Array, ArrayLike
 
@@ -24,30 +25,30 @@ SHARPEN = np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]])
 """The image minus its Laplacian."""
 
 HIGH_PASS = np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]]) / 9
-"""The image minus its mean over 3 x 3: what the box blur takes away."""
+"""The image minus its mean over 3 x 3: the details that a box blur removes."""
 
 SOBEL_ROWS = np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]])
-"""How much the image grows downwards, smoothed across."""
+"""The derivative downwards, smoothed across."""
 
 SOBEL_COLUMNS = SOBEL_ROWS.T
-"""How much the image grows to the right, smoothed down."""
+"""The derivative to the right, smoothed down."""
 
 
 def correlate(x: ArrayLike, kernel: ArrayLike, *, mode: Mode = "symmetric") -> Array:
-    """Return ``y[.., i, j, c] = sum_(u, v) kernel[u, v] x[.., i + u - a, j + v - b, c]`` with the centre at ``(a, b)``.
+    """Compute ``y[.., i, j, c] = sum_(u, v) kernel[u, v] x[.., i + u - a, j + v - b, c]`` with centre ``(a, b)``.
 
-    Networks call this a convolution. It lays the kernel on the image as it is.
+    The operation that networks call a convolution, without flipping the kernel.
 
     Args:
         x: images ``[..., H, W, C]``; integers become floating.
         kernel: ``[F, F']``, both odd.
-        mode: what lies beyond the border.
+        mode: padding.
 
     Returns:
         ``[..., H, W, C]``.
 
     Raises:
-        ValueError: ranks do not fit, a size of the kernel is even, or the mode is unknown.
+        ValueError: ranks do not match, a size of the kernel is even, or the mode is unknown.
 
     >>> x = jnp.array([0.0, 0.0, 1.0, 0.0, 0.0]).reshape(1, 5, 1)
     >>> correlate(x, jnp.array([[1.0, 2.0, 3.0]])).ravel().tolist()
@@ -55,24 +56,23 @@ def correlate(x: ArrayLike, kernel: ArrayLike, *, mode: Mode = "symmetric") -> A
     """
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     if kernel.ndim != 2 or not all(n % 2 for n in kernel.shape):
-        raise ValueError(f"a filter has a kernel [F, F'] of odd sizes, so that it has a centre; came {kernel.shape}")
+        raise ValueError(f"expected a kernel [F, F'] of odd sizes, got {kernel.shape}")
     if x.ndim < 3:
-        raise ValueError(f"a filter takes images [..., H, W, C], for one grey image x[..., None]; came {x.shape}")
-    if mode not in Mode.__args__:
-        raise ValueError(f"mode is one of {', '.join(Mode.__args__)}; came {mode!r}")
+        raise ValueError(f"expected images [..., H, W, C], got {x.shape}; for a single channel pass x[..., None]")
+    check_one_of("mode", mode, get_args(Mode))
     dtype = x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.result_type(float)
     sides = [(n // 2, n // 2) for n in kernel.shape]
-    channels_apart = jnp.moveaxis(widen(x.astype(dtype)), -1, -3)
-    padded = jnp.pad(channels_apart, [*[(0, 0)] * (x.ndim - 2), *sides], mode=mode)
+    channels_first = rearrange(widen(x.astype(dtype)), "... h w c -> ... c h w")
+    padded = jnp.pad(channels_first, [*[(0, 0)] * (x.ndim - 2), *sides], mode=mode)
     y = convolve(padded[..., None], kernel[..., None, None].astype(padded.dtype))[..., 0]
-    return jnp.moveaxis(y, -3, -1).astype(dtype)
+    return rearrange(y, "... c h w -> ... h w c").astype(dtype)
 
 
 def convolve_true(x: ArrayLike, kernel: ArrayLike, *, mode: Mode = "symmetric") -> Array:
-    """Return ``y[.., i, j, c] = sum_(u, v) kernel[u, v] x[.., i - u + a, j - v + b, c]`` with the centre at ``(a, b)``.
+    """Compute ``y[.., i, j, c] = sum_(u, v) kernel[u, v] x[.., i - u + a, j - v + b, c]`` with centre ``(a, b)``.
 
-    The convolution of mathematics flips the kernel, so that a single bright point becomes the kernel itself;
-    `correlate` makes it the flipped one.
+    The convolution of mathematics: the response to a unit impulse is the kernel, where that of `correlate` is the
+    flipped kernel.
 
     >>> x = jnp.array([0.0, 0.0, 1.0, 0.0, 0.0]).reshape(1, 5, 1)
     >>> convolve_true(x, jnp.array([[1.0, 2.0, 3.0]])).ravel().tolist()
@@ -82,7 +82,7 @@ def convolve_true(x: ArrayLike, kernel: ArrayLike, *, mode: Mode = "symmetric") 
 
 
 def box_blur(x: ArrayLike, size: int = 3, *, mode: Mode = "symmetric") -> Array:
-    """Return the mean over ``size x size`` numbers, ``size`` odd; computed along rows, then along columns.
+    """Compute the mean over ``size x size`` pixels, ``size`` odd, along rows and then along columns.
 
     >>> box_blur(jnp.array([0.0, 3.0, 0.0, 0.0]).reshape(1, 4, 1)).ravel().tolist()
     [1.0, 1.0, 1.0, 0.0]
@@ -93,7 +93,7 @@ def box_blur(x: ArrayLike, size: int = 3, *, mode: Mode = "symmetric") -> Array:
 
 
 def gaussian_blur(x: ArrayLike, sigma: float = 1.0, *, truncate: float = 4.0, mode: Mode = "symmetric") -> Array:
-    """Return the mean weighted by ``exp(-(u^2 + v^2) / (2 sigma^2))``; computed along rows, then along columns.
+    """Compute the mean weighted by ``exp(-(u^2 + v^2) / (2 sigma^2))``, along rows and then along columns.
 
     ``sigma`` is in numbers of the grid; the weights are cut off at ``truncate`` times as many.
 
@@ -104,7 +104,7 @@ def gaussian_blur(x: ArrayLike, sigma: float = 1.0, *, truncate: float = 4.0, mo
 
 
 def sharpen(x: ArrayLike, amount: float = 1.0, *, mode: Mode = "symmetric") -> Array:
-    """Return ``x - amount laplacian(x)``; with the amount 1 the kernel is ``SHARPEN``.
+    """Compute ``x - amount laplacian(x)``; for ``amount=1`` the kernel is ``SHARPEN``.
 
     >>> sharpen(jnp.array([0.0, 0.0, 1.0, 1.0]).reshape(1, 4, 1)).ravel().tolist()
     [0.0, -1.0, 2.0, 1.0]
@@ -114,7 +114,7 @@ def sharpen(x: ArrayLike, amount: float = 1.0, *, mode: Mode = "symmetric") -> A
 
 
 def laplacian(x: ArrayLike, *, mode: Mode = "symmetric") -> Array:
-    """Return ``sum`` of the second differences along rows and columns: 0 on slopes, of both signs beside an edge.
+    """Compute the sum of the second differences along rows and columns: 0 on slopes, of both signs beside an edge.
 
     >>> laplacian(jnp.array([0.0, 0.0, 1.0, 1.0]).reshape(1, 4, 1)).ravel().tolist()
     [0.0, 1.0, -1.0, 0.0]
@@ -123,9 +123,9 @@ def laplacian(x: ArrayLike, *, mode: Mode = "symmetric") -> Array:
 
 
 def sobel(x: ArrayLike, *, mode: Mode = "symmetric") -> tuple[Array, Array]:
-    """Return how much ``x`` grows along rows' numbers downwards and along columns' to the right, both times 8.
+    """Compute the derivatives downwards and to the right, both times 8.
 
-    The length ``sqrt(rows^2 + columns^2)`` is the strength of an edge, and the direction is across it.
+    The length ``sqrt(rows^2 + columns^2)`` is the strength of an edge, and the vector is orthogonal to it.
 
     >>> rows, columns = sobel(jnp.broadcast_to(jnp.arange(3.0)[:, None, None], (3, 3, 1)))
     >>> rows[1, 1].item(), columns[1, 1].item()
@@ -135,7 +135,7 @@ def sobel(x: ArrayLike, *, mode: Mode = "symmetric") -> tuple[Array, Array]:
 
 
 def high_pass(x: ArrayLike, sigma: float = 1.0, *, mode: Mode = "symmetric") -> Array:
-    """Return ``x - gaussian_blur(x, sigma)``: the details that the blur takes away, 0 where nothing changes.
+    """Compute ``x - gaussian_blur(x, sigma)``, the details that the blur removes.
 
     >>> high_pass(jnp.ones((4, 4, 1))).round(4).max().item()
     0.0
@@ -145,7 +145,7 @@ def high_pass(x: ArrayLike, sigma: float = 1.0, *, mode: Mode = "symmetric") -> 
 
 
 def gaussian(sigma: float, *, truncate: float = 4.0) -> np.ndarray:
-    """Return ``exp(-u^2 / (2 sigma^2))`` for ``u`` from ``-r`` to ``r``, divided by the sum.
+    """Compute ``exp(-u^2 / (2 sigma^2))`` for ``u`` from ``-r`` to ``r``, divided by the sum.
 
     ``r`` is ``truncate sigma``, rounded.
 

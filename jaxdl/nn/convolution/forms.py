@@ -1,4 +1,4 @@
-"""The ways to compute a convolution, which give the same numbers, and the choice between them.
+"""Algorithms of convolution, with equal results, and the choice between them.
 
 Each is ``(x [B, ..., C], kernel, window, groups) -> y``.
 """
@@ -21,7 +21,7 @@ Form = Literal["auto", "lax", "product", "band", "patches", "mixed"]
 
 
 def choose(shape: tuple[int, ...], kernel_shape: tuple[int, ...], window: Window, groups: int) -> Form:
-    """Choose the form: the only place where the platform decides how a convolution is computed.
+    """Select the form, here alone by the platform.
 
     On the CPU, XLA's own gradient of the kernel is tens of times slower within a ``scan`` than outside of it, and
     products of few columns leave its vector units idle; everywhere else XLA's own convolution is the fastest.
@@ -38,7 +38,7 @@ def choose(shape: tuple[int, ...], kernel_shape: tuple[int, ...], window: Window
 
 
 def _lax(x: Array, kernel: Array, window: Window, groups: int) -> Array:
-    """Leave it to XLA."""
+    """Use XLA's convolution."""
     spatial = SPATIAL[len(window.size)]
     return lax.conv_general_dilated(
         x,
@@ -54,7 +54,10 @@ def _lax(x: Array, kernel: Array, window: Window, groups: int) -> Array:
 def _product(x: Array, kernel: Array, window: Window, groups: int) -> Array:
     """Multiply the channels by a kernel of size 1: ``[B H W, C] [C, K]``."""
     if groups != 1 or set(window.size) != {1} or any(map(sum, window.padding)):
-        raise ValueError(f"form 'product' needs a kernel of size 1, no padding and groups=1; came {kernel.shape}")
+        raise ValueError(
+            "expected a kernel of size 1, no padding and groups=1 with form 'product', "
+            f"got the kernel {kernel.shape}, {window.padding} and {groups}"
+        )
     x = x[(slice(None), *(slice(None, None, stride) for stride in window.stride))]
     return x @ kernel.reshape(kernel.shape[-2:])
 
@@ -62,19 +65,19 @@ def _product(x: Array, kernel: Array, window: Window, groups: int) -> Array:
 def _band(x: Array, kernel: Array, window: Window, groups: int) -> Array:
     """Compute a block of neighbouring outputs at once: patches of the block by a banded matrix of shifted kernels.
 
-    For blocks of ``b`` outputs along the last spatial dimension, which see a width of ``w``, the product is
-    ``[B H2 W2 / b, F w C] [F w C, b K]``. It multiplies zeros too, but has columns enough where ``K`` is small, and its
+    For blocks of ``b`` outputs along the last spatial dimension, with a receptive field of ``w``, the product is
+    ``[B H2 W2 / b, F w C] [F w C, b K]``. It multiplies zeros too, but has enough columns where ``K`` is small, and its
     patches overlap less than those of single outputs.
     """
     if groups != 1:
-        raise ValueError(f"form 'band' needs groups=1; came groups={groups}")
+        raise ValueError(f"expected groups=1 with form 'band', got {groups}")
     features, outputs, stride = kernel.shape[-1], window.output[-1], window.stride[-1]
     block = _block(window, features)
     first = stride * np.arange(block)[:, None] + window.dilation[-1] * np.arange(window.size[-1])
     width = int(first.max()) + 1
     taps = (np.arange(width)[:, None, None] == first).astype(kernel.dtype)
     matrix = jnp.einsum("pjco,wvj->pwcvo", kernel.reshape(-1, *kernel.shape[-3:]), taps)
-    inner = Window(*(field[:-1] for field in window))
+    inner = Window(window.size[:-1], window.stride[:-1], window.padding[:-1], window.dilation[:-1], window.output[:-1])
     x = jnp.pad(x, ((0, 0), *((0, 0),) * len(inner.size), window.padding[-1], (0, 0)))
     starts = range(0, outputs * stride, block * stride)
     blocks = jnp.stack([_patches(x[..., start : start + width, :], inner) for start in starts], axis=-4)
@@ -84,13 +87,13 @@ def _band(x: Array, kernel: Array, window: Window, groups: int) -> Array:
 
 
 def _block(window: Window, features: int) -> int:
-    """Return the smallest divisor of the outputs in a row that gives a product ``COLUMNS`` columns, or all of them."""
+    """Return the smallest divisor of the outputs per row that gives the product ``COLUMNS`` columns, or all outputs."""
     outputs = window.output[-1]
     return next(b for b in range(1, outputs + 1) if outputs % b == 0 and (b * features >= COLUMNS or b == outputs))
 
 
 def _patches(x: Array, window: Window) -> Array:
-    """Stack what every place of the window's dimensions sees: ``[B, H, W, ...]`` to ``[B, H2, W2, F F, ...]``."""
+    """Stack the inputs of every output: ``[B, H, W, ...]`` to ``[B, H2, W2, F F, ...]``."""
     rank = len(window.size)
     x = jnp.pad(x, ((0, 0), *window.padding, *((0, 0),) * (x.ndim - rank - 1)))
     slices = []
@@ -111,12 +114,11 @@ def _patches_product(x: Array, kernel: Array, window: Window, groups: int) -> Ar
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 3, 4))
 def _with_patches(forward: Callable[..., Array], x: Array, kernel: Array, window: Window, groups: int) -> Array:
-    """Convolve with ``forward``, but let the derivative by the kernel be a product of patches.
+    """Convolve with ``forward``, with a product of patches as the derivative with respect to the kernel.
 
-    ``dy = convolve(dx, kernel) + patches(x) dkernel``. Reverse mode is its transpose, so that the gradient of the
-    kernel is ``patches(x)^T`` times that of the output: in first derivatives, and where reverse mode goes through
-    forward mode, XLA's own is never computed. It is where reverse mode goes through a gradient by ``x``, which is a
-    transposed convolution, and XLA differentiates that.
+    ``dy = convolve(dx, kernel) + patches(x) dkernel``. Reverse mode is its transpose: the gradient of the kernel is
+    ``patches(x)^T`` times that of the output. XLA's own gradient of the kernel is used only where reverse mode goes
+    through a gradient with respect to ``x``, a transposed convolution.
     """
     return forward(x, kernel, window, groups)
 
@@ -130,15 +132,15 @@ def _with_patches_derivative(
     tangents: tuple[Array, Array],
 ) -> tuple[Array, Array]:
     (x, kernel), (dx, dkernel) = primals, tangents
-    # Reverse mode keeps x and makes the patches anew, which are as many times as large as the kernel has places.
+    # Rematerialized: reverse mode saves x, not the patches, which are larger by the number of kernel elements.
     product = jax.checkpoint(partial(_patches_product, window=window, groups=groups), prevent_cse=False)
     y = _with_patches(forward, x, kernel, window, groups)
     return y, _with_patches(_lax, dx, kernel, window, groups) + product(x, dkernel)
 
 
-ROW = 256  # numbers in a row, channels together, up to which the form "band" is chosen whatever the features
-SLICES = 64  # slices of the input that "band" may take; each is an operation to compile
-COLUMNS = 64  # columns that a product should have; a block of "band" has as many outputs as that takes
+ROW = 256  # elements of a row, with channels, up to which the form "band" is selected for any number of features
+SLICES = 64  # largest number of slices of the form "band", each an operation to compile
+COLUMNS = 64  # smallest number of columns of an efficient product; it gives the block of the form "band"
 
 FORMS = {
     "lax": _lax,

@@ -1,8 +1,11 @@
-"""The arithmetic of windows that move over an input: sizes of outputs, padding, receptive fields."""
+"""Arithmetic of sliding windows: output sizes, padding, receptive fields."""
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Literal, NamedTuple
+
+import numpy as np
+
+from jaxdl.typing import Array
 
 Pair = tuple[int, int]
 Padding = Literal["valid", "same", "full"] | int | Sequence[int | Pair]
@@ -11,7 +14,7 @@ SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
 
 
 class Window(NamedTuple):
-    """How a kernel moves: one number, or one pair, for every spatial dimension."""
+    """A sliding window: one number, or one pair, for every spatial dimension."""
 
     size: tuple[int, ...]
     stride: tuple[int, ...]
@@ -29,17 +32,17 @@ def output_size(
     *,
     exact: bool = True,
 ) -> int:
-    """Return ``W2 = (W1 - F + P) / S + 1``, how many places a kernel has.
+    """Compute the output size ``W2 = (W1 - F + P) / S + 1``.
 
     ``W1`` is the size, ``F = dilation (kernel_size - 1) + 1``, ``S`` the stride, ``P`` the padding of both sides.
 
     Args:
-        size: length of the input, in numbers.
-        kernel_size: length of the kernel, in numbers.
-        stride: how far the kernel moves.
-        padding: ``"valid"``, ``"same"``, ``"full"``, a number for each side, or a pair of numbers.
-        dilation: distance between neighbouring numbers of the kernel.
-        exact: refuse a size that the stride does not divide; otherwise the rest at the end is not looked at.
+        size: length of the input.
+        kernel_size: length of the kernel.
+        stride: step of the kernel.
+        padding: ``"valid"``, ``"same"``, ``"full"``, a number for each side, or a pair.
+        dilation: distance between neighbouring elements of the kernel.
+        exact: raise where the stride does not divide; otherwise the remainder at the end is ignored.
 
     Raises:
         ValueError: the kernel does not fit, or ``exact`` and the stride does not divide ``W1 - F + P``.
@@ -51,27 +54,34 @@ def output_size(
     >>> output_size(224, 11, stride=4, padding=2)
     Traceback (most recent call last):
     ...
-    ValueError: stride 4 does not divide 224 - 11 + 4 = 217: change the size or the padding, or take exact=False ...
+    ValueError: expected a stride that divides 224 - 11 + 4 = 217, got 4; change the size or the padding, or pass ...
     """
-    pair = padding if isinstance(padding, str | Integral) else [tuple(padding)]
-    window = make_window((size,), (kernel_size,), stride, pair, dilation)
+    window = make_window((size,), (kernel_size,), stride, one_pair(padding), dilation)
     extent, total = dilation * (kernel_size - 1) + 1, sum(window.padding[0])
     if exact and (size - extent + total) % stride:
         raise ValueError(
-            f"stride {stride} does not divide {size} - {extent} + {total} = {size - extent + total}: "
-            "change the size or the padding, or take exact=False for the floor"
+            f"expected a stride that divides {size} - {extent} + {total} = {size - extent + total}, got {stride}; "
+            "change the size or the padding, or pass exact=False for the floor"
         )
     return window.output[0]
 
 
+def one_pair(padding: Padding) -> Padding:
+    """Return the padding of a single dimension as that of a sequence of one."""
+    if isinstance(padding, str | int | np.integer):
+        return padding
+    before, after = padding
+    return [(int(before), int(after))]  # pyright: ignore[reportArgumentType]  numbers, by the contract of output_size
+
+
 def receptive_field(layers: Sequence[Sequence[int]]) -> int:
-    """Return ``r = 1 + sum_l d_l (F_l - 1) prod_(i < l) S_i``: how many inputs one output of the last layer sees.
+    """Compute ``r = 1 + sum_l d_l (F_l - 1) prod_(i < l) S_i``, the number of inputs that one output depends on.
 
     Args:
         layers: ``(F,)``, ``(F, S)`` or ``(F, S, d)`` for each layer: kernel size, stride (1), dilation (1).
 
     Raises:
-        ValueError: a layer has no numbers or more than three, or one that is not positive.
+        ValueError: a layer has not one to three numbers, or one that is not positive.
 
     >>> receptive_field([(3,), (3,)]), receptive_field([(2, 1, 2**i) for i in range(10)])
     (5, 1024)
@@ -79,7 +89,7 @@ def receptive_field(layers: Sequence[Sequence[int]]) -> int:
     field, jump = 1, 1
     for layer in layers:
         if not 1 <= len(layer) <= 3 or min(layer) < 1:
-            raise ValueError(f"a layer is (kernel size, stride, dilation), all positive; came {tuple(layer)}")
+            raise ValueError(f"expected layers (kernel size, stride, dilation), all positive, got {tuple(layer)}")
         kernel_size, stride, dilation = (*layer, 1, 1)[:3]
         field += dilation * (kernel_size - 1) * jump
         jump *= stride
@@ -93,31 +103,65 @@ def make_window(
     padding: Padding,
     dilation: int | Sequence[int],
 ) -> Window:
-    """Write stride, padding and dilation out for every dimension, and count the outputs.
+    """Return stride, padding and dilation of every dimension, and the output sizes.
 
     Raises:
-        ValueError: a number is missing, not positive, or no window fits.
+        ValueError: a number is missing or not positive, or the window is larger than the padded input.
 
     >>> make_window((28, 28), (5, 5), 1, "same", 1).padding
     ((2, 2), (2, 2))
     """
     rank = len(kernel_size)
-    stride, dilation = _each(stride, rank, "stride"), _each(dilation, rank, "dilation")
+    stride, dilation = _check_each(stride, rank, "stride"), _check_each(dilation, rank, "dilation")
     extents = [d * (f - 1) + 1 for d, f in zip(dilation, kernel_size, strict=True)]
-    padding = _pairs(sizes, extents, stride, padding)
+    pairs = _to_pairs(sizes, extents, stride, padding)
     output = []
-    for axis, (size, extent, s, (low, high)) in enumerate(zip(sizes, extents, stride, padding, strict=True)):
+    for axis, (size, extent, s, (low, high)) in enumerate(zip(sizes, extents, stride, pairs, strict=True)):
         if extent > size + low + high:
             raise ValueError(
-                f"the window covers {extent} numbers of dimension {SPATIAL[rank][axis]}, which has {size} and "
-                f"{low} + {high} of padding: give larger inputs, more padding or a smaller window"
+                f"expected at least {extent} elements of dimension {SPATIAL[rank][axis]}, the extent of the window, "
+                f"got {size} + {low} + {high} of padding; use larger inputs, more padding or a smaller window"
             )
         output.append((size + low + high - extent) // s + 1)
-    return Window(tuple(kernel_size), stride, padding, dilation, tuple(output))
+    return Window(tuple(kernel_size), stride, pairs, dilation, tuple(output))
 
 
-def _pairs(sizes: Sequence[int], extents: Sequence[int], stride: Sequence[int], padding: Padding) -> tuple[Pair, ...]:
-    """Write the padding as a pair for every dimension."""
+def to_tuple(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
+    """Repeat one number for every dimension; a sequence becomes a tuple.
+
+    >>> to_tuple(2, 3), to_tuple([4, 5], 3)
+    ((2, 2, 2), (4, 5))
+    """
+    return (int(value),) * rank if isinstance(value, int | np.integer) else tuple(value)
+
+
+def spatial_tuple(x: Array, value: int | Sequence[int], name: str) -> tuple[int, ...]:
+    """Return one number per spatial dimension of ``x``, of which a single number stands for two.
+
+    Raises:
+        ValueError: there are not one to three positive numbers, or ``x`` has too few dimensions.
+    """
+    numbers = to_tuple(value, 2)
+    if len(numbers) not in SPATIAL or min(numbers) < 1:
+        raise ValueError(f"expected {name} of one to three positive numbers, got {value}")
+    if x.ndim < len(numbers) + 1:
+        raise ValueError(f"expected x {spatial_form(len(numbers))} for {name} {numbers}, got {x.shape}")
+    return numbers
+
+
+def spatial_form(rank: int) -> str:
+    """Write the shape of an input with ``rank`` spatial dimensions.
+
+    >>> spatial_form(2)
+    '[..., H, W, C]'
+    """
+    return f"[..., {', '.join(SPATIAL[rank])}, C]"
+
+
+def _to_pairs(
+    sizes: Sequence[int], extents: Sequence[int], stride: Sequence[int], padding: Padding
+) -> tuple[Pair, ...]:
+    """Return the padding as a pair for every dimension."""
     if padding == "valid":
         return tuple((0, 0) for _ in sizes)
     if padding == "full":
@@ -126,19 +170,21 @@ def _pairs(sizes: Sequence[int], extents: Sequence[int], stride: Sequence[int], 
         total = [max((-(-n // s) - 1) * s + f - n, 0) for n, s, f in zip(sizes, stride, extents, strict=True)]
         return tuple((t // 2, t - t // 2) for t in total)
     if isinstance(padding, str):
-        raise ValueError(f"padding is 'valid', 'same', 'full', a number or a pair a dimension; came {padding!r}")
-    each = (padding,) * len(sizes) if isinstance(padding, Integral) else tuple(padding)
-    pairs = tuple((p, p) if isinstance(p, Integral) else tuple(p) for p in each)
+        raise ValueError(
+            f"expected padding 'valid', 'same', 'full', or a number or a pair per dimension, got {padding!r}"
+        )
+    each = (int(padding),) * len(sizes) if isinstance(padding, int | np.integer) else tuple(padding)
+    pairs = [(int(p), int(p)) if isinstance(p, int | np.integer) else tuple(p) for p in each]
     if len(pairs) != len(sizes) or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
         raise ValueError(
-            f"padding needs a number or a pair (before, after), none negative, for each of {len(sizes)} dimensions; "
-            f"came {padding}"
+            f"expected padding with a number >= 0, or a pair (before, after), for each of {len(sizes)} dimensions, "
+            f"got {padding}"
         )
-    return pairs
+    return tuple((before, after) for before, after in pairs)
 
 
-def _each(number: int | Sequence[int], rank: int, name: str) -> tuple[int, ...]:
-    numbers = (number,) * rank if isinstance(number, Integral) else tuple(number)
+def _check_each(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ...]:
+    numbers = to_tuple(value, rank)
     if len(numbers) != rank or min(numbers) < 1:
-        raise ValueError(f"{name} needs one positive number, or one for each of {rank} dimensions; came {number}")
+        raise ValueError(f"expected {name} of one positive number, or one for each of {rank} dimensions, got {value}")
     return numbers

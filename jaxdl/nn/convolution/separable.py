@@ -1,23 +1,24 @@
-"""Separable convolution: each channel is convolved by itself, then the channels are mixed at every place."""
+"""Depthwise separable convolution: a convolution of each channel, then a mixing of channels at every position."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax.numpy as jnp
+from flax import linen
 
+from jaxdl.checks import check_positive_integer
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.convolution.geometry import Padding
 from jaxdl.nn.initializers import he_normal
 from jaxdl.typing import Array, ArrayLike
 
 
-class SeparableConv(nn.Module):
+class SeparableConv(linen.Module):
     """``y[.., o] = sum_(c, m) pointwise[c m, o] sum_(u, v) depthwise[u, v, c m] x[.., i + u, j + v, c]``.
 
-    ``m`` counts the ``multiplier`` maps that the depthwise convolution makes of each channel; there is no activation
-    between the two (Chollet, 2017). For ``C`` channels in, ``K`` out and kernels of ``F`` numbers there are
+    ``m`` counts the ``multiplier`` outputs of the depthwise convolution per channel; there is no activation between the
+    two (Chollet, 2017). For ``C`` channels in, ``K`` out and kernels of ``F`` elements there are
     ``F C m + C m K`` weights, where a full convolution has ``F C K``. The submodules are ``depthwise`` and
     ``pointwise``; the bias, if any, is the second's. Stride, padding and dilation are the first's.
 
@@ -38,16 +39,15 @@ class SeparableConv(nn.Module):
     kernel_init: Callable[..., Array] = he_normal()
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: ArrayLike) -> Array:
         """Convolve ``[..., H, W, C]`` (as many spatial dimensions as ``kernel_size`` has) to ``[..., H2, W2, K]``.
 
         Raises:
-            ValueError: the multiplier is not positive, or what ``Conv`` refuses.
+            ValueError: the multiplier is not positive, or as ``Conv``.
         """
         x = jnp.asarray(x)
-        if self.multiplier < 1:
-            raise ValueError(f"multiplier is the number of maps of each channel, at least 1; came {self.multiplier}")
+        check_positive_integer("multiplier", self.multiplier)
         channels = x.shape[-1]
         conv = partial(Conv, kernel_init=self.kernel_init, dtype=self.dtype)
         window = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": channels}

@@ -1,4 +1,13 @@
-"""Recurrent networks: cells, the scan over time, and modules with parameters."""
+"""Recurrent networks: cells, the scan over time, and modules with parameters.
+
+Cells (``recurrent.cells``): `Vanilla`, `Jordan`, `LSTM`, `ConstantForgetLSTM`, `PeepholeLSTM`, `FourGateLSTM`, `GRU`,
+the base class `Cell`, the states `LSTMState` and `JordanState`, `init_cell`, `preactivations`; with attention
+`AttentionCell`, `Attended`.
+
+Scans: `scan`, `bidirectional_scan`, `stacked_scan`, `init_stacked`, `valid_steps`, `split_time`.
+
+Modules: `RNN`, `RecurrentCell`, `CellParameters`.
+"""
 
 from jaxdl.nn.recurrent import cells
 from jaxdl.nn.recurrent.attention_cell import Attended, AttentionCell
@@ -13,21 +22,14 @@ from jaxdl.nn.recurrent.cells import (
     LSTMState,
     PeepholeLSTM,
     Vanilla,
-    init,
+    init_cell,
     preactivations,
 )
-from jaxdl.nn.recurrent.gradients import GRUKept, LSTMFactors, LSTMKept, Rule, VanillaKept, rule_for
-from jaxdl.nn.recurrent.inputs import check_names, check_parameters, check_sequences, prepare_carry, valid_steps
+from jaxdl.nn.recurrent.chunking import split_time
+from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.nn.recurrent.modules import RNN, CellParameters, RecurrentCell
-from jaxdl.nn.recurrent.scanning import (
-    BACKENDS,
-    DIRECTIONS,
-    bidirectional_scan,
-    chunks,
-    init_stack,
-    scan,
-    stack,
-)
+from jaxdl.nn.recurrent.scanning import BACKENDS, DIRECTIONS, bidirectional_scan, scan
+from jaxdl.nn.recurrent.stacking import init_stacked, stacked_scan
 
 __all__ = [
     "BACKENDS",
@@ -41,29 +43,19 @@ __all__ = [
     "CellParameters",
     "ConstantForgetLSTM",
     "FourGateLSTM",
-    "GRUKept",
     "Jordan",
     "JordanState",
-    "LSTMFactors",
-    "LSTMKept",
     "LSTMState",
     "PeepholeLSTM",
     "RecurrentCell",
-    "Rule",
     "Vanilla",
-    "VanillaKept",
     "bidirectional_scan",
     "cells",
-    "check_names",
-    "check_parameters",
-    "check_sequences",
-    "chunks",
-    "init",
-    "init_stack",
+    "init_cell",
+    "init_stacked",
     "preactivations",
-    "prepare_carry",
-    "rule_for",
     "scan",
-    "stack",
+    "split_time",
+    "stacked_scan",
     "valid_steps",
 ]

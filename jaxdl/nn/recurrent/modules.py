@@ -3,39 +3,41 @@
 from collections.abc import Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen
 
-from jaxdl.nn.recurrent.cells import Cell, Parameters
-from jaxdl.nn.recurrent.scanning import DIRECTIONS, stack
+from jaxdl.checks import renamed_fields
+from jaxdl.nn.recurrent.cells.base import Cell
+from jaxdl.nn.recurrent.scanning import DIRECTIONS
+from jaxdl.nn.recurrent.stacking import stacked_scan
 from jaxdl.typing import Array, PyTree
 
 
-class CellParameters(nn.Module):
-    """The parameters of a cell, or of the two of a ``bidirectional_scan``, as a linen module that returns them."""
+class CellParameters(linen.Module):
+    """The parameters of a cell, or of both cells of a ``bidirectional_scan``, returned by a linen module."""
 
     cell: Cell
     bidirectional: bool = False
     param_dtype: Any = jnp.float32
 
-    @nn.compact
-    def __call__(self, in_features: int) -> Parameters:
-        """Make or read the parameters for inputs of ``in_features``."""
+    @linen.compact
+    def __call__(self, input_size: int) -> PyTree:
+        """Create or read the parameters for inputs ``[..., input_size]``."""
         if self.bidirectional:
-            ways = {way: CellParameters(self.cell, False, self.param_dtype, name=way) for way in DIRECTIONS}
-            return {way: parameters(in_features) for way, parameters in ways.items()}
-        shapes = self.cell.shapes(in_features)
+            cells = {name: CellParameters(self.cell, False, self.param_dtype, name=name) for name in DIRECTIONS}
+            return {name: parameters(input_size) for name, parameters in cells.items()}
+        shapes = self.cell.shapes(input_size)
         return {name: self.param(name, draw, shape, self.param_dtype) for name, (draw, shape) in shapes.items()}
 
 
-class RecurrentCell(nn.Module):
-    """One step of a cell as a linen module, for a loop of one's own."""
+class RecurrentCell(linen.Module):
+    """One step of a cell as a linen module, for custom loops."""
 
     cell: Cell
     param_dtype: Any = jnp.float32
 
-    @nn.compact
+    @linen.compact
     def __call__(self, carry: PyTree, x: Array) -> tuple[PyTree, Array]:
         """Map ``(carry, x_t)`` to ``(carry, y_t)``."""
         shapes = self.cell.shapes(x.shape[-1])
@@ -43,8 +45,14 @@ class RecurrentCell(nn.Module):
         return self.cell(jax.tree.map(lambda leaf: leaf.astype(x.dtype), parameters), carry, x)
 
 
-class RNN(nn.Module):
-    """``stack`` with parameters: ``num_layers`` times the same cell."""
+@renamed_fields(
+    layers="num_layers",
+    segments="remat_chunks",
+    truncation="tbptt_length",
+    retain_probability="dropout_rate, the share dropped: 1 - retain_probability",
+)
+class RNN(linen.Module):
+    """``stacked_scan`` of ``num_layers`` equal cells, with parameters."""
 
     cell: Cell
     num_layers: int = 1
@@ -55,7 +63,7 @@ class RNN(nn.Module):
     param_dtype: Any = jnp.float32
     backend: str = "scan"
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self,
         x: Array,
@@ -65,14 +73,14 @@ class RNN(nn.Module):
         mask: Array | None = None,
         train: bool = False,
     ) -> tuple[tuple[PyTree, ...], Array]:
-        """Map ``[..., T, D]`` to the last states, one a layer, and ``[..., T, H]`` or ``[..., T, 2 H]``."""
-        parameters, in_features = {}, x.shape[-1]
+        """Map ``[..., T, D]`` to the last states, one per layer, and ``[..., T, H]`` or ``[..., T, 2 H]``."""
+        parameters, input_size = {}, x.shape[-1]
         for name in [f"layer{index}" for index in range(self.num_layers)]:
             layer = CellParameters(self.cell, self.bidirectional, self.param_dtype, name=name)
-            parameters[name] = layer(in_features)
-            in_features = self.cell.output_size * (1 + self.bidirectional)
+            parameters[name] = layer(input_size)
+            input_size = self.cell.output_size * (2 if self.bidirectional else 1)
         train = train and self.dropout_rate > 0
-        return stack(
+        return stacked_scan(
             [self.cell] * self.num_layers,
             parameters,
             x,

@@ -1,4 +1,4 @@
-"""Archives: honest ones are unpacked as they are, hostile ones are refused by name before anything is written."""
+"""Archives: valid ones are extracted, malicious and damaged ones are rejected before anything is written."""
 
 import gzip
 import io
@@ -12,7 +12,7 @@ import pytest
 
 from jaxdl.data.files import archive
 
-HONEST = {"top/a.txt": b"alpha", "top/deep/b.bin": bytes(range(256)) * 20, "c": b""}
+CONTENT = {"top/a.txt": b"alpha", "top/deep/b.bin": bytes(range(256)) * 20, "c": b""}
 MODES = {"tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2"}
 
 
@@ -35,7 +35,7 @@ def write_zip(path, members, method=zipfile.ZIP_DEFLATED):
     with zipfile.ZipFile(path, "w", method) as packed:
         for name, content, mode in members:
             info = zipfile.ZipInfo("x")
-            info.filename = name  # the constructor would tidy the name
+            info.filename = name  # the constructor would normalize the name
             info.external_attr = mode << 16
             info.compress_type = method
             packed.writestr(info, content)
@@ -55,78 +55,78 @@ def all_names(folder):
 
 
 @pytest.mark.parametrize("kind", [*MODES, "zip"])
-def test_an_honest_archive_is_unpacked_as_it_is(tmp_path, kind):
-    packed = tmp_path / f"honest.{kind}"
+def test_a_valid_archive_is_extracted(tmp_path, kind):
+    packed = tmp_path / f"valid.{kind}"
     if kind == "zip":
-        write_zip(packed, [(name, content, 0o100644) for name, content in HONEST.items()])
+        write_zip(packed, [(name, content, 0o100644) for name, content in CONTENT.items()])
     else:
-        members = [tar_info("top", type=tarfile.DIRTYPE), *(tar_info(*item) for item in HONEST.items())]
+        members = [tar_info("top", type=tarfile.DIRTYPE), *(tar_info(*item) for item in CONTENT.items())]
         write_tar(packed, members, MODES[kind])
     files = archive.extract(packed, tmp_path / "new" / "out")
     found = {str(path.relative_to(tmp_path / "new" / "out")): path.read_bytes() for path in files}
-    assert found == HONEST
+    assert found == CONTENT
     assert all_names(tmp_path / "new")[0] == "out"
     assert len(list((tmp_path / "new").iterdir())) == 1
 
 
-def test_an_archive_of_the_folder_itself_is_unpacked(tmp_path):
+def test_an_archive_of_the_folder_itself_is_extracted(tmp_path):
     members = [tar_info(".", type=tarfile.DIRTYPE), tar_info("./a", b"1"), tar_info("./b", type=tarfile.DIRTYPE)]
     (tmp_path / "out").mkdir()
     archive.extract(write_tar(tmp_path / "dot.tar", members), tmp_path / "out")
     assert all_names(tmp_path / "out") == ["a", "b"]
 
 
-HOSTILE = {
-    "tar: absolute path": (tarred("/etc/passwd", b"x"), r"'/etc/passwd': its path is absolute"),
-    "tar: parent": (tarred("../evil", b"x"), r"'\.\./evil': it leads out"),
-    "tar: parent in the middle": (tarred("a/../../evil", b"x"), r"'a/\.\./\.\./evil': it leads out"),
-    "tar: parent as folder": (tarred("a/..", type=tarfile.DIRTYPE), r"'a/\.\.': it leads out"),
-    "tar: symbolic link": (tarred("l", type=tarfile.SYMTYPE, linkname="/etc"), "'l': it is a symbolic link to '/etc'"),
-    "tar: inner symbolic link": (tarred("l", type=tarfile.SYMTYPE, linkname="fine"), "'l': it is a symbolic link"),
-    "tar: hard link": (tarred("h", type=tarfile.LNKTYPE, linkname="fine"), "'h': it is a hard link to 'fine'"),
-    "tar: character device": (tarred("d", type=tarfile.CHRTYPE), "'d': it is a device"),
-    "tar: block device": (tarred("d", type=tarfile.BLKTYPE), "'d': it is a device"),
-    "tar: pipe": (tarred("p", type=tarfile.FIFOTYPE), "'p': it is a pipe"),
-    "tar: sparse file": (tarred("s", type=tarfile.GNUTYPE_SPARSE, form=tarfile.GNU_FORMAT), "'s': it is a sparse file"),
-    "tar: unknown type": (tarred("u", type=b"Z"), "'u': it is of the unknown type b'Z'"),
-    "tar: windows path": (tarred("..\\evil", b"x"), r"evil': a backslash or colon"),
-    "tar: drive": (tarred("C:evil", b"x"), "'C:evil': a backslash or colon"),
-    "tar: control character": (tarred("a\nb", b"x"), r"'a\\nb': its name holds control characters"),
-    "tar: name twice": (tarred("fine", b"y"), "'fine': another member has this name"),
-    "tar: name twice but for case": (tarred("./FINE", b"y"), "'./FINE': another member has this name"),
-    "tar: file as folder": (tarred("fine/b", b"y"), "'fine/b': 'fine' is a file and cannot hold others"),
-    "tar: folder over file": (tarred("fine", type=tarfile.DIRTYPE), "'fine': another member has this name"),
-    "tar: the root as a file": (tarred(".", b"x"), "'.': another member has this name"),
-    "tar: endless name": (tarred("n" * 2000, b"x"), "its name is longer than 1024"),
-    "tar: endless depth": (tarred("/".join("d" * 100), b"x"), "its path is deeper than 64"),
-    "zip: absolute path": (zipped("/evil"), "'/evil': its path is absolute"),
-    "zip: parent": (zipped("a/../../evil"), r"evil': it leads out"),
-    "zip: windows path": (zipped("a\\..\\evil"), r"evil': a backslash or colon"),
-    "zip: symbolic link": (zipped("l", b"/etc", stat.S_IFLNK | 0o777), "'l': it is a symbolic link"),
-    "zip: device": (zipped("d", b"", stat.S_IFBLK), "'d': it is a device"),
-    "zip: pipe": (zipped("p", b"", stat.S_IFIFO), "'p': it is a pipe"),
-    "zip: name twice but for case": (zipped("Fine"), "'Fine': another member has this name"),
+MALICIOUS = {
+    "tar: absolute path": (tarred("/etc/passwd", b"x"), r"'/etc/passwd': absolute path"),
+    "tar: parent": (tarred("../evil", b"x"), r"'\.\./evil': path outside"),
+    "tar: parent in the middle": (tarred("a/../../evil", b"x"), r"'a/\.\./\.\./evil': path outside"),
+    "tar: parent as folder": (tarred("a/..", type=tarfile.DIRTYPE), r"'a/\.\.': path outside"),
+    "tar: symbolic link": (tarred("l", type=tarfile.SYMTYPE, linkname="/etc"), "'l': .*got a symbolic link to '/etc'"),
+    "tar: inner symbolic link": (tarred("l", type=tarfile.SYMTYPE, linkname="fine"), "'l': .*got a symbolic link"),
+    "tar: hard link": (tarred("h", type=tarfile.LNKTYPE, linkname="fine"), "'h': .*got a hard link to 'fine'"),
+    "tar: character device": (tarred("d", type=tarfile.CHRTYPE), "'d': .*got a device"),
+    "tar: block device": (tarred("d", type=tarfile.BLKTYPE), "'d': .*got a device"),
+    "tar: pipe": (tarred("p", type=tarfile.FIFOTYPE), "'p': .*got a pipe"),
+    "tar: sparse file": (tarred("s", type=tarfile.GNUTYPE_SPARSE, form=tarfile.GNU_FORMAT), "'s': .*got a sparse file"),
+    "tar: unknown type": (tarred("u", type=b"Z"), "'u': .*got a member of unknown type b'Z'"),
+    "tar: windows path": (tarred("..\\evil", b"x"), r"evil': backslash or colon"),
+    "tar: drive": (tarred("C:evil", b"x"), "'C:evil': backslash or colon"),
+    "tar: control character": (tarred("a\nb", b"x"), r"'a\\nb': control characters"),
+    "tar: name twice": (tarred("fine", b"y"), "'fine': duplicate name"),
+    "tar: name twice but for case": (tarred("./FINE", b"y"), "'./FINE': duplicate name"),
+    "tar: file as folder": (tarred("fine/b", b"y"), "'fine/b': 'fine' is a file"),
+    "tar: folder over file": (tarred("fine", type=tarfile.DIRTYPE), "'fine': duplicate name"),
+    "tar: the root as a file": (tarred(".", b"x"), "'.': duplicate name"),
+    "tar: endless name": (tarred("n" * 2000, b"x"), "name longer than 1024"),
+    "tar: endless depth": (tarred("/".join("d" * 100), b"x"), "path deeper than 64"),
+    "zip: absolute path": (zipped("/evil"), "'/evil': absolute path"),
+    "zip: parent": (zipped("a/../../evil"), r"evil': path outside"),
+    "zip: windows path": (zipped("a\\..\\evil"), r"evil': backslash or colon"),
+    "zip: symbolic link": (zipped("l", b"/etc", stat.S_IFLNK | 0o777), "'l': .*got a symbolic link"),
+    "zip: device": (zipped("d", b"", stat.S_IFBLK), "'d': .*got a device"),
+    "zip: pipe": (zipped("p", b"", stat.S_IFIFO), "'p': .*got a pipe"),
+    "zip: name twice but for case": (zipped("Fine"), "'Fine': duplicate name"),
     "zip: method": (
         lambda path: write_zip(path, [("m", b"x", 0)], method=zipfile.ZIP_LZMA),
-        "'m': it is compressed by method 14",
+        "'m': .*got a file compressed by method 14",
     ),
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_member_is_refused_by_name_before_anything_is_written(tmp_path, name):
-    write, words = HOSTILE[name]
+@pytest.mark.parametrize("name", MALICIOUS)
+def test_a_malicious_member_is_rejected_before_anything_is_written(tmp_path, name):
+    write, message = MALICIOUS[name]
     inside = tmp_path / "inside"
     inside.mkdir()
     packed = inside / "packed"
     write(packed)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         archive.extract(packed, inside / "out")
     assert all_names(tmp_path) == ["inside", "inside/packed"]
 
 
 def with_size(data, size):
-    """Change the size in the first header of a tar archive, and its checksum with it."""
+    """Change the size in the first header of a tar archive, and its checksum."""
     head = bytearray(data[:512])
     head[124:136] = b"\x80" + size.to_bytes(11, "big") if size >= 8**11 else f"{size:011o}\0".encode()
     head[148:156] = b" " * 8
@@ -135,46 +135,46 @@ def with_size(data, size):
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
-def test_an_absurd_size_is_refused_by_arithmetic(tmp_path, compress):
+def test_a_huge_size_is_rejected_from_the_header(tmp_path, compress):
     data = write_tar(tmp_path / "small.tar", [tar_info("huge", b"x")]).read_bytes()
     packed = tmp_path / "packed"
     packed.write_bytes(compress(with_size(data, 10**12)))
-    with pytest.raises(ValueError, match="'huge' of 1000000000000 bytes: together 1000000000000, and 4294967296 are"):
+    with pytest.raises(ValueError, match="at most 4294967296 bytes, got 1000000000000 up to member 'huge'"):
         archive.extract(packed, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("write", ["tar", "zip"])
-def test_too_many_or_too_large_members_are_refused(tmp_path, write):
+def test_too_many_or_too_large_members_are_rejected(tmp_path, write):
     packed = tmp_path / "packed"
     if write == "tar":
         write_tar(packed, [tar_info(str(i), b"12345") for i in range(8)])
     else:
         write_zip(packed, [(str(i), b"12345", 0) for i in range(8)])
-    with pytest.raises(ValueError, match="'5': more than 5 members"):
-        archive.extract(packed, tmp_path / "out", most_files=5)
-    with pytest.raises(ValueError, match="'4' of 5 bytes: together 25, and 24 are allowed"):
-        archive.extract(packed, tmp_path / "out", most_bytes=24)
-    assert len(archive.extract(packed, tmp_path / "out", most_files=8, most_bytes=40)) == 8
+    with pytest.raises(ValueError, match="at most 5 members, got '5'"):
+        archive.extract(packed, tmp_path / "out", max_files=5)
+    with pytest.raises(ValueError, match="at most 24 bytes, got 25 up to member '4'"):
+        archive.extract(packed, tmp_path / "out", max_bytes=24)
+    assert len(archive.extract(packed, tmp_path / "out", max_files=8, max_bytes=40)) == 8
 
 
-def test_a_bomb_is_not_unpacked(tmp_path):
+def test_a_bomb_is_not_extracted(tmp_path):
     packed = write_zip(tmp_path / "bomb", [("zeros", bytes(50_000_000), 0)])
     tracemalloc.start()
-    with pytest.raises(ValueError, match="'zeros' of 50000000 bytes"):
-        archive.extract(packed, tmp_path / "out", most_bytes=1_000_000)
+    with pytest.raises(ValueError, match="got 50000000 up to member 'zeros'"):
+        archive.extract(packed, tmp_path / "out", max_bytes=1_000_000)
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
 
 
-def test_an_extended_header_of_absurd_length_is_refused(tmp_path):
+def test_a_huge_extended_header_is_rejected(tmp_path):
     data = write_tar(tmp_path / "small.tar", [tar_info("ü" * 200, b"x")]).read_bytes()
     (tmp_path / "packed").write_bytes(gzip.compress(with_size(data, 10**9)))
     with pytest.raises(ValueError, match="damaged archive: a header of 10000"):
         archive.extract(tmp_path / "packed", tmp_path / "out")
 
 
-def test_a_long_chain_of_extended_headers_is_refused(tmp_path):
+def test_a_long_chain_of_extended_headers_is_rejected(tmp_path):
     data = write_tar(tmp_path / "small.tar", [tar_info("ü" * 200, b"x")]).read_bytes()
     (tmp_path / "packed").write_bytes(data[:1024] * 3000 + data)
     with pytest.raises(ValueError, match="damaged archive"):
@@ -183,7 +183,7 @@ def test_a_long_chain_of_extended_headers_is_refused(tmp_path):
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 @pytest.mark.parametrize("cut", [100, 700, 1600, 2600])
-def test_a_cut_tar_is_refused(tmp_path, compress, cut):
+def test_a_truncated_tar_is_rejected(tmp_path, compress, cut):
     data = write_tar(tmp_path / "whole.tar", [tar_info("a", b"1" * 600), tar_info("b", b"2" * 600)]).read_bytes()
     (tmp_path / "packed").write_bytes(compress(data[:cut]))
     with pytest.raises(ValueError, match="packed: damaged archive"):
@@ -191,15 +191,15 @@ def test_a_cut_tar_is_refused(tmp_path, compress, cut):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_damaged_header_in_the_middle_does_not_pass_for_the_end(tmp_path):
+def test_a_damaged_header_in_the_middle_is_not_the_end(tmp_path):
     data = bytearray(write_tar(tmp_path / "whole.tar", [tar_info("a", b"1"), tar_info("b", b"2")]).read_bytes())
     data[1024 + 5] ^= 0xFF
     (tmp_path / "packed").write_bytes(data)
-    with pytest.raises(ValueError, match="no end of archive at byte 1024"):
+    with pytest.raises(ValueError, match="end of the archive at byte 1024"):
         archive.extract(tmp_path / "packed", tmp_path / "out")
 
 
-def test_damaged_zip_and_foreign_files_are_refused_and_leave_nothing(tmp_path):
+def test_damaged_zip_and_other_files_are_rejected_and_leave_nothing(tmp_path):
     data = bytearray(write_zip(tmp_path / "whole.zip", [("a", bytes(range(256)) * 9, 0)]).read_bytes())
     changed = bytearray(data)
     changed[40] ^= 0xFF
@@ -210,23 +210,23 @@ def test_damaged_zip_and_foreign_files_are_refused_and_leave_nothing(tmp_path):
     assert all_names(tmp_path) == ["packed", "whole.zip"]
 
 
-def test_an_encrypted_member_is_refused(tmp_path):
+def test_an_encrypted_member_is_rejected(tmp_path):
     data = bytearray(write_zip(tmp_path / "whole.zip", [("a", b"1", 0)]).read_bytes())
     central = data.index(b"PK\x01\x02")
     struct.pack_into("<H", data, central + 8, 1)
     (tmp_path / "packed").write_bytes(data)
-    with pytest.raises(ValueError, match="'a': it is encrypted"):
+    with pytest.raises(ValueError, match=r"'a': .*got an encrypted file"):
         archive.extract(tmp_path / "packed", tmp_path / "out")
 
 
-def test_a_directory_in_use_is_left_alone(tmp_path):
+def test_a_directory_in_use_is_unchanged(tmp_path):
     packed = write_tar(tmp_path / "packed", [tar_info("a", b"1")])
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     for target in ("full", "full/mine", "link"):
-        with pytest.raises(FileExistsError, match="in the way"):
+        with pytest.raises(FileExistsError, match="got"):
             archive.extract(packed, tmp_path / target)
     assert all_names(tmp_path / "full") == ["mine"]
     assert all_names(tmp_path / "elsewhere") == []

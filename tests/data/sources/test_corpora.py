@@ -1,4 +1,4 @@
-"""Reviews in folders and tagged sentences, in the forms in which they are given away."""
+"""Reviews in folders, and tagged sentences in the formats of CoNLL."""
 
 import pytest
 
@@ -12,26 +12,26 @@ def write_reviews(root, **files):
         path.write_text(text, encoding="utf-8")
 
 
-def test_reviews_come_in_the_order_of_their_numbers(tmp_path):
+def test_reviews_are_sorted_by_number(tmp_path):
     write_reviews(
         tmp_path, train__pos__10_9="ten", train__pos__2_7="two", train__neg__0_1="naïve<br />", test__pos__mine="own"
     )
     (tmp_path / "test" / "neg").mkdir()
-    with pytest.raises(FileNotFoundError, match="neg has no reviews"):
+    with pytest.raises(FileNotFoundError, match="neg, got none"):
         review_folder(tmp_path)
-    write_reviews(tmp_path, test__neg__1_2="bad", train__unsup__0_0="nobody knows")
+    write_reviews(tmp_path, test__neg__1_2="bad", train__unsup__0_0="unlabelled")
     assert review_folder(tmp_path) == {
         "train": [Review("naïve<br />", 0, 1), Review("two", 1, 7), Review("ten", 1, 9)],
         "test": [Review("bad", 0, 2), Review("own", 1, None)],
     }
 
 
-def test_a_folder_without_reviews_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder train or test"):
+def test_missing_folders_and_invalid_text_are_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match="got no folder train or test"):
         review_folder(tmp_path)
     write_reviews(tmp_path, train__pos__0_9="", train__neg__0_1="x")
     (tmp_path / "train" / "neg" / "1_1.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match=r"1_1\.txt is no UTF-8"):
+    with pytest.raises(ValueError, match=r"1_1\.txt: expected UTF-8"):
         review_folder(tmp_path)
 
 
@@ -49,26 +49,26 @@ def test_a_folder_without_reviews_is_named(tmp_path):
     ],
     ids=["tabs", "other line ends", "CoNLL-2003", "CoNLL-U"],
 )
-def test_tagged_sentences_are_read_in_every_form(tmp_path, text, columns):
+def test_tagged_sentences_are_read_in_every_format(tmp_path, text, columns):
     path = tmp_path / "tagged.txt"
     path.write_bytes(text.encode())
     expected = [TaggedSentence(("The", "#"), ("DT", "NN")), TaggedSentence(("Oh",), ("UH",))]
     assert tagged_sentences(path, **columns) == expected
 
 
-def test_a_line_without_its_columns_is_named(tmp_path):
+def test_a_line_without_its_columns_is_an_error(tmp_path):
     path = tmp_path / "tagged.txt"
     path.write_text("a\tX\nb\n")
-    with pytest.raises(ValueError, match=r"tagged\.txt, line 2: expected a word and its tag"):
+    with pytest.raises(ValueError, match=r"tagged\.txt, line 2: .*got 'b'"):
         tagged_sentences(path)
     path.write_text("a b\n")
-    with pytest.raises(ValueError, match="line 1: expected columns 0 and 3, got 2"):
+    with pytest.raises(ValueError, match=r"line 1: .*got 2"):
         tagged_sentences(path, tag_column=3)
     path.write_text("a\t\n")
-    with pytest.raises(ValueError, match="line 1: expected a word and its tag"):
+    with pytest.raises(ValueError, match=r"line 1: .*got"):
         tagged_sentences(path)
     path.write_text("\n\n")
-    with pytest.raises(ValueError, match="has no sentence"):
+    with pytest.raises(ValueError, match="got none"):
         tagged_sentences(path)
     with pytest.raises(FileNotFoundError):
         tagged_sentences(tmp_path / "nothing")

@@ -1,4 +1,4 @@
-"""Tags of Python's words: by hand for a page of code, and by the laws of the language for whole modules."""
+"""Tags of Python source: by hand for a page, and by rules of the grammar for whole modules."""
 
 import keyword
 
@@ -36,13 +36,13 @@ EXPECTED = [
 ]
 
 
-def test_every_word_of_a_page_has_the_tag_that_a_reader_gives_it():
+def test_tags_agree_with_tags_by_hand():
     lines = tagged_lines(PAGE)
     written = [" ".join(f"{word}/{tag}" for word, tag in zip(*line, strict=True)) for line in lines]
     assert written == EXPECTED
 
 
-def test_the_standard_library_obeys_the_laws_of_the_language():
+def test_tags_of_the_standard_library_obey_the_grammar():
     paths = standard_library()
     assert len(paths) > 50
     seen = set()
@@ -61,8 +61,8 @@ def test_the_standard_library_obeys_the_laws_of_the_language():
 
 
 @pytest.mark.parametrize("source", ["x = (", "def f(:", "a\0b", "x = 'open"])
-def test_what_is_no_python_is_refused(source):
-    with pytest.raises(ValueError, match="not a Python source"):
+def test_invalid_Python_is_an_error(source):
+    with pytest.raises(ValueError, match="expected Python source, got"):
         tagged_lines(source)
 
 

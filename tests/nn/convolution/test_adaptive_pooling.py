@@ -50,12 +50,12 @@ def test_integers_have_means_that_are_none_and_sizes_may_be_numpys():
 @pytest.mark.parametrize(
     ("shape", "size", "message"),
     [
-        ((4, 4, 1), 0, "positive numbers; came 0"),
-        ((4, 1), 2, r"\[..., H, W, C\] that is not empty; came \(4, 1\)"),
-        ((0, 4, 1), 2, "not empty"),
-        ((4, 4, 1), (1, 1, 1, 1), "one to three"),
+        ((4, 4, 1), 0, "got 0"),
+        ((4, 1), 2, r"got \(4, 1\)"),
+        ((0, 4, 1), 2, r"got \(0, 4, 1\)"),
+        ((4, 4, 1), (1, 1, 1, 1), r"got \(1, 1, 1, 1\)"),
     ],
 )
-def test_mistakes_are_answered_with_what_was_expected(shape, size, message):
+def test_invalid_arguments_raise(shape, size, message):
     with pytest.raises(ValueError, match=message):
         adaptive_average_pool(np.zeros(shape), size)

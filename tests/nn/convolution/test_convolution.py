@@ -248,25 +248,25 @@ def test_off_the_cpu_the_form_is_that_of_xla(monkeypatch):
     ("x", "kernel", "options", "message"),
     [
         ((2, 3, 8, 8), (3, 3, 3, 4), {}, r"moveaxis\(x, -3, -1\)"),
-        ((2, 8, 8, 5), (3, 3, 3, 4), {}, "5 channels.*needs 3"),
-        ((8, 8), (3, 3, 3, 4), {}, r"needs x \[\.\.\., H, W, C\]"),
-        ((2, 8, 8, 3), (3, 3), {}, "came \\(3, 3\\)"),
-        ((2, 2, 8, 3), (3, 3, 3, 4), {}, "covers 3 numbers of dimension H, which has 2"),
-        ((2, 8, 8, 3), (3, 3, 3, 4), {"dilation": 4}, "covers 9"),
-        ((2, 8, 8, 4), (3, 3, 2, 3), {"groups": 2}, "groups must divide"),
-        ((2, 8, 8, 3), (3, 3, 3, 4), {"stride": 0}, "stride needs"),
-        ((2, 8, 8, 3), (3, 3, 3, 4), {"padding": "SAME"}, "'SAME'"),
-        ((2, 8, 8, 3), (3, 3, 3, 4), {"padding": (1, 1, 1)}, "each of 2 dimensions"),
-        ((2, 8, 8, 3), (3, 3, 3, 4), {"form": "product"}, "kernel of size 1"),
-        ((2, 8, 8, 3), (3, 3, 3, 4), {"form": "fft"}, "form must be"),
+        ((2, 8, 8, 5), (3, 3, 3, 4), {}, "3 channels.* got 5"),
+        ((8, 8), (3, 3, 3, 4), {}, r"got \(8, 8\)"),
+        ((2, 8, 8, 3), (3, 3), {}, r"got \(3, 3\)"),
+        ((2, 2, 8, 3), (3, 3, 3, 4), {}, "3 elements of dimension H.* got 2"),
+        ((2, 8, 8, 3), (3, 3, 3, 4), {"dilation": 4}, "9 elements of dimension H.* got 8"),
+        ((2, 8, 8, 4), (3, 3, 2, 3), {"groups": 2}, "got 2"),
+        ((2, 8, 8, 3), (3, 3, 3, 4), {"stride": 0}, "got 0"),
+        ((2, 8, 8, 3), (3, 3, 3, 4), {"padding": "SAME"}, "got 'SAME'"),
+        ((2, 8, 8, 3), (3, 3, 3, 4), {"padding": (1, 1, 1)}, r"got \(1, 1, 1\)"),
+        ((2, 8, 8, 3), (3, 3, 3, 4), {"form": "product"}, r"got the kernel \(3, 3, 3, 4\)"),
+        ((2, 8, 8, 3), (3, 3, 3, 4), {"form": "fft"}, "got 'fft'"),
     ],
 )
-def test_mistakes_are_answered_with_what_was_expected(x, kernel, options, message):
+def test_invalid_arguments_raise(x, kernel, options, message):
     with pytest.raises(ValueError, match=message):
         convolve(np.zeros(x, np.float32), np.zeros(kernel, np.float32), **options)
 
 
-def test_the_number_of_outputs_is_counted_as_the_outputs_are():
+def test_output_size_equals_the_shape_of_the_output():
     x = np.zeros((1, 17, 1), np.float32)
     for kernel_size, stride, padding, dilation in [(3, 1, 0, 1), (3, 2, 1, 2), (5, 3, "same", 1), (4, 2, "full", 3)]:
         y = convolve(x, np.zeros((kernel_size, 1, 1), np.float32), stride=stride, padding=padding, dilation=dilation)
@@ -277,9 +277,9 @@ def test_output_sizes_of_published_networks():
     assert output_size(227, 11, stride=4) == 55
     assert output_size(32, 5) == 28
     assert output_size(7, 3, stride=2, padding=(1, 0), exact=False) == 3
-    with pytest.raises(ValueError, match="does not divide"):
+    with pytest.raises(ValueError, match="got 2"):
         output_size(7, 4, stride=2)
-    with pytest.raises(ValueError, match="covers 8"):
+    with pytest.raises(ValueError, match="got 7"):
         output_size(7, 8)
 
 
@@ -294,7 +294,7 @@ def test_the_receptive_field_is_where_the_gradient_is_not_zero():
     seen = jnp.count_nonzero(jax.jit(jax.grad(last))(jnp.ones((30, 1))))
     assert seen == receptive_field(layers)
     assert receptive_field([(2, 1, 2**i) for i in range(10)] * 16) == 16369
-    with pytest.raises(ValueError, match="a layer is"):
+    with pytest.raises(ValueError, match=r"got \(3, 0\)"):
         receptive_field([(3, 0)])
 
 
@@ -307,12 +307,12 @@ def test_the_module_has_a_kernel_and_a_bias_and_convolves(key):
     expected = convolve(x, params["kernel"], stride=2, padding=1, groups=2) + 1
     np.testing.assert_allclose(y, expected, rtol=1e-6)
     assert set(jax.eval_shape(Conv(4, (3, 3), use_bias=False).init, key, x)["params"]) == {"kernel"}
-    with pytest.raises(ValueError, match="groups must divide"):
+    with pytest.raises(ValueError, match="got 3"):
         Conv(4, (3, 3), groups=3).init(key, x)
 
 
 @pytest.mark.parametrize("form", ["lax", "band", "patches", "mixed"])
-def test_a_batch_of_none_and_the_integers_of_numpy_are_taken(form):
+def test_empty_batches_and_numpy_integers_are_supported(form):
     def total(kernel):
         y = convolve(jnp.ones((0, 5, 5, 2)), kernel, stride=np.int64(2), padding=np.int64(1), form=form)
         return jnp.sum(y), y.shape

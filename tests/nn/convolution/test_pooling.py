@@ -121,22 +121,22 @@ def test_the_dtype_stays_and_means_are_wide(dtype):
 @pytest.mark.parametrize(
     ("shape", "window", "options", "message"),
     [
-        ((4, 4), 2, {}, r"needs x \[\.\.\., H, W, C\]"),
-        ((1, 4, 4, 1), (0, 2), {}, "positive sizes"),
-        ((1, 4, 4, 1), (2, 2, 2, 2), {}, "one to three"),
-        ((1, 4, 4, 1), 5, {}, "covers 5 numbers of dimension H, which has 4"),
-        ((1, 4, 4, 1), 2, {"padding": 2}, "must be less than the window's 2"),
-        ((1, 4, 4, 1), 2, {"stride": 0}, "stride needs"),
+        ((4, 4), 2, {}, r"got \(4, 4\)"),
+        ((1, 4, 4, 1), (0, 2), {}, r"got \(0, 2\)"),
+        ((1, 4, 4, 1), (2, 2, 2, 2), {}, r"got \(2, 2, 2, 2\)"),
+        ((1, 4, 4, 1), 5, {}, "5 elements of dimension H.* got 4"),
+        ((1, 4, 4, 1), 2, {"padding": 2}, r"got \(2, 2\)"),
+        ((1, 4, 4, 1), 2, {"stride": 0}, "got 0"),
     ],
 )
-def test_mistakes_are_answered_with_what_was_expected(shape, window, options, message):
+def test_invalid_arguments_raise(shape, window, options, message):
     for pool in (pooling.max_pool, pooling.min_pool, pooling.average_pool):
         with pytest.raises(ValueError, match=message):
             pool(np.zeros(shape, np.float32), window, **options)
 
 
-def test_global_pooling_refuses_too_few_dimensions():
-    with pytest.raises(ValueError, match="2 dimensions"):
+def test_global_pooling_raises_for_too_few_dimensions():
+    with pytest.raises(ValueError, match=r"got \(4, 3\)"):
         pooling.global_max_pool(np.zeros((4, 3)))
 
 
@@ -212,23 +212,23 @@ def test_blind_unpooling_puts_every_number_at_the_same_position():
     expected[:, 1::2, 2::3] = y
     np.testing.assert_array_equal(pooling.blind_unpool(y, (2, 3), position=(1, 2)), expected)
     np.testing.assert_array_equal(pooling.blind_unpool(y[0], 2)[::2, ::2], y[0])
-    with pytest.raises(ValueError, match="from 0 to size - 1"):
+    with pytest.raises(ValueError, match="got 2"):
         pooling.blind_unpool(y, 2, position=2)
-    with pytest.raises(ValueError, match="needs x"):
+    with pytest.raises(ValueError, match=r"got \(3, 1\)"):
         pooling.blind_unpool(y[0, 0], 2)
 
 
 @pytest.mark.parametrize(
     ("switches", "size", "options", "message"),
     [
-        (np.zeros((2, 2, 1), np.float32), (4, 4), {}, "integers"),
-        (np.zeros((2, 1, 1), np.int32), (4, 4), {}, r"each number of y \(2, 2, 1\)"),
-        (np.zeros((2, 2, 1), np.int32), (4, 4, 4), {}, "needs x"),
-        (np.zeros((2, 2, 1), np.int32), (4, 0), {}, "positive sizes"),
-        (np.zeros((2, 2, 1), np.int32), (4, 4), {"overlap": "first"}, "'last' or 'sum'"),
+        (np.zeros((2, 2, 1), np.float32), (4, 4), {}, "got float32"),
+        (np.zeros((2, 1, 1), np.int32), (4, 4), {}, r"got int32 \(2, 1, 1\)"),
+        (np.zeros((2, 2, 1), np.int32), (4, 4, 4), {}, r"got \(2, 2, 1\)"),
+        (np.zeros((2, 2, 1), np.int32), (4, 0), {}, r"got \(4, 0\)"),
+        (np.zeros((2, 2, 1), np.int32), (4, 4), {"overlap": "first"}, "got 'first'"),
     ],
 )
-def test_unpooling_refuses_what_does_not_fit(switches, size, options, message):
+def test_invalid_arguments_of_unpooling_raise(switches, size, options, message):
     with pytest.raises(ValueError, match=message):
         pooling.max_unpool(np.ones((2, 2, 1), np.float32), switches, size, **options)
 

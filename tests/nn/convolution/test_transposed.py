@@ -151,9 +151,9 @@ def test_the_module_has_a_kernel_and_a_bias_and_counts_its_inputs(key):
     wide = jax.jit(ConvTranspose(2, (3, 3), use_bias=False).init)(key, jnp.zeros((1, 1, 1, 400)))["params"]
     assert set(wide) == {"kernel"}
     assert float(jnp.std(wide["kernel"])) == pytest.approx((9 * 400) ** -0.5, rel=0.05)
-    with pytest.raises(ValueError, match="groups must divide"):
+    with pytest.raises(ValueError, match="got 4"):
         ConvTranspose(4, (3, 3), groups=4).init(key, x)
-    with pytest.raises(ValueError, match="say \\(n, n\\)"):
+    with pytest.raises(ValueError, match="got 3"):
         ConvTranspose(4, 3).init(key, x)
 
 
@@ -161,20 +161,20 @@ def test_the_module_has_a_kernel_and_a_bias_and_counts_its_inputs(key):
     ("x", "kernel", "options", "message"),
     [
         ((2, 6, 8, 8), (3, 3, 4, 6), {}, r"moveaxis\(x, -3, -1\)"),
-        ((2, 8, 8, 4), (3, 3, 4, 6), {}, "4 channels.*needs 6.*swapaxes"),
-        ((8, 6), (3, 3, 4, 6), {}, r"needs x \[\.\.\., H, W, C\]"),
-        ((2, 8, 8, 3), (3, 3), {}, "came \\(3, 3\\)"),
-        ((2, 8, 8, 6), (3, 3, 4, 6), {"output_padding": 1}, "from 0 to stride - 1"),
-        ((2, 8, 8, 6), (3, 3, 4, 6), {"padding": "same", "stride": 2, "output_padding": 1}, "must be 0"),
-        ((2, 8, 8, 6), (3, 3, 4, 6), {"padding": 5}, "leave none"),
-        ((2, 8, 8, 6), (3, 3, 4, 6), {"padding": "SAME"}, "'SAME'"),
-        ((2, 8, 8, 6), (3, 3, 4, 6), {"stride": 0}, "stride needs"),
-        ((2, 8, 8, 6), (3, 3, 4, 6), {"groups": 4}, "groups must divide"),
-        ((2, 8, 8, 6), (3, 3, 4, 6), {"dilation": 2, "form": "phases"}, "dilation=1"),
-        ((2, 8, 8, 6), (3, 3, 4, 6), {"form": "fft"}, "form must be"),
+        ((2, 8, 8, 4), (3, 3, 4, 6), {}, "6 channels.* got 4.*swapaxes"),
+        ((8, 6), (3, 3, 4, 6), {}, r"got \(8, 6\)"),
+        ((2, 8, 8, 3), (3, 3), {}, r"got \(3, 3\)"),
+        ((2, 8, 8, 6), (3, 3, 4, 6), {"output_padding": 1}, "got 1"),
+        ((2, 8, 8, 6), (3, 3, 4, 6), {"padding": "same", "stride": 2, "output_padding": 1}, r"got \(1, 1\)"),
+        ((2, 8, 8, 6), (3, 3, 4, 6), {"padding": 5}, "got 1 .* = 0;"),
+        ((2, 8, 8, 6), (3, 3, 4, 6), {"padding": "SAME"}, "got 'SAME'"),
+        ((2, 8, 8, 6), (3, 3, 4, 6), {"stride": 0}, "got 0"),
+        ((2, 8, 8, 6), (3, 3, 4, 6), {"groups": 4}, "got 4"),
+        ((2, 8, 8, 6), (3, 3, 4, 6), {"dilation": 2, "form": "phases"}, r"got 1 and \(2, 2\)"),
+        ((2, 8, 8, 6), (3, 3, 4, 6), {"form": "fft"}, "got 'fft'"),
     ],
 )
-def test_mistakes_are_answered_with_what_was_expected(x, kernel, options, message):
+def test_invalid_arguments_raise(x, kernel, options, message):
     with pytest.raises(ValueError, match=message):
         transposed_convolve(np.zeros(x, np.float32), np.zeros(kernel, np.float32), **options)
 

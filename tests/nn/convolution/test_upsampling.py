@@ -46,16 +46,16 @@ def test_the_gradient_of_bilinear_upsampling_is_that_of_torch():
     np.testing.assert_allclose(ours, np.moveaxis(a.grad.numpy(), 1, -1), atol=1e-13)
 
 
-def test_upsampling_refuses_what_does_not_fit():
+def test_invalid_arguments_raise():
     x = np.zeros((4, 4, 1), np.int32)
     assert upsample_nearest(x, 2).dtype == np.int32
     assert upsample_bilinear(x, 2).dtype == np.float32
     for wrong in ({}, {"factor": 2, "size": (8, 8)}):
-        with pytest.raises(ValueError, match="either a factor or a size"):
+        with pytest.raises(ValueError, match="got factor="):
             upsample_bilinear(x, **wrong)
-    with pytest.raises(ValueError, match="one to three positive numbers"):
+    with pytest.raises(ValueError, match="got 0"):
         upsample_nearest(x, 0)
-    with pytest.raises(ValueError, match=r"needs x \[\.\.\., D, H, W, C\]"):
+    with pytest.raises(ValueError, match=r"got \(4, 4, 1\)"):
         upsample_bilinear(x, (2, 2, 2))
 
 

@@ -14,7 +14,7 @@ LENGTHS = np.array([5, 2, 4])
 MASK = np.array([[1, 1, 1, 1, 1], [0, 1, 0, 0, 1], [1, 1, 1, 0, 0]])
 close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
 
-OWN = {
+WITH_VJP_RULE = {
     "vanilla": cells.Vanilla(H),
     "vanilla, sigmoid": cells.Vanilla(H, "sigmoid"),
     "vanilla, relu": cells.Vanilla(H, "relu"),
@@ -23,13 +23,13 @@ OWN = {
     "gru": cells.GRU(H),
     "gru, write": cells.GRU(H, update="write"),
     "gru, reset before": cells.GRU(H, reset="before"),
-    "gru, lecture-note form": cells.GRU(H, "sigmoid", "before", "write"),
+    "gru, textbook form": cells.GRU(H, "sigmoid", "before", "write"),
 }
 
 
-def draw(cell, in_features=D, seed=0):
+def draw(cell, input_size=D, seed=0):
     rng = np.random.default_rng(seed)
-    return {name: rng.normal(size=shape) for name, (_, shape) in cell.shapes(in_features).items()}
+    return {name: rng.normal(size=shape) for name, (_, shape) in cell.shapes(input_size).items()}
 
 
 def draw_carry(cell, batch_shape=(B,)):

@@ -92,7 +92,7 @@ CELLS = {
     "gru": (cells.GRU(H), gru),
     "gru, write": (cells.GRU(H, update="write"), partial(gru, write=True)),
     "gru, reset before": (cells.GRU(H, reset="before"), partial(gru, before=True)),
-    "gru, lecture-note form": (
+    "gru, textbook form": (
         cells.GRU(H, "sigmoid", "before", "write"),
         partial(gru, before=True, write=True, g=s),
     ),
@@ -122,7 +122,7 @@ def test_steps_follow_the_equations(name):
 
 
 @pytest.mark.usefixtures("float64")
-def test_forms_of_the_lstm_meet_where_their_equations_do():
+def test_variants_of_the_lstm_agree_where_their_equations_do():
     parameters, x = draw(cells.LSTM(H)), np.random.default_rng(1).normal(size=(B, D))
     carry = cells.LSTMState(*np.random.default_rng(2).normal(size=(2, B, H)))
     _, expected = cells.LSTM(H)(parameters, carry, x)
@@ -168,18 +168,18 @@ def test_the_truncated_gradient_flows_through_the_memory_alone():
     jax.tree.map(close, gradients, by_hand(parameters, x, outputs))
 
 
-def test_gates_start_where_they_are_told_and_each_gate_is_orthogonal(key):
-    parameters = cells.init(key, cells.LSTM(H, forget_bias=1.5, input_bias=-1.0), D)
+def test_gate_biases_are_initialized_and_each_gate_is_orthogonal(key):
+    parameters = cells.init_cell(key, cells.LSTM(H, forget_bias=1.5, input_bias=-1.0), D)
     assert parameters["bias"].reshape(4, H)[:, 0].tolist() == [-1.0, 1.5, 0.0, 0.0]
     for U in np.split(parameters["recurrent_kernel"], 4, axis=1):
         np.testing.assert_allclose(U @ U.T, np.eye(H), atol=1e-5)
-    assert cells.init(key, cells.LSTM(H), D)["bias"][H] == 1
-    assert cells.init(key, cells.GRU(H, update_bias=2.0), D)["bias"].tolist() == [0.0] * H + [2.0] * H + [0.0] * H
+    assert cells.init_cell(key, cells.LSTM(H), D)["bias"][H] == 1
+    assert cells.init_cell(key, cells.GRU(H, update_bias=2.0), D)["bias"].tolist() == [0.0] * H + [2.0] * H + [0.0] * H
 
 
-def test_a_bias_may_be_left_out(key):
+def test_biases_are_optional(key):
     for cell in (cells.Vanilla(H), cells.GRU(H), cells.Jordan(H, K), cells.FourGateLSTM(H)):
-        parameters = {name: leaf for name, leaf in cells.init(key, cell, D).items() if "bias" not in name}
+        parameters = {name: leaf for name, leaf in cells.init_cell(key, cell, D).items() if "bias" not in name}
         _, y = jax.eval_shape(cell, parameters, cell.init_carry((B,)), jnp.ones((B, D)))
         assert y.shape == (B, cell.output_size)
 
@@ -195,14 +195,32 @@ def test_the_module_is_the_function_with_parameters(key):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: cells.LSTM(0), "at least 1; got 0"),
-        (lambda: cells.GRU(3, reset="later"), "'after' or 'before'; got 'later'"),
-        (lambda: cells.GRU(3, update="keep"), "'retain' or 'write'; got 'keep'"),
-        (lambda: cells.FourGateLSTM(3, use_reads="all"), "'remembered' or 'forgotten'; got 'all'"),
+        (lambda: cells.LSTM(0), "got 0"),
+        (lambda: cells.GRU(3, reset="later"), "got 'later'"),
+        (lambda: cells.GRU(3, update="keep"), "got 'keep'"),
+        (lambda: cells.FourGateLSTM(3, use_reads="all"), "got 'all'"),
         (lambda: cells.Vanilla(H)(draw(cells.Vanilla(H)), np.zeros((B, H)), np.zeros((B, D + 1))), r"\(2, 4\)"),
-        (lambda: cells.Vanilla(H, "tanhh")(draw(cells.Vanilla(H)), np.zeros((B, H)), np.zeros((B, D))), "mean tanh"),
+        (lambda: cells.Vanilla(H, "tanhh")(draw(cells.Vanilla(H)), np.zeros((B, H)), np.zeros((B, D))), "got 'tanhh'"),
     ],
 )
-def test_mistakes_are_named_with_what_came(call, message):
+def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("make", "new"),
+    [
+        (lambda: cells.Vanilla(features=4), "hidden_size"),
+        (lambda: cells.LSTM(features=4), "hidden_size"),
+        (lambda: cells.GRU(features=4), "hidden_size"),
+        (lambda: cells.PeepholeLSTM(features=4), "hidden_size"),
+        (lambda: cells.Jordan(4, outputs=2), "num_outputs"),
+        (lambda: recurrent.RNN(cells.LSTM(4), layers=2), "num_layers"),
+        (lambda: recurrent.RNN(cells.LSTM(4), segments=2), "remat_chunks"),
+        (lambda: recurrent.RNN(cells.LSTM(4), retain_probability=0.9), "dropout_rate"),
+    ],
+)
+def test_old_names_of_fields_raise_with_the_new_ones(make, new):
+    with pytest.raises(TypeError, match=new):
+        make()

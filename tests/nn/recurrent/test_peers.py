@@ -15,7 +15,7 @@ from jaxdl.nn.recurrent import cells
 from tests import peers
 from tests.nn.recurrent.cases import (
     LENGTHS,
-    OWN,
+    WITH_VJP_RULE,
     B,
     D,
     H,
@@ -88,9 +88,9 @@ def as_list(state):
     ],
 )
 def test_stacks_are_torchs_in_both_directions_with_packed_sequences_and_states(name, layers, bidirectional, packed):
-    torch, cell = peers.torch(), OWN[name]
+    torch, cell = peers.torch(), WITH_VJP_RULE[name]
     shapes = jax.eval_shape(
-        partial(recurrent.init_stack, cells=[cell] * layers, in_features=D, bidirectional=bidirectional),
+        partial(recurrent.init_stacked, cells=[cell] * layers, input_size=D, bidirectional=bidirectional),
         jax.random.key(0),
     )
     rng = np.random.default_rng(0)
@@ -98,7 +98,9 @@ def test_stacks_are_torchs_in_both_directions_with_packed_sequences_and_states(n
     one = jax.eval_shape(lambda: cell.init_carry((B,)))
     first = [dict.fromkeys(recurrent.DIRECTIONS, one) if bidirectional else one for _ in range(layers)]
     first = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), first)
-    run = partial(recurrent.stack, [cell] * layers, bidirectional=bidirectional, lengths=LENGTHS if packed else None)
+    run = partial(
+        recurrent.stacked_scan, [cell] * layers, bidirectional=bidirectional, lengths=LENGTHS if packed else None
+    )
 
     @jax.jit
     @partial(jax.value_and_grad, argnums=(0, 1, 2), has_aux=True)
@@ -152,14 +154,14 @@ def flax_parameters(name, parameters):
 def test_values_and_gradients_are_those_of_the_flax_cells(name):
     kind = {"vanilla": flax.linen.SimpleCell, "lstm": flax.linen.OptimizedLSTMCell, "gru": flax.linen.GRUCell}[name]
     peer = flax.linen.RNN(kind(H, param_dtype=jnp.float64), return_carry=True)
-    parameters, x = draw(OWN[name]), inputs()
+    parameters, x = draw(WITH_VJP_RULE[name]), inputs()
 
     def theirs(parameters, x, carry):
         layers = {"params": {"cell": flax_parameters(name, parameters)}}
         return peer.apply(layers, x, initial_carry=tuple(carry) if name == "lstm" else carry)
 
-    carry = draw_carry(OWN[name])
-    (_, (last, y)), gradients = value_and_gradients(partial(scan_with_carry, OWN[name]))(parameters, x, carry)
+    carry = draw_carry(WITH_VJP_RULE[name])
+    (_, (last, y)), gradients = value_and_gradients(partial(scan_with_carry, WITH_VJP_RULE[name]))(parameters, x, carry)
     (_, (peer_last, peer_y)), peer_gradients = value_and_gradients(theirs)(parameters, x, carry)
     close(y, peer_y)
     for ours, theirs_leaf in zip(
@@ -202,7 +204,7 @@ def test_values_and_gradients_are_those_of_the_keras_layers(name):
     if keras.backend.backend() != "jax":
         pytest.skip("keras runs on another backend here")
     kind, options, order = KERAS[name]
-    cell = OWN[name] if name in OWN else cells.GRU(H, reset="before", update="write")
+    cell = WITH_VJP_RULE[name] if name in WITH_VJP_RULE else cells.GRU(H, reset="before", update="write")
     # In float32, since keras computes some of its sums in float32 whatever it is given.
     parameters, x, carry = jax.tree.map(np.float32, (draw(cell), inputs(), draw_carry(cell)))
     layer = getattr(keras.layers, kind)(H, return_sequences=True, return_state=True, **options)

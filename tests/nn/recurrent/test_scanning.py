@@ -1,4 +1,4 @@
-"""The scan over time against a plain loop and automatic differentiation, and what it promises beside its values."""
+"""The scan over time against a plain loop and automatic differentiation; memory, sharding and dtypes."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ from jaxdl.train.parallel.communication import list_collectives
 from tests.nn.recurrent.cases import (
     LENGTHS,
     MASK,
-    OWN,
+    WITH_VJP_RULE,
     B,
     D,
     H,
@@ -31,7 +31,7 @@ from tests.nn.recurrent.cases import (
 
 
 def plain_loop(cell, parameters, x, carry, mask=None, reverse=False):
-    """The definition: one step after the other, each example for itself."""
+    """The definition: one step after the other, in Python."""
     outputs = [None] * x.shape[1]
     for t in reversed(range(x.shape[1])) if reverse else range(x.shape[1]):
         new, y = cell(parameters, carry, x[:, t])
@@ -43,8 +43,8 @@ def plain_loop(cell, parameters, x, carry, mask=None, reverse=False):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", ["lstm", "gru"])
-def test_the_scan_is_the_plain_loop(name):
-    cell, reverse = OWN[name], name == "gru"
+def test_the_scan_equals_the_plain_loop(name):
+    cell, reverse = WITH_VJP_RULE[name], name == "gru"
     arrays = draw(cell), inputs()[:, :3], draw_carry(cell)
     ours = value_and_gradients(lambda p, x, c: recurrent.scan(cell, p, x, c, mask=MASK[:, :3], reverse=reverse))
     loop = value_and_gradients(lambda p, x, c: plain_loop(cell, p, x, c, MASK[:, :3], reverse))
@@ -52,42 +52,40 @@ def test_the_scan_is_the_plain_loop(name):
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("name", OWN)
-def test_the_gradient_of_our_own_is_the_automatic_one(name):
-    cell, reverse = OWN[name], name in ("vanilla", "lstm, sigmoid", "gru")
+@pytest.mark.parametrize("name", WITH_VJP_RULE)
+def test_the_custom_vjp_equals_automatic_differentiation(name):
+    cell, reverse = WITH_VJP_RULE[name], name in ("vanilla", "lstm, sigmoid", "gru")
     arrays = draw(cell), inputs(), draw_carry(cell)
     ours, automatic = (
         value_and_gradients(
-            lambda p, x, c, own=own: recurrent.scan(cell, p, x, c, mask=MASK, reverse=reverse, custom_vjp=own)
+            lambda p, x, c, custom=custom: recurrent.scan(cell, p, x, c, mask=MASK, reverse=reverse, custom_vjp=custom)
         )(*arrays)
-        for own in (True, False)
+        for custom in (True, False)
     )
     jax.tree.map(close, ours, automatic)
 
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", ["vanilla", "lstm", "gru"])
-def test_segments_change_nothing(name):
-    cell = OWN[name]
+def test_remat_chunks_change_nothing(name):
+    cell = WITH_VJP_RULE[name]
     arrays = draw(cell), inputs(), draw_carry(cell)
     expected, ours = (
-        value_and_gradients(lambda p, x, c, segments=segments: recurrent.scan(cell, p, x, c, remat_chunks=segments))(
-            *arrays
-        )
-        for segments in (1, 2)
+        value_and_gradients(lambda p, x, c, chunks=chunks: recurrent.scan(cell, p, x, c, remat_chunks=chunks))(*arrays)
+        for chunks in (1, 2)
     )
     jax.tree.map(close, ours, expected)
 
 
 @pytest.mark.usefixtures("float64")
-def test_truncation_cuts_the_gradient_between_pieces_and_no_value():
+def test_tbptt_stops_the_gradient_between_chunks_and_changes_no_value():
     cell = cells.GRU(H)
     arrays = draw(cell), inputs(), draw_carry(cell)
 
     def by_hand(parameters, x, carry):
         outputs = []
-        for piece in (x[:, :2], x[:, 2:4], x[:, 4:]):
-            carry, y = recurrent.scan(cell, parameters, piece, jax.lax.stop_gradient(carry))
+        for chunk in (x[:, :2], x[:, 2:4], x[:, 4:]):
+            carry, y = recurrent.scan(cell, parameters, chunk, jax.lax.stop_gradient(carry))
             outputs.append(y)
         return carry, jnp.concatenate(outputs, axis=1)
 
@@ -108,22 +106,22 @@ def test_truncation_cuts_the_gradient_between_pieces_and_no_value():
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("cell", [cells.LSTM(H), cells.Jordan(H, 2)], ids=["own gradient", "automatic"])
-def test_padding_changes_no_result_and_no_gradient_whatever_stands_in_it(cell):
+@pytest.mark.parametrize("cell", [cells.LSTM(H), cells.Jordan(H, 2)], ids=["custom_vjp", "automatic"])
+def test_padding_changes_no_result_and_no_gradient(cell):
     arrays = draw(cell), inputs(), draw_carry(cell)
     run = value_and_gradients(lambda p, x, c: recurrent.bidirectional_scan(cell, p, x, c, lengths=LENGTHS))
     both = {"forward": arrays[0], "backward": draw(cell, seed=5)}, {"forward": arrays[2], "backward": arrays[2]}
     padding = (np.arange(T) >= LENGTHS[:, None])[..., None]
     expected = run(both[0], arrays[1], both[1])
-    for rubbish in (1e30, np.nan):
-        (_, outputs), gradients = run(both[0], np.where(padding, rubbish, arrays[1]), both[1])
+    for garbage in (1e30, np.nan):
+        (_, outputs), gradients = run(both[0], np.where(padding, garbage, arrays[1]), both[1])
         jax.tree.map(np.testing.assert_array_equal, (outputs, gradients), (expected[0][1], expected[1]))
     assert not np.any(np.where(padding, outputs[1], 0))
     assert not np.any(np.where(padding, gradients[1], 0))
 
 
 @pytest.mark.usefixtures("float64")
-def test_padded_sequences_are_the_short_ones_in_both_directions():
+def test_padded_sequences_equal_the_short_ones_in_both_directions():
     cell, parameters = cells.GRU(H), draw(cells.GRU(H))
     x = inputs()
     for reverse in (False, True):
@@ -153,31 +151,30 @@ def dots_in_loops(function, *arrays):
 
 
 @pytest.mark.parametrize("name", ["vanilla", "lstm", "gru"])
-def test_one_product_a_step_is_left_in_the_loop_in_both_passes(name):
-    cell = OWN[name]
+def test_both_loops_have_one_product_per_step(name):
+    cell = WITH_VJP_RULE[name]
     arrays = draw(cell), inputs(), draw_carry(cell)
     run = partial(scan_with_carry, cell)
     assert dots_in_loops(run, *arrays) == [1]
     assert dots_in_loops(jax.grad(lambda *args: weigh(*run(*args)), argnums=(0, 1, 2)), *arrays) == [1, 1]
 
 
-def test_segments_need_less_memory():
+def test_remat_chunks_need_less_memory():
     steps, cell = 256, cells.LSTM(H)
 
-    def memory(segments):
-        run = jax.grad(lambda p, x: weigh(*recurrent.scan(cell, p, x, remat_chunks=segments)))
-        shapes = jax.eval_shape(lambda: cells.init(jax.random.key(0), cell, D)), jnp.zeros((8, steps, D))
+    def memory(chunks):
+        run = jax.grad(lambda p, x: weigh(*recurrent.scan(cell, p, x, remat_chunks=chunks)))
+        shapes = jax.eval_shape(lambda: cells.init_cell(jax.random.key(0), cell, D)), jnp.zeros((8, steps, D))
         return jax.jit(run).lower(*shapes).compile().memory_analysis().temp_size_in_bytes
 
-    whole, pieces = memory(1), memory(16)
-    assert pieces < whole / 3
+    assert memory(16) < memory(1) / 3
 
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", ["vanilla", "gru", "gru, reset before", "lstm"])
-def test_a_batch_that_is_spread_over_devices_stays_where_it_is(name):
+def test_a_sharded_batch_is_not_gathered(name):
     mesh = parallel.make_mesh({"data": 4})
-    cell = OWN[name]
+    cell = WITH_VJP_RULE[name]
     batch = {"x": np.random.default_rng(0).normal(size=(8, T, D)), "mask": np.arange(T) < np.arange(8)[:, None]}
 
     @jax.jit
@@ -205,7 +202,7 @@ def test_leading_dimensions_are_batch_dimensions():
 
 def test_the_scan_takes_the_dtype_of_its_input_and_maps_over_parameters(key):
     cell = cells.GRU(H)
-    parameters = jax.vmap(lambda key: cells.init(key, cell, D))(jax.random.split(key, 2))
+    parameters = jax.vmap(lambda key: cells.init_cell(key, cell, D))(jax.random.split(key, 2))
     x = jnp.asarray(inputs(), jnp.bfloat16)
 
     @jax.jit
@@ -224,7 +221,7 @@ def test_the_scan_takes_the_dtype_of_its_input_and_maps_over_parameters(key):
 
 
 @pytest.mark.usefixtures("float64")
-def test_forward_mode_works_without_a_gradient_of_our_own():
+def test_forward_mode_works_without_custom_vjp():
     cell = cells.GRU(H)
     parameters, x = draw(cell), inputs()
     run = partial(recurrent.scan, cell, parameters, custom_vjp=False)
@@ -234,30 +231,30 @@ def test_forward_mode_works_without_a_gradient_of_our_own():
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_stream_in_chunks_with_the_state_carried_on_is_the_whole():
+def test_a_stream_in_chunks_with_carried_state_equals_the_whole():
     cell = cells.LSTM(H)
     parameters, x = draw(cell), inputs()
-    pieces = recurrent.chunks({"x": x, "mask": np.arange(T) < LENGTHS[:, None]}, 2)
-    assert pieces["x"].shape == (3, B, 2, D)
+    chunks = recurrent.split_time({"x": x, "mask": np.arange(T) < LENGTHS[:, None]}, 2)
+    assert chunks["x"].shape == (3, B, 2, D)
     carry, outputs = cell.init_carry((B,), jnp.float64), []
     run = jax.jit(lambda carry, batch: recurrent.scan(cell, parameters, batch["x"], carry, mask=batch["mask"]))
     for n in range(3):
-        carry, y = run(carry, tree.take(pieces, n))
+        carry, y = run(carry, tree.take(chunks, n))
         outputs.append(y)
     expected, y = recurrent.scan(cell, parameters, x, lengths=LENGTHS)
     jax.tree.map(close, (carry, jnp.concatenate(outputs, axis=1)[:, :T]), (expected, y))
 
 
-def test_the_module_is_the_stack_with_dropout_between_layers_alone(key):
+def test_the_module_equals_the_stack_with_dropout_between_layers_alone(key):
     cell, x = cells.Vanilla(H), jnp.ones((B, T, D))
     module = recurrent.RNN(cell, num_layers=2, bidirectional=True, dropout_rate=0.5)
     variables = jax.jit(module.init)(key, x)
-    drawn = jax.eval_shape(partial(recurrent.init_stack, cells=[cell] * 2, in_features=D, bidirectional=True), key)
+    drawn = jax.eval_shape(partial(recurrent.init_stacked, cells=[cell] * 2, input_size=D, bidirectional=True), key)
     assert jax.tree.map(jnp.shape, variables["params"]) == jax.tree.map(jnp.shape, drawn)
 
     apply = jax.jit(module.apply, static_argnames="train")
     carries, y = apply(variables, x, lengths=LENGTHS)
-    expected, y_expected = jax.jit(partial(recurrent.stack, [cell] * 2, bidirectional=True))(
+    expected, y_expected = jax.jit(partial(recurrent.stacked_scan, [cell] * 2, bidirectional=True))(
         variables["params"], x, lengths=LENGTHS
     )
     jax.tree.map(np.testing.assert_array_equal, (carries, y), (expected, y_expected))
@@ -268,34 +265,36 @@ def test_the_module_is_the_stack_with_dropout_between_layers_alone(key):
     assert np.abs(y_dropped).min() > 0
 
 
+def run(name, *args, **options):
+    return recurrent.scan(WITH_VJP_RULE[name], *args, **options)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x[0, 0]), r"x \[..., T, D\].* got \(2,\)"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x.astype(int)), "floating-point numbers; got .* int"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=[1, 2]), r"\(3,\); got \(2,\)"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x, mask=np.ones((B, 2))), r"\(3, 5\).* got \(3, 2\)"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=LENGTHS, mask=MASK), "not both"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x, np.zeros((2, H))), r"\(3, 4\); got \(2, 4\)"),
-        (lambda p, x: recurrent.scan(OWN["lstm"], draw(OWN["lstm"]), x, np.zeros((B, H))), "LSTMState"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x[..., :1]), r"'kernel': \(1, 12\).* got .*'kernel': \(2, 12\)"),
-        (lambda p, x: recurrent.scan(OWN["lstm"], p, x), r"LSTM.* got .*'kernel': \(2, 12\)"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=[1, 6, 5]), "from 0 to 5, the times of x; got 1 to 6"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=[1, -1, 5]), "from 0 to 5.* got -1 to 5"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x, lengths=[1.5, 2.0, 3.0]), "integers; got float"),
-        (lambda p, x: recurrent.scan(OWN["gru"], {}, x), r"'kernel': \(2, 12\).* got {}"),
-        (lambda p, x: recurrent.scan(OWN["gru"], [p], x), "by name; got list"),
-        (lambda p, x: recurrent.scan(OWN["lstm"], draw(OWN["lstm"]), x, (x[:, 0], x[:, 0])), "is made as LSTMState"),
-        (lambda p, x: recurrent.bidirectional_scan(OWN["gru"], {"forward": p}, x), "forward, backward; got .'forward'"),
-        (lambda p, x: recurrent.stack([OWN["gru"]] * 2, {"layer0": p}, x), "layer0, layer1; got .'layer0'"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x, backend="cuda"), "'scan' or 'cudnn'; got 'cuda'"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x[:, :0]), r"at least one time .* got \(3, 0, 2\)"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x, remat_chunks=0), "at least 1; got 0 and None"),
-        (lambda p, x: recurrent.scan(OWN["gru"], p, x, tbptt_length=0), "at least 1; got 1 and 0"),
-        (lambda p, x: recurrent.stack([OWN["gru"]], {"layer0": p}, x, []), "each of its 1 cells; got 0"),
-        (lambda p, x: recurrent.chunks({"x": x}, 0), "at least 1; got 0"),
+        (lambda p, x: run("gru", p, x[0, 0]), r"got \(2,\)"),
+        (lambda p, x: run("gru", p, x.astype(int)), "got .* int"),
+        (lambda p, x: run("gru", p, x[:, :0]), r"got \(3, 0, 2\)"),
+        (lambda p, x: run("gru", p, x, lengths=[1, 2]), r"\(3,\).* got \(2,\)"),
+        (lambda p, x: run("gru", p, x, lengths=[1, 6, 5]), "from 0 to 5.* got 1 to 6"),
+        (lambda p, x: run("gru", p, x, lengths=[1, -1, 5]), "from 0 to 5.* got -1 to 5"),
+        (lambda p, x: run("gru", p, x, lengths=[1.5, 2.0, 3.0]), "got float"),
+        (lambda p, x: run("gru", p, x, mask=np.ones((B, 2))), r"\(3, 5\).* got \(3, 2\)"),
+        (lambda p, x: run("gru", p, x, lengths=LENGTHS, mask=MASK), "got both"),
+        (lambda p, x: run("gru", p, x, np.zeros((2, H))), r"\(3, 4\), got \(2, 4\)"),
+        (lambda p, x: run("lstm", draw(WITH_VJP_RULE["lstm"]), x, np.zeros((B, H))), "LSTMState.* got"),
+        (lambda p, x: run("gru", p, x[..., :1]), r"'kernel': \(1, 12\).* got .*'kernel': \(2, 12\)"),
+        (lambda p, x: run("gru", {}, x), "got {}"),
+        (lambda p, x: run("gru", [p], x), "got list"),
+        (lambda p, x: run("gru", p, x, backend="cuda"), "got 'cuda'"),
+        (lambda p, x: run("gru", p, x, remat_chunks=0), "got 0 and None"),
+        (lambda p, x: run("gru", p, x, tbptt_length=0), "got 1 and 0"),
+        (lambda p, x: recurrent.bidirectional_scan(WITH_VJP_RULE["gru"], {"forward": p}, x), "got .'forward'"),
+        (lambda p, x: recurrent.stacked_scan([WITH_VJP_RULE["gru"]] * 2, {"layer0": p}, x), "got .'layer0'"),
+        (lambda p, x: recurrent.stacked_scan([WITH_VJP_RULE["gru"]], {"layer0": p}, x, []), "got 0"),
+        (lambda p, x: recurrent.split_time({"x": x}, 0), "got 0"),
     ],
 )
-def test_mistakes_are_named_with_what_came(call, message):
+def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
-        call(draw(OWN["gru"]), inputs())
+        call(draw(WITH_VJP_RULE["gru"]), inputs())

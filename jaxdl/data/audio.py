@@ -1,0 +1,97 @@
+"""Mu-law companding of audio (ITU-T G.711): few quantization levels, denser at low amplitudes."""
+
+import jax.numpy as jnp
+
+from jaxdl.arrays import widen
+from jaxdl.typing import Array, ArrayLike
+
+LEVELS = 256
+
+
+def mu_law_compress(x: ArrayLike, mu: float = 255.0) -> Array:
+    """Compute ``sign(x) ln(1 + mu |x|) / ln(1 + mu)``; -1, 0 and 1 are fixed points.
+
+    Args:
+        x: samples in [-1, 1], ``[...]``.
+        mu: strength of the compression, positive.
+
+    Raises:
+        ValueError: ``mu`` is not positive.
+
+    >>> [round(y, 3) for y in mu_law_compress(jnp.array([-1.0, 0.0, 0.01, 0.5])).tolist()]
+    [-1.0, 0.0, 0.228, 0.876]
+    """
+    wide, wide_mu, dtype = _widen_both(x, mu)
+    return (jnp.sign(wide) * jnp.log1p(wide_mu * jnp.abs(wide)) / jnp.log1p(wide_mu)).astype(dtype)
+
+
+def mu_law_expand(y: ArrayLike, mu: float = 255.0) -> Array:
+    """Compute ``sign(y) ((1 + mu)^|y| - 1) / mu``, the inverse of `mu_law_compress`.
+
+    Raises:
+        ValueError: ``mu`` is not positive.
+
+    >>> [round(x, 3) for x in mu_law_expand(mu_law_compress(jnp.array([-1.0, 0.0, 0.01, 0.5]))).tolist()]
+    [-1.0, 0.0, 0.01, 0.5]
+    """
+    wide, wide_mu, dtype = _widen_both(y, mu)
+    return (jnp.sign(wide) * jnp.expm1(jnp.abs(wide) * jnp.log1p(wide_mu)) / wide_mu).astype(dtype)
+
+
+def mu_law_encode(x: ArrayLike, num_levels: int = LEVELS) -> Array:
+    """Quantize audio: ``floor((mu_law_compress(x) + 1) mu / 2 + 1 / 2)`` with ``mu = num_levels - 1``.
+
+    Args:
+        x: samples, ``[...]``; clipped to [-1, 1].
+        num_levels: number of quantization levels, at least 2.
+
+    Returns:
+        Integer codes in [0, num_levels), ``[...]``.
+
+    Raises:
+        ValueError: there are fewer than two levels.
+
+    >>> mu_law_encode(jnp.array([-1.0, -0.001, 0.0, 0.01, 1.0])).tolist()
+    [0, 122, 128, 157, 255]
+    """
+    mu = _mu(num_levels)
+    y = mu_law_compress(jnp.clip(widen(x), -1, 1), mu)
+    return jnp.floor((y + 1) * (mu / 2) + 0.5).astype(jnp.int32)
+
+
+def mu_law_decode(codes: ArrayLike, num_levels: int = LEVELS, dtype: jnp.dtype | type = jnp.float32) -> Array:
+    """Reconstruct audio from its codes: ``mu_law_expand(2 codes / mu - 1)`` with ``mu = num_levels - 1``.
+
+    Args:
+        codes: integers in [0, num_levels), ``[...]``.
+        num_levels: number of levels of the encoding.
+        dtype: type of the result.
+
+    Returns:
+        Samples in [-1, 1], ``[...]``.
+
+    Raises:
+        ValueError: there are fewer than two levels.
+
+    >>> [round(x, 4) for x in mu_law_decode(jnp.array([0, 127, 128, 157, 255])).tolist()]
+    [-1.0, -0.0001, 0.0001, 0.0102, 1.0]
+    """
+    mu = _mu(num_levels)
+    wide = jnp.promote_types(dtype, jnp.float32)
+    return mu_law_expand(2 * jnp.asarray(codes, wide) / mu - 1, mu).astype(dtype)
+
+
+def _widen_both(x: ArrayLike, mu: float) -> tuple[Array, Array, jnp.dtype]:
+    """Cast both to float32 or wider; return the floating-point type of the result too."""
+    if not mu > 0:
+        raise ValueError(f"expected mu > 0, got {mu}")
+    x = jnp.asarray(x)
+    x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
+    wide = widen(x)
+    return wide, jnp.asarray(mu, wide.dtype), x.dtype
+
+
+def _mu(num_levels: int) -> float:
+    if num_levels < 2:
+        raise ValueError(f"expected num_levels >= 2, got {num_levels}")
+    return float(num_levels - 1)
