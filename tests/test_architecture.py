@@ -14,7 +14,6 @@ LEVELS = {
     "arrays": 0,
     "checks": 0,
     "tree": 0,
-    "checks": 0,
     "losses": 1,
     "metrics": 1,
     "nn": 1,
@@ -40,6 +39,21 @@ ROOMS = {
     "train": {"checkpointing", "parallel"},
 }
 """The folders inside of the parts."""
+FLOORS_OF_TRAIN = {
+    "leaves": 0,
+    "state": 0,
+    "gradient": 0,
+    "report": 0,
+    "step": 1,
+    "guard": 1,
+    "parallel": 2,
+    "checkpointing": 3,
+    "hooks": 4,
+    "evaluate": 4,
+    "ensemble": 4,
+    "loop": 5,
+}
+"""The levels inside of ``jaxdl.train``: a module imports only modules of lower levels, or of its own package."""
 WITHOUT_FLAX = {"typing", "arrays", "tree", "checks", "losses", "metrics", "optim", "data"}
 MODULES = sorted((ROOT / "jaxdl").rglob("*.py"))
 
@@ -87,6 +101,17 @@ def test_imports_go_down(path):
         assert allowed, f"{part} (level {LEVELS[part]}) imports {other} (level {LEVELS[other]})"
     if part in WITHOUT_FLAX:
         assert not any(name.split(".")[0] == "flax" for name in imports(path)), f"{part} must not need flax"
+
+
+def test_imports_inside_train_go_down():
+    train = ROOT / "jaxdl" / "train"
+    paths = {path: path.relative_to(train).parts[0].removesuffix(".py") for path in sorted(train.rglob("*.py"))}
+    paths.pop(train / "__init__.py")
+    assert set(paths.values()) == FLOORS_OF_TRAIN.keys()
+    for path, part in paths.items():
+        others = {name.split(".")[2] for name in imports(path) if name.count(".") > 1 and name.startswith("jaxdl.train.")}
+        for other in others - {part}:
+            assert FLOORS_OF_TRAIN[other] < FLOORS_OF_TRAIN[part], f"{path.name} imports {other}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -153,7 +153,7 @@ def test_thresholds_are_optimal(rng):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (partial(metrics.mean, np.zeros((2, 3)), np.zeros(3)), r"\(2, 3\), got shape \(3,\)"),
+        (partial(metrics.mean, np.zeros((2, 3)), np.zeros(3)), r"\(2, 3\), got \(3,\)"),
         (partial(metrics.correct, np.zeros((2, 3)), np.zeros(3)), r"got labels of shape \(3,\)"),
         (partial(metrics.top_k_correct, np.zeros((2, 3)), np.zeros(2), 4), "got 4"),
         (partial(metrics.confusion_matrix, np.zeros(2), np.zeros(3), 2), r"got \(2,\) and \(3,\)"),

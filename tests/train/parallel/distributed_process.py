@@ -1,7 +1,7 @@
 """One of two processes that train as one: ``python -m tests.train.parallel.distributed_process PROCESS PORT FOLDER``.
 
-It trains, writes what came out, stops a run that only process 1 was asked to stop, and then works on until the other is
-gone. Process 1 kills itself.
+It trains, saves the results, and stops a run after a signal to process 1 only. Then process 1 kills itself, and process
+0 computes until it ends too.
 """
 
 import json
@@ -24,18 +24,18 @@ DEVICES = 4
 
 def main(process: int, port: int, folder: Path) -> None:
     parallel.simulate_devices(DEVICES)
-    distributed.initialize(f"127.0.0.1:{port}", processes=2, process=process, start_timeout=60, heartbeat_timeout=4)
+    distributed.initialize(f"127.0.0.1:{port}", processes=2, process=process, start_timeout=60, heartbeat_timeout=2)
     mesh = parallel.make_mesh({"data": 2 * DEVICES})
     loader = make_loader(**parallel.process_share(mesh))
     task, step, state, _ = make_run()
     checkpoints = train.Checkpoints(folder / "checkpoints", config={})
-    sys.stdout.write(f"refused: {json.dumps(refusals(process, step, state, loader, mesh))}\n")
+    sys.stdout.write(f"errors: {json.dumps(errors(process, step, state, loader, mesh))}\n")
     save = train.OnFirstProcess(train.SaveEvery(checkpoints), state=True)
     for name, rule in {"replicated": parallel.replicated, "sharded": parallel.fully_sharded}.items():
         hooks = [save] if name == "sharded" else []
         trained, history = train_ten(step, parallel.place(state, mesh, rule), loader, mesh=mesh, hooks=hooks)
-        whole = tree.flatten(distributed.collect(trained.replace(key=None)))
-        np.savez(folder / f"{name}{process}.npz", **whole, loss=history[-1]["train/loss"])
+        leaves = tree.flatten(distributed.collect(trained.replace(key=None)))
+        np.savez(folder / f"{name}{process}.npz", **leaves, loss=history[-1]["train/loss"])
     test = train.make_evaluation(task.measure, loader.arrays, batch_size=20, mesh=mesh)(trained.variables)
     multihost_utils.sync_global_devices("saved")
     restored = parallel.place(checkpoints.restore(distributed.collect(state)), mesh, parallel.fully_sharded)
@@ -51,8 +51,8 @@ def main(process: int, port: int, folder: Path) -> None:
         distributed.collect(trained.step)
 
 
-def refusals(process, step, state, loader, mesh):
-    """Tell what is said to a process that brings what the other does not have."""
+def errors(process, step, state, loader, mesh):
+    """Return the errors for inputs that differ between the processes."""
     other = state.replace(step=state.step + process, params=jax.tree.map(lambda leaf: leaf + process, state.params))
     attempts = [
         lambda: parallel.place(other, mesh, parallel.fully_sharded),
@@ -60,19 +60,19 @@ def refusals(process, step, state, loader, mesh):
         lambda: parallel.place_arrays({"x": np.arange(8) + process}, mesh),
         lambda: train.fit(step, state, loader, epochs=1 + process, mesh=mesh),
     ]
-    said = []
+    messages = []
     for attempt in attempts:
         try:
             attempt()
         except ValueError as error:
-            said.append(str(error))
-    return said
+            messages.append(str(error))
+    return messages
 
 
 def stop(process, step, state, loader, mesh):
-    """Train until process 1, and it alone, is told to stop; tell of what was heard where, and of a late signal."""
-    heard_late = []
-    before = signal.signal(signal.SIGTERM, lambda *_: heard_late.append(True))
+    """Train until a signal to process 1 only; return the step, the signal, and the numbers of signals received after."""
+    received_late = []
+    before = signal.signal(signal.SIGTERM, lambda *_: received_late.append(True))
 
     def kill(report):
         if process == 1 and report.step == 2:
@@ -81,11 +81,11 @@ def stop(process, step, state, loader, mesh):
     with train.interruptible() as interruption:
         stopped, _ = train_ten(step, state, loader, mesh=mesh, hooks=[interruption, kill], report_every=1)
     if process == 0:
-        os.kill(os.getpid(), signal.SIGTERM)  # as if it came late
-    late = len(heard_late)
+        os.kill(os.getpid(), signal.SIGTERM)  # the same signal, later
+    late = len(received_late)
     os.kill(os.getpid(), signal.SIGTERM)
     signal.signal(signal.SIGTERM, before)
-    return int(stopped.step), interruption.signal, late, len(heard_late)
+    return int(stopped.step), interruption.signal, late, len(received_late)
 
 
 if __name__ == "__main__":
