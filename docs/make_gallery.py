@@ -1,7 +1,8 @@
-"""Make the gallery page from run folders: ``python docs/make_gallery.py RUN [RUN ...]``.
+"""Make the gallery page from run folders: ``python -m docs.make_gallery RUN [RUN ...]``.
 
-Each run's section shows its command, its result and its pictures, which are copied, made smaller, beside the page. The
-sections of other experiments stay as they are.
+The section of a run, ``section.md``, has its command, its result and its figures, which are copied and reduced;
+those of other experiments stay. The page adds the method, from the docstring of the experiment, and ``notes.md``, which
+is written by hand.
 """
 
 import json
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from experiments.harness import catalogue
+
 DOCS = Path(__file__).parent
 PICTURES = DOCS / "_static" / "gallery"
 WIDTH = 900
@@ -17,7 +20,7 @@ COLOURS = 64
 
 
 def add(directory: Path) -> None:
-    """Add a run to the gallery, or replace its experiment's section."""
+    """Add the section of a run, or replace that of its experiment."""
     manifest = json.loads((directory / "manifest.json").read_text())
     name = manifest["experiment"]
     folder = PICTURES / name
@@ -32,16 +35,31 @@ def add(directory: Path) -> None:
     lines = [f"## {name}", "", f"    python -m experiments run {name}", "", f"Result: {result}.", ""]
     for claim in manifest["claims"]:
         low, high = claim["interval"]
-        seen = f"{claim['measure']} {claim['value']:.3g} [{low:.3g}, {high:.3g}]"
-        lines.append(f"- {claim['statement']}: {seen}: {claim['verdict']}.")
+        measured = f"{claim['measure']} {claim['value']:.3g} [{low:.3g}, {high:.3g}]"
+        lines.append(f"- {claim['statement']}: {measured}: {claim['verdict']}.")
     lines += [""] + [f"![{picture}](_static/gallery/{name}/{picture})" for picture in manifest["pictures"]]
     (folder / "section.md").write_text("\n".join(lines) + "\n")
 
 
+def method(name: str) -> str:
+    """Return the method of an experiment, from the docstring of its module."""
+    title, *paragraphs = catalogue.header(name).split("\n\n")
+    text = "\n\n".join(part for part in paragraphs if not part.startswith("    python"))
+    return f"{title}\n\n{text}\n".replace("``", "`")
+
+
+def section(folder: Path) -> str:
+    """Return the section of an experiment: its method, result, figures and notes."""
+    heading, command, rest = (folder / "section.md").read_text().split("\n\n", maxsplit=2)
+    notes = (folder / "notes.md").read_text()
+    return f"{heading}\n\n{command}\n\n{method(folder.name)}\n{rest}\n{notes}"
+
+
 def write_page() -> None:
     """Join the sections into the page."""
-    sections = [path.read_text() for path in sorted(PICTURES.glob("*/section.md"))]
-    (DOCS / "gallery.md").write_text("# Gallery\n\nWhat the experiments draw.\n\n" + "\n".join(sections))
+    sections = [section(path.parent) for path in sorted(PICTURES.glob("*/section.md"))]
+    heading = "# Gallery\n\nThe figures and results of the experiments."
+    (DOCS / "gallery.md").write_text("\n\n".join([heading, *sections]))
 
 
 if __name__ == "__main__":

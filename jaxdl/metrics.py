@@ -4,7 +4,7 @@ Precision, recall and their kin are ratios of counts in a confusion matrix, so a
 ratio taken once at the end. A ROC curve and its area need all scores at once.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +23,9 @@ class Mean(NamedTuple):
     total: Array
     count: Array
 
-    def merge(self, other: "Mean") -> "Mean":
+    def merge(self, other: "Mean") -> Self:
         """Add what another mean has seen."""
-        return Mean(self.total + other.total, self.count + other.count)
+        return self._replace(total=self.total + other.total, count=self.count + other.count)
 
     @property
     def value(self) -> Array:

@@ -1,24 +1,17 @@
-"""Hierarchical attention on documents in which one word of one sentence decides: is that where it looks?
+"""Hierarchical attention on documents whose class is given by one word of one sentence.
 
     python -m experiments run planted_words
 
-Documents have 3 to 6 sentences of 4 to 8 words without meaning. In the first task one sentence has a key word, of eight
-that stand for four classes, and the class is to be said. In the second every other sentence has a key word of another
-class with the probability 1/2, and what counts is the one beside the cue, a word that may also stand in a sentence
-without key: the sentence has to be found. A hierarchical attention network (Yang et al., 2016; GRUs of 16 units in both
-directions) learns the class alone, and nobody tells it where to look. Found is a sentence where its weight is the
-largest of the document, and a word where its weight is the largest of its sentence, on new documents. Set beforehand:
-the claim holds where that is so in more than half of the documents; by chance it would be in a quarter or a sixth.
-
-Seen, in about a minute on two quiet cores: all networks say the class of every document, from all five starts. With a
-key word alone the planted sentence is found in 91 +- 11 % of the documents and the key word in 89 +- 15 %; with the cue
-in 87 +- 13 % and 80 +- 16 %. So the claim holds in the mean, and yet from some starts a third of the key words goes
-without the largest weight in networks that are never wrong: states in both directions tell their neighbours what they
-read, and a weight on a neighbour, the cue or all sentences alike serves as well.
+Documents have 3 to 6 sentences of 4 to 8 words without meaning. In the first task one sentence contains a key word, of
+eight for four classes. In the second every other sentence has a key word of another class with probability 1/2; the
+class is that of the key beside a cue, a word that also occurs in sentences without a key. A hierarchical attention
+network (Yang et al., 2016; bidirectional GRUs of 16 units) learns the class alone. A sentence is found if its weight is
+the largest of the document, a word if its weight is the largest of its sentence, on new documents. The claim holds if
+that is so in more than half of the documents; by chance it would be in a quarter or a sixth.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +25,7 @@ from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS
 from experiments.harness.members import train_members
 from experiments.harness.run_folder import Run
+from jaxdl import tree
 from jaxdl.models.sequence.hierarchical import HierarchicalAttentionNetwork
 from jaxdl.nn.recurrent import cells
 from jaxdl.tasks.sequences import sequence_classification
@@ -48,22 +42,33 @@ TASKS = {"a key word": False, "a key word beside a cue": True}
 class Config(configuration.Config):
     """Small hierarchical attention networks."""
 
+    SMOKE = {
+        **{"seeds": 2, "documents": 32, "tested": 8, "epochs": 1.0},
+        **{"tasks": (2,), "cell": "vanilla", "hidden_size": 3},
+    }
+
     seeds: int = 5
-    """Starts of the network."""
+    """Independent runs."""
     documents: int = 4000
-    """Documents to learn from."""
+    """Training documents."""
     tested: int = 500
-    """New documents."""
+    """Test documents."""
     epochs: float = 5.0
     """Passes over the documents."""
     batch_size: int = 32
     """Documents in an update."""
     learning_rate: float = 0.01
-    """Of Adam; it falls to 0 along half a cosine."""
+    """Learning rate of Adam, with a cosine decay."""
+    tasks: tuple[Literal[1, 2], ...] = (1, 2)
+    """Tasks: without and with the cue."""
+    cell: Literal["gru", "vanilla"] = "gru"
+    """Recurrent cell."""
+    hidden_size: int = 16
+    """Size of states, embeddings and attention vectors."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=2, documents=1, tested=1, batch_size=1)
+        configuration.at_least(self, seeds=2, documents=1, tested=1, batch_size=1, hidden_size=1)
         configuration.positive(self, "epochs", "learning_rate")
 
 
@@ -96,54 +101,52 @@ def draw_documents(seed: int, count: int, cued: bool) -> dict[str, np.ndarray]:
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
-    """Teach the classes, see where the networks look, judge, draw."""
-    seeds, count, tested, epochs, cell = config.seeds, config.documents, config.tested, config.epochs, cells.GRU(16)
-    if run.smoke:
-        seeds, count, tested, epochs, cell = 2, 32, 8, 1, cells.Vanilla(3)
-    model = HierarchicalAttentionNetwork(CUE + 1, CLASSES, cell.hidden_size, cell, attention_dim=cell.hidden_size)
+    """Train on the classes, compare the attention with the planted words, judge, draw."""
+    size, counts = config.hidden_size, (config.documents, config.tested)
+    cell = cells.GRU(size) if config.cell == "gru" else cells.Vanilla(size)
+    model = HierarchicalAttentionNetwork(CUE + 1, CLASSES, size, cell, attention_dim=size)
     found, shown, result = {}, {}, {}
-    for number, (name, cued) in enumerate(TASKS.items()):
-        if run.smoke and not cued:
-            continue
-        learned, test = (draw_documents(2 * config.seed + part, n, cued) for part, n in enumerate((count, tested)))
+    for number in config.tasks:
+        name, cued = list(TASKS.items())[number - 1]
+        learned, test = (draw_documents(2 * config.seed + part, n, cued) for part, n in enumerate(counts))
         members, _ = train_members(
             sequence_classification(model),
             {key: learned[key] for key in ("token", "length", "label")},
-            members=seeds,
-            epochs=epochs,
-            batch_size=min(config.batch_size, count),
+            members=config.seeds,
+            epochs=config.epochs,
+            batch_size=min(config.batch_size, config.documents),
             learning_rate=config.learning_rate,
             seed=config.seed,
         )
-        looked = look(model, members, test)
-        found[name], shown[name] = find(looked, test), (test, looked)
-        result |= {f"{key}_{number + 1}": float(np.mean(values)) for key, values in found[name].items()}
+        weights = attend(model, members, test)
+        found[name], shown[name] = find(weights, test), (test, weights)
+        result |= {f"{key}_{number}": float(np.mean(values)) for key, values in found[name].items()}
         assess(run, name, found[name])
     run.figure("found", draw_found(found))
     run.figure("documents", draw_looks(shown))
     return result
 
 
-def look(model: HierarchicalAttentionNetwork, members: list[PyTree], test: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return the classes that every network says, and the weights of words and sentences, ``[seeds, ...]``."""
+def attend(model: HierarchicalAttentionNetwork, members: list[PyTree], test: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return the predicted classes and the weights of words and sentences of every network, ``[seeds, ...]``."""
 
     @jax.jit
     @jax.vmap
     def see(variables: PyTree) -> dict[str, jax.Array]:
         logits, features = model.apply(variables, test["token"], test["length"], return_intermediates=True)
         weights = {name: features[f"{name}_attention"] for name in ("word", "sentence")}
-        return {"said": jnp.argmax(logits, axis=-1), **weights}
+        return {"predicted": jnp.argmax(logits, axis=-1), **weights}
 
-    return jax.device_get(see(jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)))
+    return jax.device_get(see(tree.stack(members)))
 
 
-def find(looked: dict[str, Any], test: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return how often the class was right, and the largest weight on what was planted, ``[seeds]``."""
+def find(weights: dict[str, Any], test: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the accuracy and the shares of documents with the largest weight on the planted words, ``[seeds]``."""
     sentence, key, cue = test["place"].T
-    largest = looked["word"][:, np.arange(len(sentence)), sentence].argmax(axis=-1)
+    largest = weights["word"][:, np.arange(len(sentence)), sentence].argmax(axis=-1)
     found = {
-        "accuracy": looked["said"] == test["label"],
-        "sentence": looked["sentence"].argmax(axis=-1) == sentence,
+        "accuracy": weights["predicted"] == test["label"],
+        "sentence": weights["sentence"].argmax(axis=-1) == sentence,
         "key": largest == key,
         "key_or_cue": (largest == key) | (largest == cue),
     }
@@ -151,14 +154,14 @@ def find(looked: dict[str, Any], test: dict[str, np.ndarray]) -> dict[str, np.nd
 
 
 def assess(run: Run, name: str, found: dict[str, np.ndarray]) -> None:
-    """Judge by the share of documents, one number for every start."""
+    """Judge by the share of documents of every run."""
     for what, said in (("sentence", "sentence"), ("key", "key word in it")):
         statement = f"{name}: the planted {said} has the largest weight in more than half of the documents"
         run.claim(judge(24, statement, "share of documents", found[what], above=0.5))
 
 
 def draw_found(found: dict[str, dict[str, np.ndarray]]) -> Figure:
-    """Draw the shares for every start."""
+    """Draw the shares of every run."""
     figure, axes = plt.subplots(1, len(found), figsize=(5 * len(found), 3.4), sharey=True, squeeze=False)
     for axis, (name, shares) in zip(axes[0], found.items(), strict=True):
         for i, (values, colour) in enumerate(zip(shares.values(), COLOURS, strict=False)):
@@ -171,19 +174,19 @@ def draw_found(found: dict[str, dict[str, np.ndarray]]) -> Figure:
 
 
 def draw_looks(shown: dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]]) -> Figure:
-    """Draw where the first network looks in two documents of each task."""
+    """Draw the attention of the first network in two documents of each task."""
     figure, axes = plt.subplots(len(shown), 2, figsize=(12, 3 * len(shown)), squeeze=False)
-    for row, (name, (test, looked)) in zip(axes, shown.items(), strict=True):
+    for row, (name, (test, weights)) in zip(axes, shown.items(), strict=True):
         for n, axis in enumerate(row):
-            draw_document(axis, test, looked, n)
+            draw_document(axis, test, weights, n)
             axis.set_title(f"{name}, class {test['label'][n]}", fontsize=9)
     return figure
 
 
-def draw_document(axis: Axes, test: dict[str, np.ndarray], looked: dict[str, Any], n: int) -> None:
-    """Write a document, a sentence a line: the weight of a sentence before it, that of its words behind them."""
+def draw_document(axis: Axes, test: dict[str, np.ndarray], attention: dict[str, Any], n: int) -> None:
+    """Draw a document, a sentence per row: the weight of the sentence on the left, those of its words behind them."""
     count = int((test["length"][n] > 0).sum())
-    weights = np.concatenate([looked["sentence"][0, n, :count, None], looked["word"][0, n, :count]], axis=1)
+    weights = np.concatenate([attention["sentence"][0, n, :count, None], attention["word"][0, n, :count]], axis=1)
     axis.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for i in range(count):
         for t in range(test["length"][n, i]):

@@ -1,4 +1,4 @@
-"""The worked numbers of the lecture notes, computed again: ``python -m experiments audit [--json FILE]``."""
+"""The audit of the textbook's worked examples: ``python -m experiments audit [--json FILE]``."""
 
 from experiments.audit.report import main
 

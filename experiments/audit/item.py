@@ -1,4 +1,4 @@
-"""A worked number, and what is said of it: PASS, CORRECTED or FAIL."""
+"""Worked examples and their verdicts: PASS, CORRECTED or FAIL."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 Verdict = str
-"""PASS: what is printed is right. CORRECTED: it is not, and what is right came out. FAIL: something else came out."""
+"""PASS: the printed values are correct. CORRECTED: the computed values are the known correct ones. FAIL: neither."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """Numbers of a worked example.
+    """The values of a worked example.
 
     Attributes:
-        name: what is computed.
-        printed: the numbers as they are printed, separated by blanks.
-        right: the numbers that must come out, to as many digits as are known.
+        name: the name of the quantity.
+        printed: the values as printed, separated by spaces.
+        right: the correct values, to as many digits as are known.
         compute: computes them with the library's functions.
-        reason: why what is printed is not right; nothing where it is.
+        reason: why the printed values are wrong; empty if they are correct.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Row:
-    """What became of an item: ``computed`` are the numbers that came out, as text."""
+    """A line of the report; ``computed`` holds the computed values as text."""
 
     name: str
     printed: str
@@ -42,20 +42,20 @@ class Row:
 
 
 def examine(item: Item) -> Row:
-    """Compute an item and compare: with what must come out, and with what is printed."""
+    """Compute an item and compare it with the correct and the printed values."""
     values = np.asarray(item.compute(), np.float64).ravel()
     verdict = "PASS" if agree(item.printed, values) else "CORRECTED"
     reason = item.reason
     if not agree(item.right, values):
         verdict, reason = "FAIL", f"expected {item.right}"
     elif (verdict == "CORRECTED") != bool(item.reason):
-        verdict, reason = "FAIL", f"what is printed was expected to be {'wrong' if item.reason else 'right'}"
+        verdict, reason = "FAIL", f"expected the printed values to be {'wrong' if item.reason else 'correct'}"
     computed = " ".join(f"{value:.0f}" if value.is_integer() else f"{value:.5g}" for value in values)
     return Row(item.name, item.printed, computed, verdict, reason)
 
 
 def agree(text: str, values: np.ndarray) -> bool:
-    """Say whether each value rounds to the number that is written: it lies within half a unit of the last digit.
+    """Return whether all values round to the written numbers, to within half a unit of the last digit.
 
     >>> agree("0.51 20", np.array([0.5108, 20.4])), agree("0.51 20", np.array([0.5108, 20.6]))
     (True, False)

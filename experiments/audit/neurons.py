@@ -14,16 +14,16 @@ from jaxdl.typing import Array
 
 LEARNING_RATE = 0.5
 DOORS = ((0.7, 0.2, 0.1), (0.3, 0.4, 0.3), (0.1, 0.5, 0.6))
-"""Probabilities of duck, beaver and walrus behind each door, as they are printed."""
+"""The printed probabilities of duck, beaver and walrus behind each door."""
 BEHIND = (0.7, 0.3, 0.4)
-"""The probabilities that the example takes for what was found behind the doors."""
+"""The probabilities of the animals found behind the doors."""
 
 
 def network() -> dict[str, Array]:
-    """Run the network of sigmoids forward and backward, by the error ``(y - 1)^2 / 2``.
+    """Run the network of sigmoids forward and backward, with the error ``(y - 1)^2 / 2``.
 
-    Its error terms are minus the slopes of the error by what goes into a unit, which are those by the biases; its steps
-    are minus the learning rate times the slopes by the weights.
+    The error terms are minus the gradients of the error with respect to the pre-activations, or the biases; the steps
+    are minus the learning rate times the gradients with respect to the weights.
     """
     layers = [dense.Layer(jnp.array([[0.4, -0.2]]), jnp.zeros(1)), dense.Layer(jnp.array([[0.1]]), jnp.zeros(1))]
     logit, cache = dense.forward(layers, jnp.array([[0.1, 0.3]]), "sigmoid")
@@ -50,18 +50,18 @@ def largest_slope(function: activations.Activation) -> Array:
 
 
 def remaining(factor: float, steps: int) -> Array:
-    """Return the slope of the last state by the first of a linear recurrence ``s_t = factor s_(t-1)``."""
+    """Return the derivative of the last state of ``s_t = factor s_(t-1)`` with respect to the first."""
     return jax.grad(lambda s: jax.lax.fori_loop(0, steps, lambda _, s: factor * s, s))(1.0)
 
 
 def doors() -> Array:
-    """Return the cross-entropy of what was found behind the three doors."""
+    """Return the cross-entropy of the animals found behind the three doors."""
     p = jnp.asarray(BEHIND)
     return losses.categorical_cross_entropy(jnp.stack([p, 1 - p], axis=-1), jnp.zeros(3, jnp.int32), reduction="sum")
 
 
 def dogs() -> list[Array]:
-    """Return precision and recall where 12 are taken for dogs, and 5 of them are all the dogs there are."""
+    """Return precision and recall of 12 predicted dogs, of which 5 are all the dogs."""
     taken, labels = jnp.ones(12, jnp.int32), (jnp.arange(12) < 5).astype(jnp.int32)
     matrix = metrics.confusion_matrix(taken, labels, 2)
     return [metrics.precision(matrix)[1], metrics.recall(matrix)[1]]

@@ -18,9 +18,9 @@ COLOURS = {"PASS": "green", "CORRECTED": "yellow", "FAIL": "red"}
 
 
 def main(arguments: list[str], items: Sequence[Item] = ITEMS) -> int:
-    """Compute every item, print the table, and return 0 where each came out as expected, else 1."""
+    """Compute every item, print the table, and return 0 if all are as expected, else 1."""
     if arguments and (len(arguments) != 2 or arguments[0] != "--json"):
-        raise UsageError(f"audit takes --json FILE, got {' '.join(arguments)!r}")
+        raise UsageError(f"expected --json FILE, got {' '.join(arguments)!r}")
     with jax.enable_x64(True):
         rows = [examine(item) for item in items]
     Console().print(table(rows))
@@ -32,8 +32,8 @@ def main(arguments: list[str], items: Sequence[Item] = ITEMS) -> int:
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """Set what is printed beside what was computed."""
-    result = Table(title="worked numbers of the lecture notes")
+    """Make a table of the printed and the computed values."""
+    result = Table(title="the textbook's worked examples")
     for column in ("item", "printed", "computed", "", "reason"):
         result.add_column(column)
     for row in rows:

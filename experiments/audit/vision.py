@@ -10,12 +10,12 @@ FEATURE_MAP = ((1, 3, 5, 8), (2, 4, 6, 9), (10, 7, 4, 6), (11, 3, 5, 4))
 
 
 def max_pooled() -> jax.Array:
-    """Return the largest of each window of 2 x 2."""
+    """Return the maxima of windows of 2 x 2."""
     return nn.max_pool(jnp.asarray(FEATURE_MAP)[:, :, None], 2)
 
 
 def locations() -> int:
-    """Count the places of the map that VGG's last convolutions make of 224 x 224 pixels, after four poolings."""
+    """Return the number of positions of VGG's last feature maps for 224 x 224 pixels, after four poolings."""
     size = 224
     for _ in range(4):
         size = nn.output_size(size, 2, stride=2)

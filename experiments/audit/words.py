@@ -1,4 +1,4 @@
-"""Words: the corpus of four titles, and the thinning of frequent words."""
+"""Words: the corpus of four titles, and the subsampling of frequent words."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,14 +17,14 @@ PAIRS = [("human", "machine"), ("machine", "for"), ("system", "for"), ("system",
 
 
 def one_hot_pair() -> list[jnp.ndarray]:
-    """Measure the distance and the cosine of two one-hot words."""
+    """Return the distance and the cosine of two one-hot words."""
     words = embeddings.build_vocabulary(CORPUS)
     human, machine = embeddings.one_hot(jnp.array([words["human"], words["machine"]]), len(words))
     return [embeddings.euclidean_distance(human, machine), embeddings.cosine_similarity(human, machine)]
 
 
 def cooccurrence(window: int) -> list[int]:
-    """Count the ten pairs of the five words that the table shows."""
+    """Return the counts of the ten pairs of the table's five words."""
     words = embeddings.build_vocabulary(CORPUS)
     counts = embeddings.cooccurrence(CORPUS, words, window=window)
     shown = [words[word] for word in SHOWN]
@@ -32,7 +32,7 @@ def cooccurrence(window: int) -> list[int]:
 
 
 def mutual_information() -> list[jnp.ndarray]:
-    """Compute the four entries that the table shows, with the window that its counts have."""
+    """Return the four entries of the table, with the window of its counts."""
     words = embeddings.build_vocabulary(CORPUS)
     counts = embeddings.cooccurrence(CORPUS, words, window=4)
     totals = embeddings.token_counts(CORPUS, words)

@@ -13,11 +13,11 @@ from rich.table import Table
 from experiments.benchmarks.timing import Missing, compare
 
 COMMON = {"case", "ours", "peer", "ratio", "peer_name", "goal", "verdict", "stable", "ratio_of_shortest"}
-"""What every row has; a case may say more."""
+"""The fields of every row; a case may add others."""
 
 
 def names() -> list[str]:
-    """Name every benchmark."""
+    """Return the names of all benchmarks."""
     others = {"__init__", "peers", "timing"}
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in others)
 
@@ -28,11 +28,11 @@ ALLOCATOR = {
     "MALLOC_TOP_PAD_": str(2**28),
     "MALLOC_ARENA_MAX": "1",
 }
-"""Tells glibc to keep memory that was freed: on a CPU the page faults of fresh memory hide what is to be compared."""
+"""Makes glibc keep freed memory: on a CPU the page faults of fresh memory would dominate the times."""
 
 
 def measure(name: str, only: str = "") -> list[dict[str, Any]]:
-    """Measure the cases of a benchmark that have ``only`` in their names, print the table and return its rows."""
+    """Measure the cases of a benchmark whose names contain ``only``, print the table and return its rows."""
     console = Console()
     table = Table(title=f"{name}: seconds, and ours / peer (below 1 is faster)")
     for column in ("case", "peer", "ours", "theirs", "ratio", "goal", ""):
@@ -42,7 +42,7 @@ def measure(name: str, only: str = "") -> list[dict[str, Any]]:
         if only.lower() not in case.case.lower():
             continue
         if isinstance(case, Missing):
-            console.print(f"{case.case}: left out, {case.peer} is not installed")
+            console.print(f"{case.case}: skipped, {case.peer} is not installed")
             continue
         row = compare(case)
         rows.append(row)

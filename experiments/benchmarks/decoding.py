@@ -1,4 +1,4 @@
-"""Text token by token from a recurrent language model: its state carried, against reading all again, and against torch.
+"""Generation from a recurrent language model: with its state, by reading the prefix again, and in torch.
 
 One LSTM of 256 over 128 characters, with the same weights on every side; the most probable token is taken each time,
 and the tokens of all sides are shown equal before anything is timed. "anew" reads all tokens so far for each new one,
@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen
 
 from experiments.benchmarks.timing import Case, Missing
 from jaxdl import decode
-from jaxdl.models.sequence.language_model import RecurrentLanguageModel, step_function
+from jaxdl.models import RecurrentLanguageModel, step_function
 from jaxdl.nn.recurrent.cells import LSTM
 from jaxdl.pretrained.recurrent import export_torch
 
@@ -26,7 +26,7 @@ BATCHES = (1, 16)
 
 
 def cases() -> Iterator[Case | Missing]:
-    """Yield every size of the batch against both."""
+    """Yield every batch size against both peers."""
     model = RecurrentLanguageModel(vocab_size=VOCABULARY, cell=LSTM(WIDTH), embedding_dim=WIDTH)
     variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 1), int))
     variables = jax.tree.map(lambda leaf: 2 * leaf, variables)  # so that the choices are far apart
@@ -47,29 +47,29 @@ def cases() -> Iterator[Case | Missing]:
 
 
 def tokens_a_second(batch: int, row: dict[str, Any]) -> dict[str, Any]:
-    """Say how many tokens each side makes in a second."""
+    """Return the tokens per second of each side."""
     return {f"tokens_a_second_{side}": round(batch * LENGTH / row[side]) for side in ("ours", "peer")}
 
 
 def compiled(function: Callable, variables: dict, first: jax.Array) -> Callable[[], np.ndarray]:
-    """Compile, and return what runs it and waits."""
+    """Compile, and return a function that runs and blocks."""
     run = jax.jit(function)
     return lambda: np.asarray(run(variables, first))
 
 
 def check_equal(ours: Callable[[], np.ndarray], theirs: Callable[[], np.ndarray]) -> None:
-    """Stop unless both give the same tokens."""
+    """Check that both sides give the same tokens."""
     np.testing.assert_array_equal(ours(), theirs())
 
 
 def carried(model: RecurrentLanguageModel, variables: dict, first: jax.Array) -> jax.Array:
-    """Generate with the state carried along."""
+    """Generate with the recurrent state."""
     carry = model.init_carry(first.shape)
-    return decode.greedy(step_function(model, variables), carry, first, length=LENGTH).tokens
+    return decode.greedy(step_function(model, variables), carry, first, max_length=LENGTH).tokens
 
 
-def computed_anew(model: nn.Module, variables: dict, first: jax.Array) -> jax.Array:
-    """Generate with all tokens so far read again for each new one; the ones to come are there, and not looked at."""
+def computed_anew(model: linen.Module, variables: dict, first: jax.Array) -> jax.Array:
+    """Generate by reading all tokens again for each new one; later positions are present and ignored."""
 
     def step(tokens: jax.Array, t: jax.Array) -> tuple[jax.Array, None]:
         logits = model.apply(variables, tokens[:, :-1])
@@ -81,7 +81,7 @@ def computed_anew(model: nn.Module, variables: dict, first: jax.Array) -> jax.Ar
 
 
 def torch_run(params: dict, first: jax.Array) -> Callable[[], np.ndarray]:
-    """Build the model in torch, which takes one step of its LSTM for every token."""
+    """Build the model in torch, with one step of its LSTM per token."""
     import torch
 
     torch.set_num_threads(2)

@@ -46,7 +46,7 @@ def cases() -> Iterator[Case]:
 
 
 class Side:
-    """An optimizer at work on its own copy of the parameters."""
+    """An optimizer with its own copy of the parameters."""
 
     def __init__(self, optimizer: optax.GradientTransformation, gradients: dict[str, jax.Array]):
         def step(w: Any, state: Any, g: Any) -> tuple[Any, Any]:
@@ -59,12 +59,12 @@ class Side:
         self.state = optimizer.init(self.params)
 
     def update(self) -> None:
-        """Make one update."""
+        """Apply one update."""
         self.params, self.state = self.step(self.params, self.state, self.gradients)
         jax.block_until_ready(self.params)
 
     def check_equal(self, other: "Side") -> None:
-        """Make three updates on both sides, and stop unless parameters and moments are the same."""
+        """Check that parameters and moments of both sides are equal after three updates."""
         for _ in range(3):
             self.update()
             other.update()
@@ -72,7 +72,7 @@ class Side:
             np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-7)
 
     def arrays(self) -> list[jax.Array]:
-        """List the parameters and all moments of their shapes, in order."""
+        """Return the parameters and all moments of their shapes, in order."""
         return [*tree.flatten(self.params).values(), *(leaf for leaf in jax.tree.leaves(self.state) if leaf.ndim)]
 
 

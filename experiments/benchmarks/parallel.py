@@ -1,4 +1,4 @@
-"""A training step on 1, 2, 4 and 8 devices: its time, the share that communication takes of it, and what is sent.
+"""A training step on 1, 2, 4 and 8 devices: its time, the share of communication, and the collectives.
 
 The share compares the step with the same step without its sums over the devices, whose parameters drift apart. Where
 there are no eight accelerators the CPU counts as eight devices, which share its cores: then the times say what
@@ -39,7 +39,7 @@ def cases(smoke: bool = False) -> Iterator[Case]:
 
 
 def communication(row: dict[str, Any], *, mesh: jax.sharding.Mesh, smoke: bool) -> dict[str, Any]:
-    """Say which share of a measured step communication takes, and what is sent."""
+    """Return the share of communication in a measured step, and its collectives."""
     layouts = {"replicated": parallel.replicated, "fully sharded": parallel.fully_sharded}
     return {
         "communication_share": max(0.0, 1 - 1 / row["ratio"]),
@@ -48,14 +48,14 @@ def communication(row: dict[str, Any], *, mesh: jax.sharding.Mesh, smoke: bool) 
 
 
 def counts() -> list[int]:
-    """Simulate eight devices where JAX still can, and list the numbers of devices that there are."""
+    """Simulate eight devices if JAX is not initialized, and return the available numbers of devices."""
     with contextlib.suppress(RuntimeError):
         parallel.simulate_devices(COUNTS[-1])
     return [count for count in COUNTS if count <= len(jax.devices())]
 
 
 def problem(smoke: bool, axis_name: str | None = None) -> tuple[train.TrainState, Callable, dict[str, np.ndarray]]:
-    """Make a state, its step and a batch: a network of 1.2 million parameters and 512 images of MNIST's size."""
+    """Return a state, its step and a batch: 1.2 million parameters and 512 images of MNIST's size."""
     rows, width = (16, 8) if smoke else (512, 768)
     generator = np.random.default_rng(0)
     arrays = {
@@ -69,7 +69,7 @@ def problem(smoke: bool, axis_name: str | None = None) -> tuple[train.TrainState
 
 
 def written_out(mesh: jax.sharding.Mesh, smoke: bool) -> list[Callable[[], object]]:
-    """Make the step that ``shard_map`` runs on every device, with the sums over the devices and without."""
+    """Make the step of ``shard_map``, with and without the sums over the devices."""
     calls = []
     for axis_name in (parallel.DATA, None):
         state, step, batch = problem(smoke, axis_name)
@@ -80,12 +80,12 @@ def written_out(mesh: jax.sharding.Mesh, smoke: bool) -> list[Callable[[], objec
 
 
 def wait_for(compiled: Callable, *inputs: Any) -> None:
-    """Call a compiled step and wait until it is done."""
+    """Call a compiled step and block until it is done."""
     jax.block_until_ready(compiled(*inputs))
 
 
 def said_by(mesh: jax.sharding.Mesh, rule: parallel.Rule, smoke: bool) -> list[dict[str, Any]]:
-    """List the collectives that the compiler puts into the ordinary step."""
+    """Return the collectives that the compiler inserts into the ordinary step."""
     state, step, batch = problem(smoke)
     inputs = parallel.place(state, mesh, rule), parallel.place_batch(batch, mesh)
     return [found._asdict() for found in collectives(jax.jit(step).lower(*inputs).compile())]

@@ -1,4 +1,4 @@
-"""The peers whose import needs preparing."""
+"""Peers whose import needs preparation."""
 
 from functools import cache
 from types import ModuleType
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def torchvision() -> ModuleType:
-    """Import torchvision; what its compiled part would define is defined if it is not there."""
+    """Import torchvision, with definitions of its compiled operators if they are missing."""
     _operators()
     import torchvision
 
@@ -14,7 +14,7 @@ def torchvision() -> ModuleType:
 
 
 def transformers() -> ModuleType:
-    """Import transformers, whose models import torchvision where that is installed."""
+    """Import transformers, whose models import torchvision if it is installed."""
     _operators()
     import transformers
 
@@ -23,7 +23,7 @@ def transformers() -> ModuleType:
 
 @cache
 def _operators() -> Any:
-    """Define torchvision's operators; the definitions last as long as what is returned."""
+    """Define torchvision's operators, for the lifetime of the returned object."""
     import torch
 
     if hasattr(torch.ops.torchvision, "nms"):

@@ -1,4 +1,4 @@
-"""Vanilla cells, GRU and LSTM over whole sequences, forward and with all gradients, against flax, equinox and torch.
+"""Vanilla cells, GRU and LSTM over sequences, forward and with all gradients, against flax, equinox and torch.
 
 The same weights and inputs go to every peer, batch first. Outputs and the gradients of the input and of every weight
 are shown equal before anything is timed. The gradient is that of the product with a random array.
@@ -43,7 +43,7 @@ def cases() -> Iterator[Case | Missing]:
 
 
 def cell_cases(name: str, batch: int, steps: int, size: int) -> Iterator[Case | Missing]:
-    """Yield the cases of a cell at one size, a pair for each peer, and the other forms of the LSTM against torch."""
+    """Yield the cases of a cell at one size, a pair per peer, and the other forms of the LSTM against torch."""
     title = f"batch {batch}, {steps} steps of {size}"
     cell, generator = CELLS[name](size), np.random.default_rng(0)
     parameters = cells.init_cell(jax.random.key(0), cell, size)
@@ -73,7 +73,7 @@ Runs = dict[str, Callable[[], Any]]
 
 
 def pair(title: str, peer: str, ours: Runs, theirs: Runs, goal: float | None) -> Iterator[Case]:
-    """Yield the forward case and that with gradients, once both sides are shown equal."""
+    """Check that both sides are equal, then yield the forward case and that with gradients."""
     check_equal(ours, theirs)
     for kind in KINDS:
         yield Case(f"{title}, {kind}", peer, ours[kind], theirs[kind], goal)
@@ -94,12 +94,12 @@ def other_forms(name: str, cell: cells.Cell, parameters: dict, x: np.ndarray, we
 
 
 def our_scan(cell: cells.Cell, parameters: dict, x: jax.Array, **options: str) -> jax.Array:
-    """Run a cell of ours."""
+    """Run our cell."""
     return recurrent.scan(cell, parameters, x, **options)[1]
 
 
 def compiled(scan: Callable, parameters: dict, x: np.ndarray, weights: np.ndarray) -> Runs:
-    """Compile a scan, and its value with the gradients of parameters and input; a call returns when it is done."""
+    """Compile a scan, and its value with the gradients of parameters and input; calls block."""
 
     def loss(parameters, x, weights):
         y = scan(parameters, x)
@@ -116,12 +116,12 @@ def compiled(scan: Callable, parameters: dict, x: np.ndarray, weights: np.ndarra
 
 
 def finish(run: Callable[[], Any]) -> Any:
-    """Run, wait, and return what came out."""
+    """Run, block, and return the result."""
     return jax.block_until_ready(run())
 
 
 def check_equal(ours: Runs, theirs: Runs) -> None:
-    """Stop unless outputs and gradients are the same numbers, up to float32 over many steps."""
+    """Check that outputs and gradients are equal, up to float32 over many steps."""
     leaves = zip(*(jax.tree.leaves(runs[KINDS[1]]()) for runs in (ours, theirs)), strict=True)
     for mine, other in leaves:
         expected = np.asarray(other.cpu() if hasattr(other, "cpu") else other)
@@ -129,7 +129,7 @@ def check_equal(ours: Runs, theirs: Runs) -> None:
 
 
 def flax_scan(name: str, size: int, parameters: dict, x: jax.Array) -> jax.Array:
-    """Run flax's module with our parameters, one dense layer for every gate."""
+    """Run flax's module with our parameters, a dense layer per gate."""
     peer = flax.linen.RNN(PEERS[name](size))
     gates = {"vanilla": "i", "gru": "rzn", "lstm": "ifgo"}[name]
     kernels, recurrent_kernels, biases = (
@@ -171,7 +171,7 @@ def equinox_scan(name: str, size: int, parameters: dict, x: jax.Array) -> jax.Ar
 
 
 def torch_runs(name: str, parameters: dict, x: np.ndarray, weights: np.ndarray) -> Runs:
-    """Build the network in torch with our parameters; its gradients come back in our layout and order."""
+    """Build the network in torch with our parameters; its gradients are returned in our layout and order."""
     import torch
 
     torch.set_num_threads(2)

@@ -1,4 +1,4 @@
-"""Comparing two ways to do the same work on a machine whose speed drifts."""
+"""Comparison of the times of two implementations on a machine whose speed drifts."""
 
 import random
 import statistics
@@ -79,7 +79,7 @@ def _time(work: Callable[[], object], repeats: int) -> float:
 
 
 def _repeats(work: Callable[[], object]) -> int:
-    """Warm up, and say how often the work fits into a block."""
+    """Warm up, and return the number of repetitions per block."""
     work()
     return max(1, round(BLOCK_SECONDS / _time(work, 1)))
 

@@ -36,7 +36,7 @@ def cases() -> Iterator[Case | Missing]:
 
 
 def network_cases(case: str, model: Any, shape: tuple, size: int, batch_size: int, goals: tuple) -> Iterator[Case]:
-    """Yield one network's cases: step by step, one scan, and ``RUNS`` runs under vmap against as many in sequence."""
+    """Yield one network's cases: step by step, one scan, and ``RUNS`` runs under vmap against runs in sequence."""
     generator = np.random.default_rng(0)
     arrays = {
         "image": generator.normal(size=(size, *shape)).astype(np.float32),
@@ -58,13 +58,13 @@ def network_cases(case: str, model: Any, shape: tuple, size: int, batch_size: in
 
 
 def repeat(work: Callable[[], object], times: int) -> None:
-    """Do the work so many times in sequence."""
+    """Run the work several times in sequence."""
     for _ in range(times):
         work()
 
 
 class OurRun:
-    """An epoch at a time through the training engine."""
+    """Our side: an epoch at a time through the training engine."""
 
     def __init__(self, step: train.Step, state: Any, *, loader: data.Loader, scan: bool):
         self.state = jax.tree.map(lambda leaf: leaf.copy(), state)
@@ -76,12 +76,12 @@ class OurRun:
         return self.steps(self.loader.steps_per_epoch)
 
     def steps(self, count: int) -> dict[str, np.ndarray]:
-        """Train for so many steps."""
+        """Train for a number of steps."""
         self.state, metrics = self.runner(self.state, 0, count)
         return jax.device_get(metrics)
 
     def check_equal(self, other: "TorchRun") -> None:
-        """Stop unless the other side's losses are these."""
+        """Check that the losses of both sides are equal."""
         np.testing.assert_allclose(self.steps(3)["loss"], other.losses(3), rtol=1e-4)
 
 
@@ -106,7 +106,7 @@ class TorchRun:
         self.losses(self.loader.steps_per_epoch)
 
     def losses(self, count: int) -> np.ndarray:
-        """Train for so many steps; return their losses."""
+        """Train for a number of steps; return the losses."""
         cross_entropy = self.torch.nn.functional.cross_entropy
         losses = []
         for index in self.torch.from_numpy(self.loader.indices(0, count)):
@@ -119,7 +119,7 @@ class TorchRun:
 
 
 def torch_network(params: dict[str, np.ndarray]) -> Any:
-    """Build the network of these parameters in torch: LeNet where there are convolutions, else an MLP."""
+    """Build the network of these parameters in torch: LeNet if there are convolutions, else an MLP."""
     import torch
     from torch import nn
 

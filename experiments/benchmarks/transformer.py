@@ -1,4 +1,4 @@
-"""A GPT of six blocks of 256 over bytes: a step's loss and gradients, and writing with a cache, against transformers.
+"""A GPT of six blocks of 256 over bytes: loss and gradients, and generation with a cache, against transformers.
 
 The same weights on every side. Loss and gradients, and the tokens that are written, are shown equal before anything is
 timed. In torch the tokens come from a loop over its cache, which is faster there than ``generate``; "anew" is ours
@@ -18,7 +18,7 @@ from experiments.benchmarks import peers
 from experiments.benchmarks.decoding import LENGTH, check_equal, compiled, computed_anew, tokens_a_second
 from experiments.benchmarks.timing import Case, Missing
 from jaxdl import decode, losses, pretrained, tree
-from jaxdl.models.sequence.language_model import step_function
+from jaxdl.models.stepping import step_function
 from jaxdl.models.transformers.gpt import GPT
 
 VOCABULARY, CONTEXT, WIDTH, DEPTH, HEADS = 256, 256, 256, 6, 8
@@ -28,7 +28,7 @@ MODEL = GPT(VOCABULARY, CONTEXT, WIDTH, DEPTH, HEADS, dropout_rate=0.0, attentio
 
 
 def cases() -> Iterator[Case | Missing]:
-    """Yield training and both sizes of writing."""
+    """Yield training, and generation at both batch sizes."""
     variables = jax.jit(MODEL.init)(jax.random.key(0), jnp.zeros((1, 1), int))
     # Larger than first values are, so that the choices of the tokens are far apart.
     variables = jax.tree.map(lambda leaf: 3 * leaf if leaf.ndim > 1 else leaf, variables)
@@ -71,9 +71,9 @@ def learning(variables: dict, tokens: np.ndarray) -> Callable[[], tuple[jax.Arra
 
 
 def cached(variables: dict, first: jax.Array) -> jax.Array:
-    """Write with the keys and values of what was read kept."""
+    """Generate with a cache of keys and values."""
     carry = MODEL.init_carry(first.shape, LENGTH)
-    return decode.greedy(step_function(MODEL, variables), carry, first, length=LENGTH).tokens
+    return decode.greedy(step_function(MODEL, variables), carry, first, max_length=LENGTH).tokens
 
 
 def torch_model(variables: dict) -> Any:
@@ -93,7 +93,7 @@ def torch_model(variables: dict) -> Any:
 
 
 def torch_learning(peer: Any, tokens: np.ndarray) -> Callable[[], tuple[Any, dict]]:
-    """Return what computes the loss and the gradient of every parameter in torch."""
+    """Return a function that computes the loss and all gradients in torch."""
     import torch
 
     inputs, targets = torch.tensor(tokens[:, :-1]), torch.tensor(tokens[:, 1:]).reshape(-1)
@@ -109,7 +109,7 @@ def torch_learning(peer: Any, tokens: np.ndarray) -> Callable[[], tuple[Any, dic
 
 
 def check_gradients(ours: tuple[jax.Array, dict], theirs: tuple[Any, dict]) -> None:
-    """Stop unless losses and gradients are the same numbers, up to float32."""
+    """Check that losses and gradients are equal, up to float32."""
     np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-4)
     mine = pretrained.to_theirs(tree.flatten(ours[1]), pretrained.rules_of(MODEL, "huggingface"))
     for name, gradient in theirs[1].items():
@@ -117,7 +117,7 @@ def check_gradients(ours: tuple[jax.Array, dict], theirs: tuple[Any, dict]) -> N
 
 
 def torch_writing(peer: Any, first: np.ndarray) -> Callable[[], np.ndarray]:
-    """Return what writes in torch, a token a call of the model, over its cache."""
+    """Return a function that generates in torch, one token per call of the model, with its cache."""
     import torch
 
     start = torch.tensor(first)

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import linen
 
 from experiments.benchmarks import peers
 from experiments.benchmarks.timing import Case, Missing
@@ -53,7 +53,7 @@ def cases() -> Iterator[Case | Missing]:
 
 
 class Sides:
-    """A network on every side, each made when it is first run, and compared to ours then."""
+    """A network on every side, each made and compared with ours at its first use."""
 
     def __init__(self, name: str, changes: dict[str, Any], size: int, batch_size: int):
         self.name, self.changes, self.made = name, changes, {}
@@ -66,11 +66,11 @@ class Sides:
 
     @cached_property
     def variables(self) -> dict[str, Any]:
-        """The weights that all begin with."""
+        """The common initial weights."""
         return tasks.classification(self.model).init(jax.random.key(0), self.batch)
 
     def case(self, title: str, kind: str, side: str, peer: str, goal: float | None) -> Case:
-        """Set one side against another."""
+        """Make the case of one side against another."""
         title, shown = (title, peer) if side == "ours" else (f"{title}, blocks scanned", "unrolled")
 
         def details(row: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Sides:
         return Case(title, shown, *work, goal, ROUNDS, details)
 
     def get(self, name: str) -> Any:
-        """Return a side; make it first, and stop unless its results are ours."""
+        """Return a side; at its first use make it and check that its results equal ours."""
         if name not in self.made:
             makers = {"ours": ours, "scanned": scanned, "flax": flax_example, "torch": TorchSide}
             self.made[name] = makers[name](self)
@@ -98,7 +98,7 @@ class Sides:
 
 
 class CompiledSide:
-    """A step and a forward pass as programs."""
+    """The compiled programs of a step and a forward pass."""
 
     def __init__(
         self,
@@ -121,20 +121,20 @@ class CompiledSide:
         self.work = {"training": self.train, "inference": lambda: jax.block_until_ready(infer())}
 
     def compiled(self, kind: str, function: Any, *arguments: Any) -> Callable:
-        """Compile, and note how long it takes."""
+        """Compile, and record the duration."""
         started = time.perf_counter()
         program = function.lower(*arguments).compile()
         self.compile_seconds[kind] = time.perf_counter() - started
         return program
 
     def train(self) -> None:
-        """Make one step."""
+        """Run one step."""
         self.state, _ = self.step(self.state, self.batch)
         jax.block_until_ready(self.state)
 
 
-def ours(sides: Sides, model: nn.Module | None = None, variables: dict | None = None) -> CompiledSide:
-    """Make ours, through the training engine."""
+def ours(sides: Sides, model: linen.Module | None = None, variables: dict | None = None) -> CompiledSide:
+    """Make our side, with the training engine."""
     model, variables = model or sides.model, variables or sides.variables
     task, optimizer = tasks.classification(model), optim.momentum(RATE, MOMENTUM)
     state = train.TrainState.create(variables, optimizer, jax.random.key(1))
@@ -143,17 +143,17 @@ def ours(sides: Sides, model: nn.Module | None = None, variables: dict | None = 
 
 
 def scanned(sides: Sides) -> CompiledSide:
-    """Make ours with the blocks of a stage in a scan."""
+    """Make our side with the blocks of a stage in a scan."""
     return ours(sides, sides.model.clone(scan_blocks=True), scanning.stack_blocks(sides.variables))
 
 
 def unstacked(params: Any) -> Any:
-    """Name the parameters of every block."""
+    """Return the names of the parameters of every block."""
     return scanning.unstack_blocks(params)
 
 
 def flax_example(sides: Sides) -> CompiledSide:
-    """Make the network and the step as flax's ImageNet example has them."""
+    """Make the network and the step of flax's ImageNet example."""
     fields = {field: getattr(sides.model, field) for field in FlaxResNet.__annotations__}
     model, optimizer = FlaxResNet(**fields), optax.sgd(RATE, MOMENTUM)
     params, statistics = jax.tree.map(jnp.copy, (sides.variables["params"], sides.variables["batch_stats"]))
@@ -175,41 +175,41 @@ def flax_example(sides: Sides) -> CompiledSide:
     return CompiledSide(sides, sides.variables, model.apply, step, state, lambda state: state[0])
 
 
-class FlaxConvNorm(nn.Module):
+class FlaxConvNorm(linen.Module):
     """flax's convolution and batch norm; its padding is written out as torch's."""
 
     features: int
     size: int
     stride: int = 1
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Map ``[B, H, W, C]`` to ``[B, H / stride, W / stride, features]``."""
         window = {"kernel_size": (self.size, self.size), "strides": self.stride, "padding": self.size // 2}
-        x = nn.Conv(self.features, **window, use_bias=False, name="conv")(x)
-        return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name="norm")(x)
+        x = linen.Conv(self.features, **window, use_bias=False, name="conv")(x)
+        return linen.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name="norm")(x)
 
 
-class FlaxBlock(nn.Module):
+class FlaxBlock(linen.Module):
     """A residual block, basic or bottleneck, with the names of ours."""
 
     layers: Sequence[tuple[int, int, int]]
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Map ``[B, H, W, C]`` to ``[B, H / stride, W / stride, K]``."""
         y = x
         for i, (features, size, stride) in enumerate(self.layers, 1):
             window = {"kernel_size": (size, size), "strides": stride, "padding": size // 2}
-            y = nn.Conv(features, **window, use_bias=False, name=f"conv{i}")(nn.relu(y) if i > 1 else y)
-            y = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name=f"norm{i}")(y)
+            y = linen.Conv(features, **window, use_bias=False, name=f"conv{i}")(linen.relu(y) if i > 1 else y)
+            y = linen.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name=f"norm{i}")(y)
         if x.shape != y.shape:
             stride = max(stride for *_, stride in self.layers)
             x = FlaxConvNorm(y.shape[-1], 1, stride, name="shortcut")(x, train)
-        return nn.relu(x + y)
+        return linen.relu(x + y)
 
 
-class FlaxResNet(nn.Module):
+class FlaxResNet(linen.Module):
     """The network of flax's ImageNet example, with the names of ours."""
 
     num_classes: int
@@ -218,13 +218,13 @@ class FlaxResNet(nn.Module):
     block: str
     stem: str
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Map images ``[B, H, W, 3]`` to logits."""
         size, stride = (7, 2) if self.stem == "imagenet" else (3, 1)
-        x = nn.relu(FlaxConvNorm(self.widths[0], size, stride, name="stem")(x, train))
+        x = linen.relu(FlaxConvNorm(self.widths[0], size, stride, name="stem")(x, train))
         if self.stem == "imagenet":
-            x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+            x = linen.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True), 1):
             for i in range(1, depth + 1):
                 stride = 2 if stage > 1 and i == 1 else 1
@@ -232,7 +232,7 @@ class FlaxResNet(nn.Module):
                 if self.block == "bottleneck":
                     layers = [(width, 1, 1), (width, 3, stride), (4 * width, 1, 1)]
                 x = FlaxBlock(layers, name=f"stage{stage}_block{i}")(x, train)
-        return nn.Dense(self.num_classes, name="output")(jnp.mean(x, axis=(1, 2)))
+        return linen.Dense(self.num_classes, name="output")(jnp.mean(x, axis=(1, 2)))
 
 
 class TorchSide:
@@ -267,7 +267,7 @@ class TorchSide:
         return network.to(memory_format=self.torch.channels_last)
 
     def train(self) -> None:
-        """Make one step."""
+        """Run one step."""
         self.trained.train()
         self.optimizer.zero_grad(set_to_none=True)
         self.torch.nn.functional.cross_entropy(self.trained(self.image), self.label).backward()

@@ -1,24 +1,65 @@
-"""The catalogue of experiments: a folder a chapter, a file an experiment."""
+"""The catalogue of experiments: a folder per chapter, a file per experiment, and presets of experiments."""
 
 import ast
 import importlib
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import Any, NamedTuple
 
+from experiments.harness.configuration import Config
 from experiments.harness.errors import unknown
 
 FOLDER = Path(__file__).parents[1]
 CHAPTERS = ("neurons", "optimization", "regularization", "vision", "sequences", "attention")
-"""The chapters, in the order in which they are read."""
+"""The chapters, in reading order."""
+
+
+class Preset(NamedTuple):
+    """An experiment under another name, with the settings that its ``PRESETS`` hold under that name."""
+
+    experiment: str
+    summary: str
+
+
+PRESETS = {
+    "lenet_digits": Preset("image_classification", "LeNet-5 on scikit-learn's handwritten digits."),
+    "lenet_mnist": Preset("image_classification", "LeNet-5 on MNIST, or on Fashion-MNIST with --data fashion_mnist."),
+    "mlp_digits": Preset("image_classification", "A multi-layer perceptron on scikit-learn's handwritten digits."),
+}
+
+
+class Experiment(NamedTuple):
+    """An experiment that can be run.
+
+    Attributes:
+        default: the configuration that flags change.
+        run: ``run(config, run) -> result``.
+        goal: the least (for a name that ends in ``loss`` or ``error``, the largest) value of results.
+        claims: the numbers of the claims that it tests.
+    """
+
+    default: Config
+    run: Callable[[Any, Any], dict[str, Any]]
+    goal: dict[str, float]
+    claims: tuple[int, ...]
 
 
 def chapters() -> dict[str, list[str]]:
-    """Return the names of the experiments of each chapter."""
-    return {chapter: sorted(path.stem for path in _files(chapter)) for chapter in CHAPTERS}
+    """Return the names of each chapter's experiments, every one followed by its presets."""
+    found = {}
+    for chapter in CHAPTERS:
+        files = sorted(path.stem for path in (FOLDER / chapter).glob("*.py") if not path.stem.startswith("_"))
+        found[chapter] = [name for stem in files for name in (stem, *presets_of(stem))]
+    return found
+
+
+def presets_of(name: str) -> list[str]:
+    """Return the names of an experiment's presets."""
+    return sorted(preset for preset, (experiment, _) in PRESETS.items() if experiment == name)
 
 
 def names() -> list[str]:
-    """Return the names of all experiments."""
+    """Return the names of all experiments and presets."""
     return sorted(name for members in chapters().values() for name in members)
 
 
@@ -26,7 +67,7 @@ def chapter_of(name: str) -> str:
     """Return the chapter of an experiment.
 
     Raises:
-        UsageError: there is no such experiment; the nearest is named.
+        UsageError: the experiment is unknown.
     """
     for chapter, members in chapters().items():
         if name in members:
@@ -35,12 +76,16 @@ def chapter_of(name: str) -> str:
 
 
 def source(name: str) -> str:
-    """Read an experiment's file, without importing it."""
-    return (FOLDER / chapter_of(name) / f"{name}.py").read_text()
+    """Read an experiment's file without importing it."""
+    stem = PRESETS[name].experiment if name in PRESETS else name
+    return (FOLDER / chapter_of(name) / f"{stem}.py").read_text()
 
 
 def header(name: str) -> str:
-    """Read the docstring of an experiment, without importing it."""
+    """Read the docstring of an experiment without importing it; make that of a preset."""
+    if name in PRESETS:
+        preset = PRESETS[name]
+        return f"{preset.summary}\n\n    python -m experiments run {name}\n\nA preset of {preset.experiment}."
     return ast.get_docstring(ast.parse(source(name))) or ""
 
 
@@ -49,14 +94,13 @@ def title(chapter: str) -> str:
     return ast.get_docstring(ast.parse((FOLDER / chapter / "__init__.py").read_text())) or ""
 
 
-def load(name: str) -> ModuleType:
-    """Import an experiment: a module with ``Config``, a frozen dataclass, and ``run(config, run) -> result``.
+def load(name: str) -> Experiment:
+    """Import an experiment or the experiment of a preset.
 
-    It may also have ``GOAL``, the least (or, for a name that ends in ``loss`` or ``error``, the largest) result that it
-    must reach, and ``CLAIMS``, the numbers of the claims that it tests and passes to ``run.claim``.
+    Its module has ``Config``, a frozen dataclass, and ``run(config, run) -> result``; it may have ``GOAL`` and
+    ``CLAIMS``, and ``PRESETS``, which maps names to pairs of settings and a goal.
     """
-    return importlib.import_module(f"experiments.{chapter_of(name)}.{name}")
-
-
-def _files(chapter: str) -> list[Path]:
-    return [path for path in (FOLDER / chapter).glob("*.py") if not path.stem.startswith("_")]
+    stem = PRESETS[name].experiment if name in PRESETS else name
+    module = importlib.import_module(f"experiments.{chapter_of(name)}.{stem}")
+    settings, goal = module.PRESETS[name] if name in PRESETS else ({}, getattr(module, "GOAL", {}))
+    return Experiment(module.Config(**settings), module.run, goal, getattr(module, "CLAIMS", ()))

@@ -1,28 +1,27 @@
-"""A text as characters, what counting and compressing make of it, and a model's result beside them."""
+"""Texts of characters, with the baselines of n-grams and of compression."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.harness import ngrams
-from experiments.harness.language import ReadingAndWriting, read
-from experiments.harness.run_folder import Run
+from experiments.harness.language import TextGeneration, read
 from jaxdl.data.vocabulary import UNK, Vocabulary
 
 ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, "five_gram": 5}
 
 
 class Characters(NamedTuple):
-    """The vocabulary, the text to learn and the one held out as its numbers, and the bits per character of others."""
+    """The vocabulary, the training and the held-out tokens, and the bits per character of the baselines."""
 
     vocabulary: Vocabulary
     tokens: tuple[np.ndarray, np.ndarray]
     baselines: dict[str, float]
 
 
-def read_characters(config: ReadingAndWriting, run: Run, min_count: int) -> Characters:
-    """Read a text, number the characters that are seen often enough, and measure the baselines."""
-    parts = read(config, run)
+def read_characters(config: TextGeneration, min_count: int) -> Characters:
+    """Read a text, encode its characters and measure the baselines; rarer ones than ``min_count`` are unknown."""
+    parts = read(config)
     vocabulary = Vocabulary.build(parts[0], min_count=min_count, special_tokens=(UNK,))
     tokens = tuple(vocabulary.encode(part) for part in parts)
     baselines = ngrams.bits_by_order(*tokens, ORDERS, len(vocabulary))
@@ -30,7 +29,7 @@ def read_characters(config: ReadingAndWriting, run: Run, min_count: int) -> Char
 
 
 def beside_baselines(result: dict[str, float], characters: Characters) -> dict[str, float]:
-    """Add to the result of a model those of the others, and by how much it is better than counts of three."""
+    """Add the baselines to the result of a model, and its gain over trigrams."""
     vocabulary, tokens, baselines = characters
     return {
         **result,

@@ -1,4 +1,4 @@
-"""Claims of the lecture notes: measured over seeds, with an interval and a verdict."""
+"""Claims of the textbook: measured over seeds, with a confidence interval and a verdict."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -20,15 +20,15 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Claim:
-    """What was claimed, and what was seen.
+    """A claim and what was measured of it.
 
     Attributes:
-        claim: its number in the list of claims.
+        claim: the number in the list of claims.
         statement: the claim, or the part of it that was measured.
-        measure: what ``value`` is, in words and units.
-        value: mean over the seeds.
-        interval: the 95 % confidence interval of the mean, by Student's t; of a share exactly.
-        seeds: how many independent runs.
+        measure: the meaning and the unit of ``value``.
+        value: the mean over the seeds.
+        interval: the 95 % confidence interval of the mean, by Student's t; the exact one of a share.
+        seeds: the number of independent runs.
         verdict: "reproduced" or "not reproduced".
     """
 
@@ -42,10 +42,10 @@ class Claim:
 
 
 def judge(claim: int, statement: str, measure: str, samples: Any, *, above: float = 0.0) -> Claim:
-    """Judge a claim by independent samples of a quantity that it says is larger than ``above``.
+    """Judge the claim that a quantity is larger than ``above``, from independent samples of it.
 
-    It is reproduced where the whole confidence interval of the mean lies above; samples that are not finite, and
-    a single sample, reproduce nothing. Boolean samples are a share, whose interval is exact.
+    The claim is reproduced if the whole confidence interval of the mean lies above; it is not if a sample is not
+    finite, or if there is only one. Boolean samples give a share, with its exact interval.
     """
     samples = np.ravel(samples)
     value, low, high = share(samples) if samples.dtype == bool else interval(samples.astype(np.float64))
@@ -54,7 +54,7 @@ def judge(claim: int, statement: str, measure: str, samples: Any, *, above: floa
 
 
 def interval(samples: np.ndarray) -> tuple[float, float, float]:
-    """Return the mean of independent samples and the confidence interval of it, by Student's t.
+    """Return the mean of independent samples and its confidence interval, by Student's t.
 
     >>> [round(x, 3) for x in interval(np.array([1.0, 2.0, 3.0]))]
     [2.0, -0.484, 4.484]
@@ -67,9 +67,9 @@ def interval(samples: np.ndarray) -> tuple[float, float, float]:
 
 
 def share(samples: np.ndarray) -> tuple[float, float, float]:
-    """Return the share of independent samples that are true and its exact confidence interval (Clopper, Pearson, 1934).
+    """Return the share of true samples and its exact confidence interval (Clopper and Pearson, 1934).
 
-    Student's t is not for them: where all are true its interval has no width.
+    Student's t does not apply: where all are true its interval has no width.
 
     >>> [round(x, 3) for x in share(np.full(8, True))]
     [1.0, 0.631, 1.0]
@@ -81,17 +81,17 @@ def share(samples: np.ndarray) -> tuple[float, float, float]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run every experiment that tests a claim: ``claims [--smoke] [--json FILE] [--out DIR]``."""
+    """Run all experiments that test a claim: ``claims [--smoke] [--json FILE] [--out DIR]``."""
     options = _options(arguments)
     tested = {name: catalogue.load(name) for name in catalogue.names() if "CLAIMS" in catalogue.source(name)}
     claims: list[dict[str, Any]] = []
     check_writable(options["json"])
     for name, experiment in tested.items():
-        config = experiment.Config()
+        config = experiment.default.smoke() if options["smoke"] else experiment.default
         folder = None if options["out"] is None else Path(options["out"]) / name
         run = Run(name, as_dict(config), folder, smoke=options["smoke"])
         run.begin()
-        run.console.print(f"[bold]{name}[/bold]: claims {', '.join(map(str, experiment.CLAIMS))}")
+        run.console.print(f"[bold]{name}[/bold]: claims {', '.join(map(str, experiment.claims))}")
         run.write_manifest("finished", experiment.run(config, run))
         claims += [{**asdict(claim), "experiment": name, "smoke": run.smoke} for claim in run.claims]
     claims.sort(key=lambda row: row["claim"])
@@ -102,9 +102,9 @@ def main(arguments: list[str]) -> int:
 
 
 def table(claims: list[dict[str, Any]]) -> Table:
-    """Set claims, measures and verdicts side by side."""
+    """Make a table of claims, measures and verdicts."""
     smoke = any(row["smoke"] for row in claims)
-    result = Table(title="claims (smoke: tiny runs, the verdicts mean nothing)" if smoke else "claims")
+    result = Table(title="claims (smoke: tiny runs, verdicts without meaning)" if smoke else "claims")
     for column in ("claim", "statement", "measure", "mean [95 % interval]", "verdict"):
         result.add_column(column)
     for row in claims:
@@ -124,5 +124,5 @@ def _options(arguments: list[str]) -> dict[str, Any]:
         elif flag in ("--json", "--out") and rest:
             options[flag[2:]] = rest.pop(0)
         else:
-            raise UsageError(f"claims takes --smoke, --json FILE and --out DIR, got {flag!r}")
+            raise UsageError(f"expected --smoke, --json FILE and --out DIR, got {flag!r}")
     return options

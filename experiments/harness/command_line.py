@@ -1,5 +1,6 @@
-"""The one command line of all experiments."""
+"""The command line of the experiments."""
 
+import functools
 import importlib
 import json
 import os
@@ -7,33 +8,35 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from experiments.harness import catalogue
-from experiments.harness.configuration import as_dict, parse
+from experiments.harness.configuration import Config, as_dict, parse
 from experiments.harness.errors import UsageError, check_writable, unknown
+from experiments.harness.migration import upgrade
 from experiments.harness.run_folder import Run, read_manifest
 from experiments.harness.training import Interrupted
 from jaxdl import train
 
 USAGE = """usage: python -m experiments COMMAND
 
-  list                       the experiments by chapter, a line each
-  run NAME [--flags]         run one; run NAME --help lists its flags
-  show RUN                   what a run folder holds
+  list                       list the experiments by chapter
+  run NAME [--flags]         run an experiment; run NAME --help lists its flags
+  show RUN                   print the manifest and the files of a run folder
   claims [--smoke] [--json FILE] [--out DIR]
-                             what the lecture notes claim, measured, with verdicts
-  audit                      the worked numbers of the lecture notes, computed again
-  stress [--short]           runs killed and files damaged, to see that nothing is lost
+                             measure the textbook's claims and print verdicts
+  audit                      recompute the textbook's worked examples
+  stress [--short]           kill runs and damage files, and check that nothing is lost
   bench [NAME] [--only TEXT] [--json FILE]
-                             our time against the peers'; without a name, the benchmarks there are
+                             compare our time with the peers'; without a name, list the benchmarks
 """
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command and return the exit status: 0, or 2 after a usage error told in one line."""
+    """Run a command and return the exit status: 0, or 2 after an error of usage."""
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(USAGE)
         return 0
@@ -54,28 +57,39 @@ def main(arguments: list[str]) -> int:
 
 
 def list_experiments(arguments: list[str]) -> int:
-    """Print a line for every experiment, chapter by chapter."""
+    """Print the name and the title of every experiment and preset, by chapter."""
     _no_more(arguments)
-    table = Table(box=None, show_header=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
     for chapter, members in catalogue.chapters().items():
         table.add_row(f"[bold]{chapter}[/bold]", f"[bold]{catalogue.title(chapter)}[/bold]")
         for name in members:
-            table.add_row(f"  {name}", catalogue.header(name).splitlines()[0])
-    Console().print(table)
+            indent = "    " if name in catalogue.PRESETS else "  "
+            table.add_row(f"{indent}{name}", catalogue.header(name).splitlines()[0])
+        table.add_section()
+        table.add_row()
+    console = Console()
+    console.print(table)
+    console.print("Run one with: python -m experiments run NAME", highlight=False)
     return 0
 
 
+def execute(experiment: catalogue.Experiment, config: Config, run: Run) -> dict[str, Any]:
+    """Run an experiment, with the settings of a smoke run where the run is one."""
+    return experiment.run(config.smoke() if run.smoke else config, run)
+
+
 def run_experiment(arguments: list[str]) -> int:
-    """Run an experiment in a run folder and set its result beside its goal."""
+    """Run an experiment in a run folder and print its result and its goal."""
     if not arguments or arguments[0].startswith("-"):
-        raise UsageError("run needs the name of an experiment: python -m experiments list")
+        raise UsageError("expected the name of an experiment; python -m experiments list prints them")
     name, *flags = arguments
     experiment = catalogue.load(name)
-    config, options = parse(name, experiment.Config, flags)
+    config, options = parse(name, experiment.default, flags)
     run = Run.from_options(name, as_dict(config), options)
+    run.upgrade = functools.partial(upgrade, default=experiment.default)
     run.begin()
     try:
-        result = experiment.run(config, run)
+        result = execute(experiment, config, run)
     except UsageError:
         run.discard()
         raise
@@ -90,26 +104,24 @@ def run_experiment(arguments: list[str]) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     if run.mesh and not run.uses_mesh:
-        run.console.print(
-            "note: this experiment computes on one device; --devices, --mesh and --coordinator changed nothing"
-        )
+        run.console.print("note: this experiment runs on one device; --devices, --mesh and --coordinator had no effect")
     run.write_manifest("finished", result)
-    goal = {} if options.smoke else getattr(experiment, "GOAL", {})
+    goal = {} if options.smoke else experiment.goal
     run.console.print(result_table(name, result, goal))
     run.console.print(f"run folder: {run.directory}")
     return 0
 
 
 def show_run(arguments: list[str]) -> int:
-    """Print a run's manifest, result and files."""
+    """Print the manifest, the result and the files of a run folder."""
     if len(arguments) != 1:
-        raise UsageError("show needs the path of one run folder")
+        raise UsageError(f"expected the path of one run folder, got {len(arguments)} arguments")
     directory = Path(arguments[0])
     manifest = read_manifest(directory)
     console = Console()
     table = Table(title=f"{manifest['experiment']}: {manifest['status']}", show_header=False)
     for name in ("command", "started", "wall_seconds", "git_commit", "devices", "versions", "seed"):
-        table.add_row(name, str(manifest[name]))
+        table.add_row(name, str(manifest.get(name)))
     console.print(table)
     console.print(result_table("result", manifest["result"], {}))
     for path in sorted(directory.rglob("*")):
@@ -119,7 +131,7 @@ def show_run(arguments: list[str]) -> int:
 
 
 def bench(arguments: list[str]) -> int:
-    """Measure our time against the peers' and print a row a case, in a process that keeps its memory."""
+    """Compare our time with the peers', one row per case, in a process whose allocator keeps freed memory."""
     from experiments.benchmarks import ALLOCATOR, measure, names
 
     if not arguments:
@@ -130,7 +142,7 @@ def bench(arguments: list[str]) -> int:
         raise unknown("benchmark", name, names())
     given = dict(zip(flags[::2], flags[1::2], strict=False))
     if len(flags) % 2 or given.keys() - {"--only", "--json"}:
-        raise UsageError(f"bench takes --only TEXT and --json FILE, got {' '.join(flags)!r}")
+        raise UsageError(f"expected --only TEXT and --json FILE, got {' '.join(flags)!r}")
     path = given.get("--json")
     check_writable(path)
     if ALLOCATOR.items() - os.environ.items():  # read once, when a process starts
@@ -143,7 +155,7 @@ def bench(arguments: list[str]) -> int:
 
 
 def result_table(name: str, result: dict[str, object], goal: dict[str, float]) -> Table:
-    """Set every number of a result beside its goal, where it has one."""
+    """Make a table of the values of a result and their goals."""
     table = Table(title=name)
     for column in ("measure", "result", "goal", ""):
         table.add_column(column, justify="left" if column == "measure" else "right")
@@ -163,23 +175,23 @@ def result_table(name: str, result: dict[str, object], goal: dict[str, float]) -
 
 def _no_more(arguments: list[str]) -> None:
     if arguments:
-        raise UsageError(f"expected nothing more, got {' '.join(arguments)!r}")
+        raise UsageError(f"expected no arguments, got {' '.join(arguments)!r}")
 
 
-def elsewhere(module: str) -> Callable[[list[str]], int]:
-    """Make a command of the function ``main`` of a module that is imported only when the command is called."""
+def lazy_command(module: str) -> Callable[[list[str]], int]:
+    """Make a command of the function ``main`` of a module, which the call imports."""
     return lambda arguments: importlib.import_module(module).main(arguments)
 
 
 OWN_HELP = {"stress"}
-"""Commands that tell their flags themselves, as ``run NAME --help`` does."""
+"""Commands that print their own help, as ``run NAME --help`` does."""
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_experiments,
     "run": run_experiment,
     "show": show_run,
     "bench": bench,
-    "claims": elsewhere("experiments.harness.claims"),
-    "audit": elsewhere("experiments.audit"),
-    "stress": elsewhere("experiments.stress"),
+    "claims": lazy_command("experiments.harness.claims"),
+    "audit": lazy_command("experiments.audit"),
+    "stress": lazy_command("experiments.stress"),
 }

@@ -1,4 +1,4 @@
-"""Configurations are frozen dataclasses; tyro makes flags of their fields."""
+"""Configurations: frozen dataclasses whose fields tyro turns into flags."""
 
 import contextlib
 import dataclasses
@@ -8,94 +8,111 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import tyro
 
 from experiments.harness.errors import UsageError, unknown
 
+AnyConfig = TypeVar("AnyConfig", bound="Config")
+
 
 @dataclass(frozen=True)
 class Options:
-    """What every run takes, whatever its experiment."""
+    """The flags that every experiment takes."""
 
     out: Path | None = None
     """Folder for the run; by default a new one under runs/."""
     smoke: bool = False
-    """Two tiny steps, to see that everything works."""
+    """Run with tiny settings, as a test."""
     resume: bool = False
-    """Go on from the newest good checkpoint in --out."""
+    """Continue from the newest valid checkpoint in --out."""
     skip_nonfinite: bool = False
-    """Leave out the steps that would give NaN or infinity, and count them, in place of stopping."""
+    """Skip and count the steps that would give NaN or infinity, instead of stopping."""
     devices: int | None = None
-    """Devices to train on together, each with its share of every batch; a CPU simulates them."""
+    """Number of devices for data parallelism; a CPU simulates them."""
     mesh: str | None = None
-    """The same with named axes, such as data=4,model=2."""
+    """Devices as a mesh with named axes, such as data=4,model=2."""
     coordinator: str | None = None
-    """HOST:PORT of process 0, where several processes train as one; auto on a TPU pod, under Slurm or Open MPI."""
+    """HOST:PORT of process 0 for training with several processes; auto on a TPU pod, under Slurm or Open MPI."""
     processes: int | None = None
-    """How many processes there are."""
+    """Number of processes."""
     process: int | None = None
-    """The number of this one, from 0."""
+    """Index of this process, from 0."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """The base of every experiment's configuration."""
+    """The base of every experiment's configuration.
+
+    ``SMOKE`` holds the values that replace those of the fields in a smoke run. ``FORMER`` maps former names of fields
+    to the present ones, so that run folders of earlier versions can be resumed.
+    """
+
+    SMOKE: ClassVar[dict[str, Any]] = {}
+    FORMER: ClassVar[dict[str, str]] = {}
 
     seed: int = 0
-    """Seed of every random number."""
+    """Seed of all random numbers."""
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, "seed", ">= 0", self.seed)
 
+    def smoke(self) -> Self:
+        """Return the configuration of a smoke run."""
+        return dataclasses.replace(self, **self.SMOKE)
+
 
 def require(condition: bool, name: str, expected: str, value: object) -> None:
-    """Refuse an impossible value of the flag ``name``."""
+    """Check a value of the flag ``name``.
+
+    Raises:
+        ValueError: the condition does not hold.
+    """
     if not condition:
         raise ValueError(f"--{name.replace('_', '-')}: expected {expected}, got {value!r}")
 
 
 def at_least(config: Config, **bounds: int) -> None:
-    """Refuse a configuration of which a field is below its bound: ``at_least(self, seeds=2, steps=1)``."""
+    """Check lower bounds of fields: ``at_least(self, seeds=2, steps=1)``."""
     for name, bound in bounds.items():
         require(getattr(config, name) >= bound, name, f">= {bound}", getattr(config, name))
 
 
 def positive(config: Config, *names: str) -> None:
-    """Refuse a configuration of which a field is not above 0."""
+    """Check that fields are above 0."""
     for name in names:
         require(getattr(config, name) > 0, name, "> 0", getattr(config, name))
 
 
-def parse(name: str, config_type: type[Config], arguments: list[str]) -> tuple[Config, Options]:
-    """Read the flags of an experiment.
+def parse(name: str, default: AnyConfig, arguments: list[str]) -> tuple[AnyConfig, Options]:
+    """Parse the flags of an experiment over the values of ``default``.
 
     Raises:
-        UsageError: an unknown flag, with the nearest; a value that does not fit, or is impossible.
+        UsageError: a flag is unknown, or its value is invalid.
     """
-    flattened = Annotated[config_type, tyro.conf.arg(name="")]
+    flattened = Annotated[type(default), tyro.conf.arg(name="")]
     combined = dataclasses.make_dataclass(
         "Arguments",
         [
-            ("config", flattened, dataclasses.field(default_factory=config_type)),
+            ("config", flattened, dataclasses.field(default_factory=lambda: default)),
             ("options", Annotated[Options, tyro.conf.arg(name="")], Options()),
         ],
         frozen=True,
     )
-    said = io.StringIO()
+    stderr = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(stderr):
             parsed, rest = tyro.cli(
                 combined,
                 prog=f"python -m experiments run {name}",
-                description=config_type.__doc__,
+                description=type(default).__doc__,
                 args=arguments,
                 return_unknown_args=True,
             )
     except SystemExit as ended:
         if ended.code:
-            raise UsageError(_first_paragraph(said.getvalue())) from None
+            raise UsageError(_first_paragraph(stderr.getvalue())) from None
         raise
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -105,7 +122,7 @@ def parse(name: str, config_type: type[Config], arguments: list[str]) -> tuple[C
 
 
 def flags(config_type: type, prefix: str = "") -> list[str]:
-    """List the flags of a configuration, those of nested ones with a dot."""
+    """List the flags of a configuration; those of nested ones contain a dot."""
     found = []
     for field in dataclasses.fields(config_type):
         kind = getattr(field.type, "__origin__", field.type)
@@ -118,15 +135,15 @@ def flags(config_type: type, prefix: str = "") -> list[str]:
 
 
 def as_dict(config: Any) -> dict[str, Any]:
-    """Turn a configuration into plain data, as JSON reads it back."""
+    """Convert a configuration to plain data, as JSON reads it back."""
     return json.loads(json.dumps(dataclasses.asdict(config), default=str))
 
 
 def _first_paragraph(box: str) -> str:
-    """Take the message out of the box that tyro draws, and name the nearest of the choices it lists."""
+    """Extract the message from the box that tyro prints, with the nearest of the choices that it lists."""
     _title, *lines = [line.strip("│ ") for line in box.splitlines()]
     paragraphs = itertools.groupby(lines, key=lambda line: not set(line) <= set("─-╰╯"))
-    message = " ".join(next((lines for is_text, lines in paragraphs if is_text), ["the flags cannot be read"]))
+    message = " ".join(next((lines for is_text, lines in paragraphs if is_text), ["invalid flags"]))
     choice = re.search(r"invalid choice '(.*?)' for argument '--(.*?)'.*\((.*)\)", message)
     if choice:
         return str(unknown(f"value for --{choice[2]}", choice[1], re.findall(r"'(.*?)'", choice[3])))

@@ -1,4 +1,4 @@
-"""Mistakes of the user, told in one line and without a traceback."""
+"""Errors of usage: one line on the terminal, without a traceback."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -8,13 +8,13 @@ from jaxdl.checks import did_you_mean
 
 
 class UsageError(Exception):
-    """A command, flag or value that cannot be: the command line prints the message and ends with status 2."""
+    """An invalid command, flag or value: the command line prints the message and exits with status 2."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Say that ``name`` is unknown, with the nearest that is known.
+    """Make the error for an unknown name, which suggests the nearest known one.
 
-    >>> print(unknown("experiment", "lenet_digit", ["lenet_digits", "dropout"]))
+    >>> print(unknown("experiment", "lenet_digit", ["lenet_digits", "xor"]))
     unknown experiment 'lenet_digit': did you mean 'lenet_digits'?
     """
     return UsageError(f"unknown {kind} {name!r}: {did_you_mean(name, known)}")
@@ -22,7 +22,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
 
 @contextlib.contextmanager
 def preparing() -> Iterator[None]:
-    """Tell what the library refuses while a run is prepared (data, model, loader) as a mistake of the user."""
+    """Convert the library's errors while a run is prepared (data, model, loader) to errors of usage."""
     try:
         yield
     except (ValueError, TypeError, OSError, ImportError) as error:
@@ -30,6 +30,10 @@ def preparing() -> Iterator[None]:
 
 
 def check_writable(path: str | Path | None) -> None:
-    """Refuse a file that could not be written, before anything is computed for it."""
+    """Check that the folder of an output file exists, before anything is computed for it.
+
+    Raises:
+        UsageError: it does not.
+    """
     if path is not None and not Path(path).absolute().parent.is_dir():
-        raise UsageError(f"{path} cannot be written: there is no folder {Path(path).absolute().parent}")
+        raise UsageError(f"cannot write {path}: there is no folder {Path(path).absolute().parent}")

@@ -1,9 +1,10 @@
-"""Training a recurrent language model: what the experiments with characters and with words share."""
+"""Language models: settings, training, generation and figures of the experiments with text."""
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,10 @@ from experiments.harness.training import train_task
 from jaxdl import data, decode, train
 from jaxdl.data import text
 from jaxdl.data.vocabulary import Vocabulary
-from jaxdl.models.sequence.language_model import RecurrentLanguageModel, step_function
+from jaxdl.models import RecurrentLanguageModel, step_function
 from jaxdl.nn.recurrent import cells
 from jaxdl.tasks.language import language_model
+from jaxdl.typing import Array, Key, PyTree
 
 CELLS = {
     "lstm": cells.LSTM,
@@ -33,27 +35,29 @@ CELLS = {
 
 
 @dataclass(frozen=True)
-class ReadingAndWriting(Config):
-    """A text to learn from, how long, and what is written at the end."""
+class TextGeneration(Config):
+    """A text to learn from and the settings of generation."""
+
+    SMOKE = {"characters": 6_000, "epochs": 1.0, "sample": 16}
 
     text: str = "python"
-    """The text: a file, a folder, python (the sources of the standard library) or tiny_shakespeare."""
+    """A file, a folder, python (the sources of the standard library) or tiny_shakespeare."""
     data_dir: Path | None = None
     """Folder with tiny_shakespeare/input.txt."""
     characters: int = 1_000_000
-    """Most characters that are read."""
+    """Maximal number of characters of the text."""
     held_out: float = 0.1
-    """Share of the text, its end, that is held out."""
+    """Share of the text that is held out, at its end."""
     epochs: float = 5.0
     """Passes over the text."""
     sample: int = 400
-    """Tokens that are written at the end."""
+    """Tokens to generate."""
     temperature: float = 0.8
-    """Below 1 the writing keeps to what is probable."""
+    """Temperature of sampling; below 1 it favours probable tokens."""
     top_k: int | None = None
-    """Draw from so many most probable tokens only."""
+    """Sample from the most probable tokens, this many."""
     top_p: float | None = 0.95
-    """Draw from the fewest tokens that have this probability together."""
+    """Sample from the fewest tokens with this total probability (nucleus sampling)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,41 +70,48 @@ class ReadingAndWriting(Config):
 
 
 @dataclass(frozen=True)
-class LanguageModelling(ReadingAndWriting):
-    """A text, a recurrent network that reads it, and how it learns."""
+class LanguageModeling(TextGeneration):
+    """A text, a recurrent network and the settings of training."""
+
+    SMOKE = {**TextGeneration.SMOKE, "hidden_size": 16, "streams": 4, "window": 32}
+    FORMER = {"features": "hidden_size", "embedding": "embedding_dim", "layers": "num_layers"}
 
     cell: Literal["lstm", "gru", "vanilla", "peephole", "four_gate"] = "lstm"
-    """What the network does at each time."""
-    features: int = 256
+    """Recurrent cell."""
+    hidden_size: int = 256
     """Size of the state of a layer."""
-    embedding: int = 64
-    """Width of the vectors of the tokens."""
-    layers: int = 1
-    """Layers of cells."""
+    embedding_dim: int = 64
+    """Size of the embeddings."""
+    num_layers: int = 1
+    """Number of layers."""
     dropout_rate: float = 0.0
-    """What dropout keeps."""
+    """Share of units that dropout drops."""
     tied: bool = False
-    """Whether the output has the weights of the embedding, which must then be as wide as a layer."""
+    """Whether output and embedding share their weights; both must then have the size of a layer."""
     streams: int = 32
-    """Places of the text that are read side by side."""
+    """Streams of the text that are read in parallel."""
     window: int = 50
-    """Tokens of each stream in an update, through which the gradient flows."""
+    """Tokens of each stream per update, the length of truncated backpropagation."""
     restart_probability: float = 0.02
-    """How likely a stream forgets what it read before a window, so that beginnings are learned."""
+    """Probability that the state is reset before a window, so that the network learns to start."""
     optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", learning_rate=4e-3, clip_norm=1.0))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, features=1, embedding=1, layers=1, streams=1, window=1)
+        at_least(self, hidden_size=1, embedding_dim=1, num_layers=1, streams=1, window=1)
         require(0 <= self.dropout_rate < 1, "dropout-rate", "in [0, 1)", self.dropout_rate)
         require(0 <= self.restart_probability <= 1, "restart-probability", "in [0, 1]", self.restart_probability)
-        width = CELLS[self.cell](self.features).output_size
-        require(not self.tied or self.embedding == width, "tied", f"--embedding {width} beside it", self.embedding)
+        size = CELLS[self.cell](self.hidden_size).output_size
+        require(not self.tied or self.embedding_dim == size, "embedding-dim", f"{size} with --tied", self.embedding_dim)
+
+    def smoke(self) -> Self:
+        """Return the configuration of a smoke run, tied as this one."""
+        return dataclasses.replace(self, **self.SMOKE, embedding_dim=16 if self.tied else 8)
 
 
-def read(config: ReadingAndWriting, run: Run) -> tuple[str, str]:
-    """Read the text and hold its end out; a smoke run reads a little."""
-    limit = 6_000 if run.smoke else config.characters
+def read(config: TextGeneration) -> tuple[str, str]:
+    """Read the text; return the training part and the held-out end."""
+    limit = config.characters
     with preparing():
         if config.text == "python":
             whole = data.python_source(limit)
@@ -112,37 +123,35 @@ def read(config: ReadingAndWriting, run: Run) -> tuple[str, str]:
 
 
 def learn(
-    config: LanguageModelling, run: Run, vocabulary: Vocabulary, tokens: tuple[np.ndarray, np.ndarray], unit: str
+    config: LanguageModeling, run: Run, vocabulary: Vocabulary, tokens: tuple[np.ndarray, np.ndarray], unit: str
 ) -> tuple[RecurrentLanguageModel, train.TrainState, dict[str, float]]:
     """Train on the first tokens and evaluate on the others."""
-    features, embedding, streams, window = config.features, config.embedding, config.streams, config.window
-    if run.smoke:
-        embedding = 16 if config.tied else 8
-        features, streams, window = 16, 4, 32
+    streams = config.streams
     with preparing():
         restarts = {"restart_probability": config.restart_probability, "seed": config.seed}
-        loader = data.Loader(text.windows(tokens[0], streams, window, **restarts), streams, shuffle=False, **run.share)
+        loader = data.Loader(
+            text.windows(tokens[0], streams, config.window, **restarts), streams, shuffle=False, **run.share
+        )
         test = text.streams(tokens[1], streams)
     vocabulary.save(run.directory / "vocabulary.json")
     model = RecurrentLanguageModel(
         vocab_size=len(vocabulary),
-        cell=CELLS[config.cell](features),
-        embedding_dim=embedding,
-        num_layers=config.layers,
+        cell=CELLS[config.cell](config.hidden_size),
+        embedding_dim=config.embedding_dim,
+        num_layers=config.num_layers,
         dropout_rate=config.dropout_rate,
         tied=config.tied,
     )
-    epochs = min(1.0, config.epochs) if run.smoke else config.epochs
-    optimizer = config.optimizer.make(train.count_steps(epochs, loader.steps_per_epoch))
-    state, result = train_task(run, language_model(model, unit=unit), loader, optimizer, test, epochs=epochs)
+    optimizer = config.optimizer.make(train.count_steps(config.epochs, loader.steps_per_epoch))
+    state, result = train_task(run, language_model(model, unit=unit), loader, optimizer, test, epochs=config.epochs)
     return model, state, result
 
 
-def write(config: LanguageModelling, run: Run, model: RecurrentLanguageModel, params: Any, prompt: np.ndarray) -> Any:
-    """Let the model go on from a prompt ``[T]``; return the tokens that it draws."""
+def generate(config: LanguageModeling, model: RecurrentLanguageModel, params: PyTree, prompt: np.ndarray) -> np.ndarray:
+    """Sample tokens after a prompt ``[T]``."""
 
     @jax.jit
-    def go_on(variables, key):
+    def sample(variables: PyTree, key: Key) -> Array:
         carry = model.init_carry((1,))
         if len(prompt) > 1:
             carry = model.apply(variables, jnp.asarray(prompt)[None, :-1], return_intermediates=True)[1]["carry"]
@@ -151,24 +160,24 @@ def write(config: LanguageModelling, run: Run, model: RecurrentLanguageModel, pa
             step_function(model, variables),
             carry,
             jnp.asarray(prompt)[-1:],
-            length=16 if run.smoke else config.sample,
+            max_length=config.sample,
             temperature=config.temperature,
             top_k=config.top_k,
             top_p=config.top_p,
         ).tokens[0]
 
-    return np.asarray(go_on({"params": params}, jax.random.key(config.seed)))
+    return np.asarray(sample({"params": params}, jax.random.key(config.seed)))
 
 
-def tell(run: Run, written: str) -> None:
-    """Print a sample and keep it as ``sample.txt``."""
-    (run.directory / "sample.txt").write_text(written + "\n", encoding="utf-8")
-    run.console.print("a sample:", style="bold")
-    run.console.print(written, markup=False, highlight=False)
+def save_sample(run: Run, sample: str) -> None:
+    """Print a sample and write it to ``sample.txt``."""
+    (run.directory / "sample.txt").write_text(sample + "\n", encoding="utf-8")
+    run.console.print("sample:", style="bold")
+    run.console.print(sample, markup=False, highlight=False)
 
 
 def curve(run: Run, unit: str, baselines: dict[str, float]) -> Figure:
-    """Draw the bits per token over the epochs, and what the text costs without a network."""
+    """Plot the bits per token over the epochs, and those of the baselines."""
     rows, name = train.MetricsFile.read(run.directory / "metrics.jsonl"), f"bits_per_{unit}"
     figure, axis = plt.subplots(figsize=(7.2, 4.2))
     for part, label, style in (("train", "training", "-"), ("evaluation", "held out", "o-")):
@@ -190,7 +199,7 @@ def curve(run: Run, unit: str, baselines: dict[str, float]) -> Figure:
 
 
 def spread(values: list[float], gap: float) -> list[float]:
-    """Push rising values up until each is above the one before by the gap at least, so that labels have room.
+    """Raise sorted values until neighbours differ by ``gap`` at least, to place labels.
 
     >>> spread([1.0, 1.5, 4.0], 1.0)
     [1.0, 2.0, 4.0]

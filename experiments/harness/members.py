@@ -1,4 +1,4 @@
-"""Several runs from different starts, trained as one program, on the same batches or each on examples of its own."""
+"""Ensembles of runs trained as one program, on the same batches or each on its own examples."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import linen as nn
+from flax import linen
 
 from experiments.harness.configuration import Config, at_least
 from experiments.harness.errors import preparing
-from experiments.harness.seeds import draw_each
+from experiments.harness.seeds import init_each
 from jaxdl import data, optim, tasks, train, tree
 from jaxdl.optim import schedules
 from jaxdl.train import ensemble
@@ -22,7 +22,7 @@ History = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Repeated(Config):
-    """Runs of every kind that differ in their random numbers."""
+    """Independent runs, which differ in their random numbers."""
 
     seeds: int = 16
     """Independent runs of each kind."""
@@ -44,7 +44,7 @@ def train_members(
     learning_rate: float,
     seed: int,
 ) -> tuple[list[PyTree], History]:
-    """Train by Adam, whose rate goes to 0 as a cosine; return the variables of every member, and the mean history."""
+    """Train with Adam and a cosine decay; return the variables of every member and the mean history."""
     with preparing():
         loader = data.Loader(arrays, batch_size, seed=seed)
     optimizer = optim.adam(schedules.cosine_decay(learning_rate, train.count_steps(epochs, loader.steps_per_epoch)))
@@ -53,14 +53,14 @@ def train_members(
         init_key, run_key = jax.random.split(key)
         return train.TrainState.create(task.init(init_key, loader.batch(0)), optimizer, run_key)
 
-    states = draw_each(create, jax.random.split(jax.random.key(seed), members))
+    states = init_each(create, jax.random.split(jax.random.key(seed), members))
     step = jax.vmap(train.make_step(task.loss, optimizer), in_axes=(0, None))
     states, history = train.fit(step, states, loader, epochs=epochs)
     return [tree.take(states.variables, member) for member in range(members)], history
 
 
-def predict_members(model: nn.Module, members: list[PyTree], x: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return what a model of sequences with the variables of every member says of them, ``[members, N, ...]``."""
+def predict_members(model: linen.Module, members: list[PyTree], x: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Apply a model of sequences with the variables of every member, ``[members, N, ...]``."""
     predict = jax.jit(model.apply)
     pieces = np.array_split(np.arange(len(x)), -(-len(x) // 1000))
     return np.stack(
@@ -79,12 +79,12 @@ def train_on_samples(
     seed: int = 0,
     evaluate: Callable[[train.TrainState], dict[str, Any]] | None = None,
 ) -> tuple[train.TrainState, History]:
-    """Train each of the states ``[runs, ...]`` on the examples of its own numbers, ``samples [runs, n]``."""
+    """Train each of the states ``[runs, ...]`` on the examples at its own indices, ``samples [runs, n]``."""
     loader = data.Loader({"index": np.arange(samples.shape[1])}, batch_size, seed=seed)
     step = ensemble.on_samples(step, arrays, samples)
     return train.fit(step, states, loader, epochs=epochs, evaluate=evaluate)
 
 
 def orders(size: int, runs: int, *, seed: int) -> np.ndarray:
-    """Return a random order of all examples for every run, ``[runs, size]``."""
+    """Return a permutation of all examples for every run, ``[runs, size]``."""
     return np.stack([data.permutation(size, seed, run) for run in range(runs)])

@@ -1,4 +1,4 @@
-"""The folder that a run leaves: configuration, metrics, checkpoint, weights, pictures and a manifest."""
+"""Run folders: configuration, metrics, checkpoints, weights, pictures and a manifest."""
 
 import contextlib
 import dataclasses
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,34 +27,36 @@ from jaxdl.train import parallel
 from jaxdl.train.parallel import consistency, distributed
 
 RUNS = Path("runs")
-"""Where run folders are made by default."""
-PLACES = ("data_dir",)
-"""Settings that say where something lies, not what a run is: they may change when it is continued."""
+"""The default parent of run folders."""
+PATHS = ("data_dir",)
+"""Settings that hold paths, which may change when a run is resumed."""
 TIMES = ("wall_seconds", "compile_seconds", "step_seconds")
-"""What the manifest adds up over the parts of a run: it was begun in the first, and continued in the others."""
+"""Durations that the manifest sums over the parts of a run: the first one and those that resumed it."""
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
 
 
 class Run:
-    """One run of an experiment, and the folder that it leaves.
+    """A run of an experiment and its folder.
 
     Attributes:
-        name: the experiment's.
-        config: its configuration as plain data.
+        name: the experiment's name.
+        config: the configuration as plain data.
+        identity: what must be equal for a run to be resumed.
         directory: the run folder.
-        is_new: whether it is one of our own making, which no other run may have.
-        smoke: whether two tiny steps are enough.
-        resume: whether to go on from the newest good checkpoint.
-        skip_nonfinite: whether steps that would give NaN or infinity are left out.
-        mesh: the devices to train on together, ``None`` for one.
-        process: the number of this process; those behind 0 are quiet, and leave a folder of their own each.
-        shared: the run folder of process 0, which holds the checkpoints of all.
+        is_new: whether the folder is made under a default name, which no other run may have.
+        smoke: whether the settings are those of a smoke run.
+        resume: whether to continue from the newest valid checkpoint.
+        skip_nonfinite: whether to skip steps that would give NaN or infinity.
+        mesh: the devices to train on, ``None`` for one.
+        process: the index of this process; all but 0 are quiet and have a folder of their own.
+        shared: the run folder of process 0, which holds the checkpoints.
         console: where to print.
         uses_mesh: whether the experiment has trained on the mesh.
-        before: the manifest as it was before the run was resumed.
-        parts: what the manifest tells of the parts of the run before this one.
-        times: seconds of this part that went into compiling and into steps.
-        claims: what the experiment has said of the claims that it tests.
+        upgrade: translates settings of an earlier version.
+        before: the manifest before the run was resumed.
+        parts: the earlier parts of the run, as in the manifest.
+        times: seconds of this part spent in compilation and in steps.
+        claims: the claims that the experiment has judged.
     """
 
     def __init__(self, name: str, config: dict[str, Any], directory: Path | None = None, *, smoke: bool = False):
@@ -70,19 +73,21 @@ class Run:
         self.before: dict[str, Any] = {}
         self.parts: list[dict[str, Any]] = []
         self.uses_mesh = False
+        self.upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict
+        self.identity = {"experiment": name, "smoke": smoke, **_without_paths(config)}
         self.times: dict[str, float] = {}
 
     @classmethod
     def from_options(cls, name: str, config: dict[str, Any], options: Options) -> "Run":
-        """Make the run that the flags ask for.
+        """Make the run of these flags.
 
         Raises:
-            UsageError: the flags contradict each other or ask for devices that are not there.
+            UsageError: the flags contradict each other or ask for more devices than there are.
         """
         if options.resume and options.out is None:
-            raise UsageError("--resume needs --out DIR, the folder of the run to go on with")
+            raise UsageError("expected --out DIR with --resume, the folder of the run to continue")
         if options.coordinator is not None and options.out is None:
-            raise UsageError("--coordinator needs --out DIR, the same folder in every process")
+            raise UsageError("expected --out DIR with --coordinator, the same folder in every process")
         with preparing():
             processes = distributed.from_flags(options.coordinator, options.processes, options.process)
             mesh = parallel.from_flags(options.devices, options.mesh, processes)
@@ -95,21 +100,15 @@ class Run:
 
     @property
     def share(self) -> dict[str, int]:
-        """The part of every batch that this process reads, as ``data.Loader`` takes it."""
+        """The share of each batch that this process reads, as arguments of ``data.Loader``."""
         return {} if self.mesh is None else parallel.process_share(self.mesh)
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What must be the same for a run to be continued."""
-        settings = {name: value for name, value in self.config.items() if name not in PLACES}
-        return {"experiment": self.name, "smoke": self.smoke, **settings}
-
     def begin(self) -> None:
-        """Make the run folder, or enter it again to resume.
+        """Make the run folder, or open it to resume.
 
         Raises:
-            UsageError: the folder holds another run, nothing that could be resumed, or cannot be written; or another
-                process was started for another run.
+            UsageError: the folder holds another run, or nothing to resume, or cannot be written; or the processes were
+                started with different settings.
         """
         with preparing():
             flags = {"--resume": self.resume, "--skip-nonfinite": self.skip_nonfinite}
@@ -118,7 +117,7 @@ class Run:
         if self.resume:
             if not written.exists():
                 raise UsageError(f"nothing to resume in {self.directory}: it has no config.json")
-            self._check_another(read_json(written))
+            self._adopt(read_json(written))
             self.before = read_manifest(self.directory)
             self.parts = self._parts_before()
         elif (
@@ -126,7 +125,7 @@ class Run:
             and self.directory.exists()
             and (not self.directory.is_dir() or any(self.directory.iterdir()))
         ):
-            raise UsageError(f"{self.directory} is not empty: give another --out, or --resume to go on with its run")
+            raise UsageError(f"{self.directory} is not empty: give another --out, or --resume to continue its run")
         try:
             if self.is_new:
                 self.directory = self.shared = _new_folder(self.directory)
@@ -135,22 +134,25 @@ class Run:
                 write_json(self.directory / "config.json", {**self.identity, **self.config})
             self.write_manifest("running", {})
         except OSError as error:
-            raise UsageError(f"the run folder {self.directory} cannot be written: {error.strerror}") from error
+            raise UsageError(f"cannot write the run folder {self.directory}: {error.strerror}") from error
 
-    def _check_another(self, before: dict[str, Any]) -> None:
-        now, before = self.identity, {name: value for name, value in before.items() if name not in PLACES}
+    def _adopt(self, written: dict[str, Any]) -> None:
+        """Take over the identity of the run to resume, as its checkpoints have it, if it is this run's."""
+        written = _without_paths(written)
+        now, before = self.identity, _without_paths(self.upgrade(written))
         different = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
         if different:
-            said = ", ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in different)
-            raise UsageError(f"{self.directory} was begun with other settings: {said}")
+            changes = ", ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in different)
+            raise UsageError(f"{self.directory} was started with other settings: {changes}")
+        self.identity = written
 
     def discard(self) -> None:
-        """Leave no trace of a run that was refused before it began: its folder was empty, or is as it was."""
+        """Undo `begin`: remove the new folder, or restore the manifest of the resumed one."""
         if self.resume:
             write_json(self.directory / "manifest.json", self.before)
         else:
             shutil.rmtree(self.directory)
-            with contextlib.suppress(OSError):  # it holds other runs
+            with contextlib.suppress(OSError):  # other runs are in it
                 RUNS.rmdir()
 
     def figure(self, name: str, figure: Figure) -> None:
@@ -159,7 +161,7 @@ class Run:
         self.pictures.append(f"{name}.png")
 
     def note_times(self, history: list[dict[str, Any]]) -> None:
-        """Note how long compiling took, and how long the steps themselves, from the rows that ``fit`` returned."""
+        """Record the seconds of compilation and of the steps, from the rows that ``fit`` returns."""
         if history:
             self.times = {
                 "compile_seconds": round(history[-1]["compile_seconds"], 2),
@@ -168,14 +170,14 @@ class Run:
             self.console.print(" ".join(f"{name.replace('_', ' ')}: {value}" for name, value in self.times.items()))
 
     def claim(self, claim: Any) -> None:
-        """Note a claim with its verdict, a ``claims.Claim``."""
+        """Record a judged claim, a ``claims.Claim``."""
         self.claims.append(claim)
         self.console.print(
             f"claim {claim.claim}: {claim.statement}: {claim.value:.3g} {claim.measure}: {claim.verdict}"
         )
 
     def write_manifest(self, status: str, result: dict[str, Any]) -> None:
-        """Write ``manifest.json``: what ran, on what, for how long, and what came out."""
+        """Write ``manifest.json``: command, versions, devices, durations, result."""
         parts = [*self.parts, self._part()]
         manifest = {
             "experiment": self.name,
@@ -206,7 +208,7 @@ class Run:
         return {"started": _moment(self.started), "wall_seconds": wall_seconds, **self.times}
 
     def _parts_before(self) -> list[dict[str, Any]]:
-        """List the earlier parts; one that was killed lasted until it last logged, which this one has not done yet."""
+        """List the earlier parts; a killed one lasted until the log was last written."""
         parts = self.before.get("parts", [])
         log = self.directory / "metrics.jsonl"
         if parts and self.before["status"] == "running" and log.exists():
@@ -216,33 +218,33 @@ class Run:
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
-    """Read a run's manifest."""
+    """Read the manifest of a run folder."""
     path = directory / "manifest.json"
     if not path.exists():
-        raise UsageError(f"{directory} is no run folder: it has no manifest.json")
+        raise UsageError(f"expected a run folder, got {directory}, which has no manifest.json")
     return read_json(path)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a file that the harness wrote."""
+    """Read a JSON file of a run folder."""
     try:
         content = json.loads(path.read_text())
     except ValueError as error:
         raise UsageError(f"{path} is damaged: {error}") from error
     if not isinstance(content, dict):
-        raise UsageError(f"{path} is damaged: it holds no object")
+        raise UsageError(f"{path} is damaged: expected an object, got {type(content).__name__}")
     return content
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(json.dumps(content, indent=2) + "\n")
     partial.replace(path)
 
 
 def _new_folder(path: Path) -> Path:
-    """Make a folder; where another run has just made it, the first with a number behind its name that is free."""
+    """Make a folder, with the first free number appended to its name if it exists."""
     candidate = path
     for number in itertools.count(2):
         try:
@@ -251,6 +253,10 @@ def _new_folder(path: Path) -> Path:
         except FileExistsError:
             candidate = path.with_name(f"{path.name}-{number}")
     return candidate
+
+
+def _without_paths(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in PATHS}
 
 
 def _total(parts: list[dict[str, Any]]) -> dict[str, float]:
@@ -277,3 +283,12 @@ def _git_commit() -> str | None:
     except OSError:  # there is no git
         return None
     return answer.stdout.strip() or None
+
+
+def slug(name: str) -> str:
+    """Return a name as a key of a result.
+
+    >>> slug("LSTM, bias 1")
+    'LSTM_bias_1'
+    """
+    return name.replace(",", "").replace(" ", "_")

@@ -1,12 +1,11 @@
-"""Independent runs as one program: their first values, and the curves of all of them."""
+"""The initialization of independent runs that are trained as one program."""
 
 from collections.abc import Callable
 from functools import partial
 
 import jax
 import numpy as np
-from flax import linen as nn
-from matplotlib.axes import Axes
+from flax import linen
 
 from jaxdl import tree
 from jaxdl.typing import Key, PyTree
@@ -22,20 +21,25 @@ def xavier(inputs: int, outputs: int) -> float:
     return 2 / (inputs + outputs)
 
 
-def first_values(
+def lecun(inputs: int, outputs: int) -> float:
+    """Return the variance ``1 / n`` of the weights of units with ``n`` inputs (LeCun et al., 1998)."""
+    return 1 / inputs
+
+
+def initialize(
     random: np.random.Generator,
-    model: nn.Module,
+    model: linen.Module,
     example: np.ndarray,
     runs: int,
     variance: Callable[[int, int], float] = he,
 ) -> PyTree:
-    """Draw the variables of a model for every run, ``[runs, ...]``, by NumPy, which compiles nothing.
+    """Initialize the variables of a model for every run, ``[runs, ...]``, with NumPy, which compiles nothing.
 
-    Kernels are normal, with the variance that is given for the inputs and the outputs of a unit; scales and variances
-    of normalisation are 1, all else is 0. A dimension before those of a convolution is that of scanned blocks.
+    Kernels are normal with the given variance, a function of the numbers of inputs and outputs of a unit; scales and
+    variances of normalization are 1, all other leaves 0. A kernel may have a leading dimension of scanned blocks.
 
     Raises:
-        ValueError: a kernel is neither ``[in, out]`` nor ``[H, W, in, out]``, of scanned blocks or not.
+        ValueError: a kernel is neither ``[in, out]`` nor ``[H, W, in, out]`` nor ``[blocks, H, W, in, out]``.
     """
 
     def draw(path: str, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
@@ -44,8 +48,8 @@ def first_values(
             return np.full(shape, path.endswith(("scale", "var")), np.float32)
         if leaf.ndim not in (2, 4, 5):
             raise ValueError(
-                f"expected kernels [in, out], [H, W, in, out] or [blocks, H, W, in, out]; {path} is "
-                f"{list(leaf.shape)}, of which it is open what counts as inputs"
+                f"expected kernels [in, out], [H, W, in, out] or [blocks, H, W, in, out], got {list(leaf.shape)} for "
+                f"{path}; initialize it with the model's own init"
             )
         *window, inputs, outputs = leaf.shape[-4:]
         deviation = variance(int(np.prod(window)) * inputs, int(np.prod(window)) * outputs) ** 0.5
@@ -54,28 +58,9 @@ def first_values(
     return tree.map_with_path(draw, jax.eval_shape(model.init, jax.random.key(0), example))
 
 
-def draw_each(draw: Callable[[Key], PyTree], keys: Key) -> PyTree:
-    """Draw for every key, one after the other.
+def init_each(init: Callable[[Key], PyTree], keys: Key) -> PyTree:
+    """Map an initialization over keys, one after the other.
 
-    Mapped together, the factorisations that make matrices orthogonal may block each other on a CPU.
+    Under `jax.vmap` the factorizations of orthogonal initializers may block each other on a CPU.
     """
-    return jax.jit(partial(jax.lax.map, draw))(keys)
-
-
-def smooth(values: np.ndarray, width: int) -> np.ndarray:
-    """Return the means over every ``width`` neighbours in the last dimension of curves ``[runs, T]``.
-
-    >>> smooth(np.array([[0.0, 2.0, 4.0]]), 2)
-    array([[1., 3.]])
-    """
-    width = min(width, values.shape[1])
-    return np.apply_along_axis(np.convolve, 1, values, np.ones(width) / width, "valid")
-
-
-def plot_runs(
-    axis: Axes, values: np.ndarray, colour: str, *, x: np.ndarray | None = None, style: str = "-", label: str = ""
-) -> None:
-    """Draw curves ``[runs, T]``: every run as a thin line, their mean as a thick one."""
-    x = np.arange(values.shape[1]) if x is None else x
-    axis.plot(x, values.T, color=colour, linewidth=0.4, alpha=0.35)
-    axis.plot(x, values.mean(axis=0), style, color=colour, linewidth=1.8, label=label or None)
+    return jax.jit(partial(jax.lax.map, init))(keys)

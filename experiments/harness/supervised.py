@@ -1,10 +1,11 @@
-"""Training a classifier: what every experiment that does it shares."""
+"""Training of image classifiers: settings, data, figures."""
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jax
 import numpy as np
@@ -37,15 +38,15 @@ class Optimizer:
     """An optimizer by name, with its schedule."""
 
     name: OptimizerName = "adam"
-    """Which update rule."""
+    """Update rule."""
     learning_rate: float = 1e-3
     """Largest learning rate of the schedule."""
     schedule: Literal["constant", "cosine", "step"] = "cosine"
-    """How the learning rate goes from its largest value over the run; step: to a tenth at half and three quarters."""
+    """Decay of the learning rate over the run; step: to a tenth at half and at three quarters."""
     warmup: float = 0.0
-    """Share of the run in which the learning rate rises from zero."""
+    """Share of the run in which the learning rate rises linearly from zero."""
     momentum: float = 0.9
-    """Decay of the sum of gradients, for momentum and nesterov."""
+    """Decay of the accumulated gradient, for momentum and nesterov."""
     weight_decay: float = 1e-4
     """Decay of the kernels: decoupled for adamw, in the gradient for sgd, momentum and nesterov, else none."""
     clip_norm: float | None = None
@@ -59,7 +60,7 @@ class Optimizer:
         require(self.clip_norm is None or self.clip_norm > 0, "optimizer.clip-norm", "> 0", self.clip_norm)
 
     def make(self, steps: int) -> optax.GradientTransformation:
-        """Make the transformation for a run of so many steps."""
+        """Make the transformation for a run of ``steps``."""
         rising = round(self.warmup * steps)
         rate = schedules.constant(self.learning_rate)
         falling = max(1, steps - rising)
@@ -85,7 +86,7 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Classification(Config):
-    """A model, the images that it learns, and how."""
+    """A model, a data set of images and the settings of training."""
 
     data: str = "digits"
     """Name of the data set."""
@@ -98,14 +99,13 @@ class Classification(Config):
     batch_size: int = 64
     """Examples in an update."""
     augment: Literal["none", "shift", "affine", "flip"] = "none"
-    """Random changes of the training images: shifts; turns, sizes and shifts; mirroring and shifts."""
+    """Augmentation of the training images: shifts; rotations, scalings and shifts; reflections and shifts."""
     accumulate: int = 1
-    """Equal parts in which a batch is worked through."""
+    """Number of micro-batches over which the gradient of a batch is accumulated."""
     label_smoothing: float = 0.0
-    """Share of each label that is spread over all classes."""
+    """Share of each label spread over all classes."""
     patience: int | None = None
-    """Epochs without a lower loss after which the run stops and the best state is kept; a tenth of the training
-    examples is held out for it."""
+    """Epochs without a lower validation loss after which the run stops; a tenth of the training examples validates."""
     optimizer: Optimizer = field(default_factory=Optimizer)
 
     def __post_init__(self) -> None:
@@ -123,28 +123,28 @@ class Classification(Config):
         if self.data not in data.list_datasets():
             raise unknown("data set", self.data, data.list_datasets())
 
+    def smoke(self) -> Self:
+        """Return the configuration of two steps."""
+        return dataclasses.replace(self, epochs=1.0, batch_size=8 * self.accumulate)
+
 
 def load_dataset(config: Classification, run: Run, **options: object) -> data.Dataset:
-    """Load the data set of a configuration; a smoke run that was told no folder takes the digits in its place."""
+    """Load the data set of a configuration; a smoke run without a folder substitutes the digits."""
     name = config.data
     if run.smoke and config.data_dir is None and name not in ("digits", "image_folder"):
-        run.console.print(f"smoke: the digits stand in for {name}")
+        run.console.print(f"smoke: the digits substitute {name}")
         name, options = "digits", {"size": 28}
     if name not in ("digits", "image_folder"):
-        options = {}  # the others have their own size
+        options = {}  # the others have a size of their own
     with preparing():
         return data.load(name, config.data_dir, **options)
 
 
 def train_classifier(config: Classification, run: Run, dataset: data.Dataset) -> dict[str, float]:
-    """Train a model on a data set as the configuration says; draw what it learned; return what was measured.
-
-    The result has the held-out ``accuracy`` and ``loss``.
-    """
+    """Train a model on a data set and draw figures; return the held-out ``accuracy``, ``loss`` and others."""
     train_arrays, test_arrays = dataset.train, dataset.test
     epochs, batch_size = config.epochs, config.batch_size
     if run.smoke:
-        epochs, batch_size = 1, 8 * config.accumulate
         train_arrays, test_arrays = tree.take(train_arrays, slice(2 * batch_size)), tree.take(test_arrays, slice(16))
     validation = None
     with preparing():
@@ -174,10 +174,10 @@ def train_classifier(config: Classification, run: Run, dataset: data.Dataset) ->
 def draw_model(
     run: Run, model: Any, state: train.TrainState, classes: tuple[str, ...], examples: dict[str, np.ndarray]
 ) -> None:
-    """Draw the first layer's filters, the confusion matrix and the mistakes."""
+    """Draw the filters of the first layer, the confusion matrix and the mistakes."""
     images = examples["image"]
     kernels = [leaf for name, leaf in tree.flatten(state.params).items() if name.endswith("kernel") and leaf.ndim == 4]
-    kernels = [kernel for kernel in kernels if kernel.shape[2] == images.shape[-1]]  # those that see the images
+    kernels = [kernel for kernel in kernels if kernel.shape[2] == images.shape[-1]]  # of the first layer
     if kernels:
         largest = max(kernels, key=lambda kernel: kernel.shape[0] * kernel.shape[1])
         run.figure("filters", figures.filters(largest[..., :64]))
@@ -188,14 +188,14 @@ def draw_model(
     run.figure(
         "confusion", figures.confusion_matrix(metrics.confusion_matrix(predicted, labels, len(classes)), classes)
     )
-    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    certainty = (shares / shares.sum(axis=-1, keepdims=True))[np.arange(len(labels)), labels]
-    hardest = np.lexsort((certainty, predicted == labels))[:24]  # the mistakes, then what was nearly one
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    certainty = (exponentials / exponentials.sum(axis=-1, keepdims=True))[np.arange(len(labels)), labels]
+    hardest = np.lexsort((certainty, predicted == labels))[:24]  # the mistakes, then the least certain
     titles = [
         f"{classes[labels[i]]} as {classes[predicted[i]]}" if predicted[i] != labels[i] else f"{certainty[i]:.0%} right"
         for i in hardest
     ]
     shown = images[hardest]
-    if shown.min() < 0 or shown.max() > 1:  # they are standardised
+    if shown.min() < 0 or shown.max() > 1:  # standardized
         shown = (shown - shown.min()) / (shown.max() - shown.min())
     run.figure("mistakes", figures.pictures_grid(shown, titles))

@@ -1,4 +1,4 @@
-"""Training in a run folder: resumed where it was stopped, saved, logged, guarded, on one device or many."""
+"""Training in a run folder: resumed, saved, logged and guarded, on one device or several."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from jaxdl.train.parallel import consistency, distributed
 
 
 class Interrupted(Exception):
-    """The run was asked to stop; what it learned is saved."""
+    """A signal stopped the run, whose state is saved."""
 
 
 def train_task(
@@ -31,30 +31,29 @@ def train_task(
     patience: int | None = None,
     validation: dict[str, Any] | None = None,
 ) -> tuple[train.TrainState, dict[str, float]]:
-    """Train on the loader's batches; return the state at the end (or at its best) and what was measured of it.
+    """Train on the loader's batches; return the last (or the best) state and its metrics on the test examples.
 
-    Progress and patience look at the ``validation`` examples where they are given; the result is that of the test.
-
-    The run folder keeps ``metrics.jsonl``, ``checkpoints/``, ``best/`` where there is patience, and
-    ``weights.safetensors``. Of several processes each keeps its own, the first the checkpoints of all.
+    Progress and patience use the ``validation`` examples if there are any. The run folder keeps ``metrics.jsonl``,
+    ``checkpoints/``, ``best/`` with patience, and ``weights.safetensors``. Each of several processes has its own; the
+    checkpoints are those of process 0.
 
     Raises:
-        UsageError: the folder or the mesh cannot take this run, or the processes would not train as one.
-        Interrupted: a signal came, and the state was saved.
+        UsageError: the folder or the mesh does not suit this run, or the processes differ.
+        Interrupted: a signal arrived, and the state was saved.
     """
     mesh = run.mesh
     init_key, run_key = jax.random.split(jax.random.key(run.config["seed"]))
     run.uses_mesh = True
     with preparing():
-        batch = tree.take(loader.arrays, slice(loader.batch_size))  # as large as that of all processes together
+        batch = tree.take(loader.arrays, slice(loader.batch_size))  # of the global size
         state = train.TrainState.create(task.init(init_key, batch), optimizer, run_key)
         if mesh is not None:
             parallel.check_divisible(loader.batch_size, parallel.data_devices(mesh))
         checkpoints = train.Checkpoints(run.shared / "checkpoints", config=run.identity)
         if run.resume:
             state = restore(checkpoints, state, loader)
-        # Before anything is written: a process that does not see the checkpoints of the first would begin anew.
-        consistency.check_consistent({"the step to begin with": int(state.step), "the data": loader.state()})
+        # Before anything is written: a process without access to the checkpoints of process 0 would start anew.
+        consistency.check_consistent({"the first step": int(state.step), "the data": loader.state()})
         if run.process == 0:
             checkpoints.prepare(state)
         metrics = train.MetricsFile(run.directory / "metrics.jsonl", step=int(state.step))
@@ -63,7 +62,7 @@ def train_task(
         if stopping:
             stopping.replay(metrics.read(metrics.path), like=state)
             best_so_far = {"step": stopping.best_step, "kept": stopping.best_state is not None}
-            consistency.check_consistent({"the best so far": best_so_far, "patience used up": stopping.waited})
+            consistency.check_consistent({"the best state": best_so_far, "the patience used": stopping.waited})
         state = parallel.on_mesh(state, mesh)
     step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh)
     if run.skip_nonfinite:
@@ -82,14 +81,14 @@ def train_task(
         )
     run.note_times(history)
     if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("saved")  # nobody leaves while the first still writes
+        multihost_utils.sync_global_devices("saved")  # wait until process 0 has written
     if interruption and int(state.step) < train.count_steps(epochs, loader.steps_per_epoch):
-        raise Interrupted(f"{interruption.signal}: saved at step {int(state.step)}; --resume goes on from there")
+        raise Interrupted(f"{interruption.signal}: saved at step {int(state.step)}; --resume continues from there")
     if stopping and stopping.best_state is not None:
         state = parallel.on_mesh(stopping.best_state, mesh)
     measured = evaluation(state.variables)
     if jax.process_count() > 1:
-        state = distributed.collect(state)  # what follows, each process computes for itself
+        state = distributed.collect(state)  # each process computes the rest by itself
     train.weights.save(run.directory / "weights.safetensors", state.variables)
     result = {"step": int(state.step), "parameters": tree.size(state.params)}
     if run.skip_nonfinite:
@@ -98,7 +97,7 @@ def train_task(
 
 
 def restore(checkpoints: train.Checkpoints, state: train.TrainState, loader: data.Loader) -> train.TrainState:
-    """Return the newest good state, with the loader at its position; where there is none, the state that is passed."""
+    """Restore the newest valid state and the position of the loader, if there is a checkpoint."""
     if checkpoints.latest() is None:
         return state
     state = checkpoints.restore(state, fallback=True)
@@ -107,6 +106,6 @@ def restore(checkpoints: train.Checkpoints, state: train.TrainState, loader: dat
 
 
 def count_skipped(rows: list[dict[str, Any]]) -> int:
-    """Count the steps that were left out, from the mean of each stretch."""
+    """Count the skipped steps, from the mean of each report."""
     steps = np.diff([0, *(row["step"] for row in rows)])
     return round(float(sum(count * row["train/skipped"] for count, row in zip(steps, rows, strict=True))))

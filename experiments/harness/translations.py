@@ -1,9 +1,9 @@
-"""How near translations are to what is right, by the field's own programs, so that numbers can be compared."""
+"""Scores of translations, by the reference implementations."""
 
 from collections.abc import Sequence
 
 
-def bleu(said: Sequence[str], right: Sequence[str], *, tokenize: str = "13a") -> float:
+def bleu(hypotheses: Sequence[str], references: Sequence[str], *, tokenize: str = "13a") -> float:
     """Return the BLEU of a corpus, 0 to 100 (Papineni et al., 2002), as sacrebleu computes it (Post, 2018).
 
     ``tokenize`` is sacrebleu's: "13a" for text, "none" for words between spaces, "char" for characters.
@@ -13,10 +13,10 @@ def bleu(said: Sequence[str], right: Sequence[str], *, tokenize: str = "13a") ->
     """
     import sacrebleu
 
-    return float(sacrebleu.corpus_bleu(list(said), [list(right)], tokenize=tokenize, force=True).score)
+    return float(sacrebleu.corpus_bleu(list(hypotheses), [list(references)], tokenize=tokenize, force=True).score)
 
 
-def chrf(said: Sequence[str], right: Sequence[str]) -> float:
+def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     """Return the character F-score of a corpus, 0 to 100 (Popovic, 2015), as sacrebleu computes it.
 
     >>> chrf(["2021-03-03"], ["2021-03-03"])
@@ -24,10 +24,10 @@ def chrf(said: Sequence[str], right: Sequence[str]) -> float:
     """
     import sacrebleu
 
-    return float(sacrebleu.corpus_chrf(list(said), [list(right)]).score)
+    return float(sacrebleu.corpus_chrf(list(hypotheses), [list(references)]).score)
 
 
-def rouge(said: Sequence[str], right: Sequence[str], *, kind: str = "rougeL") -> float:
+def rouge(hypotheses: Sequence[str], references: Sequence[str], *, kind: str = "rougeL") -> float:
     """Return the mean F-score of ROUGE, 0 to 1 (Lin, 2004), as rouge-score computes it; "rouge1", "rouge2", "rougeL".
 
     >>> rouge(["a cat sat"], ["a cat sat"])
@@ -36,5 +36,5 @@ def rouge(said: Sequence[str], right: Sequence[str], *, kind: str = "rougeL") ->
     from rouge_score import rouge_scorer
 
     scorer = rouge_scorer.RougeScorer([kind])
-    scores = [scorer.score(true, own)[kind].fmeasure for own, true in zip(said, right, strict=True)]
+    scores = [scorer.score(true, own)[kind].fmeasure for own, true in zip(hypotheses, references, strict=True)]
     return float(sum(scores) / len(scores))

@@ -1,11 +1,10 @@
-"""One neuron draws one line: it computes 14 of the 16 functions of two inputs, all but XOR and XNOR.
+"""A single neuron computes 14 of the 16 functions of two inputs: all but XOR and XNOR.
 
     python -m experiments run boolean_gates
 
-A perceptron is trained on every function; where it cannot separate the ones from the zeros, no line is drawn. Counted
-beside it: the functions of one, two and three inputs that a single perceptron can compute (4, 14 and 104 of 4, 16 and
-256), those of two inputs that a McCulloch-Pitts neuron without weights can (9), and those that one hidden layer
-of 2^n perceptrons can (all). A few seconds.
+A perceptron is trained on every function; where it does not converge, no separating line exists. Counted, too: the
+functions of one and three inputs that a perceptron can compute, those of two inputs that a McCulloch-Pitts neuron
+without weights can compute, and those of one hidden layer of 2^n perceptrons.
 """
 
 import itertools
@@ -34,8 +33,12 @@ NAMES = (
 class Config(configuration.Config):
     """All functions of two inputs."""
 
+    SMOKE = {"counted": (1,)}
+
     max_mistakes: int = 100
-    """Mistakes after which a perceptron gives up."""
+    """Mistakes after which a perceptron stops."""
+    counted: tuple[int, ...] = (1, 3)
+    """Numbers of inputs for which the separable functions are counted, besides two."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,10 +51,7 @@ def run(config: Config, run: Run) -> dict[str, int]:
     learn = jax.vmap(lambda table: neurons.learn_perceptron(inputs, table, max_mistakes=config.max_mistakes))
     learned = jax.jit(learn)(tables)
     run.figure("lines", draw(np.asarray(tables), learned))
-    counts = {
-        f"perceptron_of_{n}": int(jnp.sum(neurons.separable(neurons.truth_tables(n))))
-        for n in ([1] if run.smoke else [1, 3])
-    }
+    counts = {f"perceptron_of_{n}": int(jnp.sum(neurons.separable(neurons.truth_tables(n)))) for n in config.counted}
     network = jax.vmap(lambda table: neurons.apply_boolean_network(neurons.boolean_network(table), inputs))
     return {
         **counts,

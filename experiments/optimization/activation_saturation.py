@@ -1,17 +1,12 @@
-"""Sigmoid units saturate and learn slowly; ReLU units learn faster, but die at rates that leaky ones survive.
+"""Sigmoid units saturate; ReLU units learn faster, but die at rates that leaky ones survive.
 
     python -m experiments run activation_saturation
 
-Networks with three hidden layers learn handwritten digits by gradient descent, at seven learning rates from 0.01 to
-10, with one activation each. What is set beforehand, for all alike: the initialisation made for the activation
-(Xavier; He for the rectified ones), the gradient clipped to length 1 so that no run overflows, the slope 0.1 of the
-leaky unit. An activation's best rate is that of the smallest loss over the whole run, chosen by other runs than those
-measured; faster means smaller at the best rates. An activation is saturated where its slope is under a twentieth of
-the largest; a unit is dead where its slope is 0 for every example. Too high a rate is ten times the best of ReLU.
-
-Result: training saturates 12 % of the sigmoids. The mean loss over the run is 1.67 with sigmoid, 0.32 with ReLU and
-0.22 with tanh: ReLU is faster than sigmoid, and not faster than tanh. At the high rate 76 % of the ReLU units are
-dead and 10 % of the digits are right; no leaky unit is, and 92 % are right. Twenty seconds.
+Networks with three hidden layers learn handwritten digits by gradient descent at seven learning rates from 0.01 to 10,
+each with one activation, the initialization made for it (Xavier; He for the rectified ones) and gradients clipped to
+norm 1. The best rate of an activation has the smallest mean loss over the run, in other runs than those that are
+judged. An activation is saturated where its slope is below a twentieth of the largest; a unit is dead where its slope
+is 0 for all examples. The high rate is ten times the best one of ReLU.
 """
 
 from collections.abc import Callable
@@ -21,17 +16,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import linen as nn
+from flax import linen
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.errors import preparing
-from experiments.harness.figures import COLOURS
+from experiments.harness.figures import COLOURS, plot_by_rate, plot_runs, smooth
+from experiments.harness.learning import best_rate, draw_batches, fit_batches
 from experiments.harness.run_folder import Run
-from experiments.harness.seeds import first_values, he, plot_runs, smooth, xavier
-from jaxdl import data, metrics, models, optim, tasks, train, tree
+from experiments.harness.seeds import he, initialize, xavier
+from jaxdl import data, metrics, models, optim, tasks, tree
 from jaxdl.nn import activations
 from jaxdl.typing import Array, Batch, PyTree
 
@@ -49,21 +45,26 @@ SLOPES = {
     "relu": lambda h: (h > 0).astype(h.dtype),
     "leaky": lambda h: jnp.where(h > 0, 1, LEAK),
 }
-"""The slopes in terms of what comes out of a unit, as shares of the largest."""
+"""The slopes as functions of the output of a unit, relative to the largest."""
 VARIANCES = {"sigmoid": xavier, "tanh": xavier, "relu": he, "leaky": he}
-RATES = 10 ** np.arange(-2, 1.1, 0.5)
+RATES = tuple((10 ** np.arange(-2, 1.1, 0.5)).tolist())
 Found = dict[str, dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Config(configuration.Config):
-    """Networks with three hidden layers, by stochastic gradient descent with clipped gradients."""
+    """Networks with three hidden layers, trained by stochastic gradient descent with clipped gradients."""
+
+    SMOKE = {"seeds": 2, "steps": 4, "rates": RATES[::2]}
+    FORMER = {"width": "hidden_size"}
 
     seeds: int = 12
     """Independent runs at each rate that are measured."""
     search_seeds: int = 4
     """Other runs, which choose the best rates."""
-    width: int = 32
+    rates: tuple[float, ...] = RATES
+    """Learning rates."""
+    hidden_size: int = 32
     """Units in a hidden layer."""
     steps: int = 400
     """Updates."""
@@ -72,29 +73,26 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=2, search_seeds=1, width=1, steps=1, batch_size=1)
+        configuration.at_least(self, seeds=2, search_seeds=1, hidden_size=1, steps=1, batch_size=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train with every activation at every rate, and compare."""
     with preparing():
         examples = jax.device_put(dict(data.load("digits").train))
-    seeds, steps, rates = (2, 4, RATES[::2]) if run.smoke else (config.seeds, config.steps, RATES)
-    runs = config.search_seeds + seeds
-    size = (runs, steps, config.batch_size)
-    batches = np.random.default_rng(config.seed).integers(len(examples["label"]), size=size, dtype=np.int32)
+    rates, search = np.array(config.rates), config.search_seeds
+    runs = search + config.seeds
+    batches = draw_batches(config.seed, examples, (runs, config.steps, config.batch_size))
     over_seeds = jax.vmap(make_learn(config, examples), (None, None, 0, 0))
     learn = jax.jit(jax.vmap(over_seeds, (None, 0, None, None)))
     found = {}
     for kind, name in enumerate(ACTIVATIONS):
         random, model = np.random.default_rng(config.seed), make_model(config, "relu")
-        start = first_values(random, model, examples["image"][:1], runs, VARIANCES[name])
+        start = initialize(random, model, examples["image"][:1], runs, VARIANCES[name])
         found[name] = jax.device_get(learn(kind, rates, start, batches))
-    chosen_by = {name: np.mean(values["loss"][:, : config.search_seeds], axis=(1, 2)) for name, values in found.items()}
-    best = {name: int(np.argmin(values)) for name, values in chosen_by.items()}
-    measured = (slice(None), slice(config.search_seeds, None))
-    found = {name: tree.take(values, measured) for name, values in found.items()}
-    high = min(best["relu"] + 2, len(rates) - 1)  # ten times the rate: two steps on the grid
+    best = {name: best_rate(values["loss"][:, :search].mean(axis=2)) for name, values in found.items()}
+    found = {name: tree.take(values, (slice(None), slice(search, None))) for name, values in found.items()}
+    high = min(best["relu"] + 2, len(rates) - 1)  # ten times the rate, two steps of the grid
     assess(run, found, best, high)
     run.figure("activations", draw(rates, found, best, high))
     run.figure("saturation", draw_saturation(found["sigmoid"], best["sigmoid"]))
@@ -109,13 +107,12 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 
 def make_learn(config: Config, examples: Batch) -> Callable[..., dict[str, Array]]:
-    """Make the function that trains with the activation of a number, so that one program has all."""
+    """Make the function that trains with the activation of an index, so that one program has all."""
 
     def learn(kind: Array, rate: Array, variables: PyTree, batches: Array) -> dict[str, Array]:
         model = make_model(config, lambda a: jax.lax.switch(kind, list(ACTIVATIONS.values()), a))
         task = tasks.classification(model)
         optimizer = optax.chain(optim.clip_by_global_norm(1.0), optim.sgd(rate))
-        step = train.make_step(task.loss, optimizer)
 
         def slopes(variables: PyTree) -> tuple[Array, Array]:
             """Return the slopes of all hidden units ``[3, N, width]``, and the accuracy."""
@@ -123,9 +120,8 @@ def make_learn(config: Config, examples: Batch) -> Callable[..., dict[str, Array
             h = jnp.stack(list(features.values()))
             return jax.lax.switch(kind, list(SLOPES.values()), h), metrics.accuracy(logits, examples["label"])
 
-        start = train.TrainState.create(variables, optimizer, jax.random.key(0))  # nothing here is random
-        state, learned = jax.lax.scan(lambda state, index: step(state, tree.take(examples, index)), start, batches)
-        before, _ = slopes(start.variables)
+        state, learned = fit_batches(task.loss, optimizer, variables, examples, batches)
+        before, _ = slopes(variables)
         after, accuracy = slopes(state.variables)
         return {
             "loss": learned["loss"],
@@ -139,9 +135,9 @@ def make_learn(config: Config, examples: Batch) -> Callable[..., dict[str, Array
     return learn
 
 
-def make_model(config: Config, activation: str | activations.Activation) -> nn.Module:
+def make_model(config: Config, activation: str | activations.Activation) -> linen.Module:
     """Make the network."""
-    return models.create("mlp", hidden_sizes=(config.width,) * 3, num_classes=10, activation=activation)
+    return models.create("mlp", hidden_sizes=(config.hidden_size,) * 3, num_classes=10, activation=activation)
 
 
 def assess(run: Run, found: Found, best: dict[str, int], high: int) -> None:
@@ -169,23 +165,21 @@ def draw(rates: np.ndarray, found: Found, best: dict[str, int], high: int) -> Fi
     for (name, values), colour in zip(found.items(), COLOURS, strict=False):
         label = f"{name}, {rates[best[name]]:.2g}"
         plot_runs(axes[0], smooth(values["loss"][best[name]], 20), colour, label=label)
-        mean, spread = values["accuracy"].mean(axis=1), values["accuracy"].std(axis=1)
-        axes[1].errorbar(rates, mean, spread, color=colour, marker="o", markersize=4, capsize=2, label=name)
+        plot_by_rate(axes[1], rates, values["accuracy"], colour, name)
         if name in ("relu", "leaky"):
-            mean, spread = values["dead"].mean(axis=1), values["dead"].std(axis=1)
-            axes[2].errorbar(rates, mean, spread, color=colour, marker="o", markersize=4, capsize=2, label=name)
+            plot_by_rate(axes[2], rates, values["dead"], colour, name)
     axes[0].set(yscale="log", xlabel="step", title="Training loss at the best rate")
     axes[0].legend(frameon=False, title="activation, learning rate")
-    axes[1].set(xscale="log", xlabel="learning rate", ylim=(0, 1.05), title="Accuracy in the end, mean and deviation")
+    axes[1].set(ylim=(0, 1.05), title="Final accuracy, mean and deviation")
     axes[1].legend(frameon=False)
     axes[2].axvline(rates[high], color="black", linewidth=0.8, linestyle=":", label="ten times ReLU's best")
-    axes[2].set(xscale="log", xlabel="learning rate", ylim=(-0.03, 1.05), title="Dead share of the hidden units")
+    axes[2].set(ylim=(-0.03, 1.05), title="Dead share of the hidden units")
     axes[2].legend(frameon=False)
     return figure
 
 
 def draw_saturation(values: dict[str, np.ndarray], best: int) -> Figure:
-    """Draw how steep the sigmoids stand, before training and after, layer by layer."""
+    """Draw the distribution of the slopes of the sigmoids before and after training, by layer."""
     figure, axes = plt.subplots(1, 3, figsize=(10, 3), sharex=True, sharey=True)
     before, after = np.moveaxis(values["slopes"][best], 1, 0)
     for layer, axis in enumerate(axes):

@@ -2,50 +2,38 @@
 
     python -m experiments run batch_norm_rates
 
-A network of seven convolutions and a linear output learns handwritten digits by plain gradient descent, with batch norm
-after each convolution and with a bias there instead, at thirteen learning rates from 0.01 to 10; all rates and all
-seeds are one program. Both networks start from kernels of the same distribution, He's.
-
-Set beforehand: a run trains if it gives at least 90 % right answers over the last tenth of its steps. The claim is
-measured by the largest rate at which a seed trains, as its logarithm; where none does it counts as one place below the
-grid. Compared is, too, the mean loss over the run, at ten times the plain network's best rate and with each at its own
-best, by that same mean; a loss above ln 10, or no number, counts as ln 10.
-
-All seeds may fall on one place of the grid; then its spacing, a quarter of a decade, is what the difference is known
-to.
-
-Result: without batch norm all eight seeds train up to 0.32 and none beyond, with it up to 1 and none beyond: half a
-decade. Both are best near 0.1, where the mean loss is 0.33 without and 0.13 with. About a minute, estimated from the
-processor time on a busy machine.
-
-Two things were changed after a look at results. A first network averaged every channel before its output and had 200
-steps; without batch norm it trained at no rate, so nothing could be compared (the numbers were in favour of the claim).
-And the grid went from 0.01 to 100 in half decades, of which the difference was exactly one.
+A network of seven convolutions and a linear output learns handwritten digits by gradient descent, with batch norm after
+each convolution or with a bias instead, at thirteen learning rates from 0.01 to 10. Both start from He's
+initialization. A run trains if at least 90 % of its answers are correct over the last tenth of the steps. The claim is
+measured by the logarithm of the largest rate at which a seed trains; one place below the grid where none does. The
+mean loss over the run is compared, too: at ten times the plain network's best rate, and at each network's own best. A
+loss above ln 10, or NaN, counts as ln 10.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import flax.linen as nn
 import jax
 import numpy as np
+from flax import linen
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.errors import preparing
-from experiments.harness.figures import COLOURS
+from experiments.harness.figures import COLOURS, plot_runs, smooth
+from experiments.harness.learning import draw_batches, fit_batches
 from experiments.harness.run_folder import Run
-from experiments.harness.seeds import first_values, plot_runs, smooth
-from jaxdl import data, optim, tasks, train, tree
+from experiments.harness.seeds import initialize
+from jaxdl import data, optim, tasks
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.normalization import BatchNorm
 from jaxdl.typing import Array, Batch, PyTree
 
 CLAIMS = (13,)
-RATES = np.logspace(-2, 1, 13).astype(np.float32)
-HIGHER = 4  # places on the grid that are ten times the rate
+RATES = tuple(np.logspace(-2, 1, 13).tolist())
+HIGHER = 4  # steps of the grid to ten times the rate
 TRAINED = 0.9
 Found = dict[str, dict[str, np.ndarray]]
 
@@ -54,12 +42,17 @@ Found = dict[str, dict[str, np.ndarray]]
 class Config(configuration.Config):
     """A network with and without batch norm at many learning rates."""
 
+    SMOKE = {"seeds": 2, "steps": 4, "num_layers": 2, "rates": RATES[:4]}
+    FORMER = {"width": "num_filters", "depth": "num_layers"}
+
     seeds: int = 8
     """Independent runs at each rate."""
-    width: int = 8
+    rates: tuple[float, ...] = RATES
+    """Learning rates."""
+    num_filters: int = 8
     """Channels of every convolution."""
-    depth: int = 7
-    """Convolutions, of which the first has stride 2."""
+    num_layers: int = 7
+    """Convolutions, the first of stride 2."""
     steps: int = 600
     """Updates."""
     batch_size: int = 32
@@ -67,42 +60,40 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=2, width=1, depth=1, steps=1, batch_size=1)
+        configuration.at_least(self, seeds=2, num_filters=1, num_layers=1, steps=1, batch_size=1)
 
 
-class Network(nn.Module):
+class Network(linen.Module):
     """Convolutions of 3x3, each with batch norm or a bias, and relu, then a linear output."""
 
-    width: int
-    depth: int
+    num_filters: int
+    num_layers: int
     batch_norm: bool
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
         """Map ``[B, H, W, C]`` to logits ``[B, 10]``."""
-        for i in range(self.depth):
-            conv = Conv(self.width, (3, 3), 1 if i else 2, 1, use_bias=not self.batch_norm, name=f"conv{i + 1}")
+        for i in range(self.num_layers):
+            conv = Conv(self.num_filters, (3, 3), 1 if i else 2, 1, use_bias=not self.batch_norm, name=f"conv{i + 1}")
             x = conv(x)
-            x = nn.relu(BatchNorm(name=f"norm{i + 1}")(x, train) if self.batch_norm else x)
-        return nn.Dense(10, name="output")(x.reshape(x.shape[0], -1))
+            x = linen.relu(BatchNorm(name=f"norm{i + 1}")(x, train) if self.batch_norm else x)
+        return linen.Dense(10, name="output")(x.reshape(x.shape[0], -1))
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train with and without batch norm at every rate, and compare."""
     with preparing():
         examples = jax.device_put(dict(data.load("digits").train))
-    seeds, steps, depth, rates = config.seeds, config.steps, config.depth, RATES
-    if run.smoke:
-        seeds, steps, depth, rates = 2, 4, 2, RATES[:4]
-    size = (seeds, steps, config.batch_size)
-    batches = np.random.default_rng(config.seed).integers(len(examples["label"]), size=size, dtype=np.int32)
+    rates, seeds = np.array(config.rates, np.float32), config.seeds
+    batches = draw_batches(config.seed, examples, (seeds, config.steps, config.batch_size))
     found: Found = {}
     for name in ("plain", "batch norm"):
-        model = Network(config.width, depth, batch_norm=name == "batch norm")
+        model = Network(config.num_filters, config.num_layers, batch_norm=name == "batch norm")
         learn = jax.vmap(make_learn(model, examples), (None, 0, 0))
         learn = jax.jit(jax.vmap(learn, (0, None, None)))
-        start = first_values(np.random.default_rng(config.seed), model, np.zeros((1, 8, 8, 1), np.float32), seeds)
-        found[name] = summarise(jax.device_get(learn(rates, start, batches)))
+        image = np.zeros((1, 8, 8, 1), np.float32)
+        start = initialize(np.random.default_rng(config.seed), model, image, seeds)
+        found[name] = summarize(jax.device_get(learn(rates, start, batches)))
     best = {name: int(np.argmax(-values["mean_loss"].mean(axis=1))) for name, values in found.items()}
     high = min(best["plain"] + HIGHER, len(rates) - 1)
     largest = {name: largest_rate(rates, values["accuracy"]) for name, values in found.items()}
@@ -118,21 +109,18 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 
 def make_learn(model: Network, examples: Batch) -> Callable[..., dict[str, Array]]:
-    """Make the function that trains at a rate, from variables, on batches of examples of these numbers."""
+    """Make the function that trains at a rate, from variables, on batches of indices."""
     task = tasks.classification(model)
 
     def learn(rate: Array, variables: PyTree, batches: Array) -> dict[str, Array]:
-        optimizer = optim.sgd(rate)
-        step = train.make_step(task.loss, optimizer)
-        start = train.TrainState.create(variables, optimizer, jax.random.key(0))  # nothing here is random
-        _, metrics = jax.lax.scan(lambda state, index: step(state, tree.take(examples, index)), start, batches)
+        _, metrics = fit_batches(task.loss, optim.sgd(rate), variables, examples, batches)
         return {name: metrics[name] for name in ("loss", "accuracy")}
 
     return learn
 
 
-def summarise(measured: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the losses ``[rates, seeds, steps]``, their means over the run, and the accuracy in the end."""
+def summarize(measured: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the losses ``[rates, seeds, steps]``, their means over the run, and the final accuracy."""
     last = slice(-max(1, measured["loss"].shape[-1] // 10), None)
     loss = np.minimum(np.nan_to_num(measured["loss"], nan=np.inf), np.log(10))
     accuracy = np.where(np.isfinite(measured["loss"][..., -1]), measured["accuracy"][..., last].mean(axis=-1), 0.1)
@@ -169,7 +157,7 @@ def draw(rates: np.ndarray, found: Found, best: dict[str, int]) -> Figure:
         label = f"{name}, {rates[best[name]]:.2g}"
         plot_runs(axes[2], smooth(values["loss"][best[name]], 10), colour, label=label)
     axes[0].axhline(TRAINED, color="black", linewidth=0.8, linestyle=":")
-    axes[0].set(xscale="log", xlabel="learning rate", ylim=(0, 1.05), title="Accuracy in the end")
+    axes[0].set(xscale="log", xlabel="learning rate", ylim=(0, 1.05), title="Final accuracy")
     axes[1].set(xscale="log", xlabel="learning rate", title="Mean loss over the run")
     axes[2].set(xlabel="step", title="Loss at the best rates")
     axes[1].legend(frameon=False)

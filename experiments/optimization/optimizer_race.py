@@ -1,22 +1,13 @@
-"""Ten optimizers go down a saddle, a ravine, Beale's and Rosenbrock's function, and what is told of them is measured.
+"""Ten optimizers on a saddle, a ravine, Beale's and Rosenbrock's function, and the claims about them.
 
     python -m experiments run optimizer_race
 
-Each method runs on each surface at its own best learning rate, found on a grid of 16 from 1e-4 to 10 by the mean
-logarithm of the last loss from 8 starts; then 128 other starts are measured, all in one mapped program a method. The
-ravine is another one for each start: its condition number is from 10 to 100 and its axis points anywhere.
-
-Chosen beforehand: 500 steps, decay 0.9. The claims are measured twice, at one common rate (the ravine: 1 / the largest
-curvature, as textbooks have it; Beale: 0.01) and with each method at its own best. Momentum crosses a gentle slope
-faster when it takes fewer steps to a tenth of the start's distance along the ravine's floor, and it overshoots by how
-far it goes beyond the minimum. Oscillation is the length of the path, in distances from start to minimum. AdaGrad
-stalls when it is left further from Beale's minimum than RMSProp. Adam's first step is compared with that of the same
-method without bias correction.
-
-Seen, in 10 seconds: momentum crosses 67 steps sooner at one rate and 45 at its own, and overshoots by 0.42 and 0.13 of
-the distance; Nesterov's path is 3.6 and 1.0 distances shorter. AdaGrad is left 1.45 further away at one rate, but not
-at its own, which is 46 times RMSProp's (-0.12 +- 0.10): it stalls only because its rate was too small for it. Without
-correction Adam's first step is 3.16 times as long, as (1 - b1) / sqrt(1 - b2) says, and the tenth 6 times.
+Each method runs on each surface at its best of 16 learning rates from 1e-4 to 10, by the mean logarithm of the last
+loss from 8 initial points; then 128 others are measured. The ravine has another condition number (10 to 100) and axis
+for each of them. The claims are measured at one common rate (ravine: 1 / the largest curvature; Beale: 0.01) and at
+each method's best: the steps of momentum to a tenth of the distance along the ravine's floor, and its overshoot; the
+length of the path, for oscillation; the distance of AdaGrad and RMSProp to Beale's minimum; and the first step of Adam
+with and without bias correction.
 """
 
 from collections.abc import Callable
@@ -42,7 +33,7 @@ from jaxdl.typing import Array
 CLAIMS = (1, 2, 3, 4)
 RATES = np.geomspace(1e-4, 10, 16).astype(np.float32)
 SEARCH_STARTS = 8
-STARTS = len(RATES) * SEARCH_STARTS  # as many as a search has runs: one program does both
+STARTS = len(RATES) * SEARCH_STARTS  # as many as the search has runs, so that one program does both
 FLOOR = 1e-12
 COMMON_RATE = {"saddle": 0.01, "ravine": 1.0, "Beale": 0.01, "Rosenbrock": 1e-3}
 COMPARED = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop")
@@ -78,7 +69,7 @@ def uncorrected_adam(rate: Array) -> optax.GradientTransformation:
 
 
 class Surface(NamedTuple):
-    """A function of ``w [2]`` and of the ravine's shape, the box of its starts, its minimum, and what is drawn."""
+    """A function of ``w [2]`` and of the ravine's shape, the box of initial points, the minimum, and the view."""
 
     loss: Callable[[Array, Array], Array]
     start: tuple[tuple[float, float], tuple[float, float]]
@@ -124,18 +115,26 @@ SURFACES = {
 class Config(configuration.Config):
     """Optimizers on surfaces."""
 
+    SMOKE = {"steps": 20, "frames": 2, "optimizers": (*COMPARED, "adam")}
+
     steps: int = 500
     """Steps of every run."""
+    frames: int = 36
+    """Frames of the animation."""
+    optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
+    """Optimizers; those of the claims and adam must be among them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, steps=2)
+        configuration.at_least(self, steps=2, frames=1)
+        needed = {*COMPARED, "adam"}
+        known = needed <= set(self.optimizers) <= OPTIMIZERS.keys()
+        configuration.require(known, "optimizers", f"{', '.join(sorted(needed))} and others", self.optimizers)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
-    """Search the rates, run the race, judge the claims, draw."""
-    steps = 20 if run.smoke else config.steps
-    names = (*COMPARED, "adam") if run.smoke else tuple(OPTIMIZERS)
+    """Search the learning rates, run all optimizers, judge the claims, draw."""
+    steps, names = config.steps, config.optimizers
     runners = {name: Runner(OPTIMIZERS[name], steps) for name in names}
     generator = np.random.default_rng(config.seed)
     search, race = starting_points(generator, SEARCH_STARTS), starting_points(generator, STARTS)
@@ -150,20 +149,20 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("claims", draw_claims(one, own, race, adams))
     drawn = {name: runner(best[name], drawn_points())[:, 0] for name, runner in runners.items()}
     run.figure("race", draw_race(drawn, best))
-    animate(run.directory / "race.gif", drawn, frames=2 if run.smoke else 36)
+    animate(run.directory / "race.gif", drawn, frames=config.frames)
     last = {name: np.log10(median_losses(path[:, :, -1], race)) for name, path in own.items()}
     return {f"{name}_{surface}_log10": float(last[name][i]) for name in names for i, surface in enumerate(SURFACES)}
 
 
 class Points(NamedTuple):
-    """Where runs start, ``[S, N, 2]`` for ``S`` surfaces, and the ravine's shape in each, ``[S, N, 3]``."""
+    """Initial points ``[S, N, 2]`` on ``S`` surfaces, and the ravine's shape in each, ``[S, N, 3]``."""
 
     starts: np.ndarray
     shapes: np.ndarray
 
 
 def starting_points(generator: np.random.Generator, count: int) -> Points:
-    """Draw so many starts on every surface, repeated in order up to the number of runs of a program."""
+    """Draw ``count`` initial points on every surface, tiled to the number of runs of a program."""
     low, high = (np.array([surface.start[end] for surface in SURFACES.values()]) for end in (0, 1))
     starts = generator.uniform(low[:, None], high[:, None], (len(SURFACES), count, 2))
     angle = generator.uniform(0, 2 * np.pi, (len(SURFACES), count))
@@ -176,24 +175,24 @@ def starting_points(generator: np.random.Generator, count: int) -> Points:
 
 
 def drawn_points() -> Points:
-    """Return the starts of the pictures, repeated so that they fit the programs."""
+    """Return the initial points of the figures, tiled to the number of runs of a program."""
     starts = np.array([surface.drawn_from for surface in SURFACES.values()], np.float32)
     return Points(*(np.tile(leaf, (1, STARTS, 1)) for leaf in (starts[:, None], np.tile(DRAWN_SHAPE, (4, 1, 1)))))
 
 
 def loss_on(number: Array, w: Array, shape: Array) -> Array:
-    """Return the loss on the surface of this number."""
+    """Return the loss on the surface of an index."""
     return jax.lax.switch(number, [surface.loss for surface in SURFACES.values()], w, shape)
 
 
 @jax.jit
 def losses_at(w: Array, points: Points) -> Array:
-    """Return the losses ``[S, N]`` at places ``w [S, N, 2]``."""
+    """Return the losses ``[S, N]`` at points ``w [S, N, 2]``."""
     return jax.vmap(jax.vmap(loss_on, (None, 0, 0)))(jnp.arange(len(SURFACES)), w, points.shapes)
 
 
 def median_losses(w: np.ndarray, points: Points) -> np.ndarray:
-    """Return the median loss on each surface, ``[S]``, that of a run which diverged being infinite."""
+    """Return the median loss on each surface, ``[S]``; a diverged run counts as infinite."""
     losses = np.nan_to_num(np.asarray(losses_at(w, points)), nan=np.inf)
     return np.maximum(np.median(losses, axis=1), FLOOR)
 
@@ -223,15 +222,15 @@ class Runner:
 
 
 def best_rates(runner: Runner, points: Points) -> np.ndarray:
-    """Find the rate for each surface, ``[S]``, whose runs end lowest in the mean logarithm."""
-    rates = np.tile(np.repeat(RATES, SEARCH_STARTS), (len(SURFACES), 1))  # each rate from all of the starts
+    """Return the rate for each surface, ``[S]``, with the lowest mean logarithm of the last loss."""
+    rates = np.tile(np.repeat(RATES, SEARCH_STARTS), (len(SURFACES), 1))  # each rate from all initial points
     last = np.nan_to_num(np.asarray(losses_at(runner(rates, points)[:, :, -1], points)), nan=np.inf)
     logarithms = np.log(np.maximum(last, FLOOR)).reshape(len(SURFACES), len(RATES), SEARCH_STARTS).mean(-1)
     return RATES[logarithms.argmin(axis=1)]
 
 
 def judge_descent(run: Run, found: dict[str, np.ndarray], race: Points, rate: str) -> None:
-    """Judge momentum, Nesterov and AdaGrad by the paths that they took at the rates so named."""
+    """Judge momentum, Nesterov and AdaGrad by their paths."""
     rows, valley = list(SURFACES).index("ravine"), list(SURFACES).index("Beale")
     floor = {name: along_floor(found[name][rows], race.shapes[rows]) for name in COMPARED}
     crossing = {name: steps_to_cross(floor[name]) for name in COMPARED}
@@ -264,7 +263,7 @@ def along_floor(path: np.ndarray, shapes: np.ndarray) -> np.ndarray:
 
 
 def steps_to_cross(floor: np.ndarray, share: float = 0.1) -> np.ndarray:
-    """Count the steps until a tenth of the way is left; all steps and one more where that is not reached."""
+    """Return the number of steps until a tenth of the way is left; one more than all steps if that is not reached."""
     near = np.abs(floor) < share
     return np.where(near.any(axis=1), near.argmax(axis=1), floor.shape[1])
 
@@ -312,7 +311,7 @@ def draw_surface(axis: plt.Axes, name: str) -> None:
 def draw_claims(
     one: dict[str, np.ndarray], own: dict[str, np.ndarray], race: Points, adams: list[np.ndarray]
 ) -> Figure:
-    """Draw what the claims are about: means over the starts, at one rate and at each method's own."""
+    """Draw the quantities of the claims, averaged over the runs, at one rate and at each method's best."""
     figure, axes = plt.subplots(1, 4, figsize=(16, 3.8))
     rows, valley = list(SURFACES).index("ravine"), list(SURFACES).index("Beale")
     for axis, (title, found) in zip(axes, (("one rate", one), ("own rates", own)), strict=False):
@@ -334,7 +333,7 @@ def draw_claims(
 
 
 def animate(file: Path, paths: dict[str, np.ndarray], frames: int) -> None:
-    """Write the race as an animated GIF; the contours are drawn once, the paths on top of them in each frame."""
+    """Write an animated GIF; the contours are drawn once, the paths in each frame."""
     figure, axes = plt.subplots(1, 4, figsize=(12, 3.2), dpi=60)
     lines = {}
     for i, (axis, surface) in enumerate(zip(axes, SURFACES, strict=True)):

@@ -1,17 +1,17 @@
-"""What each augmentation does to a photograph and to digits, and how many images a second go through all of them.
+"""Every augmentation on a photograph and on digits, and their throughput.
 
     python -m experiments run augmentation
 
 Each row is one function of `jaxdl.data.augmentation`, each column another random key; the last row is a composition, as
-training would use it. Digits are not flipped, since that would not leave their labels true. The speed is that of the
-composition under `jax.jit` on batches of 256 images of CIFAR-10's size. Expected: two pictures in 20 seconds, and
-8,000 images a second on two idle cores.
+in training. Digits are not reflected, which would change their labels. The throughput is that of the composition under
+`jax.jit` on batches of 256 images of CIFAR-10's size.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import jax
 import numpy as np
@@ -25,38 +25,46 @@ from jaxdl.data import augmentation
 from jaxdl.typing import Array, Key
 
 COLUMNS = 6
+CHANGES = ("shift", "flip", "rotate", "scale", "crop", "blur", "noise", "cutout", "elastic", "composed")
 Change = Callable[[Key, Array], Array]
 
 
 @dataclass(frozen=True)
 class Config(configuration.Config):
-    """Pictures of augmentations."""
+    """Figures of augmentations."""
+
+    SMOKE = {"batch_size": 6, "pictures": ("photograph",), "shown": ("composed",), "shrink": 13}
 
     batch_size: int = 256
-    """Images in a batch whose speed is measured."""
+    """Images in a batch whose throughput is measured."""
+    repeats: int = 10
+    """Batches whose throughput is measured."""
+    pictures: tuple[Literal["photograph", "digits"], ...] = ("photograph", "digits")
+    """Images to draw."""
+    shown: tuple[str, ...] = CHANGES
+    """Augmentations to draw."""
+    shrink: int = 3
+    """Edge of the blocks of pixels over which the photograph is averaged."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, batch_size=1)
+        configuration.at_least(self, batch_size=1, repeats=1, shrink=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
-    """Draw, and measure the speed."""
+    """Draw the augmentations and measure the throughput."""
     key = jax.random.key(config.seed)
-    if run.smoke:
-        flowers, change = photograph(shrink=16), jax.jit(composed(26))
-        run.figure("photograph", draw(flowers, {"composed": change(key, flowers)}))
-        return {"images_per_second": images_per_second(key, change, flowers)}
-    for name, images in (("photograph", photograph(shrink=3)), ("digits", digits())):
-        made = changes(images.shape[1], flip=name != "digits")
+    for name in config.pictures:
+        images = photograph(config.shrink) if name == "photograph" else digits()
+        made = changes(images.shape[1], config.shown, flip=name != "digits")
         apply = jax.jit(lambda key, images, made=made: [change(key, images) for change in made.values()])
         run.figure(name, draw(images, dict(zip(made, apply(key, images), strict=True))))
     batch = np.random.default_rng(config.seed).uniform(size=(config.batch_size, 32, 32, 3)).astype(np.float32)
-    return {"images_per_second": images_per_second(key, jax.jit(composed(32)), batch)}
+    return {"images_per_second": images_per_second(key, jax.jit(composed(32)), batch, config.repeats)}
 
 
-def changes(size: int, flip: bool = True) -> dict[str, Change]:
-    """Set every change for images of this size."""
+def changes(size: int, shown: Sequence[str] = CHANGES, *, flip: bool = True) -> dict[str, Change]:
+    """Return the augmentations for images of this size."""
     made: dict[str, Change] = {
         "shift": partial(augmentation.shift, down=size // 8, right=size // 8),
         "flip": augmentation.flip,
@@ -69,11 +77,11 @@ def changes(size: int, flip: bool = True) -> dict[str, Change]:
         "elastic": partial(augmentation.elastic, strength=size**2 / 26, sigma=size / 8),
         "composed": composed(size, flip),
     }
-    return {name: change for name, change in made.items() if flip or name != "flip"}
+    return {name: change for name, change in made.items() if name in shown and (flip or name != "flip")}
 
 
 def composed(size: int, flip: bool = True) -> Change:
-    """Join a flip, a crop of the padded image, a small turn, a cutout and noise."""
+    """Compose a flip, a crop of the padded image, a small rotation, a cutout and noise."""
     augment = augmentation.compose(
         *([augmentation.flip] if flip else []),
         partial(augmentation.crop, height=size, width=size, padding=size // 8, mode="reflect"),
@@ -95,12 +103,12 @@ def photograph(shrink: int) -> np.ndarray:
 
 
 def digits() -> np.ndarray:
-    """Return one digit as often as there are columns."""
+    """Return copies of one digit, one per column."""
     return np.repeat(data.digits(size=28).train["image"][2:3], COLUMNS, axis=0)
 
 
 def draw(images: np.ndarray, changed: dict[str, Array]) -> Figure:
-    """Draw the image, and in each row what one change makes of it under different draws."""
+    """Draw the image and, in each row, one augmentation with different keys."""
     rows, columns = len(changed), 1 + COLUMNS
     figure, axes = plt.subplots(rows, columns, figsize=(1.25 * columns, 1.25 * rows + 0.3), squeeze=False)
     for row, (name, pictures) in zip(axes, changed.items(), strict=True):
@@ -114,8 +122,8 @@ def draw(images: np.ndarray, changed: dict[str, Array]) -> Figure:
     return figure
 
 
-def images_per_second(key: Key, change: Change, images: np.ndarray, repeats: int = 10) -> float:
-    """Measure a compiled change, after a first call."""
+def images_per_second(key: Key, change: Change, images: np.ndarray, repeats: int) -> float:
+    """Measure the throughput of a compiled augmentation, after a first call."""
     jax.block_until_ready(change(key, images))
     started = time.perf_counter()
     for number in range(repeats):

@@ -1,22 +1,13 @@
-"""What penalties do to the weights, and what four regularisers do to the gap between training and test, on few digits.
+"""The effect of penalties on the weights, and of four regularizers on the generalization gap, on few digits.
 
     python -m experiments run regularization_gap
 
-A network 64-64-64-10 learns scikit-learn's digits from 100 of them; 100 others decide when to stop early, and the
-remaining 1,597 test. 16 seeds draw the digits and the first weights; all methods of a seed share them. Six methods and
-ten bagged members for each seed, 256 networks, are trained as one mapped step.
-
-Chosen beforehand, and the same for all: gradient descent at the rate 0.1, batches of 20, 200 epochs. L2 0.01, L1 0.001
-(by its proximal operator, and by its subgradient); dropout of 0.2 of the inputs and 0.5 of the hidden units;
-augmentation by shifts of up to one pixel and turns of up to 10 degrees; early stopping of the plain run with patience
-10; bagging of 10 networks by the mean of their probabilities. The gap is the error (share of wrong digits), or the
-loss (cross-entropy), on the test minus that on the 100 digits, both in test mode.
-
-Seen, in a minute: proximal L1 makes 37 % of the weights exactly zero, its subgradient none; L2 shrinks their norm by
-38 %. The gap in the loss, 0.41, is cut by all four (bagging 0.14, dropout 0.11, augmentation 0.09, early stopping
-0.06). The gap in the error, 11.5 points, is cut by dropout (1.2) and bagging (1.0), but not by early stopping (-0.3: it
-stops when the digits are all but learned) nor, clearly, by augmentation (0.7 +- 1.7), with which the errors on both
-sides are higher, 4.6 and 15.3 points: 200 epochs are too few for it, or a pixel in eight is too much.
+A network 64-64-64-10 learns scikit-learn's digits from 100 of them; 100 others validate early stopping, and the other
+1,597 are the test. 16 seeds draw the digits and the initialization, which all methods of a seed share. Six methods and
+ten bagged members per seed, 256 networks, are trained as one mapped step: 200 epochs of gradient descent at the rate
+0.1 with batches of 20; L2 0.01; L1 0.001, by its proximal operator and by its subgradient; dropout of 0.2 of the inputs
+and 0.5 of the hidden units; shifts of up to one pixel and rotations of up to 10 degrees; early stopping with patience
+10. The gap is the error, or the loss, on the test minus that on the training digits, both in test mode.
 """
 
 from dataclasses import dataclass
@@ -47,7 +38,7 @@ MODEL = models.MLP(hidden_sizes=(64, 64))
 
 
 class Settings(NamedTuple):
-    """How strongly a network is regularised."""
+    """The strengths of the regularizers of a network."""
 
     l2: float = 0.0
     l1: float = 0.0
@@ -68,12 +59,14 @@ METHODS = {
     **{f"member {i}": Settings() for i in range(MEMBERS)},
 }
 PENALTIES = ("plain", "L2", "L1", "L1 by subgradient")
-REGULARISERS = ("dropout", "early stopping", "augmentation", "bagging")
+REGULARIZERS = ("dropout", "early stopping", "augmentation", "bagging")
 
 
 @dataclass(frozen=True)
 class Config(Repeated):
-    """Regularisers on few digits."""
+    """Regularizers on few digits."""
+
+    SMOKE = {"seeds": 2, "epochs": 2}
 
     epochs: int = 200
     """Passes over the training digits."""
@@ -81,11 +74,11 @@ class Config(Repeated):
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train all networks, measure, judge, draw."""
-    seeds, epochs = (2, 2) if run.smoke else (config.seeds, config.epochs)
+    seeds = config.seeds
     dataset = data.digits()
     arrays = {name: np.concatenate([dataset.train[name], dataset.test[name]]) for name in ("image", "label")}
     order = orders(len(arrays["label"]), seeds, seed=config.seed)
-    states, history = train_all(jax.random.key(config.seed), arrays, order, epochs)
+    states, history = train_all(jax.random.key(config.seed), arrays, order, config.epochs)
     logits = np.asarray(predict(states.params, arrays["image"])).reshape(len(METHODS), seeds, -1, MODEL.num_classes)
     outputs = dict(zip(METHODS, logits[:-MEMBERS], strict=False))
     outputs["bagging"] = np.asarray(ensemble.average_predictions(logits[-MEMBERS:]))
@@ -113,7 +106,7 @@ def make_optimizer(settings: Settings) -> optax.GradientTransformation:
 
 
 def loss(variables: dict[str, PyTree], batch: Batch, key: Key) -> tuple[Array, tuple[dict, dict]]:
-    """Return the cross-entropy of a batch under augmentation and dropout, as strong as the settings say."""
+    """Return the cross-entropy of a batch under the augmentation and dropout of the settings."""
     settings, params = variables["settings"], variables["params"]
     keys = jax.random.split(key, 5)
     x = augmentation.shift(keys[0], batch["image"], settings.shift, settings.shift)
@@ -126,12 +119,12 @@ def loss(variables: dict[str, PyTree], batch: Batch, key: Key) -> tuple[Array, t
 
 
 def step(state: train.TrainState, batch: Batch) -> tuple[train.TrainState, dict[str, Array]]:
-    """Make one step of one network, which carries its settings."""
+    """Update one network, whose state holds its settings."""
     return train.make_step(loss, make_optimizer(state.collections["settings"]))(state, batch)
 
 
 def train_all(key: Key, arrays: dict, order: np.ndarray, epochs: int) -> tuple[train.TrainState, list[dict]]:
-    """Train every method for every seed together; networks are numbered by method first, then by seed."""
+    """Train every method for every seed in one program, ordered by method, then by seed."""
     seeds = len(order)
     bootstraps = np.asarray(ensemble.bootstrap(key, MEMBERS * seeds, EXAMPLES))
     own = np.tile(np.arange(EXAMPLES), ((len(METHODS) - MEMBERS) * seeds, 1))
@@ -148,7 +141,7 @@ def train_all(key: Key, arrays: dict, order: np.ndarray, epochs: int) -> tuple[t
 
 
 def start(key: Key, settings: Settings, seeds: int) -> train.TrainState:
-    """Make the states of all networks; the methods of a seed share their weights, each bagged member has its own."""
+    """Initialize all networks; the methods of a seed share their weights, bagged members have their own."""
     shapes = jax.eval_shape(MODEL.init, key, jnp.zeros((1, 8, 8, 1)))
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     shared = np.tile(np.arange(seeds), len(METHODS) - MEMBERS)
@@ -191,7 +184,7 @@ def measure(logits: Array, labels: Array, order: Array) -> dict[str, Array]:
 
 
 def stopped_early(history: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Take each seed's measures at its best epoch so far when the validation loss has not fallen for ``PATIENCE``."""
+    """Take each seed's metrics at its best epoch, with the given ``PATIENCE`` for the validation loss."""
     rows = [row for row in history if "evaluation/validation_loss" in row]
     validation = np.stack([row["evaluation/validation_loss"] for row in rows])
     chosen = []
@@ -210,7 +203,7 @@ def stopped_early(history: list[dict[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def kernels(params: PyTree, method: int, seeds: int) -> np.ndarray:
-    """Return all kernels' numbers of a method's networks, ``[seeds, count]``."""
+    """Return the kernels of a method's networks, flattened to ``[seeds, count]``."""
     leaves = [leaf for name, leaf in tree.flatten(params).items() if name.endswith("kernel")]
     return np.concatenate(
         [np.asarray(leaf)[method * seeds : (method + 1) * seeds].reshape(seeds, -1) for leaf in leaves], 1
@@ -218,7 +211,7 @@ def kernels(params: PyTree, method: int, seeds: int) -> np.ndarray:
 
 
 def judge_weights(run: Run, weights: dict[str, np.ndarray]) -> None:
-    """Judge what the penalties do to the weights."""
+    """Judge the effect of the penalties on the weights."""
     zeros = {name: np.mean(w == 0, axis=1) for name, w in weights.items()}
     size = {name: np.linalg.norm(w, axis=1) for name, w in weights.items()}
     for statement, measure, samples in (
@@ -230,10 +223,10 @@ def judge_weights(run: Run, weights: dict[str, np.ndarray]) -> None:
 
 
 def judge_gaps(run: Run, measured: dict[str, dict[str, np.ndarray]]) -> None:
-    """Judge how much of the plain network's gap each regulariser takes away."""
+    """Judge the reduction of the plain network's gap by each regularizer."""
     for kind in ("error", "loss"):
         gap = {name: m[f"test_{kind}"] - m[f"train_{kind}"] for name, m in measured.items()}
-        for name in REGULARISERS:
+        for name in REGULARIZERS:
             statement = f"{name} cuts the generalisation gap in the {kind}"
             run.claim(judge(10, statement, f"less gap, of {gap['plain'].mean():.3f}", gap["plain"] - gap[name]))
 
@@ -241,7 +234,7 @@ def judge_gaps(run: Run, measured: dict[str, dict[str, np.ndarray]]) -> None:
 def draw_gaps(measured: dict[str, dict[str, np.ndarray]]) -> Figure:
     """Draw error and loss on the training and the test digits, with intervals over the seeds."""
     figure, axes = plt.subplots(1, 2, figsize=(12, 4), sharey=True)
-    names = ["plain", *REGULARISERS, "L2", "L1"][::-1]
+    names = ["plain", *REGULARIZERS, "L2", "L1"][::-1]
     for axis, kind in zip(axes, ("error", "loss"), strict=True):
         for split, colour, offset in (("train", COLOURS[0], 0.12), ("test", COLOURS[1], -0.12)):
             mean, low, high = np.transpose([interval(measured[name][f"{split}_{kind}"]) for name in names])
@@ -274,6 +267,6 @@ def draw_history(history: list[dict[str, Any]]) -> Figure:
     rows = [row for row in history if "evaluation/train_loss" in row]
     for split in SPLITS:
         axis.plot([row["epoch"] for row in rows], [row[f"evaluation/{split}_loss"].mean() for row in rows], label=split)
-    axis.set(xlabel="epoch", ylabel="cross-entropy", yscale="log", title="Without regularisation")
+    axis.set(xlabel="epoch", ylabel="cross-entropy", yscale="log", title="Without regularization")
     axis.legend(frameon=False)
     return figure

@@ -1,23 +1,11 @@
-"""A recurrent network learns to write, one character after the other.
+"""A recurrent network as a language model of characters.
 
     python -m experiments run char_rnn [--text FILE_OR_FOLDER] [--cell gru] [--top-k 5]
 
-The text is by default a million characters of the standard library of Python, whose last tenth is held out. Bits per
-character are set beside those of counts of one to five characters (interpolated Kneser-Ney, on the same characters)
-and of programs that compress. Every number is of the same held-out characters; the compressors, which have no
-vocabulary, also write the rare ones that are one unknown character for all others.
-
-Takes about two minutes on two processor cores (120 seconds of processor time). Held-out bits per character, seed 0,
-with the sources of Python 3.11: 1.47; by counts of one, two, three and five characters 4.37, 3.30, 2.35 and 1.57; by
-gzip 1.60, by lzma 1.42, and 1.08 if lzma has compressed the training text before: it copies long repetitions, which
-code is full of. On Tiny Shakespeare, all of it: 2.23; by counts 4.83, 3.58, 2.95 and 2.28; gzip 3.19, lzma 2.94, after
-the training text 2.52. The goal was set before the first run; then the state was made larger (192 to 256) and the
-passes more (3 to 5), by which the first text went from 1.73 to 1.46.
-
-In training, streams forget what they read in 2 of 100 windows. Without that the network meets the state of zeros once
-in an epoch: after the first epoch of Shakespeare, 2 of 32 held-out streams fell at their beginning into a state in
-which every character cost 10 bits, and stayed there, so that the mean was 2.98 in place of 2.51. At the end the mean is
-0.01 higher with forgetting than without (seed 0, both texts).
+The text is a million characters of Python's standard library by default, the last tenth of them held out. The bits per
+character are compared with interpolated Kneser-Ney n-grams of one to five characters and with compressors, all on the
+same held-out characters; the compressors, which have no vocabulary, also encode the rare characters that are unknown to
+the others. In training, 2 of 100 windows start from the zero state, so that the network learns to start.
 """
 
 from dataclasses import dataclass
@@ -25,29 +13,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.harness.characters import beside_baselines, read_characters
-from experiments.harness.language import LanguageModelling, curve, learn, tell, write
+from experiments.harness.language import LanguageModeling, curve, generate, learn, save_sample
 from experiments.harness.run_folder import Run
 
 GOAL = {"gain_over_trigram": 0.3}
 
 
 @dataclass(frozen=True)
-class Config(LanguageModelling):
+class Config(LanguageModeling):
     """A character model."""
 
     prompt: str = "\n    def "
-    """How the sample begins."""
+    """Prompt of the sample."""
     min_count: int = 5
-    """How often a character must be seen to be one of its own."""
+    """Occurrences below which a character is unknown."""
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
-    """Train, compare, write."""
-    characters = read_characters(config, run, config.min_count)
+    """Train, compare with the baselines, generate."""
+    characters = read_characters(config, config.min_count)
     vocabulary, tokens, baselines = characters
     model, state, result = learn(config, run, vocabulary, tokens, "character")
     run.figure("curve", curve(run, "character", baselines))
     prompt = vocabulary.encode(config.prompt or "\n")
-    written = vocabulary.decode(np.concatenate([prompt, write(config, run, model, state.params, prompt)]))
-    tell(run, "".join(written))
+    sample = vocabulary.decode(np.concatenate([prompt, generate(config, model, state.params, prompt)]))
+    save_sample(run, "".join(sample))
     return beside_baselines(result, characters)

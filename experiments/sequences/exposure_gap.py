@@ -1,21 +1,13 @@
-"""A generator that was taught with true inputs only meets its own in use: the exposure gap, and four ways to teach.
+"""The exposure gap of generators trained with true inputs, and scheduled sampling.
 
     python -m experiments run exposure_gap
 
 A GRU of 24 units continues sequences of 50 after 10 true ones: angles of a pendulum, and tokens of a Markov chain of
-order two, whose true probabilities after any beginning are known. It is taught by the truth always, never, or with a
-probability that falls from 1 to 0 in the course of training, along a line or an inverse sigmoid (Bengio et al., 2015).
-The gap is its error along its own words minus that along the truth: of the angle (root of the mean square), or the
-divergence of its next token from the chain's. Set beforehand: all but the second form of the pendulum, added after a
-look, where the gradient flows through the generator's own words, which in the paper it does not (of tokens it cannot).
-
-Seen, in about 80 seconds: teacher forcing leaves a gap, 0.14 radians beside an error of 0.005 along the truth, and for
-the chain only 0.0006 nats beside 0.011. Scheduled sampling as published does not narrow it: it makes both errors
-larger, the pendulum's free error 0.22 and 0.28 in place of 0.14, the chain's 0.46 and 0.55 nats in place of 0.012. For
-tokens that is known: after a word of its own it is still asked for what the true sequence would have said next, so that
-it learns to disregard what it said (Huszar, 2015). With the gradient through own words it narrows the pendulum's gap by
-a quarter, 0.034 +- 0.016, and is better in use; running free from the first step narrows it by more than half. Longer
-training narrows the gap of teacher forcing by itself (0.06 after 4,000 updates, tried on three seeds).
+order two, whose true probabilities after any prefix are known. The inputs in training are the truth always, never, or
+with a probability that falls from 1 to 0, linearly or along an inverse sigmoid (Bengio et al., 2015). The gap is the
+error along its own outputs minus that along the truth: of the angle (root mean square), or the divergence of the next
+token from the chain's. A second variant of the pendulum lets the gradient flow through the generator's own outputs,
+which it does not do in the paper.
 """
 
 from collections.abc import Callable
@@ -33,10 +25,10 @@ from scipy import special
 
 from experiments.harness import configuration
 from experiments.harness.claims import interval, judge
-from experiments.harness.figures import COLOURS
-from experiments.harness.run_folder import Run
-from experiments.harness.seeds import smooth
-from jaxdl import decode, losses, optim, train
+from experiments.harness.figures import COLOURS, plot_band, smooth
+from experiments.harness.learning import fit_samples
+from experiments.harness.run_folder import Run, slug
+from jaxdl import decode, losses, optim
 from jaxdl.data.sources import sequences
 from jaxdl.decode.generation import Choice
 from jaxdl.nn import initializers
@@ -57,18 +49,22 @@ Found = dict[str, dict[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Config(configuration.Config):
-    """Two small generators, each taught in four ways."""
+    """Small generators, each trained in four ways."""
+
+    SMOKE = {"seeds": 2, "steps": 4, "sources": ("chain",)}
 
     seeds: int = 8
     """Independent runs."""
     length: int = 50
-    """Times of a sequence."""
+    """Steps of a sequence."""
     steps: int = 1500
     """Updates."""
     batch_size: int = 16
-    """Sequences in an update, always new."""
+    """Sequences in a batch, always new."""
     learning_rate: float = 0.005
-    """Of Adam; it falls to 0 along half a cosine."""
+    """Learning rate of Adam, with a cosine decay."""
+    sources: tuple[str, ...] = ("pendulum", "pendulum, gradient through own words", "chain")
+    """Sources of the sequences."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,11 +74,11 @@ class Config(configuration.Config):
 
 
 class Source(NamedTuple):
-    """Where sequences come from, and how far off a generator of them is.
+    """A source of sequences and the error of a generator of them.
 
-    ``draw(key, count, truth)`` gives ``[N, T]`` tokens or ``[N, T, 1]`` vectors, where ``truth`` is what a seed has of
-    its own. ``free(key, step, x, truth)`` gives the error at every time of a generator that reads its own words after
-    the prompt, and ``forced`` that of one that reads ``x``, both ``[T - prompt]``.
+    ``draw(key, count, truth)`` samples ``[N, T]`` tokens or ``[N, T, 1]`` vectors, where ``truth`` are the parameters
+    of a seed. ``free(key, step, x, truth)`` returns the error at every step of a generator with its own outputs as
+    inputs after the prompt, ``forced`` that with the inputs ``x``, both ``[T - prompt]``.
     """
 
     size: int
@@ -95,14 +91,14 @@ class Source(NamedTuple):
 
 
 def read(key: Key, step: Step, x: Array, p: ArrayLike = 1.0, choose: Choice | None = None) -> Array:
-    """Return the outputs ``[N, T - 1, K]`` along sequences ``x``, whose first ``PROMPT`` are read in any case."""
+    """Return the outputs ``[N, T - 1, K]`` along sequences ``x``, of which the first ``PROMPT`` are always inputs."""
     teach = jnp.where(jnp.arange(x.shape[1] - 1) < PROMPT - 1, 1.0, p)
     carry = jnp.zeros((len(x), HIDDEN))
     return decode.scheduled_sampling(key, step, carry, x[:, 0], x[:, 1:], teacher_probability=teach, choose=choose)[1]
 
 
 def pendulum(length: int, choose: Choice | None = None) -> Source:
-    """Return swinging pendulums, whose error is the root of the mean squared difference of the angle."""
+    """Return the source of pendulums, with the root mean squared error of the angle."""
 
     def error(key: Key, step: Step, x: Array, p: float) -> Array:
         return jnp.sqrt(jnp.mean((read(key, step, x, p) - x[:, 1:])[:, PROMPT - 1 :] ** 2, axis=(0, 2)))
@@ -119,9 +115,9 @@ def pendulum(length: int, choose: Choice | None = None) -> Source:
 
 
 def chain(length: int) -> Source:
-    """Return a Markov chain of order two, whose error is the divergence of the generator's next token from the true.
+    """Return the source of a Markov chain of order two, with the divergence of the generator from the chain.
 
-    The chain tells the true probabilities after any beginning, so the error is exact also along own words.
+    The chain gives the true probabilities after any prefix, so that the error is exact also along own outputs.
     """
 
     def divergence(key: Key, step: Step, x: Array, transition: Array) -> Array:
@@ -131,11 +127,11 @@ def chain(length: int) -> Source:
 
     def along_own(key: Key, step: Step, x: Array, transition: Array) -> Array:
         carry, _ = jax.lax.scan(step, jnp.zeros((len(x), HIDDEN)), x[:, : PROMPT - 1].T)
-        own = decode.sample(key, step, carry, x[:, PROMPT - 1], length=length - PROMPT).tokens
+        own = decode.sample(key, step, carry, x[:, PROMPT - 1], max_length=length - PROMPT).tokens
         return divergence(key, step, jnp.concatenate([x[:, :PROMPT], own], axis=1), transition)
 
     def truth(random: np.random.Generator) -> np.ndarray:
-        """Draw uneven probabilities, none of which is 0."""
+        """Draw non-uniform transition probabilities, all above 0."""
         uneven = random.dirichlet(np.full(SYMBOLS, 0.3), (SYMBOLS,) * 2)
         return (0.95 * uneven + 0.05 / SYMBOLS).astype(np.float32)
 
@@ -144,7 +140,7 @@ def chain(length: int) -> Source:
         truth=truth,
         draw=lambda key, count, truth: sequences.markov(key, count, length, truth),
         loss=losses.cross_entropy,
-        choose=decode.draw,
+        choose=decode.sample_token,
         forced=divergence,
         free=along_own,
     )
@@ -158,12 +154,11 @@ SOURCES = {
 UNITS = {"pendulum": "radians", "chain": "nats"}
 
 
-def make_learn(source: Source, config: Config, steps: int) -> Callable[[Key, Array, Array], dict[str, Array]]:
-    """Make the function that teaches a generator with the truth's probability ``p [steps]`` and measures it."""
+def make_learn(source: Source, config: Config) -> Callable[[Key, Array, Array], dict[str, Array]]:
+    """Make the function that trains a generator with the teacher probabilities ``p [steps]`` and evaluates it."""
     cell = cells.GRU(HIDDEN)
-    optimizer = optax.chain(
-        optim.clip_by_global_norm(1.0), optim.adam(optim.schedules.cosine_decay(config.learning_rate, steps))
-    )
+    rate = optim.schedules.cosine_decay(config.learning_rate, config.steps)
+    optimizer = optax.chain(optim.clip_by_global_norm(1.0), optim.adam(rate))
 
     def stepper(params: PyTree) -> Step:
         def step(h: Array, x: Array) -> tuple[Array, Array]:
@@ -177,22 +172,20 @@ def make_learn(source: Source, config: Config, steps: int) -> Callable[[Key, Arr
         outputs = read(key, stepper(variables["params"]), x, batch["p"], source.choose)
         return source.loss(outputs[:, PROMPT - 1 :], x[:, PROMPT:]), ({}, {})
 
-    update = train.make_step(loss, optimizer)
-
     def learn(key: Key, truth: Array, teacher_probability: Array) -> dict[str, Array]:
         keys = jax.random.split(key, 6)
 
-        def one(state: train.TrainState, inputs: tuple[Key, Array]) -> tuple[train.TrainState, dict[str, Array]]:
+        def sample(inputs: tuple[Key, Array]) -> Batch:
             key, p = inputs
-            return update(state, {"x": source.draw(key, config.batch_size, truth), "p": p})
+            return {"x": source.draw(key, config.batch_size, truth), "p": p}
 
         output = initializers.lecun_normal()(keys[2], (HIDDEN, source.size))
         params = {
             "cell": cells.init_cell(keys[1], cell, source.size),
             "output": {"kernel": output, "bias": jnp.zeros(source.size)},
         }
-        state = train.TrainState.create({"params": params}, optimizer, key)
-        state, metrics = jax.lax.scan(one, state, (jax.random.split(keys[3], steps), teacher_probability))
+        inputs = jax.random.split(keys[3], config.steps), teacher_probability
+        state, metrics = fit_samples(loss, optimizer, {"params": params}, sample, inputs, key)
         step, x = stepper(state.params), source.draw(keys[4], TESTED, truth)
         return {
             "loss": metrics["loss"],
@@ -204,7 +197,7 @@ def make_learn(source: Source, config: Config, steps: int) -> Callable[[Key, Arr
 
 
 def teacher_probabilities(steps: int) -> np.ndarray:
-    """Return ``p [4, steps]``: the scheduled ones fall through the training, and pass one half in its middle."""
+    """Return ``p [4, steps]``; the scheduled ones fall during training and pass one half in its middle."""
     step = np.arange(steps)
     k = max(1.0, steps / 2 / special.lambertw(steps / 2).real)  # so that k ln k = steps / 2
     falls = (optim.schedules.linear(1.0, 0.0, steps)(step), decode.inverse_sigmoid_decay(k)(step))
@@ -212,23 +205,21 @@ def teacher_probabilities(steps: int) -> np.ndarray:
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
-    """Teach both generators in all ways, and compare what they do in use."""
-    seeds, steps = (2, 4) if run.smoke else (config.seeds, config.steps)
-    keys, p = jax.random.split(jax.random.key(config.seed), seeds), teacher_probabilities(steps)
+    """Train the generators in all ways and compare their errors."""
+    keys = jax.random.split(jax.random.key(config.seed), config.seeds)
+    p = teacher_probabilities(config.steps)
     random = np.random.default_rng(config.seed)
     found: Found = {}
-    for name, make in SOURCES.items():
-        if run.smoke and name != "chain":
-            continue
-        source = make(config.length)
-        truth = np.stack([source.truth(random) for _ in range(seeds)])
-        learn = jax.vmap(jax.vmap(make_learn(source, config, steps), (None, None, 0)), (0, 0, None), out_axes=1)
+    for name in config.sources:
+        source = SOURCES[name](config.length)
+        truth = np.stack([source.truth(random) for _ in range(config.seeds)])
+        learn = jax.vmap(jax.vmap(make_learn(source, config), (None, None, 0)), (0, 0, None), out_axes=1)
         found[name] = jax.device_get(jax.jit(learn)(keys, truth, p))
         assess(run, name, found[name])
     run.figure("exposure", draw_errors(found))
     run.figure("teaching", draw_teaching(p, found))
     return {
-        f"{kind}_{name}_{taught}".replace(", ", "_").replace(" ", "_"): float(np.mean(values[kind][i]))
+        slug(f"{kind}_{name}_{taught}"): float(np.mean(values[kind][i]))
         for name, values in found.items()
         for i, taught in enumerate(TAUGHT)
         for kind in ("forced", "free")
@@ -236,7 +227,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 
 def assess(run: Run, name: str, values: dict[str, np.ndarray]) -> None:
-    """Judge the gap, and whether scheduled sampling narrows it, by one number for every seed."""
+    """Judge the gap and its reduction by scheduled sampling, by one value per seed."""
     forced, free = (np.mean(values[kind], axis=-1) for kind in ("forced", "free"))
     gap = free - forced
     unit = UNITS[name.split(",", maxsplit=1)[0]]
@@ -250,30 +241,30 @@ def assess(run: Run, name: str, values: dict[str, np.ndarray]) -> None:
 
 
 def draw_errors(found: Found) -> Figure:
-    """Draw the errors over time after the prompt, along the truth and along own words."""
+    """Draw the errors over time after the prompt, along the truth and along own outputs."""
     figure, axes = plt.subplots(1, len(found), figsize=(4.6 * len(found), 3.8), squeeze=False)
     for axis, (name, values) in zip(axes[0], found.items(), strict=True):
         for i, (taught, colour) in enumerate(zip(TAUGHT, COLOURS, strict=False)):
             for kind, style in (("free", "-"), ("forced", ":")):
                 mean, low, high = np.transpose([interval(at_time) for at_time in values[kind][i].T])
                 time = 1 + np.arange(len(mean))
-                axis.plot(time, mean, style, color=colour, label=taught if kind == "free" else None)
-                axis.fill_between(time, np.maximum(low, 0.2 * mean), high, color=colour, alpha=0.12, linewidth=0)
-        axis.set(yscale="log", xlabel="time after the prompt", ylabel=UNITS[name.split(",")[0]])
+                settings = {"style": style, "alpha": 0.12, "label": taught if kind == "free" else None}
+                plot_band(axis, time, mean, np.maximum(low, 0.2 * mean), high, colour, **settings)
+        axis.set(yscale="log", xlabel="step after the prompt", ylabel=UNITS[name.split(",")[0]])
         axis.set_title(name)
-    axes[0, -1].legend(frameon=False, title="taught by", fontsize=8, loc="center")
+    axes[0, -1].legend(frameon=False, title="trained by", fontsize=8, loc="center")
     figure.suptitle("Error along own words, and dotted along the truth", fontsize=11)
     return figure
 
 
 def draw_teaching(p: np.ndarray, found: Found) -> Figure:
-    """Draw how often the truth is read in the course of the training, and the losses."""
+    """Draw the teacher probabilities during training and the losses."""
     figure, axes = plt.subplots(1, 1 + len(found), figsize=(4.2 * (1 + len(found)), 3.4))
     for i, (taught, colour) in enumerate(zip(TAUGHT, COLOURS, strict=False)):
         axes[0].plot(p[i], color=colour, label=taught)
         for axis, (name, values) in zip(axes[1:], found.items(), strict=True):
             axis.plot(smooth(values["loss"][i], 25).mean(axis=0), color=colour)
             axis.set(yscale="log", xlabel="step", title=f"Training loss, {name.replace(', ', chr(10))}")
-    axes[0].set(xlabel="step", title="Probability that the truth is read")
+    axes[0].set(xlabel="step", title="Teacher probability")
     axes[0].legend(frameon=False)
     return figure

@@ -1,22 +1,11 @@
-"""A network whose gradients explode learns with clipping and diverges without, at the same learning rate.
+"""Gradient clipping lets a network with exploding gradients learn at a rate at which it diverges without.
 
     python -m experiments run gradient_clipping
 
 Vanilla networks of 32 ReLU units with a recurrent kernel of spectral radius 1.5 learn the adding problem over 40 steps
-by gradient descent, at eight learning rates, with gradients clipped to length 1 and without; for control the same with
-radius 0.75 without clipping. A run diverges where its last loss is no number or above its first. It is judged at the
-rate that is best with clipping and at the first one at which most runs without clipping diverge, both chosen by other
-runs.
-
-The rule for divergence and the best rate were set beforehand. The rest was changed after a look: with tanh, radius 2
-and another scale of the output the runs without clipping diverged too, but at the same rates as with a small radius,
-because of the output layer alone; bounded units do not explode. Hence ReLU, the control, and the second rate. The eight
-runs became sixteen when the shares were given exact intervals, by which seven of eight are not surely most.
-
-Seen, in a minute: at both rates, 0.1 and 0.32, all clipped runs end with a loss of 0.16 or 0.17, that of who remembers
-nothing (1/6) or a little less; without clipping 15 and 16 of 16 runs diverge; with the small radius none and two.
-Clipping stops the explosion: it does not make a vanilla network bridge 40 steps. At small rates, where nothing
-explodes, it only slows the learning.
+by gradient descent, at eight learning rates, with gradients clipped to norm 1 and without; the control has radius 0.75
+and no clipping. A run diverges if its last loss is NaN or above its first. It is judged at the rate that is best with
+clipping and at the first one at which most runs without clipping diverge, both chosen by other runs.
 """
 
 from collections.abc import Callable
@@ -31,8 +20,9 @@ from matplotlib.figure import Figure
 from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS
-from experiments.harness.run_folder import Run
-from jaxdl import losses, optim, train
+from experiments.harness.learning import fit_samples
+from experiments.harness.run_folder import Run, slug
+from jaxdl import losses, optim
 from jaxdl.data.sources import sequences
 from jaxdl.nn import recurrent
 from jaxdl.nn.dense import linear
@@ -42,28 +32,32 @@ from jaxdl.typing import Array, Batch, Key, PyTree
 CLAIMS = (21,)
 HIDDEN, SEARCH, WINDOW, LARGEST = 32, 4, 20, 1e6
 CELL = cells.Vanilla(HIDDEN, "relu")
-RATES = (10 ** np.arange(-4, -0.4, 0.5)).astype(np.float32)
-WAYS = {"without clipping": COLOURS[1], "clipped": COLOURS[0], "small radius, without clipping": COLOURS[2]}
+RATES = tuple((10 ** np.arange(-4, -0.4, 0.5)).tolist())
+VARIANTS = {"without clipping": COLOURS[1], "clipped": COLOURS[0], "small radius, without clipping": COLOURS[2]}
 SMALL = 0.75
 Found = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Config(configuration.Config):
-    """Vanilla networks on the adding problem, by stochastic gradient descent."""
+    """Vanilla networks on the adding problem, trained by stochastic gradient descent."""
+
+    SMOKE = {"seeds": 2, "steps": 4, "rates": RATES[::3]}
 
     seeds: int = 16
     """Independent runs at each rate that are measured; four others choose the rate."""
+    rates: tuple[float, ...] = RATES
+    """Learning rates."""
     radius: float = 1.5
-    """Spectral radius of the recurrent kernel in the beginning."""
+    """Spectral radius of the initial recurrent kernel."""
     lag: int = 40
-    """Times of a sequence."""
+    """Steps of a sequence."""
     max_norm: float = 1.0
-    """Length to which gradients are clipped."""
+    """Norm to which gradients are clipped."""
     steps: int = 400
     """Updates."""
     batch_size: int = 20
-    """Sequences in an update, always new."""
+    """Sequences in a batch, always new."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,16 +66,16 @@ class Config(configuration.Config):
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
-    """Train with and without clipping at every rate, judge at the rate that is best with it, draw."""
-    seeds, steps, rates = (2, 4, RATES[::3]) if run.smoke else (config.seeds, config.steps, RATES)
-    keys = jax.random.split(jax.random.key(config.seed), SEARCH + seeds)
-    start = initialise(np.random.default_rng(config.seed), SEARCH + seeds)
-    ways = np.float32([config.radius, config.radius, SMALL]), np.float32([np.inf, config.max_norm, np.inf])
-    over_ways = jax.vmap(make_learn(config, steps), (None, None, None, 0, 0))
-    over_runs = jax.vmap(over_ways, (0, 0, None, None, None), out_axes=1)
+    """Train with and without clipping at every rate, judge at two rates, draw."""
+    rates, runs = np.array(config.rates, np.float32), SEARCH + config.seeds
+    keys = jax.random.split(jax.random.key(config.seed), runs)
+    start = initialize(np.random.default_rng(config.seed), runs)
+    radii, norms = np.float32([config.radius, config.radius, SMALL]), np.float32([np.inf, config.max_norm, np.inf])
+    over_variants = jax.vmap(make_learn(config), (None, None, None, 0, 0))
+    over_runs = jax.vmap(over_variants, (0, 0, None, None, None), out_axes=1)
     learn = jax.jit(jax.vmap(over_runs, (None, None, 0, None, None), out_axes=1))
-    found = jax.device_get(learn(keys, start, rates, *ways))
-    first, last = found["loss"][..., 0], smooth(found["loss"][..., -WINDOW:])
+    found = jax.device_get(learn(keys, start, rates, radii, norms))
+    first, last = found["loss"][..., 0], final_loss(found["loss"][..., -WINDOW:])
     best = int(np.argmin(np.median(last[1, :, :SEARCH], axis=-1)))
     share = np.mean(diverged(first[0, :, :SEARCH], last[0, :, :SEARCH]), axis=-1)
     chosen = {"best": best, "exploding": int(np.argmax(share > 0.5)) if np.any(share > 0.5) else len(rates) - 1}
@@ -91,9 +85,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("rates", draw_rates(rates, last, chosen))
     run.figure("norms", draw_norms(found, rates, chosen))
     return {f"rate_{name}": float(rates[i]) for name, i in chosen.items()} | {
-        f"{measure}_{name}_{way}".replace(",", "").replace(" ", "_"): float(value)
+        slug(f"{measure}_{name}_{variant}"): float(value)
         for name, i in chosen.items()
-        for k, way in enumerate(WAYS)
+        for k, variant in enumerate(VARIANTS)
         for measure, value in (
             ("last_loss", np.median(np.minimum(last[k, i], LARGEST))),
             ("diverged", np.mean(diverged(first[k, i], last[k, i]))),
@@ -101,8 +95,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     }
 
 
-def initialise(random: np.random.Generator, runs: int) -> PyTree:
-    """Draw normal kernels, the recurrent one with the spectral radius 1, by NumPy; biases are 0."""
+def initialize(random: np.random.Generator, runs: int) -> PyTree:
+    """Draw normal kernels, the recurrent one with spectral radius 1, with NumPy; biases are 0."""
     U = random.normal(size=(runs, HIDDEN, HIDDEN))
     U /= np.abs(np.linalg.eigvals(U)).max(axis=-1)[:, None, None]
     drawn = {
@@ -116,8 +110,8 @@ def initialise(random: np.random.Generator, runs: int) -> PyTree:
     return jax.tree.map(np.float32, drawn)
 
 
-def make_learn(config: Config, steps: int) -> Callable[..., dict[str, Array]]:
-    """Make the function that trains a network, and follows the loss and the norms before and after the clipping."""
+def make_learn(config: Config) -> Callable[..., dict[str, Array]]:
+    """Make the function that trains a network and returns losses and norms before and after clipping."""
 
     def loss(variables: dict[str, PyTree], batch: Batch, key: Key) -> tuple[Array, tuple[dict, dict]]:
         params = variables["params"]
@@ -127,33 +121,31 @@ def make_learn(config: Config, steps: int) -> Callable[..., dict[str, Array]]:
     def learn(key: Key, params: PyTree, rate: Array, radius: Array, max_norm: Array) -> dict[str, Array]:
         cell = {**params["cell"], "recurrent_kernel": radius * params["cell"]["recurrent_kernel"]}
         optimizer = optax.chain(optim.clip_by_global_norm(max_norm), optim.sgd(rate))
-        update = train.make_step(loss, optimizer)
 
-        def one(state: train.TrainState, key: Key) -> tuple[train.TrainState, dict[str, Array]]:
-            x, y = sequences.adding(key, config.batch_size, config.lag)
-            state, metrics = update(state, {"x": x, "y": y})
-            after = metrics["update_norm"] / rate
-            return state, {"loss": metrics["loss"], "before": metrics["gradient_norm"], "after": after}
+        def sample(key: Key) -> Batch:
+            return dict(zip(("x", "y"), sequences.adding(key, config.batch_size, config.lag), strict=True))
 
-        state = train.TrainState.create({"params": {**params, "cell": cell}}, optimizer, key)
-        return jax.lax.scan(one, state, jax.random.split(key, steps))[1]
+        variables, keys = {"params": {**params, "cell": cell}}, jax.random.split(key, config.steps)
+        _, metrics = fit_samples(loss, optimizer, variables, sample, keys, key)
+        after = metrics["update_norm"] / rate
+        return {"loss": metrics["loss"], "before": metrics["gradient_norm"], "after": after}
 
     return learn
 
 
-def smooth(loss: np.ndarray) -> np.ndarray:
-    """Return the mean over the last dimension, infinite where a number is none."""
+def final_loss(loss: np.ndarray) -> np.ndarray:
+    """Return the mean over the last dimension, infinite where it is NaN."""
     with np.errstate(over="ignore"):
         return np.nan_to_num(np.mean(loss, axis=-1), nan=np.inf)
 
 
 def diverged(first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Say which runs end without a number, or higher than they began."""
+    """Return which runs end with NaN or with a higher loss than the first."""
     return ~(last <= np.minimum(first, LARGEST))
 
 
 def assess(run: Run, losses: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """Judge the parts of the claim by first and last losses ``[ways, seeds]`` at two rates."""
+    """Judge the parts of the claim by first and last losses ``[variants, seeds]`` at two rates."""
     at = {"best": "the best rate with clipping", "exploding": "the first rate that explodes without clipping"}
     for name, (first, last) in losses.items():
         without, clipped, small = diverged(first, last)
@@ -171,26 +163,26 @@ def assess(run: Run, losses: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
 def draw_rates(rates: np.ndarray, last: np.ndarray, chosen: dict[str, int]) -> Figure:
     """Draw the last loss by rate, every run and the median."""
     figure, axis = plt.subplots(figsize=(6.5, 3.8))
-    for k, (way, colour) in enumerate(WAYS.items()):
+    for k, (variant, colour) in enumerate(VARIANTS.items()):
         shown = np.minimum(last[k], 1e3)
-        axis.plot(rates, np.median(shown, axis=-1), color=colour, label=way)
+        axis.plot(rates, np.median(shown, axis=-1), color=colour, label=variant)
         axis.plot(rates * 1.05 ** (k - 1), shown, ".", color=colour, markersize=5, alpha=0.6)
     axis.axhline(1 / 6, color="black", linewidth=0.8, linestyle=":", label="loss without memory")
     for (name, i), style in zip(chosen.items(), ("--", "-."), strict=True):
         axis.axvline(rates[i], color="black", linewidth=0.8, linestyle=style, label=f"{name} rate")
-    axis.set(xscale="log", yscale="log", xlabel="learning rate", title="Last loss; at the top: beyond, or no number")
+    axis.set(xscale="log", yscale="log", xlabel="learning rate", title="Last loss; at the top: beyond, or NaN")
     axis.legend(frameon=False, fontsize=8, loc="center left")
     return figure
 
 
 def draw_norms(found: Found, rates: np.ndarray, chosen: dict[str, int]) -> Figure:
-    """Draw the losses of all runs at both rates, and the norms of one run's gradient before and after the clipping."""
+    """Draw the losses of all runs at both rates, and the norms of one run's gradient before and after clipping."""
     figure, axes = plt.subplots(1, 3, figsize=(14, 3.8))
     for axis, (name, i) in zip(axes, chosen.items(), strict=False):
-        for k, (way, colour) in enumerate(WAYS.items()):
+        for k, (variant, colour) in enumerate(VARIANTS.items()):
             loss = np.minimum(np.nan_to_num(found["loss"][k, i], nan=np.inf), LARGEST)
             axis.plot(loss.T, color=colour, linewidth=0.5, alpha=0.5)
-            axis.plot(np.median(loss, axis=0), color=colour, label=way)
+            axis.plot(np.median(loss, axis=0), color=colour, label=variant)
         axis.set(yscale="log", xlabel="step", title=f"Loss at the {name} rate, {rates[i]:.2g}")
     axes[0].legend(frameon=False)
     for part, colour in (("before", COLOURS[1]), ("after", COLOURS[0])):

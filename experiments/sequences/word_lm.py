@@ -1,16 +1,10 @@
-"""A recurrent network learns to write, one word after the other.
+"""A recurrent network as a language model of words.
 
     python -m experiments run word_lm [--text FILE_OR_FOLDER]
 
-The text is by default from the standard library of Python, cut into words, marks and line ends; its last tenth is held
-out. Words that are not among the most frequent are one unknown word, for the network and for what it is set beside:
-the perplexity by counts of one, two and three words (interpolated Kneser-Ney) on the same tokens. The output has the
-weights of the embedding.
-
-Takes about a minute on two processor cores. Held-out perplexity, seed 0, with the sources of Python 3.11:
-15.7; by counts of one, two and three words 104.1, 30.5 and 18.1; 8.7 % of the words are unknown. The goal, to be below
-the counts of two words, was set before the first run, which had 19.7; then the streams were halved to 16, which doubles
-the updates, the passes made 5 in place of 4 and the learning rate 0.004 in place of 0.006.
+The text is from Python's standard library by default, split into words, punctuation and line ends, the last tenth held
+out. Infrequent words are one unknown word, for the network and for the baselines: the perplexity of interpolated
+Kneser-Ney n-grams of one, two and three words on the same tokens. The output shares the weights of the embedding.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +13,7 @@ import numpy as np
 
 from experiments.harness import ngrams
 from experiments.harness.configuration import require
-from experiments.harness.language import LanguageModelling, curve, learn, read, tell, write
+from experiments.harness.language import LanguageModeling, curve, generate, learn, read, save_sample
 from experiments.harness.run_folder import Run
 from experiments.harness.supervised import Optimizer
 from jaxdl.data.text import words
@@ -30,46 +24,48 @@ ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3}
 
 
 @dataclass(frozen=True)
-class Config(LanguageModelling):
-    """A word model."""
+class Config(LanguageModeling):
+    """A language model of words."""
 
-    features: int = 128
+    SMOKE = {**LanguageModeling.SMOKE, "vocab_size": 50}
+    FORMER = {**LanguageModeling.FORMER, "vocabulary": "vocab_size"}
+
+    hidden_size: int = 128
     """Size of the state of a layer."""
-    embedding: int = 128
-    """Width of the vectors of the words."""
+    embedding_dim: int = 128
+    """Size of the embeddings."""
     dropout_rate: float = 0.3
-    """Share that dropout drops."""
+    """Share of units that dropout drops."""
     tied: bool = True
-    """Whether the output has the weights of the embedding, which must then be as wide as a layer."""
+    """Whether output and embedding share their weights; both must then have the size of a layer."""
     streams: int = 16
-    """Places of the text that are read side by side."""
+    """Streams of the text that are read in parallel."""
     window: int = 35
-    """Words of each stream in an update, through which the gradient flows."""
+    """Words of each stream per update, the length of truncated backpropagation."""
     epochs: float = 5.0
     """Passes over the text."""
     optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", learning_rate=4e-3, clip_norm=1.0))
     sample: int = 120
-    """Words that are written at the end."""
-    vocabulary: int = 3000
-    """Words that are told apart, the unknown one counted."""
+    """Words to generate."""
+    vocab_size: int = 3000
+    """Size of the vocabulary, the unknown word included."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.vocabulary >= 2, "vocabulary", ">= 2", self.vocabulary)
+        require(self.vocab_size >= 2, "vocab-size", ">= 2", self.vocab_size)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
-    """Train, compare, write."""
-    parts = [words(part, newlines=True) for part in read(config, run)]
-    size = 50 if run.smoke else config.vocabulary
-    vocabulary = Vocabulary.build(parts[0], max_size=size, special_tokens=(UNK,))
+    """Train, compare with the baselines, generate."""
+    parts = [words(part, newlines=True) for part in read(config)]
+    vocabulary = Vocabulary.build(parts[0], max_size=config.vocab_size, special_tokens=(UNK,))
     tokens = tuple(vocabulary.encode(part) for part in parts)
     baselines = ngrams.bits_by_order(*tokens, ORDERS, len(vocabulary))
     model, state, result = learn(config, run, vocabulary, tokens, "word")
     run.figure("curve", curve(run, "word", baselines))
     prompt = tokens[1][:20]
-    written = vocabulary.decode(np.concatenate([prompt, write(config, run, model, state.params, prompt)]))
-    tell(run, " ".join(written).replace(" \n ", "\n"))
+    sample = vocabulary.decode(np.concatenate([prompt, generate(config, model, state.params, prompt)]))
+    save_sample(run, " ".join(sample).replace(" \n ", "\n"))
     return {
         **result,
         **{f"{name}_perplexity": 2**value for name, value in baselines.items()},

@@ -1,4 +1,4 @@
-"""Runs killed and files damaged, to see that nothing is lost: ``python -m experiments stress [--short]``."""
+"""A stress test of checkpoints: killed runs and damaged files, ``python -m experiments stress [--short]``."""
 
 from experiments.stress.report import main
 

@@ -1,4 +1,4 @@
-"""Files with one bit changed or their end cut off, each of which must be refused by name."""
+"""Files with a flipped bit or a truncated end, each of which must be rejected by name."""
 
 import shutil
 from collections.abc import Callable
@@ -16,39 +16,39 @@ Damage = Callable[[bytes, np.random.Generator], bytes]
 
 @dataclass
 class Count:
-    """What became of files that were damaged.
+    """Numbers of damaged files.
 
     Attributes:
-        tried: how many.
-        refused: how many were refused by a line that names the file, and the leaf where the damage was in one.
-        problems: what was said, or that nothing was said, of the others.
+        tried: the number of files.
+        rejected: how many were rejected by an error of one line with the file, and the leaf if the damage is in one.
+        problems: descriptions of the others.
     """
 
     tried: int
-    refused: int
+    rejected: int
     problems: list[str]
 
 
 def flip(content: bytes, generator: np.random.Generator) -> bytes:
-    """Change one bit."""
+    """Flip one bit."""
     place, bit = generator.integers(len(content)), generator.integers(8)
     return content[:place] + bytes([content[place] ^ (1 << bit)]) + content[place + 1 :]
 
 
 def cut(content: bytes, generator: np.random.Generator) -> bytes:
-    """Cut the end off."""
+    """Truncate the end."""
     return content[: generator.integers(len(content))]
 
 
 def damage_one_file(folder: Path, generator: np.random.Generator) -> None:
-    """Change one bit in one file of a folder."""
+    """Flip one bit in one file of a folder."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     path = files[generator.integers(len(files))]
     path.write_bytes(flip(path.read_bytes(), generator))
 
 
-def refused(reference: Path, damage: Damage, times: int, generator: np.random.Generator) -> Count:
-    """Damage files of a finished run's newest checkpoint and its weights, one at a time, and try to load them."""
+def count_rejected(reference: Path, damage: Damage, times: int, generator: np.random.Generator) -> Count:
+    """Damage files of the newest checkpoint and of the weights of a finished run, one at a time, and load them."""
     folder = shutil.copytree(reference, reference.with_name("read"))
     checkpoints = victim.checkpoints_of(folder)
     newest = checkpoints.folder(checkpoints.latest())
@@ -63,15 +63,15 @@ def refused(reference: Path, damage: Damage, times: int, generator: np.random.Ge
         damaged = damage(original, generator)
         path.write_bytes(damaged)
         if path == weights:
-            said = _message(lambda: train.weights.load(weights, like.variables))
+            message = _message(lambda: train.weights.load(weights, like.variables))
         else:
-            said = _message(lambda: checkpoints.restore(like))
+            message = _message(lambda: checkpoints.restore(like))
         path.write_bytes(original)
         count.tried += 1
-        problem = _problem(said, path, _leaf(path, original, damaged))
-        count.refused += not problem
+        problem = _problem(message, path, _leaf(path, original, damaged))
+        count.rejected += not problem
         count.problems += [problem] * bool(problem)
-    # Unharmed, it is read.
+    # The original files load.
     checkpoints.restore(like)
     train.weights.load(weights, like.variables)
     shutil.rmtree(folder)
@@ -79,7 +79,7 @@ def refused(reference: Path, damage: Damage, times: int, generator: np.random.Ge
 
 
 def _message(load: Callable[[], object]) -> str | None:
-    """Return what a load complains about, ``None`` where it does not."""
+    """Return the error of a load, ``None`` if there is none."""
     try:
         load()
     except ValueError as error:
@@ -88,7 +88,7 @@ def _message(load: Callable[[], object]) -> str | None:
 
 
 def _leaf(path: Path, original: bytes, damaged: bytes) -> str | None:
-    """Tell in which leaf the damage is, ``None`` where it is in none: then the file's name must do."""
+    """Return the leaf that contains the damage, ``None`` if the file holds no leaf there."""
     if path.name == victim.WEIGHTS:
         header = 8 + int.from_bytes(original[:8], "little")
         return "leaf " if len(damaged) == len(original) and damaged[:header] == original[:header] else None
@@ -97,9 +97,9 @@ def _leaf(path: Path, original: bytes, damaged: bytes) -> str | None:
     return None
 
 
-def _problem(said: str | None, path: Path, leaf: str | None) -> str:
-    if said is None:
+def _problem(message: str | None, path: Path, leaf: str | None) -> str:
+    if message is None:
         return f"{path} was accepted"
-    if "\n" in said or path.name not in said or (leaf is not None and leaf not in said):
-        return f"{path} was refused, but not by its name in one line: {said}"
+    if "\n" in message or path.name not in message or (leaf is not None and leaf not in message):
+        return f"{path} was rejected, but not by its name in one line: {message}"
     return ""

@@ -1,4 +1,4 @@
-"""Processes that are killed, told to stop, or left without space, and then continued."""
+"""Processes that are killed, terminated or left without disk space, and then resumed."""
 
 import multiprocessing
 import os
@@ -15,19 +15,19 @@ import numpy as np
 from experiments.stress import victim
 
 POLL = 0.0005
-"""Seconds between two looks at a folder."""
+"""Seconds between two polls of a folder."""
 PATIENCE = 120
 """Seconds after which a process counts as hanging."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one run that was disturbed and continued.
+    """The outcome of a disturbed and resumed run.
 
     Attributes:
-        identical: whether its end is that of the undisturbed run, bit for bit.
-        during_save: whether a checkpoint lay half written when it was killed.
-        problem: what went wrong, empty where nothing did.
+        identical: whether its end equals that of the undisturbed run bit for bit.
+        during_save: whether a checkpoint was partially written when it was killed.
+        problem: the error, empty if there is none.
     """
 
     identical: bool
@@ -36,11 +36,11 @@ class Outcome:
 
 
 class Laboratory:
-    """Starts the program under stress, many times, from a server that has imported everything once.
+    """Starts the run under stress, from a fork server that has imported everything.
 
     Args:
-        folder: where the runs leave their files.
-        seed: of the moments that are chosen.
+        folder: the folder of the runs.
+        seed: the seed of the chosen moments.
     """
 
     def __init__(self, folder: Path, seed: int):
@@ -50,7 +50,7 @@ class Laboratory:
         self.processes.set_forkserver_preload(["experiments.stress.victim"])
         self.cache = folder / "cache"
         self.reference = self.new_folder("reference")
-        # Twice: what the first compiles is read by the second, which tells how long a run takes.
+        # The first fills the cache of compiled programs, the second measures the duration of a run.
         self.finish(self.new_folder("warm"))
         started = time.perf_counter()
         self.finish(self.reference)
@@ -64,20 +64,20 @@ class Laboratory:
         return folder
 
     def start(self, folder: Path, **changes: int) -> BaseProcess:
-        """Start the program in a folder."""
+        """Start the run in a folder."""
         process = self.processes.Process(target=victim.train_in, args=(folder, self.cache), kwargs=changes)
         process.start()
         return process
 
     def finish(self, folder: Path) -> None:
-        """Let the run in a folder come to its end."""
+        """Run to the end in a folder."""
         process = self.start(folder)
         _join(process)
         if process.exitcode != 0:
-            raise RuntimeError(f"the run ended with status {process.exitcode}: {_said(folder)}")
+            raise RuntimeError(f"the run ended with status {process.exitcode}: {_output(folder)}")
 
     def compare(self, folder: Path, *, during_save: bool = False) -> Outcome:
-        """Continue the run in a folder and compare its end with the undisturbed run's."""
+        """Resume the run in a folder and compare its end with that of the undisturbed run."""
         try:
             self.finish(folder)
         except RuntimeError as error:
@@ -87,7 +87,7 @@ class Laboratory:
         return Outcome(not different, during_save, f"differ: {', '.join(different)}" if different else "")
 
     def kill(self, *, during_save: bool) -> Outcome:
-        """Kill a run with signal 9, at any moment or while it saves, and continue it."""
+        """Kill a run with SIGKILL, at a random moment or while it saves, and resume it."""
         while True:
             folder = self.new_folder("killed")
             process = self.start(folder)
@@ -102,10 +102,10 @@ class Laboratory:
             _join(process)
             if process.exitcode == -signal.SIGKILL:
                 return self.compare(folder, during_save=any((folder / "checkpoints").glob("*.partial")))
-            shutil.rmtree(folder)  # it had come to its end before
+            shutil.rmtree(folder)  # it had already finished
 
     def terminate(self) -> Outcome:
-        """Ask a run to stop with SIGTERM; it must save, end with status 0, and go on as if nothing had been."""
+        """Stop a run with SIGTERM; it must save, exit with status 0, and resume exactly."""
         while True:
             folder = self.new_folder("stopped")
             process = self.start(folder)
@@ -117,23 +117,23 @@ class Laboratory:
                 saved = victim.checkpoints_of(folder).latest()
                 return self.compare(folder) if saved else Outcome(False, problem="nothing was saved")
             if process.exitcode != 0:
-                return Outcome(False, problem=f"status {process.exitcode}: {_said(folder)}")
-            shutil.rmtree(folder)  # it had come to its end before
+                return Outcome(False, problem=f"status {process.exitcode}: {_output(folder)}")
+            shutil.rmtree(folder)  # it had already finished
 
     def fill(self) -> Outcome:
-        """Let a run find the disk full while it saves; it must say so, lose nothing, and go on where there is space."""
+        """Fill the disk while a run saves; it must report it, lose nothing, and resume when there is space."""
         folder = self.new_folder("full")
         full_at = victim.STEPS_PER_SAVE * int(self.generator.integers(1, victim.STEPS // victim.STEPS_PER_SAVE))
         process = self.start(folder, full_at=full_at)
         _join(process)
-        if process.exitcode != 1 or "File too large" not in _said(folder, 10**6):
-            return Outcome(False, problem=f"status {process.exitcode}: {_said(folder)}")
+        if process.exitcode != 1 or "File too large" not in _output(folder, 10**6):
+            return Outcome(False, problem=f"status {process.exitcode}: {_output(folder)}")
         if victim.checkpoints_of(folder).latest() != full_at:
-            return Outcome(False, problem=f"the checkpoint of step {full_at} is gone")
+            return Outcome(False, problem=f"the checkpoint of step {full_at} is missing")
         return self.compare(folder)
 
     def damage_newest(self, damage: Callable[[Path, np.random.Generator], None]) -> Outcome:
-        """Damage a run's newest checkpoint; it must go on from the one before."""
+        """Damage the newest checkpoint of a run, which must resume from the previous one."""
         folder = self.new_folder("damaged")
         process = self.start(folder, stop_at=victim.STEPS // 2)
         _join(process)
@@ -144,7 +144,7 @@ class Laboratory:
 
 
 def _save_seconds(folder: Path) -> float:
-    """Measure how long a save takes from the times of the last checkpoint's first and last file."""
+    """Estimate the duration of a save from the times of the first and the last file of the last checkpoint."""
     checkpoints = victim.checkpoints_of(folder)
     files = [path for path in checkpoints.folder(checkpoints.latest()).rglob("*") if path.is_file()]
     times = [path.stat().st_mtime for path in files]
@@ -164,5 +164,5 @@ def _join(process: BaseProcess) -> None:
         process.join()
 
 
-def _said(folder: Path, at_most: int = 400) -> str:
+def _output(folder: Path, at_most: int = 400) -> str:
     return (folder / victim.OUTPUT).read_text()[-at_most:]

@@ -1,4 +1,4 @@
-"""The command: what is tried how often, and the table of what came of it."""
+"""The command of the stress test: numbers of trials and the report."""
 
 import argparse
 import tempfile
@@ -16,7 +16,7 @@ from experiments.stress.kills import Laboratory, Outcome
 
 @dataclass(frozen=True)
 class Amount:
-    """How often each thing is tried."""
+    """The number of trials of each kind."""
 
     kills: int
     kills_during_save: int
@@ -28,12 +28,12 @@ class Amount:
 
 
 FULL = Amount(50, 20, 10, 5, 10, 1000, 100)
-SHORT = Amount(3, 2, 1, 1, 1, 60, 10)
+SHORT = Amount(1, 1, 1, 1, 1, 30, 6)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: of ``tried``, so many were ``good``."""
+    """A line of the report: the numbers of trials and of successes."""
 
     what: str
     tried: int
@@ -43,10 +43,10 @@ class Row:
 
 
 def main(arguments: list[str]) -> int:
-    """Torture the checkpoints, print a table and return 0 where nothing was lost, else 1."""
+    """Kill runs and damage files, print a table and return 0 if nothing was lost, else 1."""
     parser = argparse.ArgumentParser(prog="python -m experiments stress", description=main.__doc__)
-    parser.add_argument("--short", action="store_true", help="a few of each, in seconds")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments, files and bits that are chosen")
+    parser.add_argument("--short", action="store_true", help="a few trials of each kind, in seconds")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the chosen moments, files and bits")
     options = parser.parse_args(arguments)
     console = Console()
     with tempfile.TemporaryDirectory(prefix="stress") as folder:
@@ -61,13 +61,13 @@ def main(arguments: list[str]) -> int:
 
 
 def stress(laboratory: Laboratory, amount: Amount) -> list[Row]:
-    """Do everything, and return the rows of the table."""
+    """Run all trials and return the rows of the report."""
     rows = _kills(laboratory, amount)
     rows.append(_repeated("SIGTERM: saved, status 0, resumed", amount.terminations, laboratory.terminate))
-    rows.append(_repeated("disk full while saving: told, resumed", amount.full_disks, laboratory.fill))
+    rows.append(_repeated("disk full while saving: reported, resumed", amount.full_disks, laboratory.fill))
     rows.append(
         _repeated(
-            "newest damaged: last good one resumed",
+            "newest damaged: previous one resumed",
             amount.fallbacks,
             lambda: laboratory.damage_newest(damage.damage_one_file),
         )
@@ -75,17 +75,17 @@ def stress(laboratory: Laboratory, amount: Amount) -> list[Row]:
     kinds = {"bits flipped": (damage.flip, amount.flips), "files cut short": (damage.cut, amount.cuts)}
     for what, (harm, times) in kinds.items():
         started = time.perf_counter()
-        count = damage.refused(laboratory.reference, harm, times, laboratory.generator)
+        count = damage.count_rejected(laboratory.reference, harm, times, laboratory.generator)
         seconds = time.perf_counter() - started
-        rows.append(Row(f"{what}: file, leaf named", count.tried, count.refused, seconds, count.problems))
+        rows.append(Row(f"{what}: file, leaf named", count.tried, count.rejected, seconds, count.problems))
     return rows
 
 
 def table(rows: list[Row]) -> Table:
-    """Set out what was tried and what came of it."""
+    """Make a table of the trials."""
     result = Table(title="stress test: a resumed run must end bit-identical to an undisturbed one")
-    for column in ("what", "tried", "as must be", "", "seconds"):
-        result.add_column(column, justify="left" if column in ("what", "") else "right")
+    for column in ("trial", "count", "passed", "", "seconds"):
+        result.add_column(column, justify="left" if column in ("trial", "") else "right")
     for row in rows:
         verdict = "[green]PASS[/green]" if row.good == row.tried else "[red]FAIL[/red]"
         result.add_row(
@@ -95,7 +95,7 @@ def table(rows: list[Row]) -> Table:
 
 
 def _kills(laboratory: Laboratory, amount: Amount) -> list[Row]:
-    """Kill as often as is wanted, the first half while saving; go on until enough were."""
+    """Kill runs, first while they save, until there are enough of both kinds."""
     started, outcomes = time.perf_counter(), []
     while len(outcomes) < amount.kills or sum(outcome.during_save for outcome in outcomes) < amount.kills_during_save:
         few = sum(outcome.during_save for outcome in outcomes) < amount.kills_during_save

@@ -1,4 +1,4 @@
-"""The small run under stress: a network with all that a state can hold, trained by the library's own loop."""
+"""The run under stress: a small network with every kind of state, trained by the library's loop."""
 
 import os
 import resource
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from flax import linen as nn
+from flax import linen
 
 from jaxdl import data, optim, tasks, train
 from jaxdl.train.checkpointing import snapshot
@@ -19,24 +19,24 @@ STEPS_PER_SAVE = 4
 FINAL, STARTED, OUTPUT, WEIGHTS = "final.npz", "started", "output.txt", "weights.safetensors"
 
 
-class Network(nn.Module):
-    """Parameters, batch statistics and dropout."""
+class Network(linen.Module):
+    """A network with parameters, batch statistics and dropout."""
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x, train=False):
         """Map ``[B, 6]`` to ``[B, 3]``."""
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.Dense(16)(x))
-        return nn.Dense(3)(nn.Dropout(0.2, deterministic=not train)(nn.relu(x)))
+        x = linen.BatchNorm(use_running_average=not train, momentum=0.9)(linen.Dense(16)(x))
+        return linen.Dense(3)(linen.Dropout(0.2, deterministic=not train)(linen.relu(x)))
 
 
 def make_run() -> tuple[train.Step, train.TrainState, data.Loader]:
-    """Make the step, the state before it and the shuffled data."""
+    """Return the step, the initial state and the loader."""
     generator = np.random.default_rng(0)
     images = generator.normal(size=(96, 6)).astype(np.float32)
     loader = data.Loader({"image": images, "label": np.argmax(images[:, :3], axis=1).astype(np.int32)}, 8, seed=1)
     task, optimizer = tasks.classification(Network()), optim.momentum(0.1, 0.9)
 
-    @jax.jit  # one program in place of one for every operation: the process starts sooner
+    @jax.jit  # one program instead of one per operation: the process starts faster
     def create(batch: dict[str, jax.Array]) -> train.TrainState:
         return train.TrainState.create(task.init(jax.random.key(0), batch), optimizer, jax.random.key(1))
 
@@ -44,23 +44,23 @@ def make_run() -> tuple[train.Step, train.TrainState, data.Loader]:
 
 
 def checkpoints_of(folder: Path) -> train.Checkpoints:
-    """Open the checkpoints of the run in a folder."""
+    """Return the checkpoints of the run in a folder."""
     return train.Checkpoints(folder / "checkpoints", config={"run": "stress", "epochs": EPOCHS})
 
 
 def train_in(folder: Path, cache: Path, stop_at: int | None = None, full_at: int | None = None) -> None:
-    """Begin or go on with the run in ``folder``, as a process of its own; write ``final.npz`` if it comes to the end.
+    """Start or resume the run in ``folder``, as the main function of a process; write ``final.npz`` at the end.
 
     Args:
-        folder: where the checkpoints are.
-        cache: where compiled programs are kept.
-        stop_at: the step after which a hook ends the run.
-        full_at: the step after which no file can become larger than a hundred bytes, as on a full disk.
+        folder: the folder of the checkpoints.
+        cache: the folder of compiled programs.
+        stop_at: the step after which a hook stops the run.
+        full_at: the step after which files are limited to a hundred bytes, as on a full disk.
     """
     with (folder / OUTPUT).open("a") as output:
         os.dup2(output.fileno(), sys.stdout.fileno())
         os.dup2(output.fileno(), sys.stderr.fileno())
-    os.environ.pop("XLA_FLAGS", None)  # one device starts sooner than many that are simulated
+    os.environ.pop("XLA_FLAGS", None)  # one device starts faster than several simulated ones
     warnings.simplefilter("always")
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_compilation_cache_dir", str(cache))
@@ -89,7 +89,7 @@ def train_in(folder: Path, cache: Path, stop_at: int | None = None, full_at: int
 
 
 def write_final(folder: Path, state: train.TrainState, position: dict[str, int]) -> None:
-    """Write the state's leaves and the position as plain arrays, without any part of what is under test."""
+    """Write the leaves of the state and the position as plain arrays, without the code under test."""
     leaves = {name: np.asarray(leaf) for name, leaf in snapshot.storable(state).items()}
     partial = folder / "final.partial.npz"
     np.savez(partial, **leaves, **{f"position/{name}": np.int64(value) for name, value in position.items()})
@@ -97,7 +97,7 @@ def write_final(folder: Path, state: train.TrainState, position: dict[str, int])
 
 
 def differences(folder: Path, reference: Path) -> list[str]:
-    """Name the leaves and positions of two runs whose bits differ."""
+    """Return the names of the leaves and positions that differ between two runs."""
     ours, theirs = dict(np.load(folder / FINAL)), dict(np.load(reference / FINAL))
     shared = sorted(ours.keys() & theirs.keys())
     different = [name for name in shared if ours[name].tobytes() != theirs[name].tobytes()]

@@ -1,43 +1,31 @@
-"""With a kernel that the stride divides, copies overlap evenly; whether the checkerboard goes is another question.
+"""Kernel sizes that the stride divides give an even overlap; whether they remove the checkerboard is measured.
 
     python -m experiments run checkerboard
 
-A transposed convolution adds up kernels that lie a stride apart. With stride 2 and size 3 or 5 some outputs get more
-of them than others, with size 4 or 6 all get as many: the first picture counts them. Then a decoder is measured that
-makes 32 x 32 pixels of 8 x 8: a 3x3 convolution to 8 maps, rectified, and two doublings, to 8 maps, rectified, and to
-one, each by a transposed convolution of size 3, 4, 5 or 6 and stride 2, or by copying every number to 2x2 and
-convolving 3x3 ("resize"). It learns to enlarge smooth random images (noise blurred by a Gaussian of 2 pixels) that were
-averaged over 4 x 4; they have no waves near the stride's frequency, so what the decoder makes there is artefact.
-
-Chosen beforehand: 16 seeds (weights, images), Adam at 0.003, batches of 16 new images, 600 steps. The artefact is the
-share of the power (Hann window over the middle 24 x 24 pixels, mean of 64 images) at frequencies above 0.4 cycles a
-pixel along rows or columns. All decoders of a seed see the same images. That divisible sizes have less is judged by the
-logarithm to base 10 of the artefact, size 3 minus 4, 5 minus 4 and 5 minus 6; that they remove it, by whether size 4
-has less than a tenth of the artefact of sizes 3 and 5, and, apart, less than "resize".
-
-Seen, in about two minutes (estimated from 150 seconds of processor time on a busy machine): the overlap is uneven by 4
-to 1 for size 3 and 9 to 4 for size 5, and even for 4 and 6. The artefact does not follow it. Random weights make as
-much of it with every size, half of the power, since outputs beside each other see other weights, however many they see;
-resizing makes 2 %. After learning it is 1.4e-3 for size 3, 5e-4 for 4, 4e-4 for 5, 3e-4 for 6 and 4e-4 for resizing:
-it falls with the size, whether the stride divides it or not. Size 4 has 2.8 times less than 3, but more than 5; no size
-removes it.
+A transposed convolution adds kernels a stride apart: with stride 2, sizes 3 and 5 overlap unevenly, 4 and 6 evenly. A
+decoder from 8 x 8 to 32 x 32 pixels (a 3x3 convolution and two doublings, by transposed convolutions of size 3, 4, 5 or
+6, or by upsampling and a 3x3 convolution, "resize") learns to enlarge smooth random images, 16 seeds, Adam at 0.003,
+600 steps of 16 new images. The artifact is the share of the power (Hann window, middle 24 x 24 pixels) above 0.4 cycles
+per pixel along rows or columns, where the images have none. Sizes are compared by its logarithm, before and after
+learning; an artifact is removed if less than a tenth is left.
 """
 
 from dataclasses import dataclass
 from functools import partial
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.claims import interval, judge
-from experiments.harness.figures import COLOURS
+from experiments.harness.figures import COLOURS, plot_samples, show_images
+from experiments.harness.learning import fit_samples
 from experiments.harness.run_folder import Run
-from jaxdl import losses, optim, train
+from jaxdl import losses, optim
 from jaxdl.nn import Conv, average_pool
 from jaxdl.nn.convolution import filters
 from jaxdl.nn.convolution.transposed import ConvTranspose, transposed_convolve
@@ -45,35 +33,41 @@ from jaxdl.nn.convolution.upsampling import upsample_nearest
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 CLAIMS = (17,)
-KINDS = (3, 4, 5, 6, "resize")
+KINDS = ("3", "4", "5", "6", "resize")
 RATE, BATCH, SIDE, MIDDLE, TESTED = 3e-3, 16, 32, 24, 64
 FLOOR = 1e-12
 
 
 @dataclass(frozen=True)
 class Config(configuration.Config):
-    """Decoders that double twice."""
+    """Decoders with two doublings."""
+
+    SMOKE = {"seeds": 2, "steps": 2, "kinds": ("3", "4")}
 
     seeds: int = 16
     """Decoders of each kind."""
     steps: int = 600
     """Updates."""
+    kinds: tuple[str, ...] = KINDS
+    """Kernel sizes of the transposed convolutions, or resize; 4 must be among them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         configuration.at_least(self, seeds=2, steps=1)
+        known = "4" in self.kinds and set(self.kinds) <= set(KINDS)
+        configuration.require(known, "kinds", f"4 and others of {', '.join(KINDS)}", self.kinds)
 
 
-class Decoder(nn.Module):
-    """Two doublings, by transposed convolutions of a size or by copying and convolving."""
+class Decoder(linen.Module):
+    """Two doublings, by transposed convolutions of a size or by upsampling and convolution."""
 
     kind: int | str
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: ArrayLike) -> Array:
         """Return ``[B, 32, 32, 1]`` for ``[B, 8, 8, 1]``."""
-        x = nn.relu(Conv(8, (3, 3), padding="same")(x))
-        return self.double(nn.relu(self.double(x, 8)), 1)
+        x = linen.relu(Conv(8, (3, 3), padding="same")(x))
+        return self.double(linen.relu(self.double(x, 8)), 1)
 
     def double(self, x: Array, features: int) -> Array:
         """Double height and width."""
@@ -83,10 +77,10 @@ class Decoder(nn.Module):
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
-    """Count the overlap, train the decoders, measure the artefacts, judge, draw."""
-    seeds, steps, kinds = (2, 2, (3, 4)) if run.smoke else (config.seeds, config.steps, KINDS)
-    keys = jax.random.split(jax.random.key(config.seed), seeds)
-    found = {kind: jax.device_get(jax.jit(jax.vmap(partial(learn, kind, steps)))(keys)) for kind in kinds}
+    """Count the overlap, train the decoders, measure the artifacts, judge, draw."""
+    kinds = [kind if kind == "resize" else int(kind) for kind in config.kinds]
+    keys = jax.random.split(jax.random.key(config.seed), config.seeds)
+    found = {kind: jax.device_get(jax.jit(jax.vmap(partial(learn, kind, config.steps)))(keys)) for kind in kinds}
     log = {kind: {when: np.log10(one[when] + FLOOR) for when in ("before", "after")} for kind, one in found.items()}
     counts = {kind: np.asarray(overlap(kind)) for kind in kinds if kind != "resize"}
     assess(run, log)
@@ -99,7 +93,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 
 def overlap(size: int) -> Array:
-    """Count how many kernels fall onto every output, away from the borders: ``[8, 8]``."""
+    """Count the kernels that contribute to every output, away from the borders: ``[8, 8]``."""
     ones = jnp.ones((size, size, 1, 1))
     return transposed_convolve(jnp.ones((12, 12, 1)), ones, stride=2, padding="same")[8:16, 8:16, 0]
 
@@ -111,26 +105,21 @@ def draw_smooth(key: Key, count: int) -> Array:
 
 
 def learn(kind: int | str, steps: int, key: Key) -> dict[str, Array]:
-    """Train a decoder on new images in every step; return its artefacts before and after, and some of its images."""
+    """Train a decoder on new images in every step; return its artifacts before and after, and some images."""
     start_key, image_key, test_key = jax.random.split(key, 3)
     decoder, optimizer = Decoder(kind), optim.adam(RATE)
 
     def loss(variables: PyTree, batch: Batch, key: Key) -> tuple[Array, tuple[dict, dict]]:
-        return losses.mean_squared_error(decoder.apply(variables, average_pool(batch["image"], 4)), batch["image"]), (
-            {},
-            {},
-        )
+        decoded = decoder.apply(variables, average_pool(batch["image"], 4))
+        return losses.mean_squared_error(decoded, batch["image"]), ({}, {})
 
-    step = train.make_step(loss, optimizer)
-
-    def one(state: train.TrainState, number: Array) -> tuple[train.TrainState, None]:
-        return step(state, {"image": draw_smooth(jax.random.fold_in(image_key, number), BATCH)})[0], None
+    def sample(number: Array) -> Batch:
+        return {"image": draw_smooth(jax.random.fold_in(image_key, number), BATCH)}
 
     target = draw_smooth(test_key, TESTED)
     small = average_pool(target, 4)
     variables = decoder.init(start_key, small[:1])
-    state = train.TrainState.create(variables, optimizer, start_key)
-    state, _ = jax.lax.scan(one, state, jnp.arange(steps))
+    state, _ = fit_samples(loss, optimizer, variables, sample, jnp.arange(steps), start_key)
     before, after = decoder.apply(variables, small), decoder.apply(state.variables, small)
     return {
         "before": artefact(before),
@@ -153,7 +142,7 @@ def artefact(images: Array) -> Array:
 
 
 def assess(run: Run, log: dict[int | str, dict[str, np.ndarray]]) -> None:
-    """Judge whether divisible sizes have less artefact, and whether they remove it."""
+    """Judge whether sizes divisible by the stride have less artifact, and whether they remove it."""
     for when, words in (("before", "before learning"), ("after", "after learning")):
         for odd, even in ((3, 4), (5, 4), (5, 6)):
             if {odd, even} <= log.keys():
@@ -170,7 +159,7 @@ def assess(run: Run, log: dict[int | str, dict[str, np.ndarray]]) -> None:
 
 
 def draw_overlap(counts: dict[int, np.ndarray]) -> Figure:
-    """Draw how many kernels fall onto every output."""
+    """Draw the number of kernels that contribute to every output."""
     figure, axes = plt.subplots(1, len(counts), figsize=(3 * len(counts), 3.3), squeeze=False)
     for axis, (size, count) in zip(axes[0], counts.items(), strict=True):
         axis.imshow(count, cmap="Blues", vmin=0, vmax=1.3 * max(c.max() for c in counts.values()))
@@ -187,9 +176,8 @@ def draw_artefacts(log: dict[int | str, dict[str, np.ndarray]]) -> Figure:
     for axis, when in zip(axes, ("before", "after"), strict=True):
         for place, (kind, values) in enumerate(log.items()):
             mean, low, high = interval(values[when])
-            spread = place + np.linspace(-0.15, 0.15, len(values[when]))
-            colour = COLOURS[2] if kind == "resize" else COLOURS[kind % 2]
-            axis.plot(spread, values[when], ".", color=colour, alpha=0.4)
+            colour = COLOURS[kind % 2] if isinstance(kind, int) else COLOURS[2]
+            plot_samples(axis, place, values[when], colour, marker=".", linestyle="", alpha=0.4)
             axis.errorbar(place + 0.28, mean, yerr=[[mean - low], [high - mean]], fmt="o", color=colour, capsize=3)
         names = [kind if kind == "resize" else f"size {kind}" for kind in log]
         axis.set(title=f"{when} learning", xticks=range(len(log)), xticklabels=names)
@@ -198,15 +186,13 @@ def draw_artefacts(log: dict[int | str, dict[str, np.ndarray]]) -> Figure:
 
 
 def draw_images(found: dict[int | str, dict[str, np.ndarray]]) -> Figure:
-    """Draw one image of the first seed: what was wanted, and what each decoder makes before and after."""
+    """Draw one image of the first seed: the target and the outputs of each decoder before and after training."""
     figure, axes = plt.subplots(2, len(found) + 1, figsize=(2.2 * (len(found) + 1), 4.8))
     for axis in axes.flat:
         axis.set_axis_off()
     target = next(iter(found.values()))["images"][0, 0]
-    axes[0, 0].imshow(target, cmap="gray")
-    axes[0, 0].set_title("wanted", fontsize=9)
-    for line, (kind, one) in zip(axes.T[1:], found.items(), strict=True):
-        for axis, picture, when in zip(line, one["images"][0, 1:], ("before", "after"), strict=True):
-            axis.imshow(picture, cmap="gray")
-            axis.set_title(f"{kind if kind == 'resize' else f'size {kind}'}, {when}", fontsize=9)
+    show_images(axes[0, 0], [target], ["target"], cmap="gray")
+    for column, (kind, one) in zip(axes.T[1:], found.items(), strict=True):
+        titles = [f"{kind if kind == 'resize' else f'size {kind}'}, {when}" for when in ("before", "after")]
+        show_images(column, one["images"][0, 1:], titles, cmap="gray")
     return figure

@@ -1,25 +1,13 @@
-"""What to do with a network that was trained on something else: four cases, four strategies, and the textbook's advice.
+"""Transfer learning in four cases with four strategies, compared with the textbook's advice.
 
     python -m experiments run transfer_learning
 
-A small convolutional network has learned 64 invented characters (97 % right; ``--source digits``: the digits 0 to 4).
-The target is similar, the digits 5 to 9, or different, five directions of noisy waves; it has few examples, 25, or
-many, 500. A strategy trains a new head alone, keeps the two lower convolutions, fine-tunes everything with rates that
-fall by 2.6 a layer downwards, or starts from scratch. Each has its own best rate of four, by the accuracy on 150 other
-examples in 3 runs that are not judged; 12 others are, on 240 examples.
-
-Fixed beforehand: the textbook's advice in eight comparisons (``ADVICE``), each reproduced where the whole 95 % interval
-of the difference in accuracy, over the runs, is above 0. After the first run, whose source was the digits 0 to 4 with
-300 updates, the broader source was added, and the updates on it; it was run once, nothing else was changed.
-
-Seen, with both sources: four of eight. With many examples the whole network should learn: fine-tuning beats a new head
-on the similar target (97.7 against 93.1 %), and scratch beats fine-tuning on the different one (98.9 against 95.2 %).
-But on few examples nothing beat scratch: 89.8 % on the similar target against 79.9 % of a new head, 86.8 % with part
-frozen and 85.6 % fine-tuned, 61.9 % on the different one against 40.8, 53.9 and 55.8 %. Why is not measured; that 25
-examples are enough for so small a target may be part of it. What is seen of transfer is its direction: the broader
-source makes the new head better than the digits do, by 12 points on the similar target and on the different one, and a
-network that keeps only its lower half is better than one that keeps all but the head. About two minutes on two idle
-cores, an estimate from a busy machine.
+A small convolutional network is pretrained on 64 invented characters (``--source digits``: the digits 0 to 4). The
+target is similar, the digits 5 to 9, or different, five directions of noisy waves, with few examples, 25, or many, 500.
+A strategy trains a new head alone, freezes the two lower convolutions, fine-tunes all layers with rates that fall by
+2.6 per layer downwards, or trains from scratch, each at its best of four rates by the accuracy on 150 other examples in
+3 runs; 12 other runs are judged on 240 examples. ``ADVICE`` has eight comparisons, each reproduced if the whole 95 %
+interval of the difference in accuracy is above 0.
 """
 
 from collections.abc import Callable
@@ -27,11 +15,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import linen
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from rich.table import Table
@@ -39,7 +27,7 @@ from rich.table import Table
 from experiments.harness import configuration
 from experiments.harness.claims import interval
 from experiments.harness.errors import preparing
-from experiments.harness.figures import COLOURS
+from experiments.harness.figures import COLOURS, plot_samples
 from experiments.harness.run_folder import Run
 from jaxdl import data, losses, metrics, optim, tree
 from jaxdl.nn.convolution.convolution import Conv
@@ -65,7 +53,7 @@ ADVICE = {
     ("different", "few"): [("freeze part", "from scratch"), ("freeze part", "new head")],
     ("different", "many"): [("from scratch", "new head"), ("from scratch", "fine-tune")],
 }
-"""For each case which strategy is said to be better than which."""
+"""The comparisons of the textbook: the first strategy of each pair should be the better one."""
 POOL, VALIDATION, TEST = 500, 150, 240
 
 
@@ -73,14 +61,20 @@ POOL, VALIDATION, TEST = 500, 150, 240
 class Config(configuration.Config):
     """Transfer to the digits 5 to 9, and to gratings."""
 
+    SMOKE = {"seeds": 4, "search_seeds": 1, "steps": 2, "source_steps": 2, "glyphs": 3, "many": 25}
+
     seeds: int = 12
     """Independent runs that are judged."""
     search_seeds: int = 3
-    """Other runs, by which each strategy's learning rate is chosen."""
+    """Other runs, which choose the learning rate of each strategy."""
     few: int = 25
-    """Examples of the small target, five classes together."""
+    """Examples of the small target, of all five classes."""
+    many: int = POOL
+    """Examples of the large target."""
+    glyphs: int = 60
+    """Examples of each invented character."""
     source: Literal["glyphs", "digits"] = "glyphs"
-    """What the network knows beforehand: 64 invented characters, or the digits 0 to 4."""
+    """Task of the pretraining: 64 invented characters, or the digits 0 to 4."""
     source_steps: int = 1000
     """Updates before the transfer."""
     steps: int = 300
@@ -90,27 +84,27 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=2, search_seeds=1, few=5, source_steps=1, steps=1, batch_size=1)
-        configuration.require(self.few <= POOL, "few", f"<= {POOL}", self.few)
+        configuration.at_least(self, seeds=2, search_seeds=1, few=5, glyphs=1, source_steps=1, steps=1, batch_size=1)
+        configuration.require(self.few <= self.many <= POOL, "many", f"from --few to {POOL}", self.many)
 
 
-class Network(nn.Module):
+class Network(linen.Module):
     """Three convolutions and two dense layers."""
 
     classes: int = 5
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: Array) -> Array:
         """Return the logits ``[B, classes]`` of images ``[B, 8, 8, 1]``."""
-        x = nn.relu(Conv(8, (3, 3), padding=1, name="conv1")(x))
-        x = max_pool(nn.relu(Conv(16, (3, 3), padding=1, name="conv2")(x)), 2)
-        x = nn.relu(Conv(16, (3, 3), padding=1, name="conv3")(x))
-        x = nn.relu(nn.Dense(32, name="dense")(x.reshape(x.shape[0], -1)))
-        return nn.Dense(self.classes, name="output")(x)
+        x = linen.relu(Conv(8, (3, 3), padding=1, name="conv1")(x))
+        x = max_pool(linen.relu(Conv(16, (3, 3), padding=1, name="conv2")(x)), 2)
+        x = linen.relu(Conv(16, (3, 3), padding=1, name="conv3")(x))
+        x = linen.relu(linen.Dense(32, name="dense")(x.reshape(x.shape[0], -1)))
+        return linen.Dense(self.classes, name="output")(x)
 
 
 class Examples(NamedTuple):
-    """Images ``[N, 8, 8, 1]`` and labels ``[N]`` to learn, to choose by, and to judge by."""
+    """Images ``[N, 8, 8, 1]`` and labels ``[N]`` of the training pool, the validation and the test."""
 
     pool: tuple[np.ndarray, np.ndarray]
     validation: tuple[np.ndarray, np.ndarray]
@@ -118,7 +112,7 @@ class Examples(NamedTuple):
 
 
 class Seed(NamedTuple):
-    """What differs between the runs: the trained parameters, first values, the target's order, and a key."""
+    """The trained parameters, the initialization, the order of the target's examples and the key of a run."""
 
     trained: PyTree
     fresh: PyTree
@@ -128,28 +122,28 @@ class Seed(NamedTuple):
 
 def run(config: Config, run: Run) -> dict[str, float | str]:
     """Train on the source, transfer in four cases with four strategies, compare with the advice."""
-    seeds, search_seeds, steps = (4, 1, 2) if run.smoke else (config.seeds, config.search_seeds, config.steps)
+    search = config.search_seeds
     generator = np.random.default_rng(config.seed)
     with preparing():
         source, similar = digits(generator)
-    source = glyphs(generator, 3 if run.smoke else 60) if config.source == "glyphs" else source
+    source = glyphs(generator, config.glyphs) if config.source == "glyphs" else source
     targets = {"similar": similar, "different": gratings(generator)}
-    keys, *new_keys = jax.random.split(jax.random.key(config.seed), (3, search_seeds + seeds))
+    keys, *new_keys = jax.random.split(jax.random.key(config.seed), (3, search + config.seeds))
     classes = int(source[1].max()) + 1
-    first, fresh = first_values(keys, classes), first_values(new_keys[0])
-    learn = make_learn(2 if run.smoke else config.source_steps, config.batch_size, classes)
+    first, fresh = initialize(keys, classes), initialize(new_keys[0])
+    learn = make_learn(config.source_steps, config.batch_size, classes)
     trained = pretrain(learn, source, first, keys, generator)
     known = float(np.mean(jax.jit(jax.vmap(partial(accuracy, part=source)))(trained)))
-    learn = make_learn(steps, config.batch_size)
+    learn = make_learn(config.steps, config.batch_size)
     transfer, accuracies, rates = make_transfer(learn), {}, {}
     for similarity, examples in targets.items():
         order = np.stack([balanced_order(generator, examples.pool[1]) for _ in keys])
         every = Seed(trained, fresh, order, new_keys[1])
-        search, race = tree.take(every, slice(search_seeds)), tree.take(every, slice(search_seeds, None))
-        for size, count in (("few", config.few), ("many", config.few if run.smoke else POOL)):
+        tried, judged = tree.take(every, slice(search)), tree.take(every, slice(search, None))
+        for size, count in (("few", config.few), ("many", config.many)):
             grid = np.repeat(RATES[:, None], len(STRATEGIES), axis=1)
-            best = RATES[transfer(search, grid, examples, count)["validation"].mean(-1).argmax(0)]
-            found = transfer(race, best[None], examples, count)["test"][0]
+            best = RATES[transfer(tried, grid, examples, count)["validation"].mean(-1).argmax(0)]
+            found = transfer(judged, best[None], examples, count)["test"][0]
             accuracies[similarity, size] = dict(zip(STRATEGIES, found, strict=True))
             rates[similarity, size] = dict(zip(STRATEGIES, best, strict=True))
     verdicts = judge(accuracies)
@@ -178,7 +172,7 @@ def digits(generator: np.random.Generator) -> tuple[tuple[np.ndarray, np.ndarray
 
 
 def glyphs(generator: np.random.Generator, count: int, classes: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Return invented characters, each a line through five random points, drawn ``count`` times in another hand."""
+    """Return invented characters, polylines through five random points, with ``count`` perturbed copies each."""
     points = np.repeat(generator.uniform(0.5, 6.5, (classes, 5, 1, 2)), count, axis=0)
     points = (
         points + 0.3 * generator.standard_normal(points.shape) + 0.4 * generator.standard_normal((len(points), 1, 1, 2))
@@ -192,7 +186,7 @@ def glyphs(generator: np.random.Generator, count: int, classes: int = 64) -> tup
 
 
 def gratings(generator: np.random.Generator) -> Examples:
-    """Return waves in five directions, of any length and phase, in noise: textures in place of strokes."""
+    """Return waves in five directions with random lengths and phases, in noise."""
     count = POOL + VALIDATION + TEST
     label = np.arange(count, dtype=np.int32) % 5
     angle = np.pi * (label + generator.uniform(-0.2, 0.2, count)) / 5
@@ -205,14 +199,14 @@ def gratings(generator: np.random.Generator) -> Examples:
 
 
 def split(generator: np.random.Generator, image: np.ndarray, label: np.ndarray) -> Examples:
-    """Part examples at random."""
+    """Split examples at random."""
     order = generator.permutation(len(label))
     parts = np.split(order[: POOL + VALIDATION + TEST], (POOL, POOL + VALIDATION))
     return Examples(*((image[part], label[part]) for part in parts))
 
 
 def balanced_order(generator: np.random.Generator, label: np.ndarray) -> np.ndarray:
-    """Return a random order in which the classes take turns, so that its beginning has as many of each."""
+    """Return a random order in which the classes alternate, so that every prefix is balanced."""
     order = generator.permutation(len(label))
     turn = np.empty(len(label), int)
     for name in np.unique(label):
@@ -251,14 +245,14 @@ def make_learn(steps: int, batch_size: int, classes: int = 5) -> Learn:
     return learn
 
 
-def first_values(keys: Array, classes: int = 5) -> PyTree:
-    """Draw the parameters for every key: one after the other, since drawing them all at once takes long to compile."""
+def initialize(keys: Array, classes: int = 5) -> PyTree:
+    """Initialize the parameters for every key, one after the other, which compiles faster than a map."""
     draw = jax.jit(lambda key: Network(classes).init(key, jnp.zeros((1, 8, 8, 1)))["params"])
     return tree.stack([draw(key) for key in keys])
 
 
 def accuracy(params: PyTree, part: tuple[Array, Array]) -> Array:
-    """Return the share of images whose class the network of these parameters names."""
+    """Return the accuracy of a network on a part."""
     logits = Network(params["output"]["bias"].size).apply({"params": params}, part[0])
     return jnp.mean(metrics.correct(logits, part[1]))
 
@@ -278,9 +272,9 @@ def pretrain(
 
 
 def make_transfer(learn: Learn) -> Callable[..., dict[str, np.ndarray]]:
-    """Make the function that trains every strategy at some rates ``[R, strategies]`` and gives its accuracies.
+    """Make the function that trains every strategy at rates ``[R, strategies]``.
 
-    They are ``[R, strategies, seeds]``.
+    It returns the accuracies ``[R, strategies, seeds]``.
     """
 
     @jax.jit
@@ -310,7 +304,7 @@ Accuracies = dict[Case, dict[str, np.ndarray]]
 
 
 def judge(accuracies: Accuracies) -> dict[tuple[Case, str, str], tuple[float, float, float]]:
-    """Return for every piece of advice the mean gain in accuracy and its interval; above 0 it is kept."""
+    """Return the mean gain in accuracy and its interval for every piece of advice, reproduced if above 0."""
     return {
         (case, better, worse): interval(accuracies[case][better] - accuracies[case][worse])
         for case, pairs in ADVICE.items()
@@ -319,7 +313,7 @@ def judge(accuracies: Accuracies) -> dict[tuple[Case, str, str], tuple[float, fl
 
 
 def table(accuracies: Accuracies, rates: dict[Case, dict[str, float]]) -> Table:
-    """Set the accuracies of all cases and strategies side by side, with the rates that were chosen."""
+    """Make a table of the accuracies of all cases and strategies, with the chosen rates."""
     result = Table(title="accuracy on the target, mean +- standard error (learning rate)")
     for column in ("target", "examples", *STRATEGIES):
         result.add_column(column)
@@ -333,7 +327,7 @@ def table(accuracies: Accuracies, rates: dict[Case, dict[str, float]]) -> Table:
 
 
 def advice_table(verdicts: dict[tuple[Case, str, str], tuple[float, float, float]]) -> Table:
-    """List the pieces of advice with what was seen."""
+    """Make a table of the advice and the verdicts."""
     result = Table(title="advice")
     for column in ("target", "examples", "better", "than", "gain [95 % interval]", "verdict"):
         result.add_column(column)
@@ -349,8 +343,8 @@ def draw_cases(accuracies: Accuracies) -> Figure:
     for axis, ((similarity, size), found) in zip(axes.flat, accuracies.items(), strict=True):
         advised = {better for better, _ in ADVICE[similarity, size]}
         for place, values in enumerate(found.values()):
-            spread = place + np.linspace(-0.2, 0.2, len(values))
-            axis.plot(spread, values, "o", color=COLOURS[place], markersize=3, alpha=0.5)
+            style = {"marker": "o", "linestyle": "", "markersize": 3, "alpha": 0.5}
+            plot_samples(axis, place, values, COLOURS[place], width=0.4, **style)
             axis.plot([place - 0.3, place + 0.3], [values.mean()] * 2, color=COLOURS[place], linewidth=2.5)
         axis.set_xticks(range(4), [f"{name}\n(advised)" if name in advised else name for name in found])
         axis.set(title=f"{similarity} target, {size} examples", ylabel="accuracy on the target")

@@ -1,16 +1,24 @@
-"""Sequences from a model: greedy, sampled and beam search over ``step_fn(carry, token) -> (carry, logits)``."""
+"""Generate sequences from any model that is a step function ``step_fn(carry, token) -> (carry, logits)``.
 
-from jaxdl.decode import sampling
+- `generation`: `greedy`, `sample` and the loop under both, `generate`; the result is `Generated`.
+- `beam`: `beam_search`, whose result is `Beams`, and its `length_norm`.
+- `sampling`: `greedy_token` and `sample_token` from logits; `shape_logits` by temperature, `keep_top_k`, `keep_top_p`.
+- `forcing`: `scheduled_sampling` from teacher forcing to free running, with the schedule `inverse_sigmoid_decay`.
+
+``jaxdl.models.step_function(model, variables)`` makes the step function of a model.
+"""
+
 from jaxdl.decode.beam import Beams, beam_search, length_norm
 from jaxdl.decode.forcing import inverse_sigmoid_decay, scheduled_sampling
-from jaxdl.decode.generation import Generated, generate, greedy, sample
-from jaxdl.decode.sampling import draw, greedy_token, keep_top_k, keep_top_p, shape_logits
+from jaxdl.decode.generation import Choice, Generated, StepFunction, generate, greedy, sample
+from jaxdl.decode.sampling import greedy_token, keep_top_k, keep_top_p, sample_token, shape_logits
 
 __all__ = [
     "Beams",
+    "Choice",
     "Generated",
+    "StepFunction",
     "beam_search",
-    "draw",
     "generate",
     "greedy",
     "greedy_token",
@@ -19,7 +27,7 @@ __all__ = [
     "keep_top_p",
     "length_norm",
     "sample",
-    "sampling",
+    "sample_token",
     "scheduled_sampling",
     "shape_logits",
 ]

@@ -1,17 +1,30 @@
-"""Beam search: the most probable sequences, of which so many beginnings are followed at a time."""
+"""Beam search: approximate the most probable sequences by following a fixed number of hypotheses.
 
+Dimensions: ``B`` batch, ``K`` beams, ``V`` vocabulary, ``T`` maximum length.
+"""
+
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
+import chex
+import einops
 import jax
 import jax.numpy as jnp
 
+from jaxdl.checks import check_positive_integer
 from jaxdl.decode.generation import StepFunction, check_start, log_softmax
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 
 class Beams(NamedTuple):
-    """Hypotheses of every example, the best first: ``tokens [B, K, T]`` with padding after the end, ``lengths [B, K]``
-    with the end counted, and ``log_probability`` and ``score``, both ``[B, K]``; -inf where there is none.
+    """The ``K`` hypotheses of every example, best score first.
+
+    Attributes:
+        tokens: ``[B, K, T]``, padded after the end.
+        lengths: ``[B, K]``, with the end token counted.
+        log_probability: ``[B, K]``; -inf for a slot without a hypothesis.
+        score: ``[B, K]``, the log-probability divided by `length_norm`.
     """
 
     tokens: Array
@@ -20,8 +33,18 @@ class Beams(NamedTuple):
     score: Array
 
 
+class _State(NamedTuple):
+    """The state of a search after ``step`` tokens."""
+
+    step: Array  # scalar, int32: tokens generated so far
+    carry: PyTree  # the model's, for the live hypotheses: leaves [B K, ...], or scalars
+    token: Array  # [B, K]: the last token of each live hypothesis, fed to the model next
+    live: Beams  # the K most probable hypotheses without an end token
+    finished: Beams  # the K best-scored hypotheses with one
+
+
 def length_norm(lengths: ArrayLike, alpha: float) -> Array:
-    """Return ``((5 + length) / 6)^alpha``, by which the log-probability is divided (Wu et al., 2016).
+    """Compute the length normalization ``((5 + length) / 6)^alpha`` of a log-probability (Wu et al., 2016).
 
     >>> length_norm(jnp.array([1, 7]), 1.0).tolist()
     [1.0, 2.0]
@@ -34,105 +57,110 @@ def beam_search(
     carry: PyTree,
     first: ArrayLike,
     *,
-    beams: int,
-    length: int,
-    end: int | None = None,
+    num_beams: int,
+    max_length: int,
+    eos_id: int | None = None,
     length_penalty: float = 0.6,
-    pad: int = 0,
+    pad_id: int = 0,
 ) -> Beams:
-    """Follow the ``K`` most probable beginnings; return the best sequences that were met.
+    """Search for the sequences with the best score ``log p / ((5 + length) / 6)^alpha``.
 
-    At every time each of the ``K`` beginnings offers to end, and enters the list of the ``K`` best ended sequences if
-    its score ``log p / ((5 + length) / 6)^alpha`` is good enough; the ``K`` most probable of all continuations that do
-    not end are the next beginnings. It stops at the length, where beginnings count as ended, or as soon as no beginning
-    can enter the list any more. A beginning whose logits give no probabilities (nan, as from a cache without room) is
-    given up; where all are, what had ended before is left.
+    Each step extends the ``K`` live hypotheses by every token. The ``K`` extensions by ``eos_id`` compete for the ``K``
+    slots of finished hypotheses; of all other candidates, the ``K`` most probable are the next live hypotheses. The
+    search ends at ``max_length``, where live hypotheses count as finished, or once none of them can reach a slot.
+    Candidates with a log-probability of nan (from a cache without room) are dropped; where all are, the hypotheses
+    finished before remain.
 
     Args:
         step_fn: ``(carry, token [N]) -> (carry, logits [N, V])``, for ``N = B K``.
-        carry: what the model starts from; every array has the batch ``[B, ...]`` first, or is a scalar for all.
+        carry: the initial carry; every leaf is ``[B, ...]``, or a scalar common to all examples.
         first: the token before the first that is generated, ``[B]``.
-        beams: ``K``. One is greedy search but for the ways to end.
-        length: how many tokens at most, ``T``.
-        end: the token that ends a sequence; None for none.
+        num_beams: ``K``; 1 is greedy search, except that finished hypotheses compete by score.
+        max_length: the maximum number of tokens, ``T``.
+        eos_id: the token that ends a sequence; None for none.
         length_penalty: ``alpha``; 0 compares probabilities, which favours short sequences.
-        pad: what stands after the end.
+        pad_id: the token after the end.
 
     Raises:
-        ValueError: ``beams`` or the length is not positive, or ``first`` is not ``[B]``.
+        ValueError: ``num_beams`` or ``max_length`` is not positive, or ``first`` is not ``[B]``.
     """
-    first = check_start(first, length)
-    if beams < 1:
-        raise ValueError(f"beams is how many beginnings are followed and must be at least 1; got {beams}")
-    search = _Search(first.shape[0], beams, length, end, length_penalty, pad)
-    carry = jax.tree.map(lambda leaf: leaf if jnp.ndim(leaf) == 0 else jnp.repeat(leaf, beams, axis=0), carry)
+    first = check_start(first, max_length)
+    check_positive_integer("num_beams", num_beams)
+    token = einops.repeat(first, "b -> b k", k=num_beams)
+    none = _no_hypotheses(token.shape, max_length, pad_id)
+    # All beams start equal: only the first slot counts, or every hypothesis would occur K times.
+    live = none._replace(log_probability=none.log_probability.at[:, 0].set(0))
+    carry = _map_batched(partial(jnp.repeat, repeats=num_beams, axis=0), carry)  # [B, ...] -> [B K, ...]
+    initial = _State(jnp.zeros((), jnp.int32), carry, token, live, none)
 
-    def body(state):
-        t, carry, last, alive, ended = state
-        carry, logits = step_fn(carry, last.reshape(-1))
-        offered = alive.log_probability[..., None] + log_softmax(logits).reshape(*last.shape, -1)
-        offered = jnp.where(jnp.isnan(offered), -jnp.inf, offered)
-        if end is not None:
-            closed = search.extend(alive, t, jnp.full(last.shape, end), offered[..., end])
-            ended = search.best(ended, closed)
-            offered = offered.at[..., end].set(-jnp.inf)
-        log_probability, place = jax.lax.top_k(offered.reshape(offered.shape[0], -1), beams)
-        parent, token = place // offered.shape[-1], place % offered.shape[-1]
-        alive = search.extend(_choose(alive, parent), t, token, log_probability)
-        return t + 1, search.reorder(carry, parent), token, alive, ended
+    def step(state: _State) -> _State:
+        return _step(step_fn, state, eos_id, length_penalty)
 
-    alive, ended = search.nothing(), search.nothing()
-    # All beams start equal, so that only the first may count, or every hypothesis would be there K times.
-    alive = alive._replace(log_probability=alive.log_probability.at[:, 0].set(0))
-    last = jnp.broadcast_to(first[:, None], (first.shape[0], beams))
-    state = jnp.zeros((), jnp.int32), carry, last, alive, ended
-    *_, alive, ended = jax.lax.while_loop(search.unfinished, body, state)
-    return search.best(ended, alive)
+    def can_improve(state: _State) -> Array:
+        return (state.step < max_length) & _can_improve(state, max_length, length_penalty)
+
+    final = jax.lax.while_loop(can_improve, step, initial)
+    return _best(final.finished, final.live)
 
 
-class _Search(NamedTuple):
-    """The sizes of a search, and what it does to hypotheses."""
-
-    batch: int
-    beams: int
-    length: int
-    end: int | None
-    alpha: float
-    pad: int
-
-    def nothing(self) -> Beams:
-        shape = (self.batch, self.beams)
-        never = jnp.full(shape, -jnp.inf)
-        return Beams(jnp.full((*shape, self.length), self.pad, jnp.int32), jnp.zeros(shape, jnp.int32), never, never)
-
-    def extend(self, beams: Beams, t: Array, token: Array, log_probability: Array) -> Beams:
-        """Write one more token."""
-        return Beams(
-            beams.tokens.at[..., t].set(token.astype(jnp.int32)),
-            jnp.full_like(beams.lengths, t + 1),
-            log_probability,
-            log_probability / length_norm(t + 1, self.alpha),
-        )
-
-    def best(self, some: Beams, others: Beams) -> Beams:
-        """Keep the hypotheses with the best scores of two lists, in their order."""
-        both = jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=1), some, others)
-        return _choose(both, jax.lax.top_k(both.score, self.beams)[1])
-
-    def reorder(self, carry: PyTree, parent: Array) -> PyTree:
-        """Give every beam the carry of its parent."""
-        rows = (jnp.arange(self.batch)[:, None] * self.beams + parent).reshape(-1)
-        return jax.tree.map(lambda leaf: leaf if jnp.ndim(leaf) == 0 else leaf[rows], carry)
-
-    def unfinished(self, state: tuple) -> Array:
-        """Say whether any beginning may still enter the list."""
-        t, _, _, alive, ended = state
-        # A log-probability only falls, and the norm that favours it most is the first or the last still to come.
-        norm = jnp.maximum(length_norm(t + 1, self.alpha), length_norm(self.length, self.alpha))
-        hope = jnp.max(alive.log_probability, axis=-1) / norm
-        return (t < self.length) & jnp.any(hope > jnp.min(ended.score, axis=-1))
+def _step(step_fn: StepFunction, state: _State, eos_id: int | None, alpha: float) -> _State:
+    """Extend every live hypothesis by one token."""
+    batch, beams = state.token.shape
+    carry, logits = step_fn(state.carry, einops.rearrange(state.token, "b k -> (b k)"))
+    chex.assert_rank(logits, 2)
+    log_p = einops.rearrange(log_softmax(logits), "(b k) v -> b k v", k=beams)
+    candidates = state.live.log_probability[..., None] + log_p  # [B, K, V]
+    candidates = jnp.where(jnp.isnan(candidates), -jnp.inf, candidates)
+    finished = state.finished
+    if eos_id is not None:
+        ended = _append(state.live, state.step, jnp.full((batch, beams), eos_id), candidates[..., eos_id], alpha)
+        finished = _best(finished, ended)
+        candidates = candidates.at[..., eos_id].set(-jnp.inf)  # an ended hypothesis is not live
+    size = candidates.shape[-1]
+    log_probability, flat = jax.lax.top_k(einops.rearrange(candidates, "b k v -> b (k v)"), beams)  # [B, K] each
+    parent, token = flat // size, flat % size
+    live = _append(_take_slots(state.live, parent), state.step, token, log_probability, alpha)
+    rows = einops.rearrange(jnp.arange(batch)[:, None] * beams + parent, "b k -> (b k)")
+    carry = _map_batched(lambda leaf: leaf[rows], carry)  # every hypothesis goes on from its parent's carry
+    return _State(state.step + 1, carry, token, live, finished)
 
 
-def _choose(beams: Beams, places: Array) -> Beams:
-    """Pick hypotheses by their places ``[B, K]``."""
-    return jax.tree.map(lambda leaf: jax.vmap(lambda row, place: row[place])(leaf, places), beams)
+def _can_improve(state: _State, max_length: int, alpha: float) -> Array:
+    """Decide whether any live hypothesis can still reach a slot of the finished ones."""
+    # A log-probability only falls, so the bound takes the more favourable of the first and the last norm to come.
+    norm = jnp.maximum(length_norm(state.step + 1, alpha), length_norm(max_length, alpha))
+    bound = jnp.max(state.live.log_probability, axis=-1) / norm  # [B]
+    return jnp.any(bound > jnp.min(state.finished.score, axis=-1))
+
+
+def _no_hypotheses(shape: tuple[int, ...], max_length: int, pad_id: int) -> Beams:
+    """Make empty slots ``[B, K]``."""
+    impossible = jnp.full(shape, -jnp.inf)
+    return Beams(jnp.full((*shape, max_length), pad_id, jnp.int32), jnp.zeros(shape, jnp.int32), impossible, impossible)
+
+
+def _append(hypotheses: Beams, step: Array, token: Array, log_probability: Array, alpha: float) -> Beams:
+    """Append a token ``[B, K]`` to hypotheses of ``step`` tokens."""
+    chex.assert_equal_shape([token, log_probability, hypotheses.lengths])
+    return Beams(
+        hypotheses.tokens.at[..., step].set(token.astype(jnp.int32)),
+        jnp.full_like(hypotheses.lengths, step + 1),
+        log_probability,
+        log_probability / length_norm(step + 1, alpha),
+    )
+
+
+def _best(some: Beams, others: Beams) -> Beams:
+    """Keep the ``K`` hypotheses with the best scores of two lists of ``K``, sorted."""
+    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=1), some, others)  # [B, 2 K, ...]
+    return _take_slots(both, jax.lax.top_k(both.score, some.score.shape[1])[1])
+
+
+def _take_slots(hypotheses: Beams, slots: Array) -> Beams:
+    """Take the hypotheses in slots ``[B, K]``."""
+    return jax.tree.map(lambda leaf: jax.vmap(lambda row, slot: row[slot])(leaf, slots), hypotheses)
+
+
+def _map_batched(function: Callable[[Array], Array], carry: PyTree) -> PyTree:
+    """Apply a function to every leaf of a carry that has a batch dimension."""
+    return jax.tree.map(lambda leaf: leaf if jnp.ndim(leaf) == 0 else function(leaf), carry)

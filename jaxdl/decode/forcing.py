@@ -1,8 +1,10 @@
-"""What a model reads in training: the truth, what it said itself, or a mixture of both that changes with time."""
+"""Scheduled sampling: feed a model the truth, its own predictions, or a mixture that changes during training."""
 
+import einops
 import jax
 import jax.numpy as jnp
 
+from jaxdl.checks import check_in_range
 from jaxdl.decode.generation import Choice, StepFunction
 from jaxdl.decode.sampling import greedy_token
 from jaxdl.typing import Array, ArrayLike, Key, PyTree, Schedule
@@ -18,30 +20,29 @@ def scheduled_sampling(
     teacher_probability: ArrayLike = 1.0,
     choose: Choice | None = None,
 ) -> tuple[PyTree, Array]:
-    """Run the model along its targets; each next input is the truth with some probability, else the model's own choice.
+    """Run a model along its targets, with the truth as next input with probability ``p``, else its own prediction.
 
     ``x_1 = first``; ``x_(t+1) = target_t`` with the probability ``p``, otherwise ``choose(key, y_t)`` (Bengio et al.,
-    2015). ``p = 1`` is teacher forcing: the model never meets its own mistakes. ``p = 0`` is free running, as in use. A
-    ``p`` that falls in the course of training leads from one to the other, and one for each time lets the model run
-    freely after a beginning that is given. The default choices have no gradient; through the carry it flows.
+    2015). ``p = 1`` is teacher forcing: the model never meets its own errors. ``p = 0`` is free running, as in use. A
+    ``p`` that falls during training leads from one to the other, and a ``p`` for each time step lets the model run
+    freely after a given prefix. No gradient flows through the default choices; it flows through the carry.
 
     Args:
-        key: for the coins and the choices.
+        key: for the Bernoulli draws and the choices.
         step_fn: ``(carry, x_t) -> (carry, y_t)``: tokens ``[B]`` to logits ``[B, V]``, or vectors ``[B, D]`` to
             ``[B, D]``.
-        carry: what the model starts from.
+        carry: the initial carry.
         first: ``[B]`` or ``[B, D]``.
         targets: the truth, tokens ``[B, T]`` or vectors ``[B, T, D]``.
-        teacher_probability: ``p`` in [0, 1], one or one for each time, ``[T]``; may be traced. The coin of time ``t``
-            decides on ``x_(t+1)``.
-        choose: ``(key, y_t) -> x_(t+1)``; None for the most probable token, and for a vector as it is. ``lambda key, y:
-            y`` would let the gradient flow through the vectors too.
+        teacher_probability: ``p`` in [0, 1], a scalar or ``[T]``; may be traced. Entry ``t`` decides on ``x_(t+1)``.
+        choose: ``(key, y_t) -> x_(t+1)``; None for the most probable token, and for a vector itself. ``lambda key, y:
+            y`` lets the gradient flow through vectors.
 
     Returns:
         The last carry, and the outputs ``[B, T, V]`` or ``[B, T, D]`` for the loss against the targets.
 
     Raises:
-        ValueError: the shapes or kinds do not fit each other, or ``p`` is outside of [0, 1].
+        ValueError: the shapes or dtypes do not fit each other, or ``p`` is outside of [0, 1].
 
     >>> def double(carry, x):
     ...     return carry, 2 * x
@@ -50,10 +51,10 @@ def scheduled_sampling(
     >>> run(jnp.zeros(3))[0, :, 0].tolist(), run(jnp.array([0.0, 1.0, 1.0]))[0, :, 0].tolist()
     ([2.0, 4.0, 8.0], [2.0, 4.0, 10.0])
     """
-    first, targets = _check(first, targets, teacher_probability)
-    choose = choose or (greedy_token if first.ndim == 1 else _as_it_is)
+    first, targets = _check_inputs(first, targets, teacher_probability)
+    choose = choose or (greedy_token if first.ndim == 1 else _identity)
 
-    def step(state, inputs):
+    def step(state: tuple[PyTree, Array], inputs: tuple[Key, Array, Array]) -> tuple[tuple[PyTree, Array], Array]:
         (carry, x), (key, p, target) = state, inputs
         carry, y = step_fn(carry, x)
         coin_key, choice_key = jax.random.split(key)
@@ -61,15 +62,16 @@ def scheduled_sampling(
         return (carry, jnp.where(forced, target, choose(choice_key, y)).astype(x.dtype)), y
 
     steps = targets.shape[1]
-    inputs = jax.random.split(key, steps), jnp.broadcast_to(teacher_probability, (steps,)), jnp.moveaxis(targets, 1, 0)
+    probabilities = jnp.broadcast_to(jnp.asarray(teacher_probability), (steps,))
+    inputs = jax.random.split(key, steps), probabilities, einops.rearrange(targets, "b t ... -> t b ...")
     (carry, _), outputs = jax.lax.scan(step, (carry, first), inputs)
-    return carry, jnp.moveaxis(outputs, 0, 1)
+    return carry, einops.rearrange(outputs, "t b ... -> b t ...")
 
 
 def inverse_sigmoid_decay(k: float) -> Schedule:
-    """Return the schedule ``p = k / (k + e^(step / k))``, for ``teacher_probability`` (Bengio et al., 2015).
+    """Make the schedule ``p = k / (k + e^(step / k))`` for ``teacher_probability`` (Bengio et al., 2015).
 
-    It stays near 1 at first and passes one half at ``step = k ln k``. The paper's other two are
+    It starts near 1 and passes one half at ``step = k ln k``. The paper's other two schedules are
     ``optim.schedules.linear(1.0, least, steps)`` and ``exponential_decay(1.0, rate)``.
 
     Args:
@@ -81,33 +83,31 @@ def inverse_sigmoid_decay(k: float) -> Schedule:
     >>> round(float(inverse_sigmoid_decay(10.0)(23.0259)), 3)
     0.5
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1; got {k}")
+    check_in_range("k", k, 1.0)
     # The same fraction as a sigmoid, which cannot overflow.
     return lambda step: jax.nn.sigmoid(jnp.log(k) - jnp.asarray(step) / k)
 
 
-def _as_it_is(key: Key, y: Array) -> Array:
+def _identity(key: Key, y: Array) -> Array:
     del key
     return jax.lax.stop_gradient(y)
 
 
-def _check(first: ArrayLike, targets: ArrayLike, teacher_probability: ArrayLike) -> tuple[Array, Array]:
+def _check_inputs(first: ArrayLike, targets: ArrayLike, teacher_probability: ArrayLike) -> tuple[Array, Array]:
     first, targets = jnp.asarray(first), jnp.asarray(targets)
     if targets.ndim < 2 or targets.shape[1] < 1 or first.shape != (targets.shape[0], *targets.shape[2:]):
         raise ValueError(
-            f"targets must be [B, T] tokens for first [B], or [B, T, D] vectors for first [B, D]; "
+            "expected targets [B, T] for first [B], or [B, T, D] for first [B, D], "
             f"got {targets.shape} for {first.shape}"
         )
-    kinds = {jnp.issubdtype(each.dtype, jnp.integer) for each in (first, targets)}
-    if kinds != {first.ndim == 1}:
-        raise ValueError(f"tokens are integers, vectors are not; got {targets.dtype} for {first.dtype} [B, ...]")
+    are_integers = {jnp.issubdtype(each.dtype, jnp.integer) for each in (first, targets)}
+    if are_integers != {first.ndim == 1}:
+        raise ValueError(f"expected integer tokens or floating-point vectors, got {targets.dtype} for {first.dtype}")
     if isinstance(teacher_probability, int | float):
-        if not 0 <= teacher_probability <= 1:
-            raise ValueError(f"teacher_probability must lie in [0, 1]; got {teacher_probability}")
+        check_in_range("teacher_probability", teacher_probability, 0.0, 1.0)
     elif jnp.shape(teacher_probability) not in ((), (targets.shape[1],)):
         raise ValueError(
-            f"teacher_probability must be one number or [T] = ({targets.shape[1]},); "
+            f"expected teacher_probability to be a scalar or [T] = ({targets.shape[1]},), "
             f"got {jnp.shape(teacher_probability)}"
         )
     return (first.astype(jnp.int32) if first.ndim == 1 else first), targets

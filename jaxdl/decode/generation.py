@@ -1,32 +1,50 @@
-"""Sequences token by token, on the device in one loop.
+"""Generate sequences token by token, in one loop on the device.
 
-A model is ``step_fn(carry, token) -> (carry, logits)`` with ``token [B]`` and ``logits [B, V]``; the carry is a
-recurrent state, a cache, whatever the model needs. Wrap the call in ``jax.jit`` with ``step_fn`` inside.
+A model is ``step_fn(carry, token) -> (carry, logits)`` with ``token [B]`` and ``logits [B, V]``; the carry is any tree
+of arrays, the state of a recurrent network or a cache of keys and values. Call these functions within ``jax.jit``.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import widen
-from jaxdl.decode.sampling import draw, greedy_token
+from jaxdl.checks import check_positive_integer
+from jaxdl.decode.sampling import greedy_token, sample_token
 from jaxdl.typing import Array, ArrayLike, Key, PyTree
 
 StepFunction = Callable[[PyTree, Array], tuple[PyTree, Array]]
-Choice = Callable[[Key | None, Array], Array]
+"""One step of a model: ``step_fn(carry, token) -> (carry, logits)``."""
+
+Choice = Callable[[Any, Array], Array]
+"""The choice of a token: ``choose(key, logits [B, V]) -> token [B]``, with a key of None for a certain choice."""
 
 
 class Generated(NamedTuple):
-    """Tokens ``[B, T]`` with padding after the end; ``lengths [B]``, the end counted; and the logarithm of the
-    probability that the model itself gives to them, ``[B]``.
+    """Generated sequences.
+
+    Attributes:
+        tokens: ``[B, T]``, padded after the end.
+        lengths: ``[B]``, with the end token counted.
+        log_probability: the log-probability of the tokens under the model, ``[B]``.
     """
 
     tokens: Array
     lengths: Array
     log_probability: Array
+
+
+class _State(NamedTuple):
+    """The state of the loop after ``step`` tokens."""
+
+    step: Array  # scalar, int32
+    carry: PyTree
+    token: Array  # [B]: the last token, fed to the model next
+    generated: Generated
+    finished: Array  # [B], Boolean
 
 
 def generate(
@@ -35,67 +53,70 @@ def generate(
     first: ArrayLike,
     choose: Choice,
     *,
-    length: int,
+    max_length: int,
     key: Key | None = None,
-    end: int | None = None,
-    pad: int = 0,
+    eos_id: int | None = None,
+    pad_id: int = 0,
 ) -> Generated:
-    """Feed tokens back into the model: ``token_(t+1) = choose(key_t, logits_t)``, until the end or the length.
+    """Feed a model's tokens back to it: ``token_(t+1) = choose(key_t, logits_t)``.
 
-    Where logits give no probabilities (nan, as from a cache without room), a sequence is over too: padding follows, and
-    its log-probability is nan.
+    The loop ends at ``max_length``, or once every sequence has ended. A sequence also ends where its logits are nan
+    (from a cache without room): padding follows, and its log-probability is nan.
 
     Args:
         step_fn: the model.
-        carry: what it starts from.
-        first: the token before the first that is generated, ``[B]``: a start mark, or the last of a prompt.
+        carry: the initial carry.
+        first: the token before the first that is generated, ``[B]``: ``bos_id``, or the last of a prompt.
         choose: ``(key, logits [B, V]) -> token [B]``.
-        length: how many tokens at most, ``T``.
-        key: for the choices; None where they are certain.
-        end: the token that ends a sequence; None for none. The loop stops when all have ended.
-        pad: what stands after the end.
+        max_length: the maximum number of tokens, ``T``.
+        key: for ``choose``; None for a deterministic choice.
+        eos_id: the token that ends a sequence; None for none.
+        pad_id: the token after the end.
 
     Raises:
-        ValueError: the length is not positive, or ``first`` is not ``[B]``.
+        ValueError: ``max_length`` is not positive, or ``first`` is not ``[B]``.
     """
-    first = check_start(first, length)
-    size = first.shape[0]
-    tokens = jnp.full((size, length), pad, jnp.int32)
-    nothing = Generated(tokens, jnp.zeros(size, jnp.int32), jnp.zeros(size))
+    first = check_start(first, max_length)
+    (size,) = first.shape
 
-    def unfinished(state):
-        t, *_, done = state
-        return (t < length) & ~jnp.all(done)
-
-    def body(state):
-        t, carry, token, so_far, done = state
-        carry, logits = step_fn(carry, token)
-        token = choose(None if key is None else jax.random.fold_in(key, t), logits).astype(jnp.int32)
-        gained = jnp.take_along_axis(log_softmax(logits), token[:, None], axis=-1)[:, 0]
-        over = done | jnp.isnan(gained)
-        token = jnp.where(over, pad, token)
-        so_far = Generated(
-            so_far.tokens.at[:, t].set(token),
-            so_far.lengths + ~over,
-            so_far.log_probability + jnp.where(done, 0, gained).astype(so_far.log_probability.dtype),
+    def body(state: _State) -> _State:
+        carry, logits = step_fn(state.carry, state.token)
+        step_key = None if key is None else jax.random.fold_in(key, state.step)
+        token = choose(step_key, logits).astype(jnp.int32)
+        log_p = jnp.take_along_axis(log_softmax(logits), token[:, None], axis=-1)[:, 0]
+        finished = state.finished | jnp.isnan(log_p)
+        token = jnp.where(finished, pad_id, token)
+        tokens, lengths, log_probability = state.generated
+        generated = Generated(
+            tokens.at[:, state.step].set(token),
+            lengths + ~finished,
+            log_probability + jnp.where(state.finished, 0, log_p).astype(log_probability.dtype),
         )
-        return t + 1, carry, token, so_far, over if end is None else over | (token == end)
+        finished = finished if eos_id is None else finished | (token == eos_id)
+        return _State(state.step + 1, carry, token, generated, finished)
 
-    state = jnp.zeros((), jnp.int32), carry, first, nothing, jnp.zeros(size, bool)
-    return jax.lax.while_loop(unfinished, body, state)[3]
+    empty = Generated(jnp.full((size, max_length), pad_id, jnp.int32), jnp.zeros(size, jnp.int32), jnp.zeros(size))
+    initial = _State(jnp.zeros((), jnp.int32), carry, first, empty, jnp.zeros(size, bool))
+    return jax.lax.while_loop(lambda s: (s.step < max_length) & ~jnp.all(s.finished), body, initial).generated
 
 
 def greedy(
-    step_fn: StepFunction, carry: PyTree, first: ArrayLike, *, length: int, end: int | None = None, pad: int = 0
+    step_fn: StepFunction,
+    carry: PyTree,
+    first: ArrayLike,
+    *,
+    max_length: int,
+    eos_id: int | None = None,
+    pad_id: int = 0,
 ) -> Generated:
-    """Take the most probable token at every time; arguments as in ``generate``.
+    """Generate with the most probable token at every step; for the arguments see `generate`.
 
     >>> def count_up(carry, token):
     ...     return carry, 9.0 * jax.nn.one_hot((token + 1) % 5, 5)
-    >>> jax.jit(lambda first: greedy(count_up, None, first, length=6, end=4))(jnp.array([1, 3])).tokens.tolist()
+    >>> jax.jit(lambda first: greedy(count_up, None, first, max_length=6, eos_id=4))(jnp.array([1, 3])).tokens.tolist()
     [[2, 3, 4, 0, 0, 0], [4, 0, 0, 0, 0, 0]]
     """
-    return generate(step_fn, carry, first, greedy_token, length=length, end=end, pad=pad)
+    return generate(step_fn, carry, first, greedy_token, max_length=max_length, eos_id=eos_id, pad_id=pad_id)
 
 
 def sample(
@@ -104,32 +125,31 @@ def sample(
     carry: PyTree,
     first: ArrayLike,
     *,
-    length: int,
+    max_length: int,
     temperature: ArrayLike = 1.0,
     top_k: int | None = None,
     top_p: ArrayLike | None = None,
-    end: int | None = None,
-    pad: int = 0,
+    eos_id: int | None = None,
+    pad_id: int = 0,
 ) -> Generated:
-    """Draw every token, as ``sampling.draw`` does; other arguments as in ``generate``."""
-    choose = partial(draw, temperature=temperature, top_k=top_k, top_p=top_p)
-    return generate(step_fn, carry, first, choose, length=length, key=key, end=end, pad=pad)
+    """Generate with tokens sampled by `sample_token`; for the other arguments see `generate`."""
+    choose = partial(sample_token, temperature=temperature, top_k=top_k, top_p=top_p)
+    return generate(step_fn, carry, first, choose, max_length=max_length, key=key, eos_id=eos_id, pad_id=pad_id)
 
 
 def log_softmax(logits: Array) -> Array:
-    """Return the logarithms of the probabilities in at least float32."""
+    """Compute log-probabilities in at least float32."""
     return jax.nn.log_softmax(widen(logits), axis=-1)
 
 
-def check_start(first: ArrayLike, length: int) -> Array:
-    """Return the first tokens as integers.
+def check_start(first: ArrayLike, max_length: int) -> Array:
+    """Return the first tokens as int32.
 
     Raises:
-        ValueError: the length is not positive, or ``first`` is not ``[B]``.
+        ValueError: ``max_length`` is not positive, or ``first`` is not ``[B]``.
     """
     first = jnp.asarray(first)
     if first.ndim != 1 or not jnp.issubdtype(first.dtype, jnp.integer):
-        raise ValueError(f"first must be integer tokens [B], one for each sequence; got {first.shape} of {first.dtype}")
-    if length < 1:
-        raise ValueError(f"length is how many tokens are generated at most and must be at least 1; got {length}")
+        raise ValueError(f"expected first to be integer tokens [B], got {first.shape} of {first.dtype}")
+    check_positive_integer("max_length", max_length)
     return first.astype(jnp.int32)

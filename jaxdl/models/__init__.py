@@ -12,6 +12,7 @@ from jaxdl.models.sequence.hierarchical import (
 from jaxdl.models.sequence.language_model import RecurrentLanguageModel
 from jaxdl.models.sequence.recursive import RecursiveNetwork
 from jaxdl.models.sequence.wavenet import WaveNet
+from jaxdl.models.stepping import step_function
 from jaxdl.models.transformers.bert import BERT
 from jaxdl.models.transformers.gpt import GPT
 from jaxdl.models.transformers.transformer import Transformer
@@ -61,4 +62,5 @@ __all__ = [
     "input_shape",
     "list",
     "register",
+    "step_function",
 ]

@@ -1,9 +1,29 @@
-"""Tasks: what is learned, where model, loss and metrics meet."""
+"""Tasks: a model, its loss and its metrics on a batch, as the pure functions of a `Task`.
 
-from jaxdl.tasks.language import language_model
-from jaxdl.tasks.seq2seq import translation
+- `supervised`: `classification` of images and other single inputs.
+- `sequences`: `sequence_classification`, and `tagging` of every step.
+- `language`: `language_model`; `Perplexity` is its metric.
+- `seq2seq`: `translation`; `shift_right` and `target_mask` of its targets.
+- `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`.
+"""
+
+from jaxdl.tasks.language import Perplexity, language_model
+from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
 from jaxdl.tasks.sequences import sequence_classification, tagging
 from jaxdl.tasks.supervised import classification
-from jaxdl.tasks.task import Task
+from jaxdl.tasks.task import Task, apply_in_evaluation, apply_in_training, init_model
 
-__all__ = ["Task", "classification", "language_model", "sequence_classification", "tagging", "translation"]
+__all__ = [
+    "Perplexity",
+    "Task",
+    "apply_in_evaluation",
+    "apply_in_training",
+    "classification",
+    "init_model",
+    "language_model",
+    "sequence_classification",
+    "shift_right",
+    "tagging",
+    "target_mask",
+    "translation",
+]

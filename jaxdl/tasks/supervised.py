@@ -1,19 +1,19 @@
-"""Classification: one label for each example."""
+"""Classification of single inputs: one label for each example."""
 
 from collections.abc import Callable
 from functools import partial
 
 import jax
-from flax import linen as nn
+from flax import linen
 
 from jaxdl import losses, metrics
 from jaxdl.metrics import Mean
-from jaxdl.tasks.task import Task, Variables, apply_in_training, init_model
+from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, init_model
 from jaxdl.typing import Array, Batch, Key
 
 
 def classification(
-    model: nn.Module,
+    model: linen.Module,
     *,
     inputs: str = "image",
     label_smoothing: float = 0.0,
@@ -24,16 +24,15 @@ def classification(
     Batches have ``inputs`` (``[B, ...]``), ``"label"`` (``[B]`` integers) and may have ``"mask"`` (``[B]``). Training
     reports ``accuracy``; evaluation reports ``loss`` (without smoothing) and ``accuracy``.
 
-    A model with auxiliary heads, as GoogLeNet has, names them with their weights in ``model.auxiliary``; in training
-    the cross-entropy of each, times its weight, is added to the loss.
+    A model with auxiliary heads, such as GoogLeNet, has a dict of their weights ``model.auxiliary``; the training loss
+    includes the weighted cross-entropy of each.
 
     Args:
-        model: a module with ``model.apply(variables, x, train=...)`` that gives logits ``[B, K]``.
-        inputs: name of the model's input in a batch.
+        model: ``model.apply(variables, x, train=...)`` returns logits ``[B, K]``.
+        inputs: the name of the model's input in a batch.
         label_smoothing: the share of each label that is spread evenly over all classes.
-        augment: ``augment(key, batch)``, applied to every batch of training, as ``data.augmentation`` makes them.
+        augment: ``augment(key, batch)``, applied to every training batch; ``data.augmentation`` makes such functions.
     """
-
     heads: dict[str, float] = getattr(model, "auxiliary", None) or {}
     options = {"return_intermediates": True} if heads else {}
 
@@ -44,15 +43,15 @@ def classification(
         augment_key, model_key = jax.random.split(key)
         batch = augment(augment_key, batch) if augment else batch
         output, collections = apply_in_training(model, variables, batch[inputs], model_key, **options)
-        logits, features = output if heads else (output, {})
+        logits, intermediates = output if heads else (output, {})
         labels, mask = batch["label"], batch.get("mask")
         cross_entropy = partial(losses.cross_entropy, mask=mask, label_smoothing=label_smoothing)
         value = cross_entropy(logits, labels)
-        value += sum(weight * cross_entropy(features[name], labels) for name, weight in heads.items())
+        value += sum(weight * cross_entropy(intermediates[name], labels) for name, weight in heads.items())
         return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, labels), mask).value})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
-        logits = model.apply(variables, batch[inputs], train=False)
+        logits = apply_in_evaluation(model, variables, batch[inputs])
         labels, mask = batch["label"], batch.get("mask")
         return {
             "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),

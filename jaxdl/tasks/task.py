@@ -1,4 +1,4 @@
-"""What a task tells the training engine."""
+"""The interface between a task and training."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
+from flax import linen
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
@@ -21,8 +21,8 @@ class Task(NamedTuple):
 
     Attributes:
         init: ``init(key, batch) -> variables``, the model's variables for batches of this shape.
-        loss: ``loss(variables, batch, key) -> (loss, (collections, metrics))`` in training mode, the loss a mean over
-            the examples whose mask is one, ``collections`` the model's other variables after the pass.
+        loss: ``loss(variables, batch, key) -> (loss, (collections, metrics))`` in training mode: the mean loss over the
+            examples whose mask is 1, and the model's variables other than ``"params"`` after the pass.
         measure: ``measure(variables, batch) -> {name: Mean}`` in evaluation mode.
     """
 
@@ -32,11 +32,16 @@ class Task(NamedTuple):
 
 
 def apply_in_training(
-    model: nn.Module, variables: Variables, x: Array, key: Key, **options: Any
+    model: linen.Module, variables: Variables, x: Array, key: Key, **options: Any
 ) -> tuple[Any, Variables]:
-    """Apply a model with ``train=True``: return its output and its collections (batch statistics) after the pass.
+    """Apply a model with ``train=True``; return its output and its collections (batch statistics) after the pass.
 
-    ``key`` feeds every random layer, dropout for instance; ``options`` go to the model.
+    Args:
+        model: a module.
+        variables: of the model.
+        x: its input.
+        key: for random layers, dropout for instance.
+        **options: for the model.
     """
     collections = [name for name in variables if name != "params"]
     rngs = {"dropout": key}
@@ -44,10 +49,15 @@ def apply_in_training(
     return output, dict(updated)
 
 
-def init_model(model: nn.Module, key: Key, x: Array, **options: Any) -> Variables:
-    """Make a model's variables in training mode, so that everything that training needs exists.
+def apply_in_evaluation(model: linen.Module, variables: Variables, x: Array, **options: Any) -> Any:
+    """Apply a model with ``train=False``; return its output."""
+    return model.apply(variables, x, train=False, **options)
 
-    The shape of ``x`` is all that is looked at: what the initial values do not depend on, which is nearly all of the
+
+def init_model(model: linen.Module, key: Key, x: Array, **options: Any) -> Variables:
+    """Initialize a model's variables in training mode, including all that training needs.
+
+    Only the shape of ``x`` matters. The computation that the initial values do not depend on, nearly all of the
     network, is neither compiled nor run.
     """
     params_key, dropout_key = jax.random.split(key)

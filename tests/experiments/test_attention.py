@@ -32,7 +32,7 @@ def test_found_is_where_the_weight_is_the_largest():
     test = {"place": np.array([[1, 2, 0], [0, 1, 3]]), "label": np.array([3, 1])}
     word, sentence = np.zeros((1, 2, 2, 4)), np.array([[[0.2, 0.8], [0.4, 0.6]]])
     word[0, 0, 1, 2] = word[0, 1, 0, 3] = 1.0
-    found = planted_words.find({"said": np.array([[3, 3]]), "word": word, "sentence": sentence}, test)
+    found = planted_words.find({"predicted": np.array([[3, 3]]), "word": word, "sentence": sentence}, test)
     assert {name: share.tolist() for name, share in found.items()} == {
         "accuracy": [0.5],
         "sentence": [0.5],
@@ -46,7 +46,7 @@ def test_right_words_are_counted_to_the_end_and_not_behind_it():
     said = np.stack([test["target"]] * 2)
     said[0, :, 4:] = 9
     said[1, 0, 0] = translation.EOS_ID
-    np.testing.assert_allclose(attention_vs_context.share_right(said, test), [1, 11 / 12])
+    np.testing.assert_allclose(attention_vs_context.accuracy(said, test), [1, 11 / 12])
     assert attention_vs_context.texts(np.array([[5, 4, 2, 0]])) == ["w5 w4"]
 
 

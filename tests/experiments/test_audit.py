@@ -46,4 +46,4 @@ def test_a_library_that_computes_wrongly_fails_the_audit(monkeypatch, capsys):
 
 def test_other_flags_are_refused_in_one_line(capsys):
     assert command_line.main(["audit", "--jsn", "x"]) == 2
-    assert capsys.readouterr().err == "error: audit takes --json FILE, got '--jsn x'\n"
+    assert capsys.readouterr().err == "error: expected --json FILE, got '--jsn x'\n"

@@ -177,9 +177,9 @@ def test_processes_of_different_runs_are_refused_before_anything_is_written(tmp_
 def test_a_process_that_does_not_see_the_checkpoints_is_refused(undisturbed, capsys, other_process):
     directory, manifest = undisturbed
     log = (directory / "metrics.jsonl").read_text()
-    other_process("the step to begin with", 0)
+    other_process("the first step", 0)
     assert main([*FLAGS, "--out", str(directory), "--resume"]) == 2
-    assert "the step to begin with is 33 in process 0, 0 in process 1" in capsys.readouterr().err
+    assert "the first step is 33 in process 0, 0 in process 1" in capsys.readouterr().err
     assert json.loads((directory / "manifest.json").read_text()) == manifest
     assert (directory / "metrics.jsonl").read_text() == log
 

@@ -7,14 +7,14 @@ from experiments.stress.kills import Outcome
 from jaxdl import train
 
 
-def test_nothing_is_lost_in_the_short_stress_test(capsys):
+def test_the_short_stress_test_passes(capsys):
     assert stress.main(["--short"]) == 0
-    said = capsys.readouterr().out
-    assert said.count("PASS") == 7
-    assert "FAIL" not in said
+    printed = capsys.readouterr().out
+    assert printed.count("PASS") == 7
+    assert "FAIL" not in printed
 
 
-def test_a_loss_is_told_and_gives_another_exit_status(capsys, monkeypatch):
+def test_a_failed_trial_is_reported_and_exits_with_1(capsys, monkeypatch):
     class Careless:
         seconds, reference = 1.0, None
 
@@ -26,12 +26,12 @@ def test_a_loss_is_told_and_gives_another_exit_status(capsys, monkeypatch):
     lost = report.Row("killed", 2, 1, 0.5, ["differ: params/w"])
     monkeypatch.setattr(report, "stress", lambda laboratory, amount: [lost])
     assert stress.main([]) == 1
-    said = capsys.readouterr().out
-    assert "FAIL" in said
-    assert "differ: params/w" in said
+    printed = capsys.readouterr().out
+    assert "FAIL" in printed
+    assert "differ: params/w" in printed
 
 
-def test_a_different_leaf_is_noticed(tmp_path):
+def test_differences_compare_bits(tmp_path):
     for name, value in (("a", 0.0), ("b", -0.0)):
         (tmp_path / name).mkdir()
         np.savez(tmp_path / name / victim.FINAL, w=np.float32([value]), n=np.int32(1))
@@ -40,23 +40,23 @@ def test_a_different_leaf_is_noticed(tmp_path):
     assert victim.parts_compared(tmp_path / "a") == {"w": 1, "n": 1}
 
 
-def test_a_load_that_notices_nothing_is_counted(tmp_path, monkeypatch):
+def test_accepted_damage_is_counted(tmp_path, monkeypatch):
     reference = tmp_path / "reference"
     reference.mkdir()
     _, state, _ = victim.make_run()
     victim.checkpoints_of(reference).save(state)
     train.weights.save(reference / victim.WEIGHTS, state.variables)
     generator = np.random.default_rng(0)
-    assert damage.refused(reference, damage.cut, 5, generator) == damage.Count(5, 5, [])
+    assert damage.count_rejected(reference, damage.cut, 5, generator) == damage.Count(5, 5, [])
     monkeypatch.setattr(train.Checkpoints, "restore", lambda self, like: like)
     monkeypatch.setattr(train.weights, "load", lambda path, like: like)
-    count = damage.refused(reference, damage.flip, 5, generator)
-    assert (count.tried, count.refused) == (5, 0)
+    count = damage.count_rejected(reference, damage.flip, 5, generator)
+    assert (count.tried, count.rejected) == (5, 0)
     assert all(problem.endswith("was accepted") for problem in count.problems)
     outcome = report._row("x", [Outcome(True), Outcome(False, problem="differ: w")], 1.0)
     assert (outcome.tried, outcome.good, outcome.problems) == (2, 1, ["differ: w"])
 
 
-def test_an_unknown_flag_is_refused():
+def test_unknown_flags_are_rejected():
     with pytest.raises(SystemExit):
         stress.main(["--long"])

@@ -11,7 +11,7 @@ def test_the_longest_lag_ends_at_the_first_that_is_not_solved():
 
 
 def test_the_lstms_of_a_seed_differ_in_the_bias_of_the_forget_gate_alone():
-    start = long_lag.initialise(np.random.default_rng(0), long_lag.TASKS["adding"], 2)
+    start = long_lag.initialize(np.random.default_rng(0), long_lag.TASKS["adding"], 2)
     low, high = (start[name]["cell"] for name in ("LSTM, bias -1", "LSTM, bias 3"))
     H = long_lag.HIDDEN
     np.testing.assert_array_equal(low["recurrent_kernel"], high["recurrent_kernel"])
@@ -24,12 +24,12 @@ def test_the_lstms_of_a_seed_differ_in_the_bias_of_the_forget_gate_alone():
 
 def test_a_run_diverges_when_it_ends_without_a_number_or_higher_than_it_began():
     first = np.array([1.0, 1.0, 1.0, np.inf])
-    last = gradient_clipping.smooth(np.array([[0.5, 0.7], [0.5, np.nan], [2.0, 2.0], [np.inf, 1.0]]))
+    last = gradient_clipping.final_loss(np.array([[0.5, 0.7], [0.5, np.nan], [2.0, 2.0], [np.inf, 1.0]]))
     assert gradient_clipping.diverged(first, last).tolist() == [False, True, True, True]
 
 
 def test_kernels_start_with_the_spectral_radius_one():
-    U = gradient_clipping.initialise(np.random.default_rng(0), 3)["cell"]["recurrent_kernel"]
+    U = gradient_clipping.initialize(np.random.default_rng(0), 3)["cell"]["recurrent_kernel"]
     np.testing.assert_allclose(np.abs(np.linalg.eigvals(U)).max(axis=-1), 1, rtol=1e-5)
 
 

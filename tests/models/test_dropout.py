@@ -1,4 +1,4 @@
-"""Every rate of dropout changes what a model says in training, and never what it says otherwise."""
+"""Every rate of dropout changes the output of a model in training, and only then."""
 
 import jax
 import jax.numpy as jnp
@@ -29,25 +29,25 @@ MODELS = {
     "documents": (HierarchicalAttentionNetwork(5, embedding_dim=4, cell=GRU(4), attention_dim=4), [DOCUMENTS]),
     "dialogues": (HierarchicalEncoderDecoder(5, 5, GRU(4), embedding_dim=4), [DOCUMENTS, TOKENS]),
 }
-PLACES = [
-    ("gpt", "dropout_rate", 3),  # of z_0, and of what attention and the small network add
+DRAWS = [
+    ("gpt", "dropout_rate", 3),  # of z_0, and of the branches of attention and MLP
     ("gpt", "attention_dropout_rate", 1),
-    ("bert", "dropout_rate", 4),  # and of what is pooled
+    ("bert", "dropout_rate", 4),  # and of the pooled vector
     ("bert", "attention_dropout_rate", 1),
     (
         "transformer",
         "dropout_rate",
         9,
-    ),  # of two sums with positions, of 2 + 3 branches, and of the units of two networks
+    ),  # of two sums with positions, of 2 + 3 branches, and of the units of two MLPs
     ("transformer", "attention_dropout_rate", 3),
-    ("encoder-decoder", "dropout_rate", 3),  # of the words of both languages, and before the output
+    ("encoder-decoder", "dropout_rate", 3),  # of the embeddings of both languages, and before the output
     ("documents", "dropout_rate", 2),  # of words and of sentences
     ("dialogues", "dropout_rate", 3),
 ]
 
 
-@pytest.mark.parametrize(("name", "rate", "places"), PLACES)
-def test_a_rate_of_dropout_is_for_training_alone(name, rate, places, monkeypatch):
+@pytest.mark.parametrize(("name", "rate", "count"), DRAWS)
+def test_a_rate_of_dropout_applies_in_training_only(name, rate, count, monkeypatch):
     model, inputs = MODELS[name]
     dropping = model.clone(**{rate: 0.5})
     forms = jax.eval_shape(model.init, jax.random.key(0), *inputs)
@@ -62,6 +62,6 @@ def test_a_rate_of_dropout_is_for_training_alone(name, rate, places, monkeypatch
         return trained, dropping.apply(variables, *inputs), model.apply(variables, *inputs)
 
     trained, evaluated, expected = run(jax.random.key(1))
-    assert len(draws) == places
+    assert len(draws) == count
     assert np.abs(trained - expected).max() > 1e-3
     np.testing.assert_array_equal(evaluated, expected)

@@ -1,4 +1,4 @@
-"""Tasks on sequences: what counts and what does not, and the metrics of each tag against scikit-learn."""
+"""Tasks on sequences: which steps count, and the metrics of each tag against scikit-learn."""
 
 from functools import partial
 
@@ -15,22 +15,22 @@ close = partial(np.testing.assert_allclose, rtol=1e-6)
 TOKENS = np.array([[1, 2, 0, 3], [2, 2, 1, 1], [3, 0, 2, 2]])
 LENGTHS = np.array([4, 2, 3])
 TAGS = np.array([[0, 1, 2, 2], [1, 0, -1, 9], [2, 1, 1, -1]])
-TRUE = np.arange(4) < LENGTHS[:, None]
+VALID = np.arange(4) < LENGTHS[:, None]
 
 
 class Lookup(nn.Module):
-    """A table of logits: of every token, or of a sequence the sum of those of its tokens."""
+    """A table of logits for each token; for a sequence, their sum."""
 
     each: bool
 
     @nn.compact
     def __call__(self, x, lengths=None, train=False):
-        """Return the logits."""
+        """Compute the logits."""
         logits = nn.Embed(4, 3, name="table")(x)
         if self.each:
             return logits
-        keep = jnp.ones(x.shape, bool) if lengths is None else jnp.arange(x.shape[1])[None] < lengths[:, None]
-        return jnp.sum(jnp.where(keep[..., None], logits, 0), axis=1)
+        mask = jnp.ones(x.shape, bool) if lengths is None else jnp.arange(x.shape[1])[None] < lengths[:, None]
+        return jnp.sum(jnp.where(mask[..., None], logits, 0), axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,13 @@ def as_variables(table):
     return {"params": {"table": {"embedding": jnp.asarray(table)}}}
 
 
-def test_a_sequence_is_read_to_its_length_and_masked_examples_do_not_count(table, key):
+def test_padding_and_masked_examples_do_not_count(table, key):
     task = sequence_classification(Lookup(each=False), label_smoothing=0.1)
     batch = {"token": TOKENS, "length": LENGTHS, "label": np.array([0, 2, 1]), "mask": np.array([1.0, 1.0, 0.0])}
     logits = np.stack([table[row[:length]].sum(axis=0) for row, length in zip(TOKENS, LENGTHS, strict=True)])[:2]
-    value, (_, reported) = task.loss(as_variables(table), batch, key)
+    value, (_, reported) = jax.jit(task.loss)(as_variables(table), batch, key)
     close(value, losses.cross_entropy(logits, batch["label"][:2], label_smoothing=0.1))
-    measured = task.measure(as_variables(table), batch)
+    measured = jax.jit(task.measure)(as_variables(table), batch)
     close(measured["loss"].value, losses.cross_entropy(logits, batch["label"][:2]))
     share = np.mean(logits.argmax(axis=1) == batch["label"][:2])
     assert measured["accuracy"].value == reported["accuracy"] == share
@@ -56,33 +56,33 @@ def test_a_sequence_is_read_to_its_length_and_masked_examples_do_not_count(table
 
 
 @pytest.mark.parametrize("given", ["length", "mask"])
-def test_only_true_times_count_whether_lengths_or_a_mask_tell_them(given, table, key):
+def test_only_valid_steps_count_by_lengths_or_mask(given, table, key):
     task = tagging(Lookup(each=True))
-    batch = {"token": TOKENS, "label": TAGS} | ({"length": LENGTHS} if given == "length" else {"mask": 1.0 * TRUE})
-    expected = losses.cross_entropy(table[TOKENS[TRUE]], TAGS[TRUE])
+    batch = {"token": TOKENS, "label": TAGS} | ({"length": LENGTHS} if given == "length" else {"mask": 1.0 * VALID})
+    expected = losses.cross_entropy(table[TOKENS[VALID]], TAGS[VALID])
     value, gradient = jax.jit(jax.value_and_grad(lambda v: task.loss(v, batch, key)[0]))(as_variables(table))
     close(value, expected)
     assert np.isfinite(gradient["params"]["table"]["embedding"]).all()
     measured = task.measure(as_variables(table), batch)
     close(measured["loss"].value, expected)
-    close(measured["accuracy"].value, np.mean(table[TOKENS[TRUE]].argmax(axis=1) == TAGS[TRUE]))
+    close(measured["accuracy"].value, np.mean(table[TOKENS[VALID]].argmax(axis=1) == TAGS[VALID]))
 
 
-def test_a_mask_of_examples_joins_the_lengths(table, key):
+def test_a_mask_of_examples_combines_with_lengths(table, key):
     batch = {"token": TOKENS, "label": TAGS, "length": LENGTHS, "mask": np.array([1.0, 0.0, 0.5])}
-    weight = np.broadcast_to(batch["mask"][:, None], TRUE.shape)[TRUE]
-    each = losses.cross_entropy(table[TOKENS[TRUE]], TAGS[TRUE], reduction="none")
+    weight = np.broadcast_to(batch["mask"][:, None], VALID.shape)[VALID]
+    each = losses.cross_entropy(table[TOKENS[VALID]], TAGS[VALID], reduction="none")
     value, _ = tagging(Lookup(each=True)).loss(as_variables(table), batch, key)
     close(value, np.average(each, weights=weight))
 
 
-def test_the_metrics_of_a_tag_are_scikit_learns_whatever_the_batches(table):
+def test_tag_metrics_over_batches_match_scikit_learn(table):
     peer = pytest.importorskip("sklearn.metrics", reason="scikit-learn is the peer")
     rng = np.random.default_rng(1)
     arrays = {"token": rng.integers(0, 4, (25, 6)), "label": rng.integers(0, 3, (25, 6))}
     arrays["length"] = rng.integers(0, 7, 25)
-    keep = np.arange(6) < arrays["length"][:, None]
-    predicted, labels = table[arrays["token"][keep]].argmax(axis=1), arrays["label"][keep]
+    valid = np.arange(6) < arrays["length"][:, None]
+    predicted, labels = table[arrays["token"][valid]].argmax(axis=1), arrays["label"][valid]
     task = tagging(Lookup(each=True), tags=("A", None, "C"))
     found = train.make_evaluation(task.measure, arrays, batch_size=4)(as_variables(table))
     precision, recall, f1, _ = peer.precision_recall_fscore_support(labels, predicted, labels=[0, 1, 2])

@@ -1,4 +1,4 @@
-"""First values: those of the model's own init, and without its network."""
+"""`init_model` returns the values of the model's own init, without running its network."""
 
 from functools import partial
 
@@ -13,16 +13,16 @@ from jaxdl.tasks.task import init_model
 
 
 class Small(nn.Module):
-    """A convolution and a layer of its means."""
+    """A convolution, and a dense layer on its spatial means."""
 
     @nn.compact
     def __call__(self, x, train=False):
-        """Return the logits."""
+        """Compute the logits."""
         x = nn.Dropout(0.5, deterministic=not train)(ConvNorm(4, (3, 3), name="first")(x, train))
         return nn.Dense(3, kernel_init=nn.initializers.orthogonal(), name="output")(jnp.mean(x, axis=(1, 2)))
 
 
-def test_first_values_are_those_of_init_and_the_network_is_not_run(key):
+def test_initialization_matches_init_without_running_the_network(key):
     model, x = Small(), np.zeros((2, 8, 8, 3), np.int64)
     ours = init_model(model, key, x.astype(np.float32))
     params, dropout = jax.random.split(key)
@@ -33,19 +33,19 @@ def test_first_values_are_those_of_init_and_the_network_is_not_run(key):
 
 
 def multiplies(model, x):
-    """Whether matrices are multiplied in a model's own init, and in ours."""
+    """Whether a model's own init and ours contain matrix products."""
     programs = (lambda key: model.init(key, x), lambda key: init_model(model, key, x))
     return ["dot_general" in str(jax.make_jaxpr(program)(jax.random.key(0))) for program in programs]
 
 
-def test_first_values_of_many_keys_are_drawn_at_once(key):
+def test_initialization_supports_vmap_over_keys(key):
     x, keys = jnp.zeros((1, 4, 4, 2)), jax.random.split(key, 2)
     many = jax.vmap(lambda key: init_model(ConvNorm(4, (3, 3)), key, x))(keys)
     one = init_model(ConvNorm(4, (3, 3)), keys[1], x)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, rtol=1e-6), many, one)
 
 
-def test_first_values_of_scanned_blocks_are_those_of_init(key):
+def test_initialization_of_scanned_blocks_matches_init(key):
     model, x = (
         GPT(vocab_size=5, context_length=4, d_model=4, num_layers=3, num_heads=1, scan_blocks=True),
         np.zeros((2, 3), np.int32),

@@ -1,26 +1,30 @@
-"""Recurrent encoder-decoders: one network reads a sequence, another writes one, and may look at what was read.
+"""Recurrent encoder-decoders: encode a source as a memory, and generate a target from it.
 
-An encoder makes a ``Memory`` of the source; a decoder is a language model of the target that starts from it. How much
-it sees is its ``context``:
+The decoder is a language model of the target. Its ``context`` selects how it sees the source:
 
-- "initial": one vector of the whole source, from which the first state is made (Sutskever et al., 2014);
-- "every step": that vector again beside every word (Cho et al., 2014);
-- "attention": at every word a mean of its own of all the encoder's states (Bahdanau et al., 2015).
+- "initial": the summary vector of the source makes the initial state, and no more (Sutskever et al., 2014);
+- "every_step": the summary vector is also an input at every step (Cho et al., 2014);
+- "attention": every step has a context vector of its own, by attention over all states of the encoder (Bahdanau et al.,
+  2015).
 
-In training the decoder reads the true target, one place behind, in one scan over time. ``step_function`` makes of it
-the step that ``decode`` takes. Padding of the source changes neither a result nor a gradient; what stands behind the
-end of a target changes nothing before it. The computation is in ``dtype``.
+In training the decoder reads the true target, shifted right, in one scan over time. Padding of the source changes
+neither a result nor a gradient; tokens after the end of a target change nothing before it.
+
+Dimensions: ``B`` batch, ``S`` source length, ``T`` target length, ``E`` width of the memory, ``V`` target vocabulary.
 """
 
-from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, cast
 
-import flax.linen as nn
+import einops
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax import linen
 
+from jaxdl.checks import check_one_of, check_positive_integer, renamed_fields
 from jaxdl.models.layers import check_tokens
-from jaxdl.models.sequence.classifiers import embed, last
+from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last
 from jaxdl.nn.attention.scores import AdditiveScore, Score, ScoreParameters
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.attention_cell import AttentionCell
@@ -29,33 +33,57 @@ from jaxdl.nn.recurrent.modules import RNN, CellParameters
 from jaxdl.nn.recurrent.scanning import scan
 from jaxdl.typing import Array, ArrayLike, PyTree
 
-CONTEXTS = ("initial", "every step", "attention")
+CONTEXTS = ("initial", "every_step", "attention")
 
 Output = Array | tuple[Array, dict[str, Any]]
 
 
 class Memory(NamedTuple):
-    """What was read: the states ``[B, S, E]``, which of them are no padding ``[B, S]``, and one vector ``[B, E]``."""
+    """An encoded source.
+
+    Attributes:
+        states: ``[B, S, E]``.
+        mask: ``[B, S]``, False for padding.
+        summary: one vector for the whole source, ``[B, E]``.
+    """
 
     states: Array
-    keep: Array
+    mask: Array
     summary: Array
 
 
+class AttendedSource(NamedTuple):
+    """The source as attention sees it, constant over the steps.
+
+    Attributes:
+        keys: the part of the scores that depends on the memory alone, ``[B, S, ...]``.
+        values: ``[B, S, E]``.
+        mask: ``[B, S]``, False for padding.
+    """
+
+    keys: Array
+    values: Array
+    mask: Array
+
+
 class DecoderCarry(NamedTuple):
-    """The states of the decoder's layers, and what it sees of the source, which does not change: with attention the
-    keys, the values ``[B, S, E]`` and ``keep`` ``[B, S]``; the vector ``[B, E]``; or nothing.
+    """The carry of a decoder.
+
+    Attributes:
+        layers: the states of its layers, which change with every token.
+        source: what it sees of the source, which does not: an `AttendedSource` for "attention", the summary ``[B, E]``
+            for "every_step", None for "initial".
     """
 
     layers: tuple[PyTree, ...]
-    seen: tuple[Array, ...]
+    source: AttendedSource | Array | None
 
 
-class Encoder(nn.Module):
-    """A recurrent network over a source, tokens ``[B, S]`` or with ``vocabulary=None`` vectors ``[B, S, D]``.
+@renamed_fields(vocabulary="vocab_size", layers="num_layers", **RENAMED_FIELDS)
+class Encoder(linen.Module):
+    """A recurrent network over a source: tokens ``[B, S]``, or with ``vocab_size=None`` vectors ``[B, S, D]``.
 
-    The vector of the whole is the state after the last word, beside the one that came back to the first word where the
-    network reads in both directions.
+    The summary is the state after the last token; in both directions, beside the backward state at the first token.
     """
 
     vocab_size: int | None
@@ -66,28 +94,29 @@ class Encoder(nn.Module):
     dropout_rate: float = 0.0
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(self, source: ArrayLike, lengths: ArrayLike | None = None, train: bool = False) -> Memory:
-        """Read a source.
+        """Encode a source.
 
         Raises:
             ValueError: it is of the wrong kind, or the lengths do not fit it.
         """
-        x, keep = embed(source, lengths, self.vocab_size, self.embedding_dim, self.dtype)
+        x, mask = embed(source, lengths, self.vocab_size, self.embedding_dim, self.dtype)
         x = Dropout(self.dropout_rate)(x, train=train)
         rnn = RNN(self.cell, self.num_layers, self.bidirectional, self.dropout_rate, name="rnn")
-        states = rnn(x, lengths=lengths, train=train)[1]
-        return Memory(states, keep, last(states, keep, both_ends=self.bidirectional))
+        _, states = rnn(x, lengths=None if lengths is None else jnp.asarray(lengths), train=train)
+        return Memory(states, mask, last(states, mask, both_ends=self.bidirectional))
 
 
-class Decoder(nn.Module):
-    """A language model that starts from a ``Memory``, whoever made it::
+@renamed_fields(vocabulary="vocab_size", layers="num_layers", **RENAMED_FIELDS)
+class Decoder(linen.Module):
+    """A language model that starts from the `Memory` of any encoder::
 
-        h_0 = tanh(m B + b)               of the memory's vector m; of every layer, and of an LSTM's memory too
-        h_t = cell(h_(t-1), [e_t; c_t])   c_t is nothing, m, or what attention gives, by ``context``
+        h_0 = tanh(m B + b)               of the summary m; for every layer, and an LSTM's memory too
+        h_t = cell(h_(t-1), [e_t; c_t])   c_t is nothing, m, or the result of attention, by ``context``
         p(y_(t+1) | y_1 .. y_t, source) = softmax([h_t; c_t] V + d)
 
-    where ``e_t`` is the embedded ``y_t``. With more layers, each reads the ``h`` of the one below; the first attends.
+    where ``e_t`` is the embedded ``y_t``. Each further layer reads the ``h`` of the one below; the first attends.
     """
 
     vocab_size: int
@@ -100,81 +129,93 @@ class Decoder(nn.Module):
     dtype: Any = None
 
     def setup(self):
-        """Name the parts."""
-        if self.context not in CONTEXTS:
-            raise ValueError(f"context must be one of {', '.join(CONTEXTS)}; came {self.context!r}")
-        self.embed = nn.Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
-        width = self.num_layers * sum(leaf.shape[-1] for leaf in self._leaves())
-        self.initial = nn.Dense(width, dtype=self.dtype)
+        """Make the layers."""
+        check_one_of("context", self.context, CONTEXTS)
+        self.embed = linen.Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
+        self.initial = linen.Dense(sum(_widths(self._states())), dtype=self.dtype)
         self.parameters = [CellParameters(self.cell, name=f"layer{index}") for index in range(self.num_layers)]
         self.score_parameters = ScoreParameters(self.score, name="score")
         self.dropout = Dropout(self.dropout_rate)
-        self.output = nn.Dense(self.vocab_size, dtype=self.dtype)
+        self.output = linen.Dense(self.vocab_size, dtype=self.dtype)
 
-    def begin(self, memory: Memory) -> DecoderCarry:
-        """Return the state before the first word; what attention needs of the keys alone is done here, once."""
-        treedef, leaves = jax.tree.structure(self._carry()), self._leaves()
-        parts = jnp.tanh(self.initial(memory.summary))
-        widths = [leaf.shape[-1] for leaf in leaves] * self.num_layers
-        parts = jnp.split(parts, [sum(widths[: n + 1]) for n in range(len(widths) - 1)], axis=-1)
-        layers = [treedef.unflatten(parts[n : n + len(leaves)]) for n in range(0, len(parts), len(leaves))]
+    def init_carry(self, memory: Memory) -> DecoderCarry:
+        """Make the carry before the first token, and compute the keys of attention once for all steps."""
+        states = self._states()
+        ends = np.cumsum(_widths(states))
+        parts = jnp.split(jnp.tanh(self.initial(memory.summary)), ends[:-1], axis=-1)  # one [B, H] a state
+        layers = jax.tree.unflatten(jax.tree.structure(states), parts)
         if self.context == "attention":
             keys = self.score.keys(self._score(memory.states.shape[-1]), memory.states)
-            return DecoderCarry(tuple(layers), (keys, memory.states, memory.keep))
-        return DecoderCarry(tuple(layers), (memory.summary,) if self.context == "every step" else ())
+            return DecoderCarry(layers, AttendedSource(keys, memory.states, memory.mask))
+        return DecoderCarry(layers, memory.summary if self.context == "every_step" else None)
 
     def __call__(self, tokens: Array, carry: DecoderCarry, train: bool = False) -> tuple[Array, dict[str, Any]]:
-        """Return the logits ``[B, T, V]`` of what follows each of the tokens ``[B, T]``, and the features.
+        """Compute the logits ``[B, T, V]`` of the token after each of the tokens ``[B, T]``, and the intermediates.
 
-        Features are ``embedding``, ``states``, the ``carry`` after the last token, ``context`` ``[B, T, E]`` where one
-        is read at every step, and with attention ``attention``, the weights ``[B, T, S]``.
+        Intermediates are ``embedding``, ``states``, the ``carry`` after the last token, ``context`` ``[B, T, E]`` where
+        every step has one, and with attention its weights ``attention`` ``[B, T, S]``.
         """
-        features: dict[str, Any] = {"embedding": self.embed(tokens)}
-        x = self.dropout(features["embedding"], train=train)
-        state, x, looked = self._first(x, carry)
-        layers = [state]
+        embedding = self.embed(tokens)
+        x = self.dropout(embedding, train=train)
+        state, x, seen = self._first_layer(x, carry)
+        states = [state]
         for parameters, before in zip(self.parameters[1:], carry.layers[1:], strict=True):
             x = self.dropout(x, train=train)
             state, x = scan(self.cell, parameters(x.shape[-1]), x, before)
-            layers.append(state)
-        features |= {"states": x, "carry": DecoderCarry(tuple(layers), carry.seen), **looked}
-        if looked:
-            x = jnp.concatenate([x, looked["context"]], axis=-1)
-        return self.output(self.dropout(x, train=train)), features
+            states.append(state)
+        out = {"embedding": embedding, "states": x, "carry": carry._replace(layers=tuple(states)), **seen}
+        if seen:
+            x = jnp.concatenate([x, seen["context"]], axis=-1)
+        return self.output(self.dropout(x, train=train)), out
 
-    def _first(self, x: Array, carry: DecoderCarry) -> tuple[PyTree, Array, dict[str, Array]]:
-        """Run the first layer, which alone reads the context; return its state, its outputs and what it saw."""
-        state, parameters = carry.layers[0], self.parameters[0]
-        if self.context == "initial":
-            return *scan(self.cell, parameters(x.shape[-1]), x, state), {}
-        if self.context == "every step":
-            (summary,) = carry.seen
-            context = jnp.broadcast_to(summary[:, None], (*x.shape[:2], summary.shape[-1]))
+    def _first_layer(self, x: Array, carry: DecoderCarry) -> tuple[PyTree, Array, dict[str, Array]]:
+        """Run the only layer that sees the source; return its state, its outputs and the context."""
+        state, source = carry.layers[0], carry.source
+        parameters = self.parameters[0]
+        if isinstance(source, AttendedSource):
+            width = source.values.shape[-1]
+            cell = AttentionCell(self.cell, self.score, self._score(width), *source)
+            # An AttentionCell takes the place of a cell in a scan without being one.
+            state, y = scan(cast(Cell, cell), parameters(x.shape[-1] + width), x, state)
+            h, context, weights = cell.split(y)
+            return state, h, {"context": context, "attention": weights}
+        seen = {}
+        if source is not None:
+            context = seen["context"] = einops.repeat(source, "b e -> b t e", t=x.shape[1])
             x = jnp.concatenate([x, context], axis=-1)
-            return *scan(self.cell, parameters(x.shape[-1]), x, state), {"context": context}
-        keys, values, keep = carry.seen
-        width = values.shape[-1]
-        cell = AttentionCell(self.cell, self.score, self._score(width), keys, values, keep)
-        state, y = scan(cell, parameters(x.shape[-1] + width), x, state)
-        h, context, weights = cell.split(y)
-        return state, h, {"context": context, "attention": weights}
+        state, y = scan(self.cell, parameters(x.shape[-1]), x, state)
+        return state, y, seen
 
-    def _score(self, key_features: int) -> dict[str, Array]:
-        parameters = self.score_parameters(self.cell.hidden_size, key_features)
+    def _score(self, key_size: int) -> dict[str, Array]:
+        parameters = self.score_parameters(self.cell.hidden_size, key_size)
         return jax.tree.map(lambda leaf: leaf.astype(self.dtype or leaf.dtype), parameters)
 
-    def _carry(self) -> PyTree:
-        return jax.eval_shape(lambda: self.cell.init_carry((1,)))
-
-    def _leaves(self) -> list[jax.ShapeDtypeStruct]:
-        return jax.tree.leaves(self._carry())
+    def _states(self) -> tuple[PyTree, ...]:
+        """Return the shapes of the states of all layers."""
+        return jax.eval_shape(lambda: (self.cell.init_carry((1,)),) * self.num_layers)
 
 
-class EncoderDecoder(nn.Module):
-    """Sequence to sequence: an ``Encoder`` and a ``Decoder``, called ``encoder`` and ``decoder``.
+@renamed_fields(
+    source_vocabulary="source_vocab_size",
+    target_vocabulary="target_vocab_size",
+    layers="num_layers",
+    **RENAMED_FIELDS,
+)
+class EncoderDecoder(linen.Module):
+    """Sequence to sequence: an `Encoder` and a `Decoder`, with parameters ``encoder`` and ``decoder``.
 
-    ``source_vocabulary=None`` is for sources that are vectors. ``decoder_cell`` is the encoder's ``cell`` unless it is
-    given. ``dropout_rate`` is that of dropout on the word vectors, between layers and before the output.
+    Args:
+        source_vocab_size: the number of source tokens; None for sources that are vectors.
+        target_vocab_size: ``V``.
+        cell: of the encoder.
+        decoder_cell: of the decoder; None for ``cell``.
+        embedding_dim: of the tokens of both languages.
+        num_layers: of each network.
+        bidirectional: whether the encoder runs in both directions.
+        context: "initial", "every_step" or "attention", see `jaxdl.models.sequence.encoder_decoder`.
+        score: of attention.
+        dropout_rate: of the embedded tokens, between layers and before the output.
+        dtype: of the computation.
 
     >>> model = EncoderDecoder(source_vocab_size=9, target_vocab_size=7, cell=GRU(5), embedding_dim=4)
     >>> source, target_in = jnp.ones((2, 6), int), jnp.ones((2, 3), int)
@@ -194,23 +235,26 @@ class EncoderDecoder(nn.Module):
     score: Score = AdditiveScore()
     dropout_rate: float = 0.0
     dtype: Any = None
-    encoder_class: ClassVar[type[nn.Module]] = Encoder
+    encoder_class: ClassVar[type[Encoder]] = Encoder
 
     def setup(self):
         """Make both networks."""
-        if self.num_layers < 1:
-            raise ValueError(f"both networks have at least one layer; got num_layers={self.num_layers}")
-        read = (self.source_vocab_size, self.embedding_dim, self.cell, self.num_layers, self.bidirectional)
-        self.encoder = self.encoder_class(*read, self.dropout_rate, self.dtype)
+        check_positive_integer("num_layers", self.num_layers)
+        shared: dict[str, Any] = {
+            "embedding_dim": self.embedding_dim,
+            "num_layers": self.num_layers,
+            "dropout_rate": self.dropout_rate,
+            "dtype": self.dtype,
+        }
+        self.encoder = self.encoder_class(
+            self.source_vocab_size, cell=self.cell, bidirectional=self.bidirectional, **shared
+        )
         self.decoder = Decoder(
             self.target_vocab_size,
-            self.embedding_dim,
-            self.cell if self.decoder_cell is None else self.decoder_cell,
-            self.num_layers,
-            self.context,
-            self.score,
-            self.dropout_rate,
-            self.dtype,
+            cell=self.cell if self.decoder_cell is None else self.decoder_cell,
+            context=self.context,
+            score=self.score,
+            **shared,
         )
 
     def __call__(
@@ -221,60 +265,40 @@ class EncoderDecoder(nn.Module):
         train: bool = False,
         return_intermediates: bool = False,
     ) -> Output:
-        """Return the logits ``[B, T, V]`` of what follows each token of ``target_in`` ``[B, T]``.
+        """Compute the logits ``[B, T, V]`` of the token after each of ``target_in`` ``[B, T]``.
 
-        Features are those of the decoder, and ``memory``.
+        Intermediates are those of the decoder, and ``memory``.
 
         Args:
             source: tokens ``[B, S]`` or vectors ``[B, S, D]``.
-            target_in: the true target, one place behind: a start mark, and all tokens but the last.
+            target_in: the true target shifted right: ``bos_id``, and all tokens but the last.
             source_lengths: ``[B]``; what comes after is padding.
-            train: drop, with the random numbers of the collection ``"dropout"``.
-            return_intermediates: return ``(logits, features)``.
+            train: apply dropout, with random numbers from the collection ``"dropout"``.
+            return_intermediates: return ``(logits, intermediates)``.
 
         Raises:
             ValueError: source and target are of the wrong kind or do not fit each other, or the context is unknown.
         """
         target_in = check_tokens("target_in", target_in)
-        memory = self.encode(source, source_lengths, train)
+        memory = self.encoder(source, source_lengths, train)
         if memory.summary.shape[:-1] != target_in.shape[:1]:
             raise ValueError(
-                f"source must be tokens [B, S] or vectors [B, S, D], and target_in [B, T], of one B; came "
+                "expected source [B, S] or [B, S, D] and target_in [B, T] with the same B, got "
                 f"{jnp.shape(source)} and {target_in.shape}"
             )
-        logits, features = self.decoder(target_in, self.decoder.begin(memory), train)
-        return (logits, {"memory": memory, **features}) if return_intermediates else logits
+        logits, out = self.decoder(target_in, self.decoder.init_carry(memory), train)
+        return (logits, {"memory": memory, **out}) if return_intermediates else logits
 
-    def encode(self, source: ArrayLike, source_lengths: ArrayLike | None = None, train: bool = False) -> Memory:
-        """Read a source."""
-        return self.encoder(source, source_lengths, train)
-
-    def begin(self, source: ArrayLike, source_lengths: ArrayLike | None = None) -> DecoderCarry:
-        """Read a source and return the state before the first word of the target, for ``step_function``."""
-        return self.decoder.begin(self.encode(source, source_lengths))
+    def init_carry(self, source: ArrayLike, source_lengths: ArrayLike | None = None) -> DecoderCarry:
+        """Encode a source and make the carry before the first token of the target."""
+        return self.decoder.init_carry(self.encoder(source, source_lengths))
 
     def step(self, carry: DecoderCarry, token: Array) -> tuple[DecoderCarry, Array]:
-        """Read one token ``[B]``; return the state after it and the logits ``[B, V]`` of the next."""
-        logits, features = self.decoder(token[:, None], carry)
-        return features["carry"], logits[:, 0]
+        """Map the carry and a token ``[B]`` to the next carry and logits ``[B, V]``."""
+        logits, out = self.decoder(token[:, None], carry)
+        return out["carry"], logits[:, 0]
 
 
-def step_function(model: nn.Module, variables: PyTree) -> Callable[[PyTree, Array], tuple[PyTree, Array]]:
-    """Make of an encoder-decoder the step that ``decode`` takes, ``(carry, token [B]) -> (carry, logits [B, V])``.
-
-    The first carry is ``model.apply(variables, source, source_lengths, method="begin")``.
-
-    >>> from jaxdl import decode
-    >>> model = EncoderDecoder(source_vocab_size=9, target_vocab_size=7, cell=GRU(5), embedding_dim=4)
-    >>> source = jnp.ones((2, 6), int)
-    >>> def translate(variables):
-    ...     carry = model.apply(variables, source, method="begin")
-    ...     return decode.greedy(step_function(model, variables), carry, jnp.array([2, 2]), length=8, end=3).tokens
-    >>> jax.eval_shape(translate, jax.eval_shape(model.init, jax.random.key(0), source, source)).shape
-    (2, 8)
-    """
-
-    def step(carry: PyTree, token: Array) -> tuple[PyTree, Array]:
-        return model.apply(variables, carry, token, method="step")
-
-    return step
+def _widths(states: PyTree) -> Sequence[int]:
+    """List the widths ``H`` of all states of a carry."""
+    return [leaf.shape[-1] for leaf in jax.tree.leaves(states)]

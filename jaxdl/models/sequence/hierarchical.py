@@ -1,17 +1,18 @@
-"""Words make sentences, and sentences documents or dialogues: networks that read on both levels.
+"""Hierarchical networks: words make sentences, and sentences make documents or dialogues.
 
-A source is tokens ``[..., N, T]``, ``N`` sentences of at most ``T`` words. ``lengths`` ``[..., N]`` says how many words
-each has; a sentence without words is padding. Padding of either kind changes neither an output nor a gradient. The
-computation is in ``dtype``, but for the weights of attention, which are at least float32.
+A source is tokens ``[..., N, T]``, ``N`` sentences of at most ``T`` words. ``lengths`` ``[..., N]`` are the numbers of
+words; a sentence without words is padding. Padding of either kind changes neither an output nor a gradient. The
+computation is in ``dtype``, except for the weights of attention, which are at least float32.
 """
 
 from typing import Any, ClassVar
 
-import flax.linen as nn
 import jax.numpy as jnp
+from flax import linen
 
-from jaxdl.models.sequence.classifiers import embed, last
-from jaxdl.models.sequence.encoder_decoder import EncoderDecoder, Memory
+from jaxdl.checks import renamed_fields
+from jaxdl.models.sequence.encoder_decoder import Encoder, EncoderDecoder, Memory
+from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last
 from jaxdl.nn.attention.dot_product import attend, padding_mask
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.cells import GRU, Cell
@@ -21,13 +22,14 @@ from jaxdl.typing import Array, ArrayLike
 Output = Array | tuple[Array, dict[str, Any]]
 
 
-class AttentionPooling(nn.Module):
-    """One vector of many, those that matter more: attention whose query is learned and always the same::
+@renamed_fields(features="hidden_size")
+class AttentionPooling(linen.Module):
+    """Pool vectors by attention with a learned query that is the same for all inputs (Yang et al., 2016)::
 
         a_t = softmax_t(tanh(x_t W + b) u)
         y   = sum_t a_t x_t
 
-    Where no time is true, ``y`` is 0.
+    Where the mask is 0 everywhere, ``y`` is 0.
 
     >>> import jax
     >>> layer = AttentionPooling(8)
@@ -39,29 +41,39 @@ class AttentionPooling(nn.Module):
     hidden_size: int
     dtype: Any = None
 
-    @nn.compact
-    def __call__(self, x: Array, keep: ArrayLike) -> tuple[Array, Array]:
-        """Return the mean ``[..., D]`` of ``x`` ``[..., T, D]`` where ``keep`` ``[..., T]`` is not 0, and weights."""
-        hidden = jnp.tanh(nn.Dense(self.hidden_size, dtype=self.dtype, name="hidden")(x))
-        vector = self.param("vector", nn.initializers.normal(self.hidden_size**-0.5), (self.hidden_size,))
+    @linen.compact
+    def __call__(self, x: Array, mask: ArrayLike) -> tuple[Array, Array]:
+        """Pool ``x`` ``[..., T, D]`` where the mask ``[..., T]`` is not 0: return ``[..., D]`` and the weights."""
+        hidden = jnp.tanh(linen.Dense(self.hidden_size, dtype=self.dtype, name="hidden")(x))
+        vector = self.param("vector", linen.initializers.normal(self.hidden_size**-0.5), (self.hidden_size,))
         scores = hidden @ vector.astype(x.dtype)
-        y, weights = attend(scores[..., None, :], x, padding_mask(keep), return_weights=True)
+        y, weights = attend(scores[..., None, :], x, padding_mask(mask), return_weights=True)
         return y[..., 0, :], weights[..., 0, :]
 
 
-class HierarchicalAttentionNetwork(nn.Module):
-    """A document read sentence by sentence, and each sentence word by word (Yang et al., 2016)::
+@renamed_fields(vocabulary="vocab_size", attention="attention_dim", **RENAMED_FIELDS)
+class HierarchicalAttentionNetwork(linen.Module):
+    """A document classifier over sentences, each over its words (Yang et al., 2016)::
 
-        h_it = words in both directions along the sentence i, at the word t
-        s_i  = sum_t a_it h_it                a_it by ``AttentionPooling`` of the words
-        h_i  = sentences in both directions along the document, at the sentence i, reading s_i
-        v    = sum_i a_i h_i                  a_i by ``AttentionPooling`` of the sentences
+        h_it = bidirectional network over the words t of sentence i
+        s_i  = sum_t a_it h_it                a_it by `AttentionPooling` of the words
+        h_i  = bidirectional network over the sentences s_i of the document
+        v    = sum_i a_i h_i                  a_i by `AttentionPooling` of the sentences
 
-    and a linear layer on ``v``. ``tasks.sequence_classification`` teaches it.
+    and a linear layer on ``v``. Its task is ``tasks.sequence_classification``.
 
-    ``dropout_rate`` is that of dropout on the word vectors and on the sentences. Features are ``embedding``,
-    ``word_states``, ``word_attention`` ``[..., N, T]``, ``sentences`` (``s``), ``sentence_states``,
-    ``sentence_attention`` ``[..., N]`` and ``pooled`` (``v``).
+    Intermediates are ``embedding``, ``word_states``, ``word_attention`` ``[..., N, T]``, ``sentences`` (``s``),
+    ``sentence_states``, ``sentence_attention`` ``[..., N]`` and ``pooled`` (``v``).
+
+    Args:
+        vocab_size: the number of tokens; None for inputs that are vectors.
+        num_classes: of the logits.
+        embedding_dim: of the tokens.
+        cell: of the network over words.
+        sentence_cell: of the network over sentences; None for ``cell``.
+        attention_dim: the hidden size of both poolings.
+        dropout_rate: of the embedded tokens and of the sentences.
+        dtype: of the computation.
 
     >>> import jax
     >>> model = HierarchicalAttentionNetwork(vocab_size=9, embedding_dim=4, cell=GRU(5))
@@ -79,67 +91,62 @@ class HierarchicalAttentionNetwork(nn.Module):
     dropout_rate: float = 0.0
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self, x: ArrayLike, lengths: ArrayLike | None = None, train: bool = False, return_intermediates: bool = False
     ) -> Output:
-        """Return the logits ``[..., num_classes]`` of documents ``[..., N, T]``, or vectors ``[..., N, T, D]``.
+        """Compute the logits ``[..., num_classes]`` of documents ``[..., N, T]``, or vectors ``[..., N, T, D]``.
 
         Raises:
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
-        x, keep = _embed_sentences(x, lengths, self.vocab_size, self.embedding_dim, self.dtype)
-        features: dict[str, Any] = {"embedding": x}
+        x, mask = _embed_sentences(x, lengths, self.vocab_size, self.embedding_dim, self.dtype)
+        out: dict[str, Any] = {"embedding": x}
         x = Dropout(self.dropout_rate)(x, train=train)
-        x = features["word_states"] = RNN(self.cell, bidirectional=True, name="words")(x, mask=keep)[1]
-        x, features["word_attention"] = AttentionPooling(self.attention_dim, self.dtype, name="word_attention")(x, keep)
-        features["sentences"], keep = x, jnp.any(keep, axis=-1)
+        _, x = RNN(self.cell, bidirectional=True, name="words")(x, mask=mask)
+        out["word_states"] = x
+        x, out["word_attention"] = AttentionPooling(self.attention_dim, self.dtype, name="word_attention")(x, mask)
+        out["sentences"], mask = x, jnp.any(mask, axis=-1)  # [..., N, D], [..., N]
         x = Dropout(self.dropout_rate)(x, train=train)
         cell = self.cell if self.sentence_cell is None else self.sentence_cell
-        x = features["sentence_states"] = RNN(cell, bidirectional=True, name="sentences")(x, mask=keep)[1]
+        _, x = RNN(cell, bidirectional=True, name="sentences")(x, mask=mask)
+        out["sentence_states"] = x
         pooling = AttentionPooling(self.attention_dim, self.dtype, name="sentence_attention")
-        x, features["sentence_attention"] = pooling(x, keep)
-        features["pooled"] = x
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
-        return (logits, features) if return_intermediates else logits
+        out["pooled"], out["sentence_attention"] = pooling(x, mask)
+        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(out["pooled"])
+        return (logits, out) if return_intermediates else logits
 
 
-class HierarchicalEncoder(nn.Module):
-    """One network reads each sentence, another what they came to, one after the other (Sordoni et al., 2015).
+@renamed_fields()
+class HierarchicalEncoder(Encoder):
+    """A network over each sentence, and a network over their last states (Sordoni et al., 2015).
 
-    The memory has a state for each sentence, and the last of them as its vector.
+    The memory has a state for each sentence, and the last of them as summary. Only the network over words runs in both
+    directions. The fields are those of `Encoder`.
     """
 
-    vocab_size: int | None
-    embedding_dim: int = 64
-    cell: Cell = GRU(64)
-    num_layers: int = 1
-    bidirectional: bool = True
-    dropout_rate: float = 0.0
-    dtype: Any = None
-
-    @nn.compact
+    @linen.compact
     def __call__(self, source: ArrayLike, lengths: ArrayLike | None = None, train: bool = False) -> Memory:
-        """Read tokens ``[..., N, T]`` or vectors ``[..., N, T, D]``.
+        """Encode tokens ``[..., N, T]`` or vectors ``[..., N, T, D]``.
 
         Raises:
             ValueError: they are of the wrong kind, or the lengths do not fit them.
         """
-        x, keep = _embed_sentences(source, lengths, self.vocab_size, self.embedding_dim, self.dtype)
+        x, mask = _embed_sentences(source, lengths, self.vocab_size, self.embedding_dim, self.dtype)
         x = Dropout(self.dropout_rate)(x, train=train)
         words = RNN(self.cell, self.num_layers, self.bidirectional, self.dropout_rate, name="words")
-        sentences = last(words(x, mask=keep, train=train)[1], keep, both_ends=self.bidirectional)
-        keep = jnp.any(keep, axis=-1)
-        states = RNN(self.cell, self.num_layers, False, self.dropout_rate, name="sentences")(
-            sentences, mask=keep, train=train
-        )[1]
-        return Memory(states, keep, last(states, keep))
+        sentences = last(words(x, mask=mask, train=train)[1], mask, both_ends=self.bidirectional)
+        mask = jnp.any(mask, axis=-1)
+        over_sentences = RNN(self.cell, self.num_layers, False, self.dropout_rate, name="sentences")
+        _, states = over_sentences(sentences, mask=mask, train=train)
+        return Memory(states, mask, last(states, mask))
 
 
+@renamed_fields()
 class HierarchicalEncoderDecoder(EncoderDecoder):
-    """An answer to a dialogue: an ``EncoderDecoder`` that reads sentences ``[B, N, T]``, of ``[B, N]`` words each.
+    """Dialogue to answer: an `EncoderDecoder` whose source is sentences ``[B, N, T]``, with lengths ``[B, N]``.
 
-    With ``context="attention"`` the decoder looks at the sentences (Serban et al., 2016, without attention).
+    With ``context="attention"`` the decoder attends to the sentences (Serban et al., 2016, without attention).
 
     >>> import jax
     >>> model = HierarchicalEncoderDecoder(source_vocab_size=9, target_vocab_size=9, cell=GRU(5), embedding_dim=4)
@@ -148,13 +155,13 @@ class HierarchicalEncoderDecoder(EncoderDecoder):
     (2, 4, 9)
     """
 
-    encoder_class: ClassVar[type[nn.Module]] = HierarchicalEncoder
+    encoder_class: ClassVar[type[Encoder]] = HierarchicalEncoder
 
 
 def _embed_sentences(
-    x: ArrayLike, lengths: ArrayLike | None, vocabulary: int | None, features: int, dtype: Any
+    x: ArrayLike, lengths: ArrayLike | None, vocab_size: int | None, embedding_dim: int, dtype: Any
 ) -> tuple[Array, Array]:
-    x, keep = embed(x, lengths, vocabulary, features, dtype)
-    if keep.ndim < 2:
-        raise ValueError(f"a document is tokens [..., N, T], sentences of words; came {keep.shape}")
-    return x, keep
+    x, mask = embed(x, lengths, vocab_size, embedding_dim, dtype)
+    if mask.ndim < 2:
+        raise ValueError(f"expected a document [..., N, T], sentences of words, got {mask.shape}")
+    return x, mask

@@ -1,14 +1,22 @@
-"""Transformers: the block, the encoder-decoder, GPT, BERT."""
+"""Transformers.
+
+- `block`: `Block`, of which all are made; `run_blocks` and `check_depth`.
+- `transformer`: `Transformer` for translation, made of an `Encoder` and a `Decoder`; its `TransformerCarry`.
+- `gpt`: `GPT`, which generates text.
+- `bert`: `BERT`, which encodes text in both directions.
+"""
 
 from jaxdl.models.transformers.bert import BERT
 from jaxdl.models.transformers.block import Block, check_depth, run_blocks
 from jaxdl.models.transformers.gpt import GPT
-from jaxdl.models.transformers.transformer import Transformer, TransformerCarry
+from jaxdl.models.transformers.transformer import Decoder, Encoder, Transformer, TransformerCarry
 
 __all__ = [
     "BERT",
     "GPT",
     "Block",
+    "Decoder",
+    "Encoder",
     "Transformer",
     "TransformerCarry",
     "check_depth",

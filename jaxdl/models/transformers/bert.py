@@ -1,14 +1,15 @@
-"""BERT (Devlin et al., 2019): a stack of blocks that reads a text in both directions, and the heads that train it."""
+"""BERT (Devlin et al., 2019): a bidirectional encoder of text, and its heads."""
 
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax.numpy as jnp
+from flax import linen
 
+from jaxdl.checks import check_one_of, renamed_fields
 from jaxdl.models.layers import check_tokens
 from jaxdl.models.registry import register
-from jaxdl.models.transformers.block import Block, run_blocks
+from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import gelu
 from jaxdl.nn.attention.dot_product import padding_mask
 from jaxdl.nn.initializers import normal, zeros
@@ -19,36 +20,43 @@ from jaxdl.typing import Array, ArrayLike
 HEADS = (None, "masked_language_model", "classification")
 
 
-class BERT(nn.Module):
-    """Vectors of the tokens of a text, each of which has seen all others; and by ``head`` what is told of them::
+@renamed_fields(
+    vocabulary="vocab_size",
+    context="context_length",
+    segments="num_segments",
+    features="d_model",
+    depth="num_layers",
+    **RENAMED_FIELDS,
+)
+class BERT(linen.Module):
+    """A text encoder in which every token attends to all others, with the output of its ``head``::
 
         z_0 = embedding_norm(E[x] + P + S[segment])   E, P, S  learned, of tokens, positions and segments
         z_l = block_l(z_(l-1))                        norms on the sums
-        pooled = tanh(z_L[first] W + b)               of the first token, which stands for the text
+        pooled = tanh(z_L[first] W + b)               of the first token, which represents the text
 
     - None: ``y = z_L``, ``[B, T, D]``;
     - "masked_language_model": ``y = transform_norm(gelu(z_L W + b)) E^T + output_bias``, the logits ``[B, T, V]`` of
-      the tokens, also of those that were hidden;
+      the tokens, masked ones included;
     - "classification": ``y = pooled W + b``, the logits ``[B, num_classes]`` of the text.
 
-    The features are ``embedded`` (``z_0``), ``encoder_block1`` (``z_1``), ``encoder_block1_attention`` (its weights,
-    ``[B, heads, T, T]``) and so on, and ``pooled``, which a masked language model does not have.
+    Intermediates are ``embedded`` (``z_0``), ``encoder_block1`` (``z_1``), ``encoder_block1_attention`` (its weights,
+    ``[B, H, T, T]``) and so on, and except for a masked language model ``pooled``.
 
     Args:
         head: see above.
         num_classes: of "classification".
         vocab_size: ``V``.
-        context_length: how many positions there are.
-        segments: kinds of segments; a text and its answer, for instance.
+        context_length: the number of positions.
+        num_segments: kinds of segments; a text and its answer, for instance.
         d_model: ``D``.
         num_layers: ``L``.
-        num_heads: of attention; they divide ``D``.
-        mlp_dim: units of the small network of a block.
-        dropout_rate: share that is dropped of ``z_0``, of what is added to it in a block, and of ``pooled`` for
-            "classification".
-        attention_dropout_rate: share of the weights of attention that is dropped.
+        num_heads: ``H``; they divide ``D``.
+        mlp_dim: hidden size of the MLP of a block.
+        dropout_rate: of ``z_0``, of the branches of a block, and of ``pooled`` for "classification".
+        attention_dropout_rate: of the weights of attention.
         epsilon: of the norms.
-        scan_blocks: run all blocks but the first as one that is compiled once.
+        scan_blocks: compile all blocks but the first once.
         dtype: of the computation.
 
     >>> import jax
@@ -62,7 +70,7 @@ class BERT(nn.Module):
     num_classes: int = 2
     vocab_size: int = 30_522
     context_length: int = 512
-    segments: int = 2
+    num_segments: int = 2
     d_model: int = 768
     num_layers: int = 12
     num_heads: int = 12
@@ -73,7 +81,7 @@ class BERT(nn.Module):
     scan_blocks: bool = False
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self,
         x: ArrayLike,
@@ -82,23 +90,22 @@ class BERT(nn.Module):
         train: bool = False,
         return_intermediates: bool = False,
     ) -> Array | tuple[Array, dict[str, Array]]:
-        """Return ``y`` of the tokens ``[B, T]``.
+        """Compute ``y`` for the tokens ``[B, T]``.
 
         Args:
             x: tokens ``[B, T]``.
-            segment: which segment each belongs to, ``[B, T]``; None for 0.
+            segment: the segment of each token, ``[B, T]``; None for 0.
             mask: 0 for padding, ``[B, T]``, which then changes no other vector.
-            train: drop, with the random numbers of the collection ``"dropout"``.
-            return_intermediates: return ``(y, features)``.
+            train: apply dropout, with random numbers from the collection ``"dropout"``.
+            return_intermediates: return ``(y, intermediates)``.
 
         Raises:
             ValueError: the tokens are no integers ``[B, T]``, or more than the context, the segments are not as many
                 integers, or the head is unknown.
         """
         x = check_tokens("x", x, context=self.context_length)
-        if self.head not in HEADS:
-            raise ValueError(f"head must be one of {HEADS}; came {self.head!r}")
-        dense = partial(nn.Dense, kernel_init=normal(0.02), dtype=self.dtype)
+        check_one_of("head", self.head, HEADS)
+        dense = partial(linen.Dense, kernel_init=normal(0.02), dtype=self.dtype)
         norm = partial(LayerNorm, epsilon=self.epsilon)
         drop = partial(Dropout(self.dropout_rate), train=train)
         z, embedding = self._embed(x, segment)
@@ -115,9 +122,11 @@ class BERT(nn.Module):
             kernel_init=normal(0.02),
             dtype=self.dtype,
         )
-        given = {"mask": None if mask is None else padding_mask(mask), "scan": self.scan_blocks}
-        z, seen = run_blocks(block, "encoder", self.num_layers, out["embedded"], train, **given)
-        out |= seen
+        attention_mask = None if mask is None else padding_mask(mask)
+        z, intermediates = run_blocks(
+            block, "encoder", self.num_layers, out["embedded"], train, mask=attention_mask, scan=self.scan_blocks
+        )
+        out |= intermediates
         y = z
         if self.head == "masked_language_model":
             y = norm(name="transform_norm")(gelu(dense(self.d_model, name="transform")(z)))
@@ -130,15 +139,15 @@ class BERT(nn.Module):
             y = dense(self.num_classes, name="output")(drop(out["pooled"]))
         return (y, out) if return_intermediates else y
 
-    def _embed(self, x: Array, segment: ArrayLike | None) -> tuple[Array, nn.Embed]:
-        """Return the sums of the three vectors, ``[B, T, D]``, and the embedding of tokens."""
-        embed = partial(nn.Embed, features=self.d_model, embedding_init=normal(0.02), dtype=self.dtype)
+    def _embed(self, x: Array, segment: ArrayLike | None) -> tuple[Array, linen.Embed]:
+        """Return the sum of the three embeddings, ``[B, T, D]``, and the embedding of tokens."""
+        embed = partial(linen.Embed, features=self.d_model, embedding_init=normal(0.02), dtype=self.dtype)
         embedding = embed(self.vocab_size, name="embedding")
         positions = embed(self.context_length, name="positions")(jnp.arange(x.shape[1]))
         segment = jnp.zeros_like(x) if segment is None else check_tokens("segment", segment)
         if segment.shape != x.shape:
-            raise ValueError(f"segment must have one number for each token, {x.shape}; came {segment.shape}")
-        return embedding(x) + positions[None] + embed(self.segments, name="segments")(segment), embedding
+            raise ValueError(f"expected a segment for each token, {x.shape}, got {segment.shape}")
+        return embedding(x) + positions[None] + embed(self.num_segments, name="segments")(segment), embedding
 
 
 @register((512,), "int32")

@@ -1,15 +1,18 @@
-"""The block that all transformers are made of (Vaswani et al., 2017), and running blocks one after the other.
+"""The block of all transformers (Vaswani et al., 2017), and stacks of blocks.
 
-Those that read (BERT, the vision transformer), the one that writes (GPT), and the two halves of `Transformer`.
+It makes encoders (BERT, the vision transformer), a decoder (GPT), and both halves of `Transformer`.
+
+Dimensions: ``B`` batch, ``T`` length, ``S`` length of the memory, ``D`` width of the model.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-import flax.linen as nn
+from flax import linen
 
 from jaxdl import tree
+from jaxdl.checks import check_positive_integer, renamed_fields
 from jaxdl.models.scanning import scan_modules
 from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.nn.attention.cache import Cache
@@ -19,43 +22,52 @@ from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
 from jaxdl.typing import Array, ArrayLike
 
+RENAMED_FIELDS = {
+    "heads": "num_heads",
+    "mlp_features": "mlp_dim",
+    "dropout": "dropout_rate",
+    "attention_dropout": "attention_dropout_rate",
+}
+"""The old names of the fields of a block, with the new ones."""
 
-class Block(nn.Module):
-    """Attention between positions, then a small network at each; a residual connection and a norm for both.
 
-    With ``norm_first`` (the norm inside of the residual branch: ViT, GPT)::
+@renamed_fields(mlp_dropout="mlp_dropout_rate", **RENAMED_FIELDS)
+class Block(linen.Module):
+    """Attention between positions, then an MLP at each; a residual connection and a norm for both.
+
+    With ``norm_first`` (pre-norm, the norm inside of the residual branch: ViT, GPT)::
 
         z = x + attention(norm1(x))
         y = z + dense2(activation(dense1(norm2(z))))
 
-    and without (the norm on the sum: the paper, BERT)::
+    and without (post-norm, the norm on the sum: the paper, BERT)::
 
         z = norm1(x + attention(x))
         y = norm2(z + dense2(activation(dense1(z))))
 
-    Given a ``memory``, which an encoder made of another sequence, a second attention looks at it between the two,
-    ``memory_attention``; the norms are then counted on to ``norm3``.
+    With a ``memory``, the output of an encoder over another sequence, ``memory_attention`` to it comes between the two;
+    the norms are then ``norm1`` to ``norm3``.
 
     Args:
         num_heads: of attention.
-        mlp_dim: how many units ``dense1`` has.
-        causal: whether a position sees only those up to itself.
-        norm_first: where the norms are.
+        mlp_dim: hidden size of the MLP, the width of ``dense1``.
+        causal: whether a position attends only to those up to itself.
+        norm_first: the place of the norms.
         activation: of ``dense1``.
-        dropout_rate: share that is dropped of what attention and ``dense2`` give.
-        mlp_dropout_rate: share of the units of ``dense1`` that is dropped; None for ``dropout_rate``.
-        attention_dropout_rate: share of the weights of attention that is dropped.
+        dropout_rate: of the outputs of attention and ``dense2``.
+        mlp_dropout_rate: of the units of ``dense1``; None for ``dropout_rate``.
+        attention_dropout_rate: of the weights of attention.
         epsilon: of the norms.
         kernel_init: of all kernels.
-        output_init: of the kernels whose results are added to ``x``, if other.
+        output_init: of the kernels whose results are added to ``x``; None for ``kernel_init``.
         fused: query, key and value of self-attention as one layer.
         dtype: of the computation.
 
     >>> import jax
     >>> block = Block(num_heads=2, mlp_dim=32)
     >>> x = jax.numpy.zeros((1, 5, 8))
-    >>> (y, seen), variables = jax.eval_shape(block.init_with_output, jax.random.key(0), x)
-    >>> y.shape, seen["attention"].shape, sorted(variables["params"])
+    >>> (y, out), variables = jax.eval_shape(block.init_with_output, jax.random.key(0), x)
+    >>> y.shape, out["attention"].shape, sorted(variables["params"])
     ((1, 5, 8), (1, 2, 5, 5), ['attention', 'dense1', 'dense2', 'norm1', 'norm2'])
     """
 
@@ -73,7 +85,7 @@ class Block(nn.Module):
     fused: bool = False
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self,
         x: Array,
@@ -84,25 +96,25 @@ class Block(nn.Module):
         memory_mask: ArrayLike | None = None,
         cache: Cache | None = None,
     ) -> tuple[Array, dict[str, Any]]:
-        """Return ``y`` for ``x``, both ``[B, T, D]``, and what was seen on the way.
+        """Compute ``y`` for ``x``, both ``[B, T, D]``.
 
         Args:
             x: ``[B, T, D]``.
-            train: drop, with the random numbers of the collection ``"dropout"``.
-            mask: Booleans that broadcast to ``[B, T, T]``, which positions see which.
+            train: apply dropout, with random numbers from the collection ``"dropout"``.
+            mask: Booleans that broadcast to ``[B, T, T]``, True where a position attends to another.
             memory: ``[B, S, D2]``.
             memory_mask: Booleans that broadcast to ``[B, T, S]``.
-            cache: the positions before these; there is no looking ahead with it.
+            cache: the earlier positions; attention is then causal.
 
         Returns:
-            ``y``, and by name the weights: ``attention``, ``[B, heads, T, T]``, and with a memory ``memory_attention``,
-            ``[B, heads, T, S]``; where there was a ``cache``, also this as it is after these positions.
+            ``y``, and the intermediates: the weights ``attention`` ``[B, H, T, T]`` of ``H`` heads, with a memory
+            ``memory_attention`` ``[B, H, T, S]``, and with a cache the next ``cache``.
         """
-        seen: dict[str, Any] = {}
+        out: dict[str, Any] = {}
         width, output_init = x.shape[-1], self.output_init or self.kernel_init
         drop = partial(Dropout(self.dropout_rate), train=train)
         drop_units = drop if self.mlp_dropout_rate is None else partial(Dropout(self.mlp_dropout_rate), train=train)
-        dense = partial(nn.Dense, dtype=self.dtype)
+        dense = partial(linen.Dense, dtype=self.dtype)
         attention = partial(
             MultiHeadAttention,
             self.num_heads,
@@ -114,35 +126,36 @@ class Block(nn.Module):
 
         def attend(x: Array) -> Array:
             layer = attention(fused=self.fused, name="attention")
-            y, *rest = layer(x, mask=mask, causal=self.causal, train=train, return_weights=True, cache=cache)
-            seen.update(zip(("attention", "cache"), rest, strict=False))
+            result = layer(x, mask=mask, causal=self.causal, train=train, return_weights=True, cache=cache)
+            y, *rest = cast(tuple[Any, ...], result)
+            out.update(zip(("attention", "cache"), rest, strict=False))
             return y
 
         def attend_to_memory(x: Array) -> Array:
             layer = attention(name="memory_attention")
-            y, seen["memory_attention"] = layer(x, memory, mask=memory_mask, train=train, return_weights=True)
+            result = layer(x, memory, mask=memory_mask, train=train, return_weights=True)
+            y, out["memory_attention"] = cast(tuple[Array, Array], result)
             return y
 
-        def compute(x: Array) -> Array:
+        def mlp(x: Array) -> Array:
             x = dense(self.mlp_dim, kernel_init=self.kernel_init, name="dense1")(x)
             x = drop_units(get_activation(self.activation)(x))
             return dense(width, kernel_init=output_init, name="dense2")(x)
 
-        parts = [attend, compute] if memory is None else [attend, attend_to_memory, compute]
+        parts = [attend, mlp] if memory is None else [attend, attend_to_memory, mlp]
         for number, part in enumerate(parts, 1):
             norm = LayerNorm(epsilon=self.epsilon, name=f"norm{number}")
             x = x + drop(part(norm(x))) if self.norm_first else norm(x + drop(part(x)))
-        return x, seen
+        return x, out
 
 
-def check_depth(depth: int) -> None:
-    """Refuse a stack without a block.
+def check_depth(num_layers: int) -> None:
+    """Check that a stack has at least one block.
 
     Raises:
-        ValueError: the depth is below 1.
+        ValueError: ``num_layers`` is below 1.
     """
-    if depth < 1:
-        raise ValueError(f"depth is how many blocks there are and must be at least 1; came {depth}")
+    check_positive_integer("num_layers", num_layers)
 
 
 def run_blocks(
@@ -154,23 +167,23 @@ def run_blocks(
     *,
     caches: Sequence[Cache] | None = None,
     scan: bool = False,
-    **given: Any,
+    **options: Any,
 ) -> tuple[Array, dict[str, Any]]:
-    """Run blocks one after the other, or all but the first in a scan; to be called in a compact method.
+    """Run a stack of blocks; call it within a compact method.
 
     Args:
-        block: makes a block of a ``name``.
+        block: makes a block with a given ``name``.
         name: the blocks are ``NAME_block1``, ``NAME_block2`` ...
-        num_layers: how many.
+        num_layers: the number of blocks.
         x: ``[B, T, D]``.
         train: as for `Block`.
-        caches: the positions before these, one a block.
+        caches: the earlier positions, one cache a block.
         scan: compile the blocks from the second on once, see `jaxdl.models.scanning`.
-        **given: to every block: ``mask``, ``memory``, ``memory_mask``.
+        **options: for every block: ``mask``, ``memory``, ``memory_mask``.
 
     Returns:
-        What the last block gives, and the features: ``NAME_block1``, ``NAME_block1_attention``,
-        ``NAME_block1_memory_attention`` and so on, and with caches these as they are now, ``carry``.
+        The output of the last block, and the intermediates: ``NAME_block1``, ``NAME_block1_attention``,
+        ``NAME_block1_memory_attention`` and so on, and with caches the next ones, ``carry``.
 
     Raises:
         ValueError: there is no block, there are caches for a scan, or not one for each block.
@@ -178,30 +191,28 @@ def run_blocks(
     check_depth(num_layers)
     if caches is not None and scan:
         raise ValueError(
-            "blocks that are scanned take no caches: a model with scan_blocks=False writes with the variables that "
-            "jaxdl.models.scanning.unstack_blocks gives"
+            "expected no caches with scan_blocks=True, got them; generate with scan_blocks=False and the variables of "
+            "jaxdl.models.scanning.unstack_blocks"
         )
     if caches is not None and len(caches) != num_layers:
-        raise ValueError(
-            f"{num_layers} blocks need as many caches, as init_carry or begin makes them; came {len(caches)}"
-        )
-    steps: list[tuple[Array, dict[str, Any]]] = []
+        raise ValueError(f"expected {num_layers} caches, one a block, got {len(caches)}; make them with init_carry")
+    results: list[tuple[Array, dict[str, Any]]] = []
     for number in range(1, (1 if scan else num_layers) + 1):
         cache = None if caches is None else caches[number - 1]
-        x, seen = block(name=f"{name}_block{number}")(x, train, cache=cache, **given)
-        steps.append((x, seen))
-    if len(steps) < num_layers:
+        x, intermediates = block(name=f"{name}_block{number}")(x, train, cache=cache, **options)
+        results.append((x, intermediates))
+    if len(results) < num_layers:
 
-        def step(block: Block, x: Array) -> tuple[Array, tuple[Array, dict[str, Any]]]:
-            y, seen = block(x, train, **given)
-            return y, (y, seen)
+        def step(block: Any, x: Array) -> tuple[Array, tuple[Array, dict[str, Any]]]:
+            y, intermediates = block(x, train, **options)
+            return y, (y, intermediates)
 
         x, stacked = scan_modules(block(name=f"{name}_blocks"), num_layers - 1, x, step)
-        steps += [tree.take(stacked, i) for i in range(num_layers - 1)]
+        results += [tree.take(stacked, i) for i in range(num_layers - 1)]
     out: dict[str, Any] = {}
     if caches is not None:
-        out["carry"] = tuple(seen.pop("cache") for _, seen in steps)
-    for number, (y, seen) in enumerate(steps, 1):
+        out["carry"] = tuple(intermediates.pop("cache") for _, intermediates in results)
+    for number, (y, intermediates) in enumerate(results, 1):
         out[f"{name}_block{number}"] = y
-        out |= {f"{name}_block{number}_{part}": weights for part, weights in seen.items()}
+        out |= {f"{name}_block{number}_{part}": value for part, value in intermediates.items()}
     return x, out

@@ -1,17 +1,19 @@
-"""GPT (Radford et al., 2018; GPT-2, 2019): a stack of blocks that tells the next token from all before it."""
+"""GPT (Radford et al., 2018; GPT-2, 2019): a stack of causal blocks that predicts the next token."""
 
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen
 
+from jaxdl.checks import renamed_fields
 from jaxdl.models.layers import check_tokens
 from jaxdl.models.registry import register
-from jaxdl.models.transformers.block import Block, check_depth, run_blocks
-from jaxdl.nn.attention.cache import Cache, init_cache
+from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, check_depth, run_blocks
+from jaxdl.nn.attention import cache as attention_cache
+from jaxdl.nn.attention.cache import Cache
 from jaxdl.nn.initializers import normal
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
@@ -21,40 +23,47 @@ Output = Array | tuple[Array, dict[str, Any]]
 Carry = tuple[Cache, ...]
 
 
-class GPT(nn.Module):
-    """The probability of a text, token by token::
+@renamed_fields(
+    vocabulary="vocab_size",
+    context="context_length",
+    features="d_model",
+    depth="num_layers",
+    **RENAMED_FIELDS,
+)
+class GPT(linen.Module):
+    """A model of the probability of a text, token by token::
 
         z_0 = E[x] + P                       E  embedding/embedding [V, D], P  positions [T_max, D], both learned
-        z_l = block_l(z_(l-1))               norms first, each position sees those up to itself
+        z_l = block_l(z_(l-1))               norms first, causal
         p(x_(t+1) | x_1 .. x_t) = softmax(norm(z_L) E^T)
 
-    The output has the weights of the embedding. The features are ``embedded`` (``z_0``), ``decoder_block1`` (``z_1``),
-    ``decoder_block1_attention`` (its weights, ``[B, heads, T, T]``) and so on, ``encoded`` (``norm(z_L)``), and where a
-    carry was given ``carry``.
+    The output shares the weights of the embedding. Intermediates are ``embedded`` (``z_0``), ``decoder_block1``
+    (``z_1``), ``decoder_block1_attention`` (its weights ``[B, H, T, T]``) and so on, ``encoded`` (``norm(z_L)``), and
+    with a carry the next ``carry``.
 
-    The carry holds the keys and values of what was read, one cache a block:
-    `jaxdl.models.sequence.language_model.step_function` makes of the model the step that ``decode`` takes, which costs
-    one token. A prompt is read in one pass::
+    The carry holds the keys and values of the tokens so far, one cache a block, so that a step costs one token. One
+    pass reads a prompt::
 
         carry = model.init_carry((B,))
-        _, features = model.apply(variables, prompt[:, :-1], carry, return_intermediates=True)
-        decode.greedy(step_function(model, variables), features["carry"], prompt[:, -1], length=20)
+        _, intermediates = model.apply(variables, prompt[:, :-1], carry, return_intermediates=True)
+        step_fn = models.step_function(model, variables)
+        decode.greedy(step_fn, intermediates["carry"], prompt[:, -1], max_length=20)
 
-    Prompt and what is written find room in the carry, which has it for ``context_length`` tokens at most; logits beyond
-    are nan, where ``decode`` ends. The prompts of a batch are of one length, with no padding among them: there is no
-    mask, and one count of what was read for all rows. Prompts of other lengths are other batches.
+    Prompt and generated tokens share the room of the carry, at most ``context_length``; logits beyond are nan, where
+    ``decode`` ends. The prompts of a batch have one length and no padding: there is no mask, and one count of tokens
+    for all rows. Prompts of another length are another batch.
 
     Args:
         vocab_size: ``V``.
-        context_length: how many positions there are, ``T_max``.
+        context_length: the number of positions, ``T_max``.
         d_model: ``D``.
         num_layers: ``L``.
-        num_heads: of attention; they divide ``D``.
-        mlp_dim: units of the small network of a block; None for ``4 D``.
-        dropout_rate: share that is dropped of ``z_0`` and of what is added to it in a block.
-        attention_dropout_rate: share of the weights of attention that is dropped.
+        num_heads: ``H``; they divide ``D``.
+        mlp_dim: hidden size of the MLP of a block; None for ``4 D``.
+        dropout_rate: of ``z_0`` and of the branches of a block.
+        attention_dropout_rate: of the weights of attention.
         epsilon: of the norms.
-        scan_blocks: run all blocks but the first as one that is compiled once; such a model takes no carry.
+        scan_blocks: compile all blocks but the first once; such a model takes no carry.
         dtype: of the computation.
 
     >>> model = GPT(vocab_size=9, context_length=8, d_model=16, num_layers=2, num_heads=2)
@@ -75,11 +84,11 @@ class GPT(nn.Module):
     scan_blocks: bool = False
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self, x: ArrayLike, carry: Carry | None = None, train: bool = False, return_intermediates: bool = False
     ) -> Output:
-        """Return the logits ``[B, T, V]`` of what follows each of the tokens ``[B, T]``.
+        """Compute the logits ``[B, T, V]`` of the token after each of the tokens ``[B, T]``.
 
         Raises:
             ValueError: the tokens are no integers ``[B, T]``, or more than the context, the carry does not fit them, or
@@ -87,7 +96,7 @@ class GPT(nn.Module):
         """
         x = check_tokens("x", x, context=self.context_length)
         check_depth(self.num_layers)
-        embedding = nn.Embed(
+        embedding = linen.Embed(
             self.vocab_size, self.d_model, embedding_init=normal(0.02), dtype=self.dtype, name="embedding"
         )
         table = self.param("positions", normal(0.02), (self.context_length, self.d_model), jnp.float32)
@@ -106,42 +115,48 @@ class GPT(nn.Module):
             attention_dropout_rate=self.attention_dropout_rate,
             epsilon=self.epsilon,
             kernel_init=normal(0.02),
-            output_init=normal(0.02 / (2 * self.num_layers) ** 0.5),  # the sum of all branches is of the size of one
+            output_init=normal(0.02 / (2 * self.num_layers) ** 0.5),  # the sum of all branches has the scale of one
             fused=True,
             dtype=self.dtype,
         )
-        z, seen = run_blocks(
+        z, intermediates = run_blocks(
             block, "decoder", self.num_layers, out["embedded"], train, caches=carry, scan=self.scan_blocks
         )
-        out |= seen
+        out |= intermediates
         z = out["encoded"] = LayerNorm(epsilon=self.epsilon, name="norm")(z)
         logits = embedding.attend(z)
         return (logits, out) if return_intermediates else logits
 
-    def init_carry(self, batch_shape: Sequence[int] = (), length: int | None = None, dtype: Any = None) -> Carry:
-        """Return what is known before the first token: caches with room for ``length``, by default ``context_length``,
-        tokens.
+    def init_carry(self, batch_shape: Sequence[int] = (), max_length: int | None = None, dtype: Any = None) -> Carry:
+        """Make empty caches for ``max_length`` tokens, by default ``context_length``.
 
-        A cache that is no longer than it need be makes every step faster; one that is too short makes all logits nan
-        from the token on that finds no room, see `jaxdl.nn.attention.extend_cache`.
+        A shorter cache makes every step faster. Where a cache is too short, all logits are nan from the first token
+        without room on, see `jaxdl.nn.attention.cache.extend`.
 
         Args:
             batch_shape: ``(B,)``.
-            length: of the prompt and of what is written after it, together.
-            dtype: of keys and values; None for that of the computation, and where there is none for JAX's default,
-                float32, or float64 with ``jax_enable_x64``.
+            max_length: the maximum length of prompt and generated tokens together.
+            dtype: of keys and values; None for that of the computation, or else JAX's default, float32, or float64 with
+                ``jax_enable_x64``.
 
         Raises:
-            ValueError: the context has no room for so many, or the heads do not divide the features.
+            ValueError: ``max_length`` exceeds the context, or the heads do not divide ``d_model``.
         """
-        length = self.context_length if length is None else length
-        if length > self.context_length:
-            raise ValueError(f"the context has room for {self.context_length} tokens; came length={length}")
+        max_length = self.context_length if max_length is None else max_length
+        if max_length > self.context_length:
+            raise ValueError(f"expected max_length <= context_length = {self.context_length}, got {max_length}")
         if self.num_heads < 1 or self.d_model % self.num_heads:
-            raise ValueError(f"heads must divide the {self.d_model} features; got num_heads={self.num_heads}")
+            raise ValueError(f"expected num_heads to divide d_model = {self.d_model}, got {self.num_heads}")
         dtype = self.dtype if dtype is None else dtype
-        cache = init_cache(batch_shape, self.num_heads, length, self.d_model // self.num_heads, dtype)
+        cache = attention_cache.init_cache(
+            batch_shape, self.num_heads, max_length, self.d_model // self.num_heads, dtype
+        )
         return (cache,) * self.num_layers
+
+    def step(self, carry: Carry, token: Array) -> tuple[Carry, Array]:
+        """Map the carry and a token ``[B]`` to the next carry and logits ``[B, V]``."""
+        logits, out = self(token[:, None], carry, return_intermediates=True)
+        return out["carry"], logits[:, 0]
 
 
 @register((1024,), "int32")

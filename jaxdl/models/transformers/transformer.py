@@ -1,16 +1,23 @@
-"""The transformer (Vaswani et al., 2017): stacks that read and that write, and the network that translates."""
+"""The transformer (Vaswani et al., 2017): an encoder, a decoder, and both joined for translation.
 
-from collections.abc import Callable, Sequence
+Dimensions: ``B`` batch, ``S`` source length, ``T`` target length, ``D`` width of the model, ``V`` target vocabulary.
+"""
+
+import dataclasses
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-import flax.linen as nn
+import chex
 import jax.numpy as jnp
+from flax import linen
 
+from jaxdl.checks import renamed_fields
 from jaxdl.models.layers import check_tokens
-from jaxdl.models.transformers.block import Block, run_blocks
+from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import Activation
-from jaxdl.nn.attention.cache import Cache, init_cache
+from jaxdl.nn.attention import cache as attention_cache
+from jaxdl.nn.attention.cache import Cache
 from jaxdl.nn.attention.dot_product import padding_mask
 from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.initializers import normal
@@ -22,8 +29,9 @@ from jaxdl.typing import Array, ArrayLike
 Output = Array | tuple[Array, dict[str, Any]]
 
 
-class _Stack(nn.Module):
-    """What the stacks have in common: the fields of their blocks, and whether a norm follows the last."""
+@renamed_fields(depth="num_layers", **RENAMED_FIELDS)
+class _Stack(linen.Module, kw_only=True):
+    """The configuration that encoder, decoder and transformer share, and the parts that follow from it."""
 
     num_layers: int = 6
     num_heads: int = 8
@@ -37,23 +45,39 @@ class _Stack(nn.Module):
     scan_blocks: bool = False
     dtype: Any = None
 
-    def block(self, **fields: Any) -> Callable[..., Block]:
-        """Return what makes a block."""
-        names = ("norm_first", "activation", "dropout_rate", "attention_dropout_rate", "epsilon", "dtype")
-        settings = {name: getattr(self, name) for name in names}
-        return partial(Block, self.num_heads, self.mlp_dim, **settings, **fields)
+    def settings(self) -> dict[str, Any]:
+        """Return the fields of a stack, by name."""
+        names = [field.name for field in dataclasses.fields(_Stack) if field.name not in ("parent", "name")]
+        return {name: getattr(self, name) for name in names}
 
-    def last(self, x: Array) -> Array:
-        """Normalise what the last block gave."""
-        final = self.norm_first if self.final_norm is None else self.final_norm
-        return LayerNorm(epsilon=self.epsilon, name="norm")(x) if final else x
+    def block(self, causal: bool = False) -> partial[Block]:
+        """Return the constructor of the stack's blocks."""
+        return partial(
+            Block,
+            self.num_heads,
+            self.mlp_dim,
+            causal=causal,
+            norm_first=self.norm_first,
+            activation=self.activation,
+            dropout_rate=self.dropout_rate,
+            attention_dropout_rate=self.attention_dropout_rate,
+            epsilon=self.epsilon,
+            dtype=self.dtype,
+        )
+
+    def normalize(self, x: Array) -> Array:
+        """Apply the norm after the last block, if there is one."""
+        final_norm = self.norm_first if self.final_norm is None else self.final_norm
+        return LayerNorm(epsilon=self.epsilon, name="norm")(x) if final_norm else x
 
 
+@renamed_fields()
 class Encoder(_Stack):
-    """Blocks in which every position sees every other: ``[B, S, D]`` to the same shape.
+    """A stack of blocks in which every position attends to every other: ``[B, S, D]`` to the same shape.
 
-    The fields are those of `Block`, with ``num_layers`` blocks, and ``final_norm``: whether a norm follows the last of
-    them, by default where norms come first, else the sum of all residual branches would go on as it is.
+    The fields are those of `Block`, with ``num_layers`` blocks; ``scan_blocks``, see `run_blocks`; and ``final_norm``,
+    whether a norm follows the last block. By default it does where norms come first, since the sum of all residual
+    branches is not normalized otherwise.
 
     >>> import jax
     >>> layer = Encoder(num_layers=2, num_heads=2, mlp_dim=16)
@@ -61,30 +85,31 @@ class Encoder(_Stack):
     ['encoder_block1', 'encoder_block2']
     """
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self, x: Array, mask: ArrayLike | None = None, train: bool = False, return_intermediates: bool = False
     ) -> Output:
-        """Return ``[B, S, D]``, and with ``return_intermediates`` also what `run_blocks` calls its features.
+        """Compute ``[B, S, D]``, and with ``return_intermediates`` also those of `run_blocks`.
 
         Args:
             x: ``[B, S, D]``.
             mask: Booleans that broadcast to ``[B, S, S]``; `jaxdl.nn.attention.dot_product.padding_mask` makes one.
-            train: drop, with the random numbers of the collection ``"dropout"``.
-            return_intermediates: return ``(y, features)``.
+            train: apply dropout, with random numbers from the collection ``"dropout"``.
+            return_intermediates: return ``(y, intermediates)``.
         """
         x, out = run_blocks(self.block(), "encoder", self.num_layers, x, train, mask=mask, scan=self.scan_blocks)
-        x = self.last(x)
+        x = self.normalize(x)
         return (x, out) if return_intermediates else x
 
 
+@renamed_fields()
 class Decoder(_Stack):
-    """Blocks in which every position sees those up to itself, and the memory that an encoder made.
+    """A stack of blocks in which every position attends to those up to itself, and to an encoder's memory.
 
     The fields are those of `Encoder`.
     """
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self,
         x: Array,
@@ -95,61 +120,66 @@ class Decoder(_Stack):
         return_intermediates: bool = False,
         caches: Sequence[Cache] | None = None,
     ) -> Output:
-        """Return ``[B, T, D]`` for ``x`` ``[B, T, D]``, and with ``return_intermediates`` the features of `run_blocks`.
+        """Compute ``[B, T, D]`` for ``x`` ``[B, T, D]``, and with ``return_intermediates`` also those of `run_blocks`.
 
         Args:
             x: ``[B, T, D]``.
             memory: ``[B, S, D2]``.
             mask: Booleans that broadcast to ``[B, T, T]``.
             memory_mask: Booleans that broadcast to ``[B, T, S]``.
-            train: drop, with the random numbers of the collection ``"dropout"``.
-            return_intermediates: return ``(y, features)``.
-            caches: the positions before these, one a block.
+            train: apply dropout, with random numbers from the collection ``"dropout"``.
+            return_intermediates: return ``(y, intermediates)``.
+            caches: the earlier positions, one cache a block.
         """
-        given = {"mask": mask, "memory": memory, "memory_mask": memory_mask, "caches": caches}
+        chex.assert_rank([x, memory], 3)
         block = self.block(causal=True)
+        given: dict[str, Any] = {"mask": mask, "memory": memory, "memory_mask": memory_mask, "caches": caches}
         x, out = run_blocks(block, "decoder", self.num_layers, x, train, scan=self.scan_blocks, **given)
-        x = self.last(x)
+        x = self.normalize(x)
         return (x, out) if return_intermediates else x
 
 
 class TransformerCarry(NamedTuple):
-    """What a decoder knows when it writes: the ``memory`` ``[B, S, D]``, where this is no padding, ``keep`` ``[B, S]``,
-    and of what was written one cache a block.
+    """The carry of a transformer.
+
+    Attributes:
+        memory: the encoded source, ``[B, S, D]``.
+        mask: ``[B, S]``, False for padding.
+        caches: of the target so far, one a block.
     """
 
     memory: Array
-    keep: Array
+    mask: Array
     caches: tuple[Cache, ...]
 
 
-class Transformer(nn.Module):
-    """The transformer of the paper: an `Encoder` reads the source, a `Decoder` writes the target, token by token::
+@renamed_fields(source_vocabulary="source_vocab_size", target_vocabulary="target_vocab_size", features="d_model")
+class Transformer(_Stack):
+    """The transformer of the paper: an `Encoder` of the source and a `Decoder` of the target::
 
         m = encoder(sqrt(D) E[source] + positions)
         y = decoder(sqrt(D) F[target_in] + positions, m)
         p(y_(t+1) | y_1 .. y_t, source) = softmax(y F^T)
 
     Positions are sinusoidal. Without a ``target_vocab_size`` both languages have one vocabulary, and ``F = E``. Padding
-    of the source changes nothing; what stands behind the end of a target changes nothing before it.
+    of the source changes nothing; tokens after the end of a target change nothing before it.
 
-    To write, ``begin`` reads a source and ``step`` adds a token, for which nothing of those before it is computed
-    again: `jaxdl.models.sequence.encoder_decoder.step_function` makes of this what ``decode`` takes. Features are those
-    of `run_blocks`, ``memory`` (``m``) and ``decoded`` (``y``).
+    Intermediates are those of `run_blocks`, ``memory`` (``m``) and ``decoded`` (``y``).
 
     Args:
-        source_vocab_size: how many tokens there are.
-        target_vocab_size: how many, if others.
+        source_vocab_size: the number of source tokens.
+        target_vocab_size: the number of target tokens; None for one vocabulary.
         d_model: ``D``.
         num_layers: blocks of the encoder, and of the decoder.
         num_heads: of attention.
-        mlp_dim: of the small network of a block.
-        norm_first: where the norms are, see `Block`.
+        mlp_dim: hidden size of the MLP of a block.
+        norm_first: the place of the norms, see `Block`.
         final_norm: whether a norm follows the last block of each stack, see `Encoder`; torch always has it.
-        activation: of the small networks.
-        dropout_rate: share that is dropped of the sums with positions, and in the blocks.
-        attention_dropout_rate: share of the weights of attention that is dropped.
+        activation: of the MLP.
+        dropout_rate: of the sums with positions, and in the blocks.
+        attention_dropout_rate: of the weights of attention.
         epsilon: of the norms.
+        scan_blocks: compile the blocks of each stack from the second on once; such a model has no ``step``.
         dtype: of the computation.
 
     >>> import jax
@@ -162,27 +192,16 @@ class Transformer(nn.Module):
     source_vocab_size: int
     target_vocab_size: int | None = None
     d_model: int = 512
-    num_layers: int = 6
-    num_heads: int = 8
-    mlp_dim: int = 2048
-    norm_first: bool = False
-    final_norm: bool | None = None
-    activation: str | Activation = "relu"
-    dropout_rate: float = 0.1
-    attention_dropout_rate: float = 0.0
-    epsilon: float = 1e-5
-    dtype: Any = None
+    dropout_rate: float = dataclasses.field(default=0.1, kw_only=True)
 
     def setup(self):
         """Make embeddings and stacks."""
-        shared = ("num_layers", "num_heads", "mlp_dim", "norm_first", "final_norm", "activation", "dropout_rate")
-        settings = {name: getattr(self, name) for name in (*shared, "attention_dropout_rate", "epsilon", "dtype")}
-        self.encoder, self.decoder = Encoder(**settings), Decoder(**settings)
-        init = {"embedding_init": normal(self.d_model**-0.5), "dtype": self.dtype}
-        self.source_embedding = nn.Embed(self.source_vocab_size, self.d_model, **init)
-        own = self.target_vocab_size is not None
-        self.target_embedding = nn.Embed(self.target_vocab_size, self.d_model, **init) if own else self.source_embedding
-        self.drop = Dropout(self.dropout_rate)
+        self.encoder, self.decoder = Encoder(**self.settings()), Decoder(**self.settings())
+        embed = partial(linen.Embed, features=self.d_model, embedding_init=normal(self.d_model**-0.5), dtype=self.dtype)
+        self.source_embedding = self.target_embedding = embed(self.source_vocab_size)
+        if self.target_vocab_size is not None:
+            self.target_embedding = embed(self.target_vocab_size)
+        self.dropout = Dropout(self.dropout_rate)
 
     def __call__(
         self,
@@ -192,14 +211,14 @@ class Transformer(nn.Module):
         train: bool = False,
         return_intermediates: bool = False,
     ) -> Output:
-        """Return the logits ``[B, T, V]`` of what follows each token of ``target_in`` ``[B, T]``.
+        """Compute the logits ``[B, T, V]`` of the token after each of ``target_in`` ``[B, T]``.
 
         Args:
             source: tokens ``[B, S]``.
-            target_in: the true target, one place behind: a start mark, and all tokens but the last.
+            target_in: the true target shifted right: ``bos_id``, and all tokens but the last.
             source_lengths: ``[B]``; what comes after is padding.
-            train: drop, with the random numbers of the collection ``"dropout"``.
-            return_intermediates: return ``(logits, features)``.
+            train: apply dropout, with random numbers from the collection ``"dropout"``.
+            return_intermediates: return ``(logits, intermediates)``.
 
         Raises:
             ValueError: source or target are no integers of two dimensions, or not as many as each other or the lengths.
@@ -207,49 +226,51 @@ class Transformer(nn.Module):
         source, target_in = check_tokens("source", source), check_tokens("target_in", target_in)
         if len(source) != len(target_in):
             raise ValueError(
-                f"source [B, S] and target_in [B, T] must be of one B; came {source.shape} and {target_in.shape}"
+                f"expected source [B, S] and target_in [B, T] with the same B, got {source.shape} and {target_in.shape}"
             )
-        memory, keep, out = self._read(source, source_lengths, train)
-        x, seen = self._write(target_in, memory, keep, train)
-        logits = self.target_embedding.attend(x)
-        return (logits, {**out, "memory": memory, **seen, "decoded": x}) if return_intermediates else logits
+        memory, mask, encoded = self._encode(source, source_lengths, train)
+        y, decoded = self._decode(target_in, memory, mask, train)
+        logits = self.target_embedding.attend(y)
+        return (logits, {**encoded, "memory": memory, **decoded, "decoded": y}) if return_intermediates else logits
 
-    def begin(
+    def init_carry(
         self, source: ArrayLike, source_lengths: ArrayLike | None = None, *, max_length: int = 256
     ) -> TransformerCarry:
-        """Read a source and return the state before the first of at most ``max_length`` tokens of the target.
+        """Encode a source and make the carry before the first of at most ``max_length`` tokens of the target.
 
-        What is written beyond them has logits of nan, where ``decode`` ends: see `jaxdl.nn.attention.extend_cache`.
+        Tokens beyond these have logits of nan, where ``decode`` ends: see `jaxdl.nn.attention.cache.extend`.
         """
-        memory, keep, _ = self._read(source, source_lengths, train=False)
-        width = self.d_model // self.num_heads
-        cache = init_cache(memory.shape[:1], self.num_heads, max_length, width, memory.dtype)
-        return TransformerCarry(memory, keep, (cache,) * self.num_layers)
+        memory, mask, _ = self._encode(source, source_lengths, train=False)
+        head_size = self.d_model // self.num_heads
+        cache = attention_cache.init_cache(memory.shape[:1], self.num_heads, max_length, head_size, memory.dtype)
+        return TransformerCarry(memory, mask, (cache,) * self.num_layers)
 
     def step(self, carry: TransformerCarry, token: Array) -> tuple[TransformerCarry, Array]:
-        """Read one token ``[B]``; return the state after it and the logits ``[B, V]`` of the next."""
-        x, seen = self._write(token[:, None], carry.memory, carry.keep, False, carry.caches)
-        return carry._replace(caches=seen["carry"]), self.target_embedding.attend(x)[:, 0]
+        """Map the carry and a token ``[B]`` to the next carry and logits ``[B, V]``."""
+        y, out = self._decode(token[:, None], carry.memory, carry.mask, False, carry.caches)
+        return carry._replace(caches=out["carry"]), self.target_embedding.attend(y)[:, 0]
 
-    def _read(self, source: ArrayLike, lengths: ArrayLike | None, train: bool) -> tuple[Array, Array, dict[str, Any]]:
+    def _encode(self, source: ArrayLike, lengths: ArrayLike | None, train: bool) -> tuple[Array, Array, dict[str, Any]]:
         source = check_tokens("source", source)
         if lengths is not None and jnp.shape(lengths) != source.shape[:1]:
             raise ValueError(
-                f"source_lengths must be one for each source, {source.shape[:1]}; came {jnp.shape(lengths)}"
+                f"expected source_lengths {source.shape[:1]}, one for each source, got {jnp.shape(lengths)}"
             )
-        keep = jnp.ones(source.shape, bool) if lengths is None else valid_steps(lengths, source.shape[1])
+        mask = jnp.ones(source.shape, bool) if lengths is None else valid_steps(lengths, source.shape[1])
         x = self._embed(self.source_embedding, source, 0, train)
-        x, out = self.encoder(x, padding_mask(keep), train, return_intermediates=True)
-        return x, keep, out
+        memory, out = self.encoder(x, padding_mask(mask), train, return_intermediates=True)
+        return memory, mask, out
 
-    def _write(
-        self, tokens: Array, memory: Array, keep: Array, train: bool, caches: tuple[Cache, ...] | None = None
+    def _decode(
+        self, tokens: Array, memory: Array, mask: Array, train: bool, caches: tuple[Cache, ...] | None = None
     ) -> tuple[Array, dict[str, Any]]:
         x = self._embed(self.target_embedding, tokens, 0 if caches is None else caches[0].length, train)
-        given = {"train": train, "return_intermediates": True, "caches": caches}
-        return self.decoder(x, memory, memory_mask=padding_mask(keep), **given)
+        result = self.decoder(
+            x, memory, memory_mask=padding_mask(mask), train=train, return_intermediates=True, caches=caches
+        )
+        return cast(tuple[Array, dict[str, Any]], result)
 
-    def _embed(self, embedding: nn.Embed, tokens: Array, first: ArrayLike, train: bool) -> Array:
+    def _embed(self, embedding: linen.Embed, tokens: Array, first: ArrayLike, train: bool) -> Array:
         x = self.d_model**0.5 * embedding(tokens)
         positions = sinusoidal_positions(first + jnp.arange(tokens.shape[1]), self.d_model)
-        return self.drop(x + positions.astype(x.dtype)[None], train=train)
+        return self.dropout(x + positions.astype(x.dtype)[None], train=train)

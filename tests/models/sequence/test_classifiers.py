@@ -1,4 +1,4 @@
-"""Networks that read sequences: against torch on sequences without padding, and that padding never changes anything."""
+"""Sequence classifiers and the tagger: parity with torch without padding, and invariance to padding."""
 
 from functools import partial
 
@@ -13,9 +13,8 @@ from jaxdl.models.sequence.classifiers import (
     ConvolutionalClassifier,
     RecurrentClassifier,
     Tagger,
-    last,
-    pool,
 )
+from jaxdl.models.sequence.layers import last, pool
 from jaxdl.nn.recurrent import cells
 from jaxdl.nn.recurrent.inputs import valid_steps
 
@@ -37,13 +36,13 @@ MODELS = {
 
 
 def padded(steps, junk):
-    """Write the sentences in rows of so many words, with something in the padding."""
+    """Write the sentences as rows of ``steps`` words, with junk in the padding."""
     rows = [sentence + [(junk * i) % V for i in range(1, steps - len(sentence) + 1)] for sentence in SENTENCES]
     return np.array(rows)
 
 
-def draw_all():
-    """Draw the parameters of all models, in double precision."""
+def random_variables():
+    """Draw parameters for all models, in double precision."""
     rng = np.random.default_rng(0)
     tokens = jnp.zeros((1, 4), int)
     shapes = jax.eval_shape(
@@ -53,19 +52,18 @@ def draw_all():
 
 
 @jax.jit
-def measure(variables, tokens, lengths, labels, counted):
-    """Return logits, losses and gradients of all models over the sentences that count; one program for all."""
+def evaluate(variables, tokens, lengths, labels, weights):
+    """Return the loss, logits and gradients of all models over weighted sentences, in one program."""
 
     def loss(variables):
         logits = {name: model.apply(variables[name], tokens, lengths) for name, model in MODELS.items()}
-        keep = valid_steps(lengths, tokens.shape[1])
-        kept = {name: keep if name == "tagger" else jnp.ones(len(labels)) for name in MODELS}
-        weights = {name: kept[name] * counted.reshape(-1, *[1] * (kept[name].ndim - 1)) for name in MODELS}
-        said = {
-            name: jnp.broadcast_to(labels.reshape(-1, *[1] * (kept[name].ndim - 1)), kept[name].shape)
-            for name in MODELS
-        }
-        total = sum(losses.cross_entropy(logits[n], said[n], mask=weights[n], reduction="sum") for n in MODELS)
+        total = 0.0
+        for name in MODELS:
+            mask, targets = weights, labels
+            if name == "tagger":
+                mask = valid_steps(lengths, tokens.shape[1]) * weights[:, None]
+                targets = jnp.broadcast_to(labels[:, None], tokens.shape)
+            total += losses.cross_entropy(logits[name], targets, mask=mask, reduction="sum")
         return total, logits
 
     (value, logits), gradient = jax.value_and_grad(loss, has_aux=True)(variables)
@@ -74,16 +72,16 @@ def measure(variables, tokens, lengths, labels, counted):
 
 @pytest.fixture(scope="module")
 def tight():
-    """All models on the sentences with the least padding there can be."""
+    """All models on the sentences with the least possible padding."""
     with jax.enable_x64(True):
-        variables = draw_all()
-        return variables, measure(variables, padded(5, 0), LENGTHS, LABELS, np.ones(4))
+        variables = random_variables()
+        return variables, evaluate(variables, padded(5, 0), LENGTHS, LABELS, np.ones(4))
 
 
 @pytest.mark.usefixtures("float64")
-def test_more_padding_and_other_words_in_it_change_no_logit_and_no_gradient(tight):
+def test_more_padding_with_other_words_changes_no_logit_and_no_gradient(tight):
     variables, (value, logits, gradient) = tight
-    longer, longer_logits, longer_gradient = measure(variables, padded(9, 3), LENGTHS, LABELS, np.ones(4))
+    longer, longer_logits, longer_gradient = evaluate(variables, padded(9, 3), LENGTHS, LABELS, np.ones(4))
     close(longer, value)
     jax.tree.map(close, longer_gradient, gradient)
     for name in MODELS:
@@ -93,13 +91,13 @@ def test_more_padding_and_other_words_in_it_change_no_logit_and_no_gradient(tigh
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_sentence_has_the_logits_and_gradients_that_it_has_alone(tight):
+def test_a_sentence_in_a_batch_matches_the_sentence_alone(tight):
     variables, (_, logits, gradient) = tight
     total = jax.tree.map(np.zeros_like, gradient)
     for row, length in enumerate(LENGTHS):
         tokens, lengths, labels = np.zeros((4, 5), int), np.array([length, 0, 0, 0]), LABELS[[row] * 4]
         tokens[0, :length] = SENTENCES[row]
-        _, own, part = measure(variables, tokens, lengths, labels, np.array([1.0, 0, 0, 0]))
+        _, own, part = evaluate(variables, tokens, lengths, labels, np.array([1.0, 0, 0, 0]))
         total = tree.add(total, part)
         for name in MODELS:
             at = slice(length) if name == "tagger" else slice(None)
@@ -110,12 +108,12 @@ def test_a_sentence_has_the_logits_and_gradients_that_it_has_alone(tight):
     assert all(jax.tree.leaves(moved))
 
 
-def lstm_of(torch, variables):
-    """Make torch's LSTM of ours, whose second bias is 0."""
+def torch_lstm(torch, variables):
+    """Make torch's LSTM with our weights, whose second bias is 0."""
     lstm = torch.nn.LSTM(D, H, batch_first=True, bidirectional=True, dtype=torch.float64)
     with torch.no_grad():
-        for way, suffix in (("forward", ""), ("backward", "_reverse")):
-            ours = variables["params"]["rnn"]["layer0"][way]
+        for direction, suffix in (("forward", ""), ("backward", "_reverse")):
+            ours = variables["params"]["rnn"]["layer0"][direction]
             getattr(lstm, f"weight_ih_l0{suffix}").copy_(torch.tensor(ours["kernel"].T))
             getattr(lstm, f"weight_hh_l0{suffix}").copy_(torch.tensor(ours["recurrent_kernel"].T))
             getattr(lstm, f"bias_ih_l0{suffix}").copy_(torch.tensor(ours["bias"]))
@@ -124,7 +122,7 @@ def lstm_of(torch, variables):
 
 
 @pytest.mark.parametrize("name", ["averaging", "last", "convolutional", "tagger"])
-def test_torch_says_the_same_of_sentences_without_padding(name, tight):
+def test_logits_and_gradients_match_torch_without_padding(name, tight):
     torch = pytest.importorskip("torch", reason="torch is the peer")
     F = torch.nn.functional
     variables, (_, logits, gradient) = tight
@@ -139,13 +137,13 @@ def test_torch_says_the_same_of_sentences_without_padding(name, tight):
         read = torch.stack([torch.cat([largest(torch, x, params[f"width{w}"], w) for w in (2, 3)]) for x in words])
     else:
         packed = torch.nn.utils.rnn.pack_sequence(words, enforce_sorted=False)
-        states, (h, _) = lstm_of(torch, variables[name])(packed)
+        states, (h, _) = torch_lstm(torch, variables[name])(packed)
         states, _ = torch.nn.utils.rnn.pad_packed_sequence(states, batch_first=True)
         read = states if name == "tagger" else torch.cat([h[0], h[1]], dim=-1)
     theirs = read @ params["output"]["kernel"] + params["output"]["bias"]
     if name == "tagger":
-        keep = np.arange(5) < LENGTHS[:, None]
-        theirs, ours, labels = theirs[torch.tensor(keep)], np.asarray(logits[name])[keep], np.repeat(LABELS, LENGTHS)
+        valid = np.arange(5) < LENGTHS[:, None]
+        theirs, ours, labels = theirs[torch.tensor(valid)], np.asarray(logits[name])[valid], np.repeat(LABELS, LENGTHS)
     else:
         ours, labels = logits[name], LABELS
     close(ours, theirs.detach().numpy())
@@ -157,22 +155,22 @@ def test_torch_says_the_same_of_sentences_without_padding(name, tight):
 
 
 def largest(torch, x, parameters, width):
-    """Give torch's answer of one sentence, filled up where it is shorter than the kernel."""
+    """Compute torch's maximum over one sentence, padded where it is shorter than the kernel."""
     x = torch.nn.functional.pad(x, (0, 0, 0, max(0, width - len(x))))
     kernel = parameters["kernel"].permute(2, 1, 0)
     return torch.relu(torch.nn.functional.conv1d(x.T[None], kernel, parameters["bias"]))[0].amax(dim=-1)
 
 
 @pytest.mark.usefixtures("float64")
-def test_word_dropout_averages_what_it_retains_and_padding_changes_no_draw(key, tight):
+def test_word_dropout_averages_retained_words_and_padding_changes_no_draw(key, tight):
     model, variables = MODELS["averaging"], tight[0]["averaging"]
-    run = partial(model.apply, variables, lengths=LENGTHS, train=True, return_intermediates=True, rngs={"dropout": key})
-    _, features = run(padded(5, 0))
-    _, longer = run(padded(9, 3))
-    close(features["pooled"], longer["pooled"])
+    options = {"train": True, "return_intermediates": True, "rngs": {"dropout": key}}
+    run = jax.jit(lambda *tokens: [model.apply(variables, x, LENGTHS, **options)[1]["pooled"] for x in tokens])
+    pooled, longer = run(padded(5, 0), padded(9, 3))
+    close(pooled, longer)
     vectors = variables["params"]["embedding"]["embedding"]
     dropped = 0
-    for z, sentence in zip(features["pooled"], SENTENCES, strict=True):
+    for z, sentence in zip(np.asarray(pooled), SENTENCES, strict=True):
         subsets = [[w for i, w in enumerate(sentence) if bits >> i & 1] for bits in range(2 ** len(sentence))]
         means = [np.mean(vectors[np.array(kept)], axis=0) if kept else np.zeros(D) for kept in subsets]
         distance = [np.abs(mean - z).max() for mean in means]
@@ -181,7 +179,7 @@ def test_word_dropout_averages_what_it_retains_and_padding_changes_no_draw(key, 
     assert dropped
 
 
-def test_vectors_are_read_as_they_are_and_dropout_is_in_training_alone(key):
+def test_vector_inputs_and_dropout_in_training_only(key):
     models = {
         "vectors": RecurrentClassifier(None, K, cell=cells.Vanilla(H), dropout_rate=0.5),
         "convolutional": ConvolutionalClassifier(None, K, num_filters=20, widths=(2,)),
@@ -191,24 +189,24 @@ def test_vectors_are_read_as_they_are_and_dropout_is_in_training_alone(key):
 
     @jax.jit
     def run(x):
-        found = {}
+        out = {}
         for name, model in models.items():
             logits, variables = model.init_with_output(key, x, lengths)
             assert "embedding" not in variables["params"]
             train = partial(model.apply, variables, x, lengths, train=True)
-            found[name] = logits, *(train(rngs={"dropout": jax.random.key(i)}) for i in range(2))
-        return found
+            out[name] = logits, *(train(rngs={"dropout": jax.random.key(i)}) for i in range(2))
+        return out
 
     x = jax.random.normal(key, (2, 6, D))
-    found, other = run(x), run(x.at[1, 3:].set(jnp.nan))
-    for name, (logits, first, second) in found.items():
+    out, other = run(x), run(x.at[1, 3:].set(jnp.nan))
+    for name, (logits, first, second) in out.items():
         at = (1, slice(3)) if name == "tagger" else 1
         assert jnp.array_equal(logits[at], other[name][0][at])
         assert jnp.any(first != second)
         assert jnp.any(first != logits)
 
 
-def test_every_intermediate_is_given_by_name(key):
+def test_intermediates_have_names_and_shapes(key):
     tokens = jnp.array([[1, 2, 3]])
     expected = {
         "averaging": {"embedding": (1, 3, D), "pooled": (1, D), "hidden1": (1, H)},
@@ -218,22 +216,22 @@ def test_every_intermediate_is_given_by_name(key):
     }
     for name, shapes in expected.items():
         make = partial(MODELS[name].init_with_output, return_intermediates=True)
-        (_, features), _ = jax.eval_shape(make, key, tokens)
-        assert {feature: x.shape for feature, x in features.items()} == shapes
+        (_, intermediates), _ = jax.eval_shape(make, key, tokens)
+        assert {name: x.shape for name, x in intermediates.items()} == shapes
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_the_compute_type_is_the_one_asked_for(model):
-    for vocabulary, x in ((V, jnp.zeros((2, 4), int)), (None, jnp.zeros((2, 4, D)))):
-        half = model.clone(vocab_size=vocabulary, dtype=jnp.bfloat16)
-        seen, variables = jax.eval_shape(
+def test_computation_is_in_the_given_dtype(model):
+    for vocab_size, x in ((V, jnp.zeros((2, 4), int)), (None, jnp.zeros((2, 4, D)))):
+        half = model.clone(vocab_size=vocab_size, dtype=jnp.bfloat16)
+        outputs, variables = jax.eval_shape(
             partial(half.init_with_output, return_intermediates=True), jax.random.key(0), x
         )
-        assert {leaf.dtype for leaf in jax.tree.leaves(seen)} == {jnp.dtype(jnp.bfloat16)}
+        assert {leaf.dtype for leaf in jax.tree.leaves(outputs)} == {jnp.dtype(jnp.bfloat16)}
         assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
 
 
-def test_nothing_read_is_zero():
+def test_pooling_without_valid_steps_is_zero():
     x, none = jnp.ones((2, 3, 4)), valid_steps(jnp.array([0, 2]), 3)
     assert pool(x, none, "mean")[:, 0].tolist() == [0.0, 1.0]
     assert pool(x, none, "max")[:, 0].tolist() == [0.0, 1.0]
@@ -243,28 +241,28 @@ def test_nothing_read_is_zero():
     assert narrow.item() == 1
 
 
-def test_the_last_is_the_last_true_one_wherever_padding_stands():
-    y, keep = jnp.arange(8.0).reshape(4, 2), jnp.array([False, True, True, False])
-    assert last(y, keep).tolist() == [4.0, 5.0]
-    assert last(y, keep, both_ends=True).tolist() == [4.0, 3.0]
+def test_last_takes_the_last_valid_step_wherever_the_padding_is():
+    y, mask = jnp.arange(8.0).reshape(4, 2), jnp.array([False, True, True, False])
+    assert last(y, mask).tolist() == [4.0, 5.0]
+    assert last(y, mask, both_ends=True).tolist() == [4.0, 3.0]
     assert last(y, jnp.array([True, False, True, False])).tolist() == [4.0, 5.0]
 
 
 @pytest.mark.parametrize(
     ("model", "x", "lengths", "expected"),
     [
-        (MODELS["averaging"], jnp.ones((2, 3)), None, "vocabulary=11, tokens .* came \\(2, 3\\) of float32"),
-        (Tagger(None, K), jnp.ones((2, 3), int), None, "vocabulary=None, vectors"),
-        (Tagger(None, K), jnp.ones(3), None, "vectors"),
+        (MODELS["averaging"], jnp.ones((2, 3)), None, "vocab_size=11, got \\(2, 3\\) of float32"),
+        (Tagger(None, K), jnp.ones((2, 3), int), None, "vocab_size=None, got .* int"),
+        (Tagger(None, K), jnp.ones(3), None, "got \\(3,\\)"),
         (
             MODELS["convolutional"],
             jnp.ones((2, 3), int),
             jnp.ones(3),
-            "lengths must be one for each sequence, \\(2,\\)",
+            "got \\(3,\\)",
         ),
-        (RecurrentClassifier(V, pooling="sum"), jnp.ones((2, 3), int), None, "pooling must be one of last, mean, max"),
+        (RecurrentClassifier(V, pooling="sum"), jnp.ones((2, 3), int), None, "got 'sum'"),
     ],
 )
-def test_what_cannot_be_read_is_refused(model, x, lengths, expected, key):
+def test_invalid_arguments_raise(model, x, lengths, expected, key):
     with pytest.raises(ValueError, match=expected):
         jax.eval_shape(partial(model.init, lengths=lengths), key, x)

@@ -1,4 +1,4 @@
-"""Encoder-decoders against a plain loop in float64 and torch's modules; padding, generation, and what is refused."""
+"""Encoder-decoders against a plain loop in float64 and torch's modules; padding, generation, invalid arguments."""
 
 from functools import partial
 
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from jaxdl import decode, losses
-from jaxdl.models.sequence.encoder_decoder import CONTEXTS, EncoderDecoder, step_function
+from jaxdl.models import EncoderDecoder, step_function
 from jaxdl.nn.attention import scores
 from jaxdl.nn.recurrent import cells
 from jaxdl.pretrained.recurrent import load_torch
 from tests import peers
 
-V, W, E, H, END = 7, 6, 3, 4, 3
+V, W, E, H, EOS = 7, 6, 3, 4, 3
 SOURCE = np.array([[1, 4, 2, 5, 6, 0, 0], [3, 6, 1, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0]], np.int32)
 LENGTHS = np.array([5, 3, 1], np.int32)
 TARGET = np.array([[4, 1, 5, 3], [2, 2, 3, 0], [5, 3, 0, 0]], np.int32)
@@ -22,12 +22,12 @@ TARGET_IN = np.array([[2, 4, 1, 5], [2, 2, 2, 3], [2, 5, 3, 0]], np.int32)
 close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
 MODELS = {
     "initial": EncoderDecoder(V, W, cells.LSTM(H), embedding_dim=E, num_layers=2, context="initial"),
-    "every step": EncoderDecoder(V, W, cells.GRU(H), embedding_dim=E, bidirectional=False, context="every step"),
+    "every_step": EncoderDecoder(V, W, cells.GRU(H), embedding_dim=E, bidirectional=False, context="every_step"),
     "additive": EncoderDecoder(V, W, cells.Vanilla(H), cells.LSTM(5), E, score=scores.AdditiveScore(5)),
 }
 
 
-def draw(model, source=SOURCE):
+def random_variables(model, source=SOURCE):
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(model.init, jax.random.key(0), source, TARGET_IN)
     return jax.tree.map(lambda leaf: 0.7 * rng.normal(size=leaf.shape), shapes)
@@ -35,11 +35,11 @@ def draw(model, source=SOURCE):
 
 @partial(jax.jit, static_argnums=0)
 def run(model, variables, source, lengths):
-    """Logits, features, and the gradient of the loss of the first two words."""
+    """Return the gradient of the loss of the first two tokens, logits and intermediates."""
 
     def loss(variables):
-        logits, features = model.apply(variables, source, TARGET_IN, lengths, return_intermediates=True)
-        return losses.cross_entropy(logits[:, :2], TARGET[:, :2], reduction="sum"), (logits, features)
+        logits, intermediates = model.apply(variables, source, TARGET_IN, lengths, return_intermediates=True)
+        return losses.cross_entropy(logits[:, :2], TARGET[:, :2], reduction="sum"), (logits, intermediates)
 
     return jax.grad(loss, has_aux=True)(variables)
 
@@ -50,19 +50,19 @@ def step_of(cell, parameters, carry, x):
 
 
 def by_hand(model, params, source, target_in):
-    """One sentence without padding, step by step; scores and softmax written out."""
+    """Run one sequence without padding, step by step, with scores and softmax written out."""
     rnn, decoder = params["encoder"]["rnn"], params["decoder"]
     x = params["encoder"]["embedding"]["embedding"][source]
     for n in range(model.num_layers):
-        layer, ways = rnn[f"layer{n}"], []
-        for way in ("forward", "backward") if model.bidirectional else ("forward",):
-            own = layer[way] if model.bidirectional else layer
+        layer, runs = rnn[f"layer{n}"], []
+        for direction in ("forward", "backward") if model.bidirectional else ("forward",):
+            own = layer[direction] if model.bidirectional else layer
             carry, states = model.cell.init_carry((), jnp.float64), []
-            for x_t in x if way == "forward" else x[::-1]:
+            for x_t in x if direction == "forward" else x[::-1]:
                 carry, y = step_of(model.cell, own, carry, x_t)
                 states.append(y)
-            ways.append(states if way == "forward" else states[::-1])
-        x = np.concatenate([np.array(states) for states in ways], axis=-1)
+            runs.append(states if direction == "forward" else states[::-1])
+        x = np.concatenate([np.array(states) for states in runs], axis=-1)
     summary = np.concatenate([x[-1, : model.cell.hidden_size], x[0, model.cell.hidden_size :]])
     cell = model.decoder_cell or model.cell
     one = cell.init_carry()
@@ -70,38 +70,38 @@ def by_hand(model, params, source, target_in):
     parts = np.split(start, len(start) // cell.hidden_size)
     width = len(jax.tree.leaves(one))
     states = [jax.tree.unflatten(jax.tree.structure(one), parts[n * width :][:width]) for n in range(model.num_layers)]
-    logits, shares = [], []
+    logits, attention = [], []
     for token in target_in:
         y, context = decoder["embedding"]["embedding"][token], np.zeros(0)
-        if model.context == "every step":
+        if model.context == "every_step":
             context = summary
         elif model.context == "attention":
             h = np.asarray(getattr(states[0], "h", states[0]))
             p = decoder["score"]
             powers = np.exp([np.tanh(h @ p["query_kernel"] + k @ p["key_kernel"]) @ p["vector"] for k in x])
-            shares.append(powers / powers.sum())
-            context = sum(a * v for a, v in zip(shares[-1], x, strict=True))
+            attention.append(powers / powers.sum())
+            context = sum(a * v for a, v in zip(attention[-1], x, strict=True))
         y = np.concatenate([y, context])
         for n in range(model.num_layers):
             states[n], y = step_of(cell, decoder[f"layer{n}"], states[n], y)
         read = np.concatenate([y, context])
         logits.append(read @ decoder["output"]["kernel"] + decoder["output"]["bias"])
-    return np.array(logits), np.array(shares)
+    return np.array(logits), np.array(attention)
 
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", MODELS)
-def test_every_sentence_is_what_a_loop_over_it_alone_gives_and_padding_changes_nothing(name):
+def test_logits_match_a_loop_and_padding_changes_nothing(name):
     model = MODELS[name]
-    variables = draw(model)
-    gradient, (logits, features) = run(model, variables, SOURCE, LENGTHS)
+    variables = random_variables(model)
+    gradient, (logits, intermediates) = run(model, variables, SOURCE, LENGTHS)
     for row in (0, 1):
         source = SOURCE[row, : LENGTHS[row]]
-        expected, shares = by_hand(model, variables["params"], source, TARGET_IN[row])
+        expected, attention = by_hand(model, variables["params"], source, TARGET_IN[row])
         close(logits[row], expected)
         if model.context == "attention":
-            close(features["attention"][row, :, : LENGTHS[row]], shares)
-            assert not np.any(features["attention"][row, :, LENGTHS[row] :])
+            close(intermediates["attention"][row, :, : LENGTHS[row]], attention)
+            assert not np.any(intermediates["attention"][row, :, LENGTHS[row] :])
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
     junk = np.where(np.arange(SOURCE.shape[1]) < LENGTHS[:, None], SOURCE, 5)
     other_gradient, (other, _) = run(model, variables, junk, LENGTHS)
@@ -110,14 +110,14 @@ def test_every_sentence_is_what_a_loop_over_it_alone_gives_and_padding_changes_n
 
 
 @pytest.mark.usefixtures("float64")
-def test_logits_and_gradients_with_attention_are_those_of_torch():
+def test_logits_and_gradients_with_attention_match_torch():
     torch = peers.torch()
     F, model = torch.nn.functional, EncoderDecoder(V, W, cells.LSTM(H), embedding_dim=E, score=scores.AdditiveScore(5))
     encoder = torch.nn.LSTM(E, H, batch_first=True, bidirectional=True, dtype=torch.float64)
     step = torch.nn.LSTMCell(E + 2 * H, H, dtype=torch.float64)
     with torch.no_grad():
         step.bias_hh.zero_()
-    params = draw(model)["params"]
+    params = random_variables(model)["params"]
     params["encoder"]["rnn"] = load_torch(encoder.state_dict(), cells.LSTM(H), bidirectional=True)
     own = {name: leaf.detach().numpy().T for name, leaf in step.named_parameters()}
     params["decoder"]["layer0"] = {
@@ -157,44 +157,44 @@ def test_logits_and_gradients_with_attention_are_those_of_torch():
     close(gradient["encoder"]["rnn"]["layer0"]["backward"]["kernel"], encoder.weight_ih_l0_reverse.grad.numpy().T)
 
 
-def test_a_translation_is_found_greedily_drawn_and_searched(key):
+def test_decoding_agrees_with_the_logits_of_whole_targets(key):
     model = MODELS["additive"]
-    variables = jax.tree.map(np.float32, draw(model))
-    first, options = np.full(3, 2, np.int32), {"length": 4, "end": END}
+    variables = jax.tree.map(np.float32, random_variables(model))
+    first, options = np.full(3, 2, np.int32), {"max_length": 4, "eos_id": EOS}
 
     @jax.jit
     def translate(variables):
-        carry, step = model.apply(variables, SOURCE, LENGTHS, method="begin"), step_function(model, variables)
+        carry, step = model.apply(variables, SOURCE, LENGTHS, method="init_carry"), step_function(model, variables)
         one_by_one = jnp.swapaxes(jax.lax.scan(step, carry, TARGET_IN.T)[1], 0, 1)
-        found = decode.greedy(step, carry, first, **options)
-        drawn = decode.sample(key, step, carry, first, temperature=1e-4, **options)
-        beams = decode.beam_search(step, carry, first, beams=4, length_penalty=0, **options)
-        return one_by_one, found, drawn, jax.tree.map(lambda leaf: leaf[:, 0], beams)
+        greedy = decode.greedy(step, carry, first, **options)
+        sampled = decode.sample(key, step, carry, first, temperature=1e-4, **options)
+        beams = decode.beam_search(step, carry, first, num_beams=4, length_penalty=0, **options)
+        return one_by_one, greedy, sampled, jax.tree.map(lambda leaf: leaf[:, 0], beams)
 
     @jax.jit
     def at_once(variables, read):
         return jax.nn.log_softmax(model.apply(variables, SOURCE, read, LENGTHS))
 
-    one_by_one, found, drawn, best = translate(variables)
+    one_by_one, greedy, sampled, best = translate(variables)
     near = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
     near(jax.nn.log_softmax(one_by_one), at_once(variables, TARGET_IN))
-    greedily = np.asarray(found.tokens)
-    np.testing.assert_array_equal(drawn.tokens, greedily)
-    log_p = at_once(variables, np.concatenate([first[:, None], greedily[:, :-1]], axis=1))
-    said = np.arange(4) < np.asarray(found.lengths)[:, None]
-    np.testing.assert_array_equal(np.asarray(log_p).argmax(-1)[said], greedily[said])
-    assert (best.log_probability >= found.log_probability - 1e-5).all()
-    for tokens, lengths, log_probability, *_ in jax.device_get((found, best)):
+    tokens = np.asarray(greedy.tokens)
+    np.testing.assert_array_equal(sampled.tokens, tokens)
+    log_p = at_once(variables, np.concatenate([first[:, None], tokens[:, :-1]], axis=1))
+    valid = np.arange(4) < np.asarray(greedy.lengths)[:, None]
+    np.testing.assert_array_equal(np.asarray(log_p).argmax(-1)[valid], tokens[valid])
+    assert (best.log_probability >= greedy.log_probability - 1e-5).all()
+    for tokens, lengths, log_probability, *_ in jax.device_get((greedy, best)):
         log_p = at_once(variables, np.concatenate([first[:, None], tokens[:, :-1]], axis=1))
         own = np.take_along_axis(np.asarray(log_p), np.asarray(tokens)[..., None], axis=-1)[..., 0]
-        keep = np.arange(4) < lengths[:, None]
-        near(np.where(keep, own, 0).sum(axis=1), log_probability)
+        valid = np.arange(4) < lengths[:, None]
+        near(np.where(valid, own, 0).sum(axis=1), log_probability)
 
 
-def test_sources_may_be_vectors_and_dropout_is_for_training(key):
+def test_vector_sources_and_dropout_in_training_only(key):
     model = EncoderDecoder(None, W, cells.Vanilla(H), embedding_dim=E, dropout_rate=0.5, context="initial")
     x = np.random.default_rng(0).normal(size=(3, 5, 2)).astype(np.float32)
-    variables = jax.tree.map(np.float32, draw(model, x))
+    variables = jax.tree.map(np.float32, random_variables(model, x))
 
     @jax.jit
     def apply(keys):
@@ -209,25 +209,30 @@ def test_sources_may_be_vectors_and_dropout_is_for_training(key):
 @pytest.mark.parametrize(
     ("change", "arguments", "message"),
     [
-        ({"context": "last"}, (SOURCE, TARGET_IN), f"one of {', '.join(CONTEXTS)}; came 'last'"),
-        ({"score": scores.DotScore()}, (SOURCE, TARGET_IN), "got 4 and 8"),
-        ({}, (SOURCE, TARGET_IN[0]), r"integers \[B, T\]; came \(4,\)"),
-        ({}, (SOURCE[:2], TARGET_IN), r"of one B; came \(2, 7\) and \(3, 4\)"),
-        ({}, (SOURCE, TARGET_IN, LENGTHS[:2]), "lengths must be one for each"),
-        ({}, (SOURCE / 2, TARGET_IN), "integers"),
-        ({"num_layers": 0}, (SOURCE, TARGET_IN), "got num_layers=0"),
+        ({"context": "every step"}, (SOURCE, TARGET_IN), "'every_step'.* got 'every step'"),
+        ({"score": scores.DotScore()}, (SOURCE, TARGET_IN), "4 and 8"),
+        ({}, (SOURCE, TARGET_IN[0]), r"\(4,\)"),
+        ({}, (SOURCE[:2], TARGET_IN), r"got \(2, 7\) and \(3, 4\)"),
+        ({}, (SOURCE, TARGET_IN, LENGTHS[:2]), r"got \(2,\)"),
+        ({}, (SOURCE / 2, TARGET_IN), "float"),
+        ({"num_layers": 0}, (SOURCE, TARGET_IN), "num_layers .* got 0"),
     ],
 )
-def test_what_cannot_be_read_is_refused(change, arguments, message, key):
+def test_invalid_arguments_raise(change, arguments, message, key):
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(partial(EncoderDecoder(V, W, cells.GRU(H), **change).init, key), *arguments)
 
 
+def test_old_names_of_fields_raise():
+    with pytest.raises(TypeError, match="target_vocab_size"):
+        EncoderDecoder(V, target_vocabulary=W)
+
+
 @pytest.mark.parametrize("name", MODELS)
-def test_the_compute_type_is_the_one_asked_for(name):
+def test_computation_is_in_the_given_dtype(name):
     half = MODELS[name].clone(dtype=jnp.bfloat16)
     run_half = partial(half.init_with_output, return_intermediates=True)
-    seen, variables = jax.eval_shape(run_half, jax.random.key(0), SOURCE, TARGET_IN)
-    floats = {leaf.dtype for leaf in jax.tree.leaves(seen) if jnp.issubdtype(leaf.dtype, jnp.floating)}
+    outputs, variables = jax.eval_shape(run_half, jax.random.key(0), SOURCE, TARGET_IN)
+    floats = {leaf.dtype for leaf in jax.tree.leaves(outputs) if jnp.issubdtype(leaf.dtype, jnp.floating)}
     assert floats == {jnp.dtype(jnp.bfloat16)}
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}

@@ -1,4 +1,4 @@
-"""The hierarchical attention network against loops over sentences in float64, and padding of both kinds."""
+"""Hierarchical networks against loops over sentences in float64, and padding of both kinds."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
 MODEL = HierarchicalAttentionNetwork(V, K, E, GRU(H), Vanilla(3), attention_dim=A)
 
 
-def draw():
+def random_variables():
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(MODEL.init, jax.random.key(0), WORDS, LENGTHS)
     return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes)
@@ -28,8 +28,8 @@ def draw():
 @jax.jit
 def run(variables, words, lengths):
     def loss(variables):
-        logits, features = MODEL.apply(variables, words, lengths, return_intermediates=True)
-        return losses.cross_entropy(logits, LABELS), (logits, features)
+        logits, intermediates = MODEL.apply(variables, words, lengths, return_intermediates=True)
+        return losses.cross_entropy(logits, LABELS), (logits, intermediates)
 
     return jax.grad(loss, has_aux=True)(variables)
 
@@ -39,8 +39,8 @@ def step_of(cell, parameters, carry, x):
     return cell(parameters, carry, x)
 
 
-def both_ways(cell, parameters, xs):
-    def one_way(own, xs):
+def bidirectional(cell, parameters, xs):
+    def forward(own, xs):
         carry, ys = cell.init_carry((), jnp.float64), []
         for x in xs:
             carry, y = step_of(cell, own, carry, x)
@@ -48,7 +48,7 @@ def both_ways(cell, parameters, xs):
         return ys
 
     own = parameters["layer0"]
-    there, back = one_way(own["forward"], xs), one_way(own["backward"], xs[::-1])[::-1]
+    there, back = forward(own["forward"], xs), forward(own["backward"], xs[::-1])[::-1]
     return [np.concatenate(pair) for pair in zip(there, back, strict=True)]
 
 
@@ -59,24 +59,24 @@ def pool_by_hand(p, states):
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_document_is_what_loops_make_of_it_and_padding_of_both_kinds_changes_nothing():
-    variables = draw()
+def test_documents_match_loops_and_padding_of_both_kinds_changes_nothing():
+    variables = random_variables()
     p = variables["params"]
-    gradient, (logits, features) = run(variables, WORDS, LENGTHS)
+    gradient, (logits, intermediates) = run(variables, WORDS, LENGTHS)
     for row in range(2):
         sentences = []
         for n, length in enumerate(LENGTHS[row]):
             if not length:
-                assert not np.any(features["word_attention"][row, n])
+                assert not np.any(intermediates["word_attention"][row, n])
                 continue
-            states = both_ways(GRU(H), p["words"], list(p["embedding"]["embedding"][WORDS[row, n, :length]]))
+            states = bidirectional(GRU(H), p["words"], list(p["embedding"]["embedding"][WORDS[row, n, :length]]))
             sentence, weights = pool_by_hand(p["word_attention"], states)
-            close(features["word_attention"][row, n, :length], weights)
+            close(intermediates["word_attention"][row, n, :length], weights)
             sentences.append(sentence)
-        document, weights = pool_by_hand(p["sentence_attention"], both_ways(Vanilla(3), p["sentences"], sentences))
-        close(features["sentence_attention"][row, : len(weights)], weights)
+        document, weights = pool_by_hand(p["sentence_attention"], bidirectional(Vanilla(3), p["sentences"], sentences))
+        close(intermediates["sentence_attention"][row, : len(weights)], weights)
         close(logits[row], document @ p["output"]["kernel"] + p["output"]["bias"])
-    assert features["sentence_attention"][1, 2] == 0
+    assert intermediates["sentence_attention"][1, 2] == 0
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
     junk = np.where(np.arange(4) < LENGTHS[..., None], WORDS, 5)
     longer = np.pad(junk, ((0, 0), (0, 1), (0, 2)), constant_values=3)
@@ -86,32 +86,32 @@ def test_a_document_is_what_loops_make_of_it_and_padding_of_both_kinds_changes_n
 
 
 @pytest.mark.usefixtures("float64")
-def test_an_answer_starts_from_what_the_sentences_came_to():
+def test_the_memory_of_a_dialogue_matches_a_loop():
     rng, answer = np.random.default_rng(0), np.array([[1, 4], [2, 3]])
     model = HierarchicalEncoderDecoder(V, V, GRU(H), embedding_dim=E, context="attention")
     variables = jax.eval_shape(model.init, jax.random.key(0), WORDS, answer, LENGTHS)
     variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), variables)
     run = jax.jit(lambda words, lengths: model.apply(variables, words, answer, lengths, return_intermediates=True))
-    logits, features = run(WORDS, LENGTHS)
+    logits, intermediates = run(WORDS, LENGTHS)
     p = variables["params"]["encoder"]
     for row in range(2):
-        true = LENGTHS[row][LENGTHS[row] > 0]
-        words = [list(p["embedding"]["embedding"][WORDS[row, n, :length]]) for n, length in enumerate(true)]
-        ends = [both_ways(GRU(H), p["words"], sentence) for sentence in words]
+        lengths = LENGTHS[row][LENGTHS[row] > 0]
+        words = [list(p["embedding"]["embedding"][WORDS[row, n, :length]]) for n, length in enumerate(lengths)]
+        ends = [bidirectional(GRU(H), p["words"], sentence) for sentence in words]
         carry = GRU(H).init_carry((), jnp.float64)
         for n, end in enumerate(ends):
             sentence = np.concatenate([end[-1][:H], end[0][H:]])
             carry, state = step_of(GRU(H), p["sentences"]["layer0"], carry, sentence)
-            close(features["memory"].states[row, n], state)
-        close(features["memory"].summary[row], state)
-        close(features["attention"][row].sum(axis=-1), 1)
-    assert not np.any(features["attention"][1, :, 2])
+            close(intermediates["memory"].states[row, n], state)
+        close(intermediates["memory"].summary[row], state)
+        close(intermediates["attention"][row].sum(axis=-1), 1)
+    assert not np.any(intermediates["attention"][1, :, 2])
     junk = np.where(np.arange(4) < LENGTHS[..., None], WORDS, 5)
     close(run(junk, LENGTHS)[0], logits)
 
 
-def test_what_is_no_document_is_refused(key):
-    for words, message in ((WORDS[0, 0], "sentences of words"), (WORDS / 2, "integers")):
+def test_invalid_documents_raise(key):
+    for words, message in ((WORDS[0, 0], r"got \(4,\)"), (WORDS / 2, "got .* float")):
         with pytest.raises(ValueError, match=message):
             jax.eval_shape(MODEL.init, key, words)
 
@@ -124,12 +124,14 @@ def test_what_is_no_document_is_refused(key):
     ],
     ids=["attention", "encoder-decoder"],
 )
-def test_the_compute_type_is_the_one_asked_for(model, inputs):
+def test_computation_is_in_the_given_dtype(model, inputs):
     half = model.clone(dtype=jnp.bfloat16)
-    seen, variables = jax.eval_shape(
+    outputs, variables = jax.eval_shape(
         partial(half.init_with_output, return_intermediates=True), jax.random.key(0), *inputs
     )
-    seen = [leaf for path, leaf in jax.tree.leaves_with_path(seen) if "_attention" not in jax.tree_util.keystr(path)]
-    floats = {leaf.dtype for leaf in seen if jnp.issubdtype(leaf.dtype, jnp.floating)}
+    leaves = [
+        leaf for path, leaf in jax.tree.leaves_with_path(outputs) if "_attention" not in jax.tree_util.keystr(path)
+    ]
+    floats = {leaf.dtype for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)}
     assert floats == {jnp.dtype(jnp.bfloat16)}
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}

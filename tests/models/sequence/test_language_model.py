@@ -1,4 +1,4 @@
-"""The recurrent language model against torch's modules, its tied embedding, and the step that generates from it."""
+"""The recurrent language model against torch's modules, its tied embedding, and its step function."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdl import decode, losses
-from jaxdl.models.sequence.language_model import RecurrentLanguageModel, step_function
+from jaxdl.models import RecurrentLanguageModel, step_function
 from jaxdl.nn.recurrent.cells import GRU, LSTM, FourGateLSTM
 from jaxdl.pretrained.recurrent import load_torch
 
@@ -26,7 +26,7 @@ def loss(model, params):
 
 
 @pytest.mark.usefixtures("float64")
-def test_logits_and_gradient_are_those_of_torch():
+def test_logits_and_gradient_match_torch():
     torch = pytest.importorskip("torch", reason="parity with torch")
     embedding, rnn, output = torch.nn.Embedding(5, 4), torch.nn.LSTM(4, 3, 2, batch_first=True), torch.nn.Linear(3, 5)
     for module in (embedding, rnn, output):
@@ -50,7 +50,7 @@ def test_logits_and_gradient_are_those_of_torch():
 
 
 @pytest.mark.usefixtures("float64")
-def test_the_gradient_of_a_tied_embedding_is_the_sum_over_its_two_uses():
+def test_the_gradient_of_a_tied_embedding_sums_over_both_uses():
     tied, variables = build(tied=True)
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), variables["params"])
     matrix, bias = params["embedding"]["embedding"], params["output_bias"] + 0.1
@@ -69,7 +69,7 @@ def test_the_gradient_of_a_tied_embedding_is_the_sum_over_its_two_uses():
 
 
 @pytest.mark.parametrize("cell", [GRU(4), FourGateLSTM(4)], ids=["gru", "four gates"])
-def test_a_text_in_pieces_and_token_by_token_is_the_text_at_once(cell):
+def test_windows_and_single_steps_match_the_whole_text(cell):
     model, variables = build(cell=cell, num_layers=2)
     read = partial(model.apply, return_intermediates=True)
 
@@ -78,7 +78,7 @@ def test_a_text_in_pieces_and_token_by_token_is_the_text_at_once(cell):
         _, first = read(variables, TOKENS[:, :2])
         return read(variables, TOKENS), read(variables, TOKENS[:, 2:], first["carry"])
 
-    (whole, features), (rest, last) = in_both_ways(variables)
+    (whole, intermediates), (rest, last) = in_both_ways(variables)
     assert whole.shape == (2, 5, 5)
     np.testing.assert_allclose(rest, whole[:, 2:], rtol=1e-5, atol=1e-6)
     step, carry = jax.jit(step_function(model, variables)), model.init_carry((2,))
@@ -86,10 +86,10 @@ def test_a_text_in_pieces_and_token_by_token_is_the_text_at_once(cell):
         carry, logits = step(carry, TOKENS[:, t])
         np.testing.assert_allclose(logits, whole[:, t], rtol=1e-5, atol=1e-6)
     for other in (carry, last["carry"]):
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), other, features["carry"])
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), other, intermediates["carry"])
 
 
-def test_generation_goes_on_with_the_most_probable_token():
+def test_greedy_generation_matches_a_loop_over_growing_texts():
     model, variables = build()
     forward = jax.jit(model.apply)
     text = [3]
@@ -98,24 +98,24 @@ def test_generation_goes_on_with_the_most_probable_token():
         padded[0, : len(text)] = text
         text.append(int(forward(variables, padded)[0, len(text) - 1].argmax()))
     start = step_function(model, variables), model.init_carry((1,)), jnp.array([3])
-    assert jax.jit(lambda: decode.greedy(*start, length=6).tokens[0])().tolist() == text[1:]
+    assert jax.jit(lambda: decode.greedy(*start, max_length=6).tokens[0])().tolist() == text[1:]
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_compute_type_is_the_one_asked_for_and_generation_keeps_it(tied):
+def test_computation_is_in_the_given_dtype(tied):
     model = RecurrentLanguageModel(vocab_size=5, cell=LSTM(4), embedding_dim=4, tied=tied, dtype=jnp.bfloat16)
     tokens, start = jnp.zeros((1, 3), int), model.init_carry((1,))
-    seen, variables = jax.eval_shape(
+    outputs, variables = jax.eval_shape(
         partial(model.init_with_output, return_intermediates=True), jax.random.key(0), tokens, start
     )
-    assert {leaf.dtype for leaf in jax.tree.leaves((seen, start))} == {jnp.dtype(jnp.bfloat16)}
+    assert {leaf.dtype for leaf in jax.tree.leaves((outputs, start))} == {jnp.dtype(jnp.bfloat16)}
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
-    generate = partial(decode.greedy, carry=start, first=tokens[:, -1], length=3)
+    generate = partial(decode.greedy, carry=start, first=tokens[:, -1], max_length=3)
     made = jax.eval_shape(lambda variables: generate(step_function(model, variables)), variables)
     assert made.tokens.shape == (1, 3)
 
 
-def test_dropout_is_for_training_alone(key):
+def test_dropout_applies_in_training_only(key):
     model, variables = build(dropout_rate=0.5)
     apply = jax.jit(model.apply, static_argnames="train")
     first, second = (apply(variables, TOKENS, train=True, rngs={"dropout": k}) for k in jax.random.split(key))
@@ -124,11 +124,11 @@ def test_dropout_is_for_training_alone(key):
     np.testing.assert_array_equal(first, second)
 
 
-def test_what_cannot_be_read_is_refused(key):
+def test_invalid_arguments_raise(key):
     model = RecurrentLanguageModel(vocab_size=5, cell=GRU(4), embedding_dim=3)
-    with pytest.raises(ValueError, match="integers"):
+    with pytest.raises(ValueError, match="float32"):
         model.init(key, jnp.zeros((2, 3)))
-    with pytest.raises(ValueError, match="give both one width"):
+    with pytest.raises(ValueError, match="got embedding_dim=3"):
         model.clone(tied=True).init(key, TOKENS)
     with pytest.raises(ValueError, match="carry"):
         model.init(key, TOKENS, model.init_carry((3,)))

@@ -1,4 +1,4 @@
-"""Recursive networks against plain recursion in float64, in trees of any form; filling up changes nothing."""
+"""Recursive networks against plain recursion in float64, over trees of any form; padding changes nothing."""
 
 from functools import partial
 
@@ -14,17 +14,17 @@ V, E, H = 9, 3, 4
 TREES = [(7, 1, (8, 2, 3), (0, 4)), 5, (6, (6, (6, (6, 1, 2), 3)), 4), (3, 1, 2, 4)]
 SHAPES = (None, (6, 14, 4))
 close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
-CELLS = {"recursive": Recursive(H, children=4), "lstm": TreeLSTM(H)}
+CELLS = {"recursive": Recursive(H, max_children=4), "lstm": TreeLSTM(H)}
 
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def down(cell, p, tree):
-    """One node after the other, each after its children."""
+def by_recursion(cell, p, tree):
+    """Compute one node after the other, each after its children."""
     token, *children = tree if isinstance(tree, tuple) else (tree,)
-    below = [down(cell, p, child) for child in children]
+    below = [by_recursion(cell, p, child) for child in children]
     a = p["embedding"]["embedding"][token] @ p["kernel"] + p["bias"]
     if isinstance(cell, Recursive):
         return np.tanh(a + sum(h @ U for h, U in zip(below, p["recursive_kernel"], strict=False)))
@@ -37,13 +37,13 @@ def down(cell, p, tree):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", CELLS)
-def test_level_by_level_is_node_by_node_however_much_is_filled_up(name):
+def test_level_by_level_matches_recursion_whatever_the_padding(name):
     cell, rng = CELLS[name], np.random.default_rng(0)
     model, gradients = RecursiveNetwork(V, 2, E, cell), []
     variables = jax.eval_shape(model.init, jax.random.key(0), by_level(TREES))
     variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), variables)
     p = variables["params"]
-    roots = [down(cell, p, tree) for tree in TREES]
+    roots = [by_recursion(cell, p, tree) for tree in TREES]
     h = np.array([root if isinstance(cell, Recursive) else root[1] for root in roots])
     for shape in SHAPES:
         trees = by_level(TREES, shape)
@@ -54,7 +54,7 @@ def test_level_by_level_is_node_by_node_however_much_is_filled_up(name):
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(gradients[0]))
 
 
-def test_nodes_stand_after_their_children():
+def test_nodes_follow_their_children():
     trees = by_level(TREES)
     L, W, _ = trees.children.shape
     assert L == 5
@@ -65,7 +65,7 @@ def test_nodes_stand_after_their_children():
     assert len(set(places)) == len(places) == 20  # every node is a root or the child of one other
 
 
-def test_a_tree_may_be_deeper_than_calls_may_be_nested():
+def test_a_tree_may_be_deeper_than_the_recursion_limit():
     tree = 0
     for token in range(1, 2000):
         tree = token, tree, 7
@@ -83,21 +83,21 @@ def test_a_tree_may_be_deeper_than_calls_may_be_nested():
         (lambda: by_level(TREES, (4, 12, 4)), r"\(5, 12, 3\), got \(4, 12, 4\)"),
     ],
 )
-def test_what_is_no_tree_is_refused(call, message):
+def test_invalid_trees_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
 
-def test_more_children_than_matrices_are_refused(key):
-    with pytest.raises(ValueError, match="up to 3 children; the cell has matrices for 2"):
+def test_more_than_max_children_raise(key):
+    with pytest.raises(ValueError, match="at most 2 children, got 3"):
         jax.eval_shape(RecursiveNetwork(V, cell=Recursive(H)).init, key, by_level(TREES))
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_the_compute_type_is_the_one_asked_for(name):
+def test_computation_is_in_the_given_dtype(name):
     half = RecursiveNetwork(V, 2, E, CELLS[name], dtype=jnp.bfloat16)
     run_half = partial(half.init_with_output, return_intermediates=True)
-    seen, variables = jax.eval_shape(run_half, jax.random.key(0), by_level(TREES))
-    floats = {leaf.dtype for leaf in jax.tree.leaves(seen) if jnp.issubdtype(leaf.dtype, jnp.floating)}
+    outputs, variables = jax.eval_shape(run_half, jax.random.key(0), by_level(TREES))
+    floats = {leaf.dtype for leaf in jax.tree.leaves(outputs) if jnp.issubdtype(leaf.dtype, jnp.floating)}
     assert floats == {jnp.dtype(jnp.bfloat16)}
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}

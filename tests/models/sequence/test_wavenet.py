@@ -1,4 +1,4 @@
-"""WaveNet against torch's dilated convolutions; what one output sees; generation step by step against the whole."""
+"""WaveNet against torch's dilated convolutions; its receptive field; single steps against the whole."""
 
 from functools import partial
 
@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from jaxdl import decode, losses, optim, tree
-from jaxdl.models import registry
+from jaxdl.models import registry, step_function
 from jaxdl.models.sequence.wavenet import WaveNet
 from tests.peers import torch
 
-SMALL = WaveNet(7, 2, (1, 3), 3, residual_features=4, gate_features=3, skip_features=5, dtype=jnp.float64)
+SMALL = WaveNet(7, 2, (1, 3), 3, residual_channels=4, gate_channels=3, skip_channels=5, dtype=jnp.float64)
 CODES = np.random.default_rng(0).integers(0, 7, (2, 12))
 
 
 def random_params(model, scale=1.0):
-    """Draw normal numbers, divided by the root of how many are summed."""
+    """Draw normal numbers, divided by the square root of the fan-in."""
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 3), int))["params"]
     generator = np.random.default_rng(1)
 
@@ -27,7 +27,7 @@ def random_params(model, scale=1.0):
     return jax.tree.map(draw, shapes)
 
 
-def test_the_registered_model_has_the_parameters_that_its_layers_sum_to():
+def test_the_registered_model_has_the_expected_number_of_parameters():
     model = registry.create("wavenet")
     x = jnp.zeros((1, *registry.input_shape("wavenet")), int)
     logits, variables = jax.eval_shape(model.init_with_output, jax.random.key(0), x)
@@ -45,13 +45,13 @@ def test_the_receptive_field_grows_by_1023_a_stack():
 @pytest.mark.parametrize(
     ("model", "field"),
     [
-        (WaveNet(1_100, residual_features=2, gate_features=2, skip_features=2, dtype=jnp.float64), 1_024),
+        (WaveNet(1_100, residual_channels=2, gate_channels=2, skip_channels=2, dtype=jnp.float64), 1_024),
         (SMALL.clone(num_classes=40), 17),
     ],
 )
 @pytest.mark.usefixtures("float64")
-def test_one_output_sees_its_receptive_field_and_nothing_else(model, field):
-    # Every sample has a level of its own, so that the gradient of its embedding is that of the sample.
+def test_one_output_depends_on_exactly_its_receptive_field(model, field):
+    # Every sample has a different level, so that the gradient of an embedding is that of a sample.
     size = model.num_classes
     params, last = random_params(model, 2.0), size - 10
 
@@ -67,7 +67,7 @@ def test_one_output_sees_its_receptive_field_and_nothing_else(model, field):
 
 
 def torch_wavenet(params, codes):
-    """Run the same network of torch's convolutions, channels first; also return its weights in our order."""
+    """Run the same network with torch's convolutions; also return its weights in our layout."""
     library, leaves = torch(), {}
     functional = library.nn.functional
     for path, leaf in tree.flatten(params).items():
@@ -88,7 +88,7 @@ def torch_wavenet(params, codes):
 
 
 @pytest.mark.usefixtures("float64")
-def test_logits_and_gradients_are_those_of_torchs_convolutions():
+def test_logits_and_gradients_match_torch():
     params = random_params(SMALL)
 
     @jax.jit
@@ -109,32 +109,30 @@ def test_logits_and_gradients_are_those_of_torchs_convolutions():
 
 
 @pytest.mark.usefixtures("float64")
-def test_samples_one_by_one_give_the_logits_of_the_whole_from_any_beginning():
-    variables, heard = {"params": random_params(SMALL)}, 5
+def test_single_steps_match_the_whole_after_any_prompt():
+    variables, length = {"params": random_params(SMALL)}, 5
 
     @jax.jit
     def run(variables, codes):
-        def step(past, code):
-            return SMALL.apply(variables, past, code, method="step")
+        step = step_function(SMALL, variables)
+        _, steps = jax.lax.scan(step, SMALL.init_carry((2,)), codes.T)
+        carry, before = SMALL.apply(variables, codes[:, :length], method="prefill")
+        _, after = jax.lax.scan(step, carry, codes[:, length:].T)
+        return SMALL.apply(variables, codes), steps, before, after, carry
 
-        _, steps = jax.lax.scan(step, SMALL.start(2), codes.T)
-        past, before = SMALL.apply(variables, codes[:, :heard], method="listen")
-        _, after = jax.lax.scan(step, past, codes[:, heard:].T)
-        return SMALL.apply(variables, codes), steps, before, after, past
-
-    whole, steps, before, after, past = run(variables, jnp.asarray(CODES))
+    whole, steps, before, after, carry = run(variables, jnp.asarray(CODES))
     close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
     close(np.swapaxes(steps, 0, 1), whole)
-    close(before, whole[:, :heard])
-    close(np.swapaxes(after, 0, 1), whole[:, heard:])
-    # One queue is longer than what was heard, the other shorter; neither changes its form.
-    assert {queue.shape[1] for queue in past.queues} == {3, 7}
-    assert jax.tree.map(jnp.shape, past) == jax.tree.map(jnp.shape, SMALL.start(2))
+    close(before, whole[:, :length])
+    close(np.swapaxes(after, 0, 1), whole[:, length:])
+    # One queue is longer than the prompt, the other shorter; neither changes its shape.
+    assert {queue.shape[1] for queue in carry.queues} == {3, 7}
+    assert jax.tree.map(jnp.shape, carry) == jax.tree.map(jnp.shape, SMALL.init_carry((2,)))
 
 
-def test_it_learns_a_melody_and_plays_on():
+def test_training_on_a_melody_and_generating_its_continuation():
     melody = jnp.tile(jnp.array([0, 1, 2, 0, 3, 2, 0, 1]), 4)[None]
-    model = WaveNet(4, 1, (1, 2, 4), residual_features=8, gate_features=8, skip_features=8)
+    model = WaveNet(4, 1, (1, 2, 4), residual_channels=8, gate_channels=8, skip_channels=8)
     params = jax.tree.map(lambda leaf: leaf.astype(np.float32), random_params(model))
     optimizer = optim.adam(0.02)
 
@@ -153,35 +151,33 @@ def test_it_learns_a_melody_and_plays_on():
         return params, values
 
     def play(params):
-        def step_fn(past, code):
-            return model.apply({"params": params}, past, code, method="step")
-
-        past, _ = model.apply({"params": params}, melody[:, :15], method="listen")
-        return decode.greedy(step_fn, past, melody[:, 15], length=20).tokens
+        carry, _ = model.apply({"params": params}, melody[:, :15], method="prefill")
+        step_fn = step_function(model, {"params": params})
+        return decode.greedy(step_fn, carry, melody[:, 15], max_length=20).tokens
 
     params, values = train(params)
-    # What the first samples are cannot be known from nothing before them.
+    # The first samples cannot be predicted.
     assert values[0] > 1.2
     assert values[-1] < 0.2
     assert jax.jit(play)(params)[0].tolist() == np.resize(melody[0, :8], 20).tolist()
 
 
-def test_the_features_have_names(key):
+def test_intermediates_have_names_and_shapes(key):
     model = SMALL.clone(dtype=None)
-    _, features = jax.eval_shape(lambda: model.init_with_output(key, CODES, return_intermediates=True)[0])
+    _, intermediates = jax.eval_shape(lambda: model.init_with_output(key, CODES, return_intermediates=True)[0])
     names = [f"stack{stack}_layer{layer}" for stack in (1, 2) for layer in (1, 2)]
-    assert list(features) == sorted(["embedding", *names, "skip", "dense"])
-    assert features["stack2_layer1"].shape == (2, 12, 4)
-    assert features["stack2_layer2"].shape == (2, 12, 3)
+    assert list(intermediates) == sorted(["embedding", *names, "skip", "dense"])
+    assert intermediates["stack2_layer1"].shape == (2, 12, 4)
+    assert intermediates["stack2_layer2"].shape == (2, 12, 3)
 
 
 @pytest.mark.parametrize("samples", [np.zeros((2, 5), np.float32), np.zeros(5, np.int32), np.int32(3)])
-def test_wrong_samples_are_answered_with_what_was_expected(samples, key):
-    with pytest.raises(ValueError, match=r"samples \[B, T\], integers in \[0, 256\), which mu_law_encode makes"):
+def test_invalid_samples_raise(samples, key):
+    with pytest.raises(ValueError, match=r"samples \[B, T\], integers in \[0, 256\), got"):
         WaveNet().init(key, samples)
 
 
-def test_a_step_takes_one_sample():
+def test_a_step_of_many_samples_raises():
     model = SMALL.clone(dtype=None)
-    with pytest.raises(ValueError, match=r"samples \[B\], integers"):
-        model.apply({}, model.start(2), CODES, method="step")
+    with pytest.raises(ValueError, match=r"samples \[B\].* got \(2, 12\)"):
+        model.apply({}, model.init_carry((2,)), CODES, method="step")

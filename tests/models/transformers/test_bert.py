@@ -21,7 +21,7 @@ MODEL = BERT(
     dropout_rate=0.0,
     attention_dropout_rate=0.0,
 )
-TOKENS = np.random.default_rng(0).integers(1, 7, (2, 5))  # torch learns nothing for token 0, which is padding
+TOKENS = np.random.default_rng(0).integers(1, 7, (2, 5))  # without 0, the padding token of torch, which has no gradient
 SEGMENT = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 0, 0]])
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
 CLASSES = {
@@ -33,7 +33,7 @@ close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11)
 
 @pytest.mark.parametrize("head", CLASSES)
 @pytest.mark.usefixtures("float64")
-def test_outputs_gradients_and_files_are_those_of_transformers(head, tmp_path):
+def test_outputs_gradients_and_files_match_transformers(head, tmp_path):
     library = transformers()
     depth = 1 if head == "classification" else 2
     sizes = {"hidden_size": 8, "num_hidden_layers": depth, "num_attention_heads": 2, "intermediate_size": 12}
@@ -42,7 +42,7 @@ def test_outputs_gradients_and_files_are_those_of_transformers(head, tmp_path):
     peer = randomize(getattr(library, CLASSES[head])(config))
     x, segment, mask = (torch().tensor(array) for array in (TOKENS, SEGMENT, MASK))
     output = peer(input_ids=x, token_type_ids=segment, attention_mask=mask)
-    # What is told of padding is nobody's business.
+    # The outputs at padding are not compared.
     expected = output.logits if head == "classification" else output.logits * mask[..., None]
     cotangent = np.random.default_rng(1).normal(size=expected.shape)
     expected.backward(torch().tensor(cotangent))
@@ -58,14 +58,14 @@ def test_outputs_gradients_and_files_are_those_of_transformers(head, tmp_path):
 
     @jax.jit
     def run(variables):
-        def tell(variables):
-            y, features = model.apply(variables, TOKENS, SEGMENT, MASK, return_intermediates=True)
-            return (y if head == "classification" else y * MASK[..., None]), features
+        def outputs(variables):
+            y, intermediates = model.apply(variables, TOKENS, SEGMENT, MASK, return_intermediates=True)
+            return (y if head == "classification" else y * MASK[..., None]), intermediates
 
-        y, pull, features = jax.vjp(tell, variables, has_aux=True)
-        return y, *pull(cotangent), features
+        y, pull, intermediates = jax.vjp(outputs, variables, has_aux=True)
+        return y, *pull(cotangent), intermediates
 
-    y, gradient, features = run(variables)
+    y, gradient, intermediates = run(variables)
     close(y, expected.detach().numpy())
     ours = pretrained.to_theirs(tree.flatten(gradient), rules)
     theirs = {name: leaf.grad.numpy() for name, leaf in peer.named_parameters()}
@@ -79,18 +79,18 @@ def test_outputs_gradients_and_files_are_those_of_transformers(head, tmp_path):
         vectors, seen = jax.jit(lambda v: body.apply(v, TOKENS, SEGMENT, MASK, return_intermediates=True))(
             pretrained.convert(base, pretrained.template(body, (5,), "int32"), rules, dtype=np.float64)
         )
-        told = peer.bert(input_ids=x, token_type_ids=segment, attention_mask=mask)
-        close(vectors, told.last_hidden_state.detach().numpy())
-        close(seen["pooled"], told.pooler_output.detach().numpy())
-        close(features["pooled"], seen["pooled"])
+        expected = peer.bert(input_ids=x, token_type_ids=segment, attention_mask=mask)
+        close(vectors, expected.last_hidden_state.detach().numpy())
+        close(seen["pooled"], expected.pooler_output.detach().numpy())
+        close(intermediates["pooled"], seen["pooled"])
         rules = pretrained.rules_of(body, "huggingface")
         loaded = pretrained.convert(entries, pretrained.template(body, (5,), "int32"), rules, dtype=np.float64)
         rest = {name: leaf for name, leaf in variables["params"].items() if name != "output"}
         jax.tree.map(np.testing.assert_array_equal, loaded["params"], rest)
 
 
-def test_the_published_files_of_pretraining_serve_two_heads():
-    """They have both heads' weights, and norms with ``gamma`` and ``beta``."""
+def test_published_files_of_pretraining_load_into_two_heads():
+    """They have the weights of both heads, and norms with ``gamma`` and ``beta``."""
     forms = {head: pretrained.template(MODEL.clone(head=head), (5,), "int32") for head in (None, *CLASSES)}
     generator, entries = np.random.default_rng(0), {}
     for head in (None, "masked_language_model"):
@@ -113,13 +113,13 @@ def test_the_published_files_of_pretraining_serve_two_heads():
 @pytest.mark.parametrize(
     ("model", "inputs", "message"),
     [
-        (MODEL, [np.zeros((2, 7), int)], "room for 6 tokens; came 7"),
-        (MODEL, [np.zeros(3, int)], r"integers \[B, T\]; came \(3,\)"),
-        (MODEL, [TOKENS, SEGMENT * 1.0], r"segment must be tokens, integers .* came \(2, 5\) of float"),
-        (MODEL, [TOKENS, SEGMENT[:, :1]], r"one number for each token, \(2, 5\); came \(2, 1\)"),
-        (MODEL.clone(head="tagging"), [TOKENS], "masked_language_model.*came 'tagging'"),
+        (MODEL, [np.zeros((2, 7), int)], "6 .* 7"),
+        (MODEL, [np.zeros(3, int)], r"x .* \(3,\)"),
+        (MODEL, [TOKENS, SEGMENT * 1.0], r"segment .* \(2, 5\) of float"),
+        (MODEL, [TOKENS, SEGMENT[:, :1]], r"\(2, 5\), got \(2, 1\)"),
+        (MODEL.clone(head="tagging"), [TOKENS], "masked_language_model.*got 'tagging'"),
     ],
 )
-def test_mistakes_are_answered_with_what_was_expected(model, inputs, message):
+def test_invalid_arguments_raise(model, inputs, message):
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(model.init, jax.random.key(0), *inputs)

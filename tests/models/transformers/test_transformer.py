@@ -1,4 +1,4 @@
-"""The transformer against torch with the same weights, both places of the norm; padding, caches, scanned blocks."""
+"""The transformer against torch with the same weights, pre-norm and post-norm; padding, caches, scanned blocks."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ import pytest
 
 from jaxdl import decode, pretrained, tree
 from jaxdl.models.scanning import stack_blocks
-from jaxdl.models.sequence.encoder_decoder import step_function
+from jaxdl.models.stepping import step_function
 from jaxdl.models.transformers.transformer import Decoder, Transformer
 from jaxdl.pretrained import Rule
 from jaxdl.pretrained.layouts import parameter, part
@@ -26,7 +26,7 @@ close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11)
 
 
 def rules():
-    """Name the weights of ``torch.nn.Transformer``, which has one array for query, key and value."""
+    """Map the weights of ``torch.nn.Transformer``, which has one array for query, key and value."""
     kernel, bias = parameter(np.transpose, np.transpose), parameter()
     table = [Rule("source_embedding", "embedding"), Rule("(encoder|decoder)/norm", r"\1.norm")]
     for stack in ("encoder", "decoder"):
@@ -41,7 +41,7 @@ def rules():
     return table
 
 
-def draw(model, *inputs):
+def random_variables(model, *inputs):
     generator = np.random.default_rng(0)
     forms = jax.eval_shape(model.init, jax.random.key(0), *inputs)
     return jax.tree.map(lambda leaf: generator.normal(size=leaf.shape) / 2, forms)
@@ -50,7 +50,7 @@ def draw(model, *inputs):
 @pytest.mark.parametrize(("norm_first", "activation"), [(True, "gelu"), (False, "relu")])
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor")
 @pytest.mark.usefixtures("float64")
-def test_logits_and_all_gradients_are_torchs(norm_first, activation):
+def test_logits_and_all_gradients_match_torch(norm_first, activation):
     library = torch()
     options = {"dropout": 0.0, "batch_first": True, "norm_first": norm_first, "activation": activation}
     peer = library.nn.Transformer(D, 2, 1, 1, 12, **options)
@@ -61,11 +61,11 @@ def test_logits_and_all_gradients_are_torchs(norm_first, activation):
         for i in range(0, D, 2):
             positions[p, i : i + 2] = np.sin(p / 10_000 ** (i / D)), np.cos(p / 10_000 ** (i / D))
     source, target = (library.tensor(tokens) for tokens in (SOURCE, TARGET))
-    read = D**0.5 * peer.embedding(source) + library.tensor(positions)
-    written = D**0.5 * peer.embedding(target) + library.tensor(positions[:3])
+    source_in = D**0.5 * peer.embedding(source) + library.tensor(positions)
+    target_in = D**0.5 * peer.embedding(target) + library.tensor(positions[:3])
     padding, later = library.tensor(SOURCE == 0), library.ones(3, 3, dtype=bool).triu(1)
     masks = {"tgt_mask": later, "src_key_padding_mask": padding, "memory_key_padding_mask": padding}
-    expected = peer(read, written, **masks) @ peer.embedding.weight.T
+    expected = peer(source_in, target_in, **masks) @ peer.embedding.weight.T
     cotangent = np.random.default_rng(1).normal(size=expected.shape)
     expected.backward(library.tensor(cotangent))
 
@@ -88,16 +88,16 @@ def test_logits_and_all_gradients_are_torchs(norm_first, activation):
 
 
 @pytest.mark.usefixtures("float64")
-def test_search_over_caches_finds_what_is_so_without_and_padding_changes_nothing():
+def test_decoding_with_caches_matches_the_logits_without_and_padding_changes_nothing():
     model, length = MODEL.clone(target_vocab_size=5, norm_first=True), 4
-    variables = draw(model, SOURCE, TARGET % 5)
+    variables = random_variables(model, SOURCE, TARGET % 5)
 
     @jax.jit
     def run(source):
-        carry = model.apply(variables, source, LENGTHS, max_length=length, method="begin")
+        carry = model.apply(variables, source, LENGTHS, max_length=length, method="init_carry")
         first, step = jnp.ones(2, int), step_function(model, variables)
-        beams = decode.beam_search(step, carry, first, beams=2, length=length, length_penalty=0.0)
-        greedy = decode.greedy(step, carry, first, length=length)
+        beams = decode.beam_search(step, carry, first, num_beams=2, max_length=length, length_penalty=0.0)
+        greedy = decode.greedy(step, carry, first, max_length=length)
         both = jnp.concatenate([beams.tokens[:, 0], greedy.tokens])
         target_in = jnp.concatenate([jnp.ones((4, 1), both.dtype), both[:, :-1]], axis=1)
         logits = model.apply(variables, jnp.tile(source, (2, 1)), target_in, jnp.tile(LENGTHS, 2))
@@ -113,39 +113,42 @@ def test_search_over_caches_finds_what_is_so_without_and_padding_changes_nothing
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_scanned_decoder_is_an_unrolled_decoder():
-    x, memory = np.random.default_rng(1).normal(size=(2, 2, 3, D))
-    mask, writer = np.array([[[True, True, False]]]), Decoder(**SIZES, norm_first=True)
-    params = draw(writer, x, memory)
+def test_scanned_blocks_match_unrolled_blocks():
+    variables, scanned = random_variables(MODEL, SOURCE, TARGET), MODEL.clone(scan_blocks=True)
 
     @jax.jit
-    def both(params):
-        run = partial(Decoder.apply, memory_mask=mask, return_intermediates=True)
-        return run(writer, params, x, memory), run(writer.clone(scan_blocks=True), stack_blocks(params), x, memory)
+    def both(variables):
+        run = partial(Transformer.apply, source_lengths=LENGTHS, return_intermediates=True)
+        return run(MODEL, variables, SOURCE, TARGET), run(scanned, stack_blocks(variables), SOURCE, TARGET)
 
-    unrolled, scanned = both(params)
-    jax.tree.map(close, scanned, unrolled)
+    unrolled, other = both(variables)
+    jax.tree.map(close, other, unrolled)
     parts = ("", "_attention", "_memory_attention")
-    assert sorted(unrolled[1]) == sorted(f"decoder_block{n}{part}" for n in (1, 2) for part in parts)
-    assert unrolled[1]["decoder_block2_memory_attention"].shape == (2, 2, 3, 3)
-    assert (unrolled[1]["decoder_block2_memory_attention"][..., 2] == 0).all()
+    decoder = {f"decoder_block{n}{part}" for n in (1, 2) for part in parts}
+    assert set(unrolled[1]) == decoder | {f"encoder_block{n}{part}" for n in (1, 2) for part in parts[:2]} | {
+        "memory",
+        "decoded",
+    }
+    weights = unrolled[1]["decoder_block2_memory_attention"]
+    assert weights.shape == (2, 2, 3, 4)
+    assert (weights[1, ..., 2:] == 0).all()
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: draw(MODEL, SOURCE * 1.0, TARGET), r"source must be tokens, .* float32"),
-        (lambda: draw(MODEL, SOURCE, TARGET[0]), r"target_in must be tokens, .* came \(3,\)"),
+        (lambda: random_variables(MODEL, SOURCE * 1.0, TARGET), r"source .* float32"),
+        (lambda: random_variables(MODEL, SOURCE, TARGET[0]), r"target_in .* \(3,\)"),
         (
-            lambda: draw(Decoder(**SIZES), *jnp.zeros((2, 1, 2, D)), None, None, False, False, []),
-            "2 blocks need as many caches, as .* makes them; came 0",
+            lambda: random_variables(Decoder(**SIZES), *jnp.zeros((2, 1, 2, D)), None, None, False, False, []),
+            "2 caches.* got 0",
         ),
-        (lambda: draw(MODEL, SOURCE, TARGET[:1]), r"of one B; came \(2, 4\) and \(1, 3\)"),
-        (lambda: draw(MODEL, SOURCE, TARGET, LENGTHS[:1]), r"one for each source, \(2,\); came \(1,\)"),
-        (lambda: draw(MODEL, SOURCE, TARGET, LENGTHS[:, None]), r"one for each source, \(2,\); came \(2, 1\)"),
-        (lambda: draw(MODEL.clone(num_layers=0), SOURCE, TARGET), "must be at least 1; came 0"),
+        (lambda: random_variables(MODEL, SOURCE, TARGET[:1]), r"got \(2, 4\) and \(1, 3\)"),
+        (lambda: random_variables(MODEL, SOURCE, TARGET, LENGTHS[:1]), r"got \(1,\)"),
+        (lambda: random_variables(MODEL, SOURCE, TARGET, LENGTHS[:, None]), r"got \(2, 1\)"),
+        (lambda: random_variables(MODEL.clone(num_layers=0), SOURCE, TARGET), "num_layers .* got 0"),
     ],
 )
-def test_mistakes_are_answered_with_what_was_expected(call, message):
+def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -1,0 +1,72 @@
+"""Training of many runs as one program, and the choice of learning rates by other runs than those that are judged."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from jaxdl import train, tree
+from jaxdl.typing import Array, Batch, Key, PyTree
+
+Metrics = dict[str, Array]
+Loss = Callable[[PyTree, Batch, Key], tuple[Array, tuple[dict[str, PyTree], Metrics]]]
+Learn = Callable[[Array, PyTree], dict[str, Array]]
+"""``learn(rate, run)`` trains one run at a learning rate and returns its curves ``[steps]``."""
+
+
+def draw_batches(seed: int | np.random.Generator, examples: Batch, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw the indices of batches of examples, ``shape`` such as ``[runs, steps, B]``."""
+    random = np.random.default_rng(seed)
+    return random.integers(len(examples["label"]), size=shape, dtype=np.int32)
+
+
+def fit_batches(
+    loss: Loss, optimizer: optax.GradientTransformation, variables: PyTree, examples: Batch, batches: Array
+) -> tuple[train.TrainState, Metrics]:
+    """Train on the examples at the indices ``batches [steps, B]``; return the state and the metrics ``[steps]``."""
+    step = train.make_step(loss, optimizer)
+    start = train.TrainState.create(variables, optimizer, jax.random.key(0))  # the loss draws nothing
+    return jax.lax.scan(lambda state, index: step(state, tree.take(examples, index)), start, batches)
+
+
+def fit_samples(
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    variables: PyTree,
+    sample: Callable[[Key], Batch],
+    keys: Key,
+    key: Key,
+) -> tuple[train.TrainState, Metrics]:
+    """Train on new examples, ``sample(key)`` for each of ``keys [steps]``; ``key`` is that of the state."""
+    step = train.make_step(loss, optimizer)
+    start = train.TrainState.create(variables, optimizer, key)
+    return jax.lax.scan(lambda state, key: step(state, sample(key)), start, keys)
+
+
+def best_rate(scores: np.ndarray) -> int:
+    """Return the index of the rate with the lowest mean score ``[rates, runs]``; NaN counts as infinite.
+
+    >>> best_rate(np.array([[3.0, 1.0], [0.0, np.nan], [1.0, 2.0]]))
+    2
+    """
+    return int(np.argmin(np.nan_to_num(np.mean(scores, axis=1), nan=np.inf)))
+
+
+def search_rate_then_measure(
+    learn: Learn, rates: np.ndarray, runs: PyTree, search: int, score: Callable[[dict[str, np.ndarray]], np.ndarray]
+) -> tuple[float, dict[str, np.ndarray]]:
+    """Choose a rate by the first ``search`` runs; return it and the curves ``[runs, steps]`` of the others at it.
+
+    ``score(curves)`` gives a number per run, and the rate with the lowest mean is chosen. If as many runs are judged
+    as are tried, both use one compiled program.
+    """
+    learn, count = jax.jit(jax.vmap(learn)), len(jax.tree.leaves(runs)[0])
+
+    def at(rate: np.ndarray, run: np.ndarray) -> dict[str, Any]:
+        return jax.device_get(learn(rate, tree.take(runs, run)))
+
+    tried = at(np.repeat(rates, search), np.tile(np.arange(search), len(rates)))
+    rate = rates[best_rate(score(tried).reshape(len(rates), search))]
+    return rate, at(np.full(count - search, rate), np.arange(search, count))
