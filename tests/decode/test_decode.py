@@ -3,6 +3,7 @@
 import itertools
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,6 +73,14 @@ def test_the_loop_stops_once_all_sequences_have_ended():
     jax.block_until_ready(jax.jit(lambda first: decode.greedy(count, None, first, max_length=50, eos_id=EOS))(FIRST))
     jax.effects_barrier()
     assert len(calls) == 1
+
+
+def test_the_model_is_traced_once_for_all_tokens_and_calls():
+    step = chex.assert_max_traces(step_fn, n=1)
+    run = jax.jit(lambda first: decode.greedy(step, init_carry(), first, max_length=T).tokens)
+    chex.clear_trace_counter()
+    first, second = run(FIRST), run(FIRST[::-1].copy())
+    assert first.shape == second.shape == (2, T)
 
 
 def test_logits_of_nan_end_a_sequence():

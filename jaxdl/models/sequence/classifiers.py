@@ -15,8 +15,7 @@ from flax import linen
 
 from jaxdl.checks import check_one_of, renamed_fields
 from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last, pool
-from jaxdl.nn import activations
-from jaxdl.nn.activations import Activation
+from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.cells import LSTM, Cell
@@ -77,7 +76,7 @@ class AveragingNetwork(linen.Module):
             retained = jax.random.bernoulli(self.make_rng("dropout"), 1 - self.word_dropout_rate, shape)
             mask = mask & einops.rearrange(retained, "t ... -> ... t")
         x = out["pooled"] = pool(x, mask, "mean")
-        activation = activations.get_activation(self.activation)
+        activation = get_activation(self.activation)
         for layer, width in enumerate(self.hidden_sizes, start=1):
             x = out[f"hidden{layer}"] = activation(linen.Dense(width, dtype=self.dtype, name=f"hidden{layer}")(x))
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
@@ -166,7 +165,7 @@ class ConvolutionalClassifier(linen.Module):
         """
         x, mask = embed(x, lengths, self.vocab_size, self.embedding_dim, self.dtype)
         out, maxima = {"embedding": x}, []
-        activation = activations.get_activation(self.activation)
+        activation = get_activation(self.activation)
         count = jnp.sum(mask, axis=-1, keepdims=True)
         step = jnp.arange(mask.shape[-1]).reshape((1,) * (mask.ndim - 1) + (-1,))
         for width in self.widths:

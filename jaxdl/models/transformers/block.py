@@ -7,7 +7,7 @@ Dimensions: ``B`` batch, ``T`` length, ``S`` length of the memory, ``D`` width o
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from flax import linen
 
@@ -126,15 +126,13 @@ class Block(linen.Module):
 
         def attend(x: Array) -> Array:
             layer = attention(fused=self.fused, name="attention")
-            result = layer(x, mask=mask, causal=self.causal, train=train, return_weights=True, cache=cache)
-            y, *rest = cast(tuple[Any, ...], result)
+            y, *rest = layer(x, mask=mask, causal=self.causal, train=train, return_weights=True, cache=cache)
             out.update(zip(("attention", "cache"), rest, strict=False))
             return y
 
         def attend_to_memory(x: Array) -> Array:
             layer = attention(name="memory_attention")
-            result = layer(x, memory, mask=memory_mask, train=train, return_weights=True)
-            y, out["memory_attention"] = cast(tuple[Array, Array], result)
+            y, out["memory_attention"] = layer(x, memory, mask=memory_mask, train=train, return_weights=True)
             return y
 
         def mlp(x: Array) -> Array:

@@ -12,8 +12,7 @@ from jaxdl.checks import renamed_fields
 from jaxdl.models.layers import check_tokens
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, check_depth, run_blocks
-from jaxdl.nn.attention import cache as attention_cache
-from jaxdl.nn.attention.cache import Cache
+from jaxdl.nn.attention.cache import Cache, init_cache
 from jaxdl.nn.initializers import normal
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
@@ -131,7 +130,7 @@ class GPT(linen.Module):
         """Make empty caches for ``max_length`` tokens, by default ``context_length``.
 
         A shorter cache makes every step faster. Where a cache is too short, all logits are nan from the first token
-        without room on, see `jaxdl.nn.attention.cache.extend`.
+        without room on, see `jaxdl.nn.attention.extend_cache`.
 
         Args:
             batch_shape: ``(B,)``.
@@ -148,9 +147,7 @@ class GPT(linen.Module):
         if self.num_heads < 1 or self.d_model % self.num_heads:
             raise ValueError(f"expected num_heads to divide d_model = {self.d_model}, got {self.num_heads}")
         dtype = self.dtype if dtype is None else dtype
-        cache = attention_cache.init_cache(
-            batch_shape, self.num_heads, max_length, self.d_model // self.num_heads, dtype
-        )
+        cache = init_cache(batch_shape, self.num_heads, max_length, self.d_model // self.num_heads, dtype)
         return (cache,) * self.num_layers
 
     def step(self, carry: Carry, token: Array) -> tuple[Carry, Array]:

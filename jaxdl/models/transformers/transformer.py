@@ -16,8 +16,7 @@ from jaxdl.checks import renamed_fields
 from jaxdl.models.layers import check_tokens
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import Activation
-from jaxdl.nn.attention import cache as attention_cache
-from jaxdl.nn.attention.cache import Cache
+from jaxdl.nn.attention.cache import Cache, init_cache
 from jaxdl.nn.attention.dot_product import padding_mask
 from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.initializers import normal
@@ -238,11 +237,11 @@ class Transformer(_Stack):
     ) -> TransformerCarry:
         """Encode a source and make the carry before the first of at most ``max_length`` tokens of the target.
 
-        Tokens beyond these have logits of nan, where ``decode`` ends: see `jaxdl.nn.attention.cache.extend`.
+        Tokens beyond these have logits of nan, where ``decode`` ends: see `jaxdl.nn.attention.extend_cache`.
         """
         memory, mask, _ = self._encode(source, source_lengths, train=False)
         head_size = self.d_model // self.num_heads
-        cache = attention_cache.init_cache(memory.shape[:1], self.num_heads, max_length, head_size, memory.dtype)
+        cache = init_cache(memory.shape[:1], self.num_heads, max_length, head_size, memory.dtype)
         return TransformerCarry(memory, mask, (cache,) * self.num_layers)
 
     def step(self, carry: TransformerCarry, token: Array) -> tuple[TransformerCarry, Array]:

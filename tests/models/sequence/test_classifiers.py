@@ -194,7 +194,8 @@ def test_vector_inputs_and_dropout_in_training_only(key):
             logits, variables = model.init_with_output(key, x, lengths)
             assert "embedding" not in variables["params"]
             train = partial(model.apply, variables, x, lengths, train=True)
-            out[name] = logits, *(train(rngs={"dropout": jax.random.key(i)}) for i in range(2))
+            keys = jax.random.split(jax.random.key(0))
+            out[name] = logits, *jax.vmap(lambda key, train=train: train(rngs={"dropout": key}))(keys)
         return out
 
     x = jax.random.normal(key, (2, 6, D))
