@@ -14,7 +14,6 @@ LEVELS = {
     "arrays": 0,
     "checks": 0,
     "tree": 0,
-    "checks": 0,
     "losses": 1,
     "metrics": 1,
     "nn": 1,

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.nn.recurrent.cells import GRU, LSTM, Cell, Parameters, Vanilla
+from jaxdl.nn.recurrent.cells import GRU, LSTM, Cell, Vanilla
+from jaxdl.nn.recurrent.cells.base import Parameters
 from jaxdl.pretrained.files import read
 from jaxdl.typing import PyTree
 
