@@ -1,6 +1,6 @@
 """The slopes ``g'(a)`` of the activation functions ``h = g(a)``, written in ``a`` and ``h``.
 
-Several need nothing but ``h``, which the forward pass has kept::
+Several depend on ``h`` alone, which the forward pass saves::
 
     sigmoid    h = 1 / (1 + e^-a)    g' = h (1 - h)           at most 1/4
     tanh       h = tanh(a)           g' = 1 - h^2             at most 1
@@ -17,7 +17,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxdl.nn import activations
+from jaxdl.checks import did_you_mean
+from jaxdl.nn.activations import get_activation, sigmoid
 from jaxdl.typing import Array
 
 Function = Callable[[Array], Array]
@@ -25,7 +26,7 @@ Slope = Callable[[Array, Array], Array]
 
 
 def _swish(a: Array, h: Array) -> Array:
-    s = activations.sigmoid(a)
+    s = sigmoid(a)
     return s + h * (1 - s)
 
 
@@ -44,19 +45,19 @@ SLOPES: dict[str, Slope] = {
     "relu": lambda a, h: (a > 0).astype(a.dtype),
     "leaky_relu": lambda a, h: jnp.where(a > 0, 1.0, 0.01).astype(a.dtype),
     "elu": lambda a, h: jnp.where(a > 0, 1, h + 1),
-    "softplus": lambda a, h: activations.sigmoid(a),
+    "softplus": lambda a, h: sigmoid(a),
     "swish": _swish,
     "silu": _swish,
     "gelu": _gelu,
 }
-"""The slope of every elementwise activation that has a name."""
+"""The slopes of the named elementwise activations."""
 
 
 def pair(activation: str | tuple[Function, Slope]) -> tuple[Function, Slope]:
-    """Return ``g`` and ``g'``, by name; a pair of your own is returned as it is.
+    """Return ``g`` and ``g'`` by name; a pair is returned unchanged.
 
     Raises:
-        ValueError: the name is unknown, or no slope is written for it.
+        ValueError: the name is unknown, or its slope is not implemented.
 
     >>> g, slope = pair("tanh")
     >>> a = jnp.array(0.5)
@@ -65,7 +66,7 @@ def pair(activation: str | tuple[Function, Slope]) -> tuple[Function, Slope]:
     """
     if not isinstance(activation, str):
         return activation
-    g = activations.get_activation(activation)
+    g = get_activation(activation)
     if activation not in SLOPES:
-        raise ValueError(f"no slope is written for {activation!r}; there is one for {', '.join(SLOPES)}")
+        raise ValueError(f"expected an activation with a slope, got {activation!r}; {did_you_mean(activation, SLOPES)}")
     return g, SLOPES[activation]

@@ -5,18 +5,17 @@ Forward, for the layers ``k = 1 .. L`` with ``h_0 = x``::
     a_k = b_k + W_k h_(k-1)          pre-activation
     h_k = g(a_k)                     activation, for k < L
 
-``a_L`` goes to the loss, which brings its own output function: softmax with cross-entropy, none with the squared error.
+The loss of ``a_L`` includes the output function: softmax with cross-entropy, none with the squared error.
 
-Backward. Let ``d a_k`` stand for the gradient of the loss with respect to ``a_k``. It is given for ``a_L``. Since
-``a_k`` is linear in ``W_k``, ``b_k`` and ``h_(k-1)``, and ``h_(k-1)`` reaches the loss through every entry of ``a_k``::
+Backward. Let ``d a_k`` be the gradient of the loss with respect to ``a_k``, given for ``a_L``. Since
+``a_k`` is linear in ``W_k``, ``b_k`` and ``h_(k-1)``, and ``h_(k-1)`` affects the loss through every entry of ``a_k``::
 
     d W_k     = sum over examples of d a_k h_(k-1)^T
     d b_k     = sum over examples of d a_k
     d h_(k-1) = W_k^T d a_k
     d a_(k-1) = d h_(k-1) * g'(a_(k-1))      entry by entry, for k > 1
 
-This is a loop over ``k = L .. 1``. It must begin at ``L``, or the output layer would get no gradient and ``d a_(L-1)``
-would never be made. ``d h_0`` is the gradient with respect to the input.
+This is a loop over ``k = L .. 1``, including the output layer. ``d h_0`` is the gradient with respect to the input.
 
 Examples are rows: ``W_k h`` for a batch is ``h W_k^T``. (Rumelhart, Hinton and Williams, 1986)
 """
@@ -37,8 +36,8 @@ class Layer(NamedTuple):
     b: Array
 
 
-class Cache(NamedTuple):
-    """What the forward pass keeps: ``a_1 .. a_L`` and ``h_0 .. h_(L-1)``."""
+class Residuals(NamedTuple):
+    """The residuals of the forward pass: ``a_1 .. a_L`` and ``h_0 .. h_(L-1)``."""
 
     a: list[Array]
     h: list[Array]
@@ -53,8 +52,10 @@ def init(key: Key, sizes: tuple[int, ...]) -> list[Layer]:
     ]
 
 
-def forward(layers: list[Layer], x: Array, activation: str | tuple[Function, Slope] = "tanh") -> tuple[Array, Cache]:
-    """Return ``a_L`` and what the backward pass needs.
+def forward(
+    layers: list[Layer], x: Array, activation: str | tuple[Function, Slope] = "tanh"
+) -> tuple[Array, Residuals]:
+    """Compute ``a_L``, and the residuals for the backward pass.
 
     Args:
         layers: ``(W_k, b_k)`` for ``k = 1 .. L``.
@@ -62,33 +63,35 @@ def forward(layers: list[Layer], x: Array, activation: str | tuple[Function, Slo
         activation: ``g`` by name, or the pair of ``g(a)`` and its slope ``g'(a, h)``.
 
     Raises:
-        ValueError: a layer does not fit what comes before it, or the activation is unknown.
+        ValueError: the shape of a layer does not match its input, or the activation is unknown.
 
     >>> layers = [Layer(jnp.array([[2.0]]), jnp.array([0.5])), Layer(jnp.array([[3.0]]), jnp.array([0.0]))]
-    >>> a_L, cache = forward(layers, jnp.array([[1.0]]), "identity")
-    >>> a_L.tolist(), len(cache.h)
+    >>> a_L, residuals = forward(layers, jnp.array([[1.0]]), "identity")
+    >>> a_L.tolist(), len(residuals.h)
     ([[7.5]], 2)
     """
     g, _ = pair(activation)
     a, h = [], [x]
     for k, (W, b) in enumerate(layers, start=1):
         if W.shape != (*b.shape, h[-1].shape[-1]):
-            came = f"W {W.shape} and b {b.shape} after activations {h[-1].shape}"
-            raise ValueError(f"layer {k} needs W [n_{k}, n_{k - 1}] and b [n_{k}]; got {came}")
+            raise ValueError(
+                f"expected W [n_{k}, n_{k - 1}] and b [n_{k}] of layer {k}, "
+                f"got W {W.shape} and b {b.shape} for the input {h[-1].shape}"
+            )
         a.append(h[-1] @ W.T + b[None])
         if k < len(layers):
             h.append(g(a[-1]))
-    return a[-1], Cache(a, h)
+    return a[-1], Residuals(a, h)
 
 
 def backward(
-    layers: list[Layer], cache: Cache, d_a: Array, activation: str | tuple[Function, Slope] = "tanh"
+    layers: list[Layer], residuals: Residuals, d_a: Array, activation: str | tuple[Function, Slope] = "tanh"
 ) -> tuple[list[Layer], Array]:
-    """Return the gradients of all layers, and of the input.
+    """Compute the gradients of all layers, and of the input.
 
     Args:
         layers: as in ``forward``.
-        cache: from ``forward``.
+        residuals: from ``forward``.
         d_a: the gradient with respect to ``a_L``, ``[B, n_L]``, from a loss.
         activation: as in ``forward``.
 
@@ -96,10 +99,10 @@ def backward(
         ``[(d W_k, d b_k)]`` for ``k = 1 .. L``, and ``d h_0``, ``[B, n_0]``.
     """
     _, slope = pair(activation)
-    gradients = []
+    gradients, d_h = [], d_a
     for k in range(len(layers), 0, -1):
-        gradients.append(Layer(d_a.T @ cache.h[k - 1], jnp.sum(d_a, axis=0)))
+        gradients.append(Layer(d_a.T @ residuals.h[k - 1], jnp.sum(d_a, axis=0)))
         d_h = d_a @ layers[k - 1].W
         if k > 1:
-            d_a = d_h * slope(cache.a[k - 2], cache.h[k - 1])
+            d_a = d_h * slope(residuals.a[k - 2], residuals.h[k - 1])
     return gradients[::-1], d_h

@@ -1,19 +1,19 @@
-"""The last step forward and the first step back: output functions with their losses.
+"""Output functions with their losses, and the gradients with which backpropagation starts.
 
 Softmax with cross-entropy. With ``y_hat_j = e^(a_j) / sum_i e^(a_i)`` and ``L = -sum_j y_j ln y_hat_j``::
 
     d y_hat_j / d a_i = y_hat_j (1[i = j] - y_hat_i)
     d a_i = -sum_j y_j / y_hat_j * y_hat_j (1[i = j] - y_hat_i) = y_hat_i sum_j y_j - y_i = y_hat_i - y_i
 
-The last step needs targets that sum to 1, such as ``e_l``, which is 1 at the true class ``l``. The loss has one term
-for each class: the form with ``(1 - y) ln(1 - y_hat)`` belongs to independent yes-or-no outputs, and there, with
+The last equality holds for targets that sum to 1, such as the one-hot ``e_l`` of the true class ``l``. The loss has one
+term per class; the form with ``(1 - y) ln(1 - y_hat)`` is that of independent binary outputs, for which, with
 ``y_hat = sigmoid(a)``, again ``d a = y_hat - y``.
 
-Squared error. ``L = (y_hat - y)^2`` gives ``d y_hat = 2 (y_hat - y)``, with its factor 2. Behind a softmax it passes
-the same Jacobian, ``d a = y_hat * (d y_hat - sum_j y_hat_j d y_hat_j)``, which vanishes wherever ``y_hat`` is sure,
-right or wrong: the reason to pair a softmax with the cross-entropy.
+Squared error. ``L = (y_hat - y)^2`` gives ``d y_hat = 2 (y_hat - y)``, with its factor 2. After a softmax it
+is multiplied by the same Jacobian, ``d a = y_hat * (d y_hat - sum_j y_hat_j d y_hat_j)``, which vanishes for confident
+``y_hat``, right or wrong: the reason to pair a softmax with the cross-entropy.
 
-All losses here are means, so every gradient is divided by what the mean divides by.
+All losses are means, and the gradients are divided by the same count.
 """
 
 import jax
@@ -23,18 +23,18 @@ from jaxdl.typing import Array
 
 
 def softmax(a: Array) -> Array:
-    """Return ``y_hat = e^a / sum e^a`` over the last dimension, with the largest taken away first against overflow."""
+    """Compute ``y_hat = e^a / sum e^a`` over the last dimension, with the maximum subtracted against overflow."""
     powers = jnp.exp(a - jnp.max(a, axis=-1, keepdims=True))
     return powers / jnp.sum(powers, axis=-1, keepdims=True)
 
 
 def softmax_backward(y_hat: Array, d_y_hat: Array) -> Array:
-    """Return ``d a = y_hat * (d y_hat - sum_j y_hat_j d y_hat_j)``."""
+    """Compute ``d a = y_hat * (d y_hat - sum_j y_hat_j d y_hat_j)``."""
     return y_hat * (d_y_hat - jnp.sum(y_hat * d_y_hat, axis=-1, keepdims=True))
 
 
 def softmax_cross_entropy(a: Array, y: Array) -> tuple[Array, Array]:
-    """Return the mean over examples of ``-sum_j y_j ln softmax(a)_j``, and ``d a = (y_hat - y) / B``.
+    """Compute the mean over examples of ``-sum_j y_j ln softmax(a)_j``, and ``d a = (y_hat - y) / B``.
 
     Args:
         a: logits, ``[B, K]``.
@@ -44,7 +44,7 @@ def softmax_cross_entropy(a: Array, y: Array) -> tuple[Array, Array]:
         The loss, a number, and its gradient, ``[B, K]``.
 
     Raises:
-        ValueError: the shapes do not belong together.
+        ValueError: shapes do not match.
 
     >>> loss, d_a = softmax_cross_entropy(jnp.zeros((1, 2)), jnp.array([0]))
     >>> round(float(loss), 4), d_a.tolist()
@@ -59,7 +59,7 @@ def softmax_cross_entropy(a: Array, y: Array) -> tuple[Array, Array]:
 
 
 def sigmoid_cross_entropy(a: Array, y: Array) -> tuple[Array, Array]:
-    """Return the mean of ``-y ln s - (1 - y) ln(1 - s)`` with ``s = sigmoid(a)``, and ``d a = (s - y) / count``.
+    """Compute the mean of ``-y ln s - (1 - y) ln(1 - s)`` with ``s = sigmoid(a)``, and ``d a = (s - y) / count``.
 
     Args:
         a: logits, ``[...]``.
@@ -74,7 +74,7 @@ def sigmoid_cross_entropy(a: Array, y: Array) -> tuple[Array, Array]:
 
 
 def squared_error(y_hat: Array, y: Array) -> tuple[Array, Array]:
-    """Return the mean of ``(y_hat - y)^2``, and ``d y_hat = 2 (y_hat - y) / count``.
+    """Compute the mean of ``(y_hat - y)^2``, and ``d y_hat = 2 (y_hat - y) / count``.
 
     Args:
         y_hat: predictions, ``[...]``; of a linear output layer they are ``a_L`` itself.
@@ -93,4 +93,4 @@ def squared_error(y_hat: Array, y: Array) -> tuple[Array, Array]:
 
 def _check(a: Array, y: Array) -> None:
     if a.shape != y.shape:
-        raise ValueError(f"predictions and targets do not belong together; they have {a.shape} and {y.shape}")
+        raise ValueError(f"expected predictions and targets of equal shape, got {a.shape} and {y.shape}")

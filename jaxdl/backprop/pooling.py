@@ -1,20 +1,22 @@
 """Backpropagation through pooling, channel by channel.
 
-A place ``(i, j)`` of the output sees the window ``x[i S + u, j S + v]`` with ``u, v = 0 .. F - 1``. For the maximum::
+The output ``(i, j)`` has the window ``x[i S + u, j S + v]`` with ``u, v = 0 .. F - 1``. For the maximum::
 
     y[i, j]   = max_(u, v) x[i S + u, j S + v]
     d x[p, q] = sum of d y[i, j] over the windows whose largest entry is x[p, q]
 
-The derivative of a maximum is 1 for the largest entry and 0 for the others, so the forward pass keeps the place of the
-largest, the *switch* (of equal entries the first). An entry may be the largest of several windows, and gets the sum.
+The derivative of a maximum is 1 for the largest entry and 0 for the others, so the forward pass saves the position of
+the largest, the *switch* (the first of equal entries). The gradient of an entry that is the largest of several windows
+is the sum.
 
 For the average::
 
     y[i, j]   = 1/F^2 sum_(u, v) x[i S + u, j S + v]
-    d x[p, q] = 1/F^2 sum of d y[i, j] over all windows that see x[p, q]
+    d x[p, q] = 1/F^2 sum of d y[i, j] over all windows with x[p, q]
 """
 
 from collections.abc import Iterator
+from functools import reduce
 
 import jax.numpy as jnp
 
@@ -22,12 +24,12 @@ from jaxdl.typing import Array
 
 
 def max_forward(x: Array, *, size: int = 2, stride: int = 2) -> tuple[Array, Array]:
-    """Return the largest of every window, and the switches.
+    """Compute the maximum of every window, and the switches.
 
     Args:
         x: ``[B, H, W, C]``.
         size: ``F``, rows and columns of a window.
-        stride: ``S``; places that a whole step does not reach are left out.
+        stride: ``S``; a remainder at the end is ignored.
 
     Returns:
         ``y`` and the switches ``u F + v``, both ``[B, (H - F) // S + 1, (W - F) // S + 1, C]``.
@@ -39,12 +41,12 @@ def max_forward(x: Array, *, size: int = 2, stride: int = 2) -> tuple[Array, Arr
     >>> y.item(), switches.item()
     (3.0, 3)
     """
-    seen = jnp.stack([x[:, *place] for place in windows(x, size, stride)])
-    return jnp.max(seen, axis=0), jnp.argmax(seen, axis=0)
+    entries = jnp.stack([x[:, *place] for place in windows(x, size, stride)])
+    return jnp.max(entries, axis=0), jnp.argmax(entries, axis=0)
 
 
 def max_backward(x: Array, switches: Array, d_y: Array, *, size: int = 2, stride: int = 2) -> Array:
-    """Send every ``d y`` to the entry that was the largest.
+    """Scatter every ``d y`` to the entry of its switch.
 
     Args:
         x: the input, for its shape alone.
@@ -60,12 +62,12 @@ def max_backward(x: Array, switches: Array, d_y: Array, *, size: int = 2, stride
 
 
 def average_forward(x: Array, *, size: int = 2, stride: int = 2) -> Array:
-    """Return the mean of every window; arguments, shape and errors as in ``max_forward``."""
-    return sum(x[:, *place] for place in windows(x, size, stride)) / size**2
+    """Compute the mean of every window; arguments, shape and errors as in ``max_forward``."""
+    return reduce(jnp.add, (x[:, *place] for place in windows(x, size, stride))) / size**2
 
 
 def average_backward(x: Array, d_y: Array, *, size: int = 2, stride: int = 2) -> Array:
-    """Share every ``d y`` equally among the entries of its window; arguments as in ``max_backward``."""
+    """Distribute every ``d y`` equally to the entries of its window; arguments as in ``max_backward``."""
     d_x = jnp.zeros(x.shape, d_y.dtype)
     for place in windows(x, size, stride):
         d_x = d_x.at[:, *place].add(d_y / size**2)
@@ -73,9 +75,9 @@ def average_backward(x: Array, d_y: Array, *, size: int = 2, stride: int = 2) ->
 
 
 def windows(x: Array, size: int, stride: int) -> Iterator[tuple[slice, slice]]:
-    """For every ``(u, v)`` of the window, give the slices of the input that hold ``i S + u`` and ``j S + v``."""
+    """Yield the slices of the input ``i S + u`` and ``j S + v``, for every ``(u, v)`` of the window."""
     if x.ndim != 4 or min(x.shape[1:3]) < size:
-        raise ValueError(f"pooling over {size} x {size} takes x [B, H, W, C] at least as large; got {x.shape}")
+        raise ValueError(f"expected x [B, H, W, C] of at least {size} x {size}, the window, got {x.shape}")
     lengths = [stride * ((extent - size) // stride) + 1 for extent in x.shape[1:3]]
     for u in range(size):
         for v in range(size):

@@ -1,12 +1,12 @@
-"""How gradients flow through time and depth: norms of Jacobians, their bound, spectral radii, the paths of an LSTM.
+"""Gradient flow through time and depth: norms of Jacobians, their bound, spectral radii, the paths of an LSTM.
 
-All take functions. A recurrent one is ``step(state, x_t) -> state`` of one example; of a cell it is ``lambda state, x:
+The functions take the step of one example, ``step(state, x_t) -> state``; for a cell it is ``lambda state, x:
 cell(parameters, state, x)[0]``. For ``s_t = g(x_t W + s_(t-1) U + b)`` the gradient between two times is the product
 
     d s_t / d s_k = J_t J_(t-1) .. J_(k+1)        J_t = diag(g'(a_t)) U^T
 
 whose norm is at most ``(gamma lambda)^(t-k)``, with the largest slope ``gamma`` of ``g`` and the largest singular value
-``lambda`` of ``U``: below 1 the gradient vanishes for certain, above 1 it may explode (Pascanu et al., 2013).
+``lambda`` of ``U``: below 1 the gradient vanishes, above 1 it may explode (Pascanu et al., 2013).
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from jaxdl import tree
+from jaxdl.checks import check_one_of
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 Step = Callable[[PyTree, PyTree], PyTree]
@@ -26,11 +27,11 @@ LARGEST_SLOPES = {"identity": 1.0, "relu": 1.0, "sigmoid": 0.25, "tanh": 1.0}
 
 
 def jacobians(step: Step, state: PyTree, inputs: PyTree) -> Array:
-    """Return ``J_t = d s_t / d s_(t-1)`` along the states that the inputs lead through.
+    """Compute ``J_t = d s_t / d s_(t-1)`` along the trajectory of the inputs.
 
     Args:
-        step: ``(s_(t-1), x_t) -> s_t`` of one example, that can be differentiated forward.
-        state: ``s_0``, any tree of arrays with ``N`` numbers in all.
+        step: ``(s_(t-1), x_t) -> s_t`` of one example, differentiable in forward mode.
+        state: ``s_0``, a tree of arrays with ``N`` elements in total.
         inputs: ``x_1 .. x_T``, arrays ``[T, ...]``.
 
     Returns:
@@ -41,21 +42,21 @@ def jacobians(step: Step, state: PyTree, inputs: PyTree) -> Array:
     def flat_step(flat: Array, x: PyTree) -> Array:
         return ravel_pytree(step(restore(flat), x))[0]
 
-    _, before = jax.lax.scan(lambda flat, x: (flat_step(flat, x), flat), flat, inputs)
-    return jax.vmap(jax.jacfwd(flat_step))(before, inputs)
+    _, previous = jax.lax.scan(lambda flat, x: (flat_step(flat, x), flat), flat, inputs)
+    return jax.vmap(jax.jacfwd(flat_step))(previous, inputs)
 
 
 def jacobian_norms(step: Step, state: PyTree, inputs: PyTree, *, order: int | str = 2) -> Array:
-    """Return the norms of ``d s_t / d s_k`` for all times ``t, k = 0 .. T``.
+    """Compute the norms of ``d s_t / d s_k`` for all times ``t, k = 0 .. T``.
 
     Args:
         step: as in ``jacobians``.
         state: ``s_0``.
         inputs: ``[T, ...]``.
-        order: 2 for the largest singular value, "fro" for the root of the sum of squares.
+        order: 2 for the largest singular value, "fro" for the Frobenius norm.
 
     Returns:
-        ``[T + 1, T + 1]`` with ``t`` in the rows; 0 for ``k > t``, where there is no influence.
+        ``[T + 1, T + 1]`` with ``t`` in the rows; 0 for ``k > t``.
 
     >>> norms = jax.jit(lambda x: jacobian_norms(lambda s, x: 0.5 * s + x, jnp.zeros(1), x))(jnp.zeros((2, 1)))
     >>> norms.tolist()
@@ -75,7 +76,7 @@ def jacobian_norms(step: Step, state: PyTree, inputs: PyTree, *, order: int | st
 
 
 def jacobian_bound(recurrent_kernel: ArrayLike, lags: ArrayLike, activation: str = "tanh") -> Array:
-    """Return ``(gamma lambda)^lag``, which the norm of ``d s_t / d s_k`` of a vanilla network never exceeds.
+    """Compute ``(gamma lambda)^lag``, an upper bound of the norm of ``d s_t / d s_k`` of a vanilla network.
 
     Args:
         recurrent_kernel: ``U``, ``[H, H]``.
@@ -83,25 +84,24 @@ def jacobian_bound(recurrent_kernel: ArrayLike, lags: ArrayLike, activation: str
         activation: the name of ``g``.
 
     Raises:
-        ValueError: the largest slope of this activation is not known.
+        ValueError: the largest slope of the activation is unknown.
 
     >>> jacobian_bound(2 * jnp.eye(2), jnp.arange(3), "sigmoid").tolist()
     [1.0, 0.5, 0.25]
     """
-    if activation not in LARGEST_SLOPES:
-        raise ValueError(f"activation must be one of {', '.join(LARGEST_SLOPES)}; got {activation!r}")
+    check_one_of("activation", activation, LARGEST_SLOPES)
     largest = jnp.linalg.norm(jnp.asarray(recurrent_kernel), ord=2)
     return (LARGEST_SLOPES[activation] * largest) ** jnp.asarray(lags)
 
 
 def spectral_radius(matrix: ArrayLike, *, squarings: int = 24) -> Array:
-    """Return ``max_i |lambda_i|`` as ``lim |A^n|^(1/n)`` with ``n = 2^squarings`` (Gelfand, 1941).
+    """Compute ``max_i |lambda_i|`` as ``lim |A^n|^(1/n)`` with ``n = 2^squarings`` (Gelfand, 1941).
 
-    Runs on every device and under ``vmap``, where eigenvalues of matrices that are not symmetric do not.
+    It runs on every device and under ``vmap``, unlike the eigenvalues of matrices that are not symmetric.
 
     Args:
         matrix: ``[..., N, N]``.
-        squarings: how often the power is squared.
+        squarings: number of squarings of the power.
 
     Raises:
         ValueError: the matrix is not square.
@@ -111,7 +111,7 @@ def spectral_radius(matrix: ArrayLike, *, squarings: int = 24) -> Array:
     """
     power = jnp.asarray(matrix)
     if power.ndim < 2 or power.shape[-1] != power.shape[-2]:
-        raise ValueError(f"spectral_radius expects square matrices [..., N, N]; got {power.shape}")
+        raise ValueError(f"expected square matrices [..., N, N], got {power.shape}")
 
     def square(carry, n):
         power, logarithm = carry
@@ -135,10 +135,10 @@ class Paths(NamedTuple):
 def lstm_paths(step: Step, state: tuple[Array, Array], inputs: PyTree, *, order: int | str = 2) -> Paths:
     """Split the gradient between memories of an LSTM into its two paths.
 
-    ``d c_T / d c_k`` is a sum over all ways from ``c_k`` to ``c_T``. One never leaves the memory, and is the product of
-    the forget gates, ``diag(f_T) .. diag(f_(k+1))``: the forget path. All others leave it at least once through an
-    output gate, ``h_t = o_t * tanh(c_t)``, and come back through the gates of the next time: the output path. The norm
-    of their sum is at most the sum of the norms.
+    ``d c_T / d c_k`` is a sum over all paths from ``c_k`` to ``c_T``. The forget path stays in the memory, and is the
+    product of the forget gates, ``diag(f_T) .. diag(f_(k+1))``. All others, together the output path, leave it at least
+    once through an output gate, ``h_t = o_t * tanh(c_t)``, and return through the gates of the next time. The norm of
+    the total is at most the sum of the norms.
 
     Args:
         step: ``((c, h), x_t) -> (c, h)`` of one example.
@@ -147,22 +147,22 @@ def lstm_paths(step: Step, state: tuple[Array, Array], inputs: PyTree, *, order:
         order: as in ``jacobian_norms``.
     """
     J, size = jacobians(step, state, inputs), jnp.shape(state[0])[-1]
-    keep = J[:, :size, :size]
+    J_c = J[:, :size, :size]
 
-    def extend(until, inputs):  # until = d (c_T, h_T) / d (c_k, h_k), and of that what stays in the memory
-        (whole, kept), (J_k, keep_k) = until, inputs
-        until = whole @ J_k, kept @ keep_k
+    def extend(until, inputs):  # until = d (c_T, h_T) / d (c_k, h_k), and the forget path alone
+        (total, forget), (J_k, J_c_k) = until, inputs
+        until = total @ J_k, forget @ J_c_k
         return until, until
 
     start = jnp.eye(2 * size, dtype=J.dtype), jnp.eye(size, dtype=J.dtype)
-    _, until = jax.lax.scan(extend, start, (J, keep), reverse=True)
-    whole, kept = (jnp.concatenate([a, end[None]]) for a, end in zip(until, start, strict=True))
-    total = whole[:, :size, :size]
-    return Paths(_norms(kept, order), _norms(total - kept, order), _norms(total, order))
+    _, until = jax.lax.scan(extend, start, (J, J_c), reverse=True)
+    total, forget = (jnp.concatenate([a, end[None]]) for a, end in zip(until, start, strict=True))
+    total = total[:, :size, :size]
+    return Paths(_norms(forget, order), _norms(total - forget, order), _norms(total, order))
 
 
 def leaf_norms(gradients: PyTree) -> dict[str, Array]:
-    """Return the Euclidean norm of every leaf by its path: of gradients, how they change with depth.
+    """Compute the Euclidean norm of every leaf, by path: for gradients, their flow through depth.
 
     >>> leaf_norms({"layer0": {"kernel": jnp.array([3.0, 4.0])}})["layer0/kernel"].tolist()
     5.0

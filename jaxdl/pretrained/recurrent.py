@@ -1,14 +1,14 @@
 """Weights of recurrent layers from torch, Keras and flax, and back.
 
-Ours lie side by side in the order of ``cell.gates`` (see ``jaxdl.nn.recurrent.cells``)::
+Our gates are concatenated in the order of ``cell.gates`` (see ``jaxdl.nn.recurrent.cells``)::
 
     source   entries of a layer                                             gates of an LSTM   of a GRU
     torch    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0             i f g o            r z n
     keras    kernel, recurrent_kernel, bias                                 i f c o            z r h
     flax     i<gate>/kernel, h<gate>/kernel, and a bias of either           i f g o            r z n
 
-torch adds two biases, of which ours is the sum; on the way back the second one is 0. A GRU that resets after the
-product (torch and flax always, Keras with ``reset_after=True``) keeps the second bias of ``n``, our ``recurrent_bias``.
+torch adds two biases, of which ours is the sum; on export the second one is 0. A GRU with the reset after the product
+(torch and flax always, Keras with ``reset_after=True``) has a second bias of ``n``, our ``recurrent_bias``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.nn.recurrent.cells import GRU, LSTM, Cell, Parameters, Vanilla
+from jaxdl.checks import check_one_of
+from jaxdl.nn.recurrent.cells import GRU, LSTM, Cell, Vanilla
 from jaxdl.pretrained.files import read
 from jaxdl.typing import PyTree
 
@@ -26,30 +27,30 @@ TORCH = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 Entries = Mapping[str, Any]
 
 
-def load_cell(entries: Entries, cell: Cell, source: str) -> Parameters:
+def load_cell(entries: Entries, cell: Cell, source: str) -> dict[str, np.ndarray]:
     """Return the parameters of a cell from the entries of one layer.
 
     Args:
-        entries: arrays or tensors by the names of the table above, torch's without ``_l0``; flax's nested as they are.
-        cell: what they shall fit, ``LSTM(64)``.
+        entries: arrays or tensors by the names of the table above, torch's without ``_l0``; flax's nested.
+        cell: the cell, ``LSTM(64)``.
         source: ``"torch"``, ``"keras"`` or ``"flax"``.
 
     Raises:
-        ValueError: the cell has no such peer, or entries are missing, too many or of another shape.
+        ValueError: the source has no equivalent of the cell, or entries are missing, unexpected or of another shape.
 
     >>> keras = {"kernel": np.ones((3, 4)), "recurrent_kernel": np.eye(4), "bias": np.zeros(4)}
     >>> sorted(load_cell(keras, Vanilla(4), "keras"))
     ['bias', 'kernel', 'recurrent_kernel']
     """
-    _refuse(cell, source)
+    _check_source(cell, source)
     kernel, recurrent_kernel, bias, second = _READERS[source](entries, cell)
     size = cell.hidden_size
     columns = len(cell.gates) * size
     shapes = [list(leaf.shape) for leaf in (kernel, recurrent_kernel, bias)]
     if shapes != [[*kernel.shape[:1], columns], [size, columns], [columns]]:
         raise ValueError(
-            f"{cell} needs a kernel [D, {columns}], a recurrent kernel [{size}, {columns}] and a bias [{columns}]; "
-            f"{source} gave {', '.join(map(str, shapes))}"
+            f"expected a kernel [D, {columns}], a recurrent kernel [{size}, {columns}] and a bias [{columns}] for "
+            f"{cell}, got {', '.join(map(str, shapes))} from {source}"
         )
     parameters = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias + second}
     if "recurrent_bias" in cell.shapes(1):
@@ -57,19 +58,19 @@ def load_cell(entries: Entries, cell: Cell, source: str) -> Parameters:
         parameters["bias"] = np.concatenate([(bias + second)[: 2 * size], bias[inner]])
         parameters["recurrent_bias"] = second[inner]
     elif isinstance(cell, GRU) and np.any(second):
-        raise ValueError(f"{source}'s GRU resets after the product: load it into GRU({size}, reset='after')")
+        raise ValueError(f"expected one bias, got two from {source}; load them into GRU({size}, reset='after')")
     return parameters
 
 
-def export_cell(parameters: Parameters, cell: Cell, source: str) -> dict[str, Any]:
+def export_cell(parameters: Mapping[str, Any], cell: Cell, source: str) -> dict[str, Any]:
     """Return the entries of one layer: the inverse of `load_cell`."""
-    _refuse(cell, source)
-    parameters = read(parameters)
-    bias = parameters["bias"]
+    _check_source(cell, source)
+    arrays = read(parameters)
+    bias = arrays["bias"]
     second = np.zeros_like(bias)
-    if "recurrent_bias" in parameters:
-        second[2 * cell.hidden_size :] = parameters["recurrent_bias"]
-    return _WRITERS[source](cell, parameters["kernel"], parameters["recurrent_kernel"], bias, second)
+    if "recurrent_bias" in arrays:
+        second[2 * cell.hidden_size :] = arrays["recurrent_bias"]
+    return _WRITERS[source](cell, arrays["kernel"], arrays["recurrent_kernel"], bias, second)
 
 
 def load_torch(state_dict: Entries, cell: Cell, *, layers: int = 1, bidirectional: bool = False) -> PyTree:
@@ -80,17 +81,17 @@ def load_torch(state_dict: Entries, cell: Cell, *, layers: int = 1, bidirectiona
     """
     entries, result, used = read(state_dict), {}, set()
     for index in range(layers):
-        ways = {}
-        for way, suffix in _ways(index, bidirectional).items():
+        layer = {}
+        for direction, suffix in _suffixes(index, bidirectional).items():
             names = {name: name + suffix for name in TORCH}
             missing = [name for name in names.values() if name not in entries]
             if missing:
-                raise ValueError(f"missing: {', '.join(missing)}; came {', '.join(sorted(entries))}")
-            ways[way] = load_cell({k: entries[v] for k, v in names.items()}, cell, "torch")
+                raise ValueError(f"expected the entries {', '.join(missing)} too, got {', '.join(sorted(entries))}")
+            layer[direction] = load_cell({k: entries[v] for k, v in names.items()}, cell, "torch")
             used |= set(names.values())
-        result[f"layer{index}"] = ways if bidirectional else ways["forward"]
+        result[f"layer{index}"] = layer if bidirectional else layer["forward"]
     if entries.keys() - used:
-        raise ValueError(f"extra: {sorted(entries.keys() - used)} belong to none of {layers} layers")
+        raise ValueError(f"expected entries of {layers} layers alone, got {sorted(entries.keys() - used)} too")
     return result
 
 
@@ -99,29 +100,28 @@ def export_torch(parameters: PyTree, cell: Cell, *, layers: int = 1, bidirection
     result = {}
     for index in range(layers):
         layer = parameters[f"layer{index}"]
-        for way, suffix in _ways(index, bidirectional).items():
-            exported = export_cell(layer[way] if bidirectional else layer, cell, "torch")
+        for direction, suffix in _suffixes(index, bidirectional).items():
+            exported = export_cell(layer[direction] if bidirectional else layer, cell, "torch")
             result |= {name + suffix: leaf for name, leaf in exported.items()}
     return result
 
 
-def _ways(index: int, bidirectional: bool) -> dict[str, str]:
-    ways = {"forward": f"_l{index}"}
-    return ways | {"backward": f"_l{index}_reverse"} if bidirectional else ways
+def _suffixes(index: int, bidirectional: bool) -> dict[str, str]:
+    suffixes = {"forward": f"_l{index}"}
+    return suffixes | {"backward": f"_l{index}_reverse"} if bidirectional else suffixes
 
 
-def _refuse(cell: Cell, source: str) -> None:
-    if source not in _READERS:
-        raise ValueError(f"source is one of {sorted(_READERS)}; came {source!r}")
+def _check_source(cell: Cell, source: str) -> None:
+    check_one_of("source", source, sorted(_READERS))
     if type(cell) not in CELLS or getattr(cell, "update", "retain") != "retain":
-        raise ValueError(f"{source} has Vanilla, LSTM and GRU that retain; it has no peer of {cell}")
+        raise ValueError(f"expected Vanilla, LSTM, or GRU with update='retain', as {source} has them, got {cell}")
     if isinstance(cell, GRU) and cell.reset == "before" and source != "keras":
-        raise ValueError(f"{source}'s GRU resets after the product; reset='before' is Keras's reset_after=False")
+        raise ValueError(f"expected reset='after', the GRU of {source}, got {cell}; reset='before' is in Keras alone")
 
 
 def _take(entries: Entries, names: tuple[str, ...]) -> list[np.ndarray]:
     if entries.keys() != set(names):
-        raise ValueError(f"expected the entries {list(names)}; came {sorted(entries)}")
+        raise ValueError(f"expected the entries {list(names)}, got {sorted(entries)}")
     arrays = read(entries)
     return [arrays[name] for name in names]
 
@@ -153,13 +153,13 @@ def _to_keras(cell: Cell, *leaves: np.ndarray) -> dict[str, np.ndarray]:
 
 def _reorder(leaf: np.ndarray, order: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
     if leaf.shape[-1] % len(order):
-        raise ValueError(f"{list(leaf.shape)} cannot be parted into the gates {', '.join(order)}")
+        raise ValueError(f"expected columns for the gates {', '.join(order)}, got {list(leaf.shape)}")
     parts = dict(zip(order, np.split(leaf, len(order), axis=-1), strict=True))
     return np.concatenate([parts[gate] for gate in wanted], axis=-1)
 
 
 def _flax_names(cell: Cell) -> tuple[list[str], list[str], str]:
-    """Return the layers on the input and on the state, gate by gate, and the letter of those that have the bias."""
+    """Return the names of the layers on the input and on the state, and the letter of the layers with a bias."""
     if isinstance(cell, Vanilla):
         return ["i"], ["h"], "i"
     return [f"i{gate}" for gate in cell.gates], [f"h{gate}" for gate in cell.gates], "h" if type(cell) is LSTM else "i"
@@ -168,12 +168,12 @@ def _flax_names(cell: Cell) -> tuple[list[str], list[str], str]:
 def _from_flax(entries: Entries, cell: Cell) -> tuple[np.ndarray, ...]:
     on_input, on_state, biased = _flax_names(cell)
     if entries.keys() != {*on_input, *on_state}:
-        raise ValueError(f"expected the entries {[*on_input, *on_state]}; came {sorted(entries)}")
+        raise ValueError(f"expected the entries {[*on_input, *on_state]}, got {sorted(entries)}")
     layers = {name: read(layer) for name, layer in entries.items()}
     with_bias = on_state if biased == "h" else on_input
     for name, layer in layers.items():
         if missing := {"kernel", *(["bias"] if name in with_bias else [])} - layer.keys():
-            raise ValueError(f"{name} has no {' and no '.join(sorted(missing))}; it has {sorted(layer)}")
+            raise ValueError(f"expected {' and '.join(sorted(missing))} in {name}, got {sorted(layer)}")
     zeros = np.zeros(cell.hidden_size, layers[on_input[0]]["kernel"].dtype)
     bias = [layers[name]["bias"] for name in with_bias]
     second = [layers[name].get("bias", zeros) if isinstance(cell, GRU) else zeros for name in on_state]

@@ -35,7 +35,7 @@ def by_loop(cell, parameters, network, x, carry, labels):
     outputs = []
     for t in range(T):
         carry, h = cell(parameters, carry, x[:, t])
-        outputs.append(h @ network.V.T + network.c[None])
+        outputs.append(h @ network.V.T + network.b_y[None])
     return losses.cross_entropy(jnp.stack(outputs, axis=1), labels)
 
 
@@ -45,9 +45,9 @@ def test_the_vanilla_network_has_the_gradients_of_jax(activation):
 
     @jax.jit
     def by_hand(network, x, h_0):
-        y, cache = recurrent.vanilla_forward(network, x, h_0, activation)
+        y, residuals = recurrent.vanilla_forward(network, x, h_0, activation)
         value, d_y = mean_over_everything(y, labels)
-        return value, recurrent.vanilla_backward(network, cache, d_y, activation)
+        return value, recurrent.vanilla_backward(network, residuals, d_y, activation)
 
     @jax.jit
     @partial(jax.value_and_grad, argnums=(0, 1, 2))
@@ -59,38 +59,38 @@ def test_the_vanilla_network_has_the_gradients_of_jax(activation):
 
 
 def test_the_lstm_has_the_gradients_of_jax():
-    network, x, labels, (s_0, h_0) = draw((4,))
+    network, x, labels, (c_0, h_0) = draw((4,))
 
     @jax.jit
-    def by_hand(network, x, s_0, h_0):
-        y, cache = recurrent.lstm_forward(network, x, s_0, h_0)
+    def by_hand(network, x, c_0, h_0):
+        y, residuals = recurrent.lstm_forward(network, x, c_0, h_0)
         value, d_y = mean_over_everything(y, labels)
-        return value, recurrent.lstm_backward(network, cache, d_y)
+        return value, recurrent.lstm_backward(network, residuals, d_y)
 
     @jax.jit
     @partial(jax.value_and_grad, argnums=(0, 1, 2, 3))
-    def by_jax(network, x, s_0, h_0):
+    def by_jax(network, x, c_0, h_0):
         side_by_side = {"kernel": network.W, "recurrent_kernel": network.U}
         parameters = {name: jnp.concatenate([part.T for part in parts], 1) for name, parts in side_by_side.items()}
         parameters["bias"] = network.b.reshape(-1)
-        return by_loop(cells.LSTM(D), parameters, network, x, cells.LSTMState(s_0, h_0), labels)
+        return by_loop(cells.LSTM(D), parameters, network, x, cells.LSTMState(c_0, h_0), labels)
 
-    jax.tree.map(close, by_hand(network, x, s_0, h_0), by_jax(network, x, s_0, h_0))
+    jax.tree.map(close, by_hand(network, x, c_0, h_0), by_jax(network, x, c_0, h_0))
 
 
-def test_states_start_at_zero_unless_told():
+def test_initial_states_default_to_zeros():
     network, x, _, _ = draw((4,))
     y, _ = recurrent.lstm_forward(network, x)
     close(y, recurrent.lstm_forward(network, x, np.zeros((B, D)), np.zeros((B, D)))[0])
 
 
-def test_the_gradient_of_the_recurrent_matrix_holds_the_state_before():
-    """With the state after in its place, as it is sometimes printed, the finite difference is missed."""
+def test_the_gradient_of_the_recurrent_matrix_contains_the_previous_state():
+    """With ``h_t`` in its place, as sometimes printed, it differs from the finite difference."""
     network, x, labels, (h_0, _) = draw()
-    y, cache = recurrent.vanilla_forward(network, x, h_0)
+    y, residuals = recurrent.vanilla_forward(network, x, h_0)
     value, d_y = mean_over_everything(y, labels)
-    gradients, _, _ = recurrent.vanilla_backward(network, cache, d_y)
-    wrong, _, _ = recurrent.vanilla_backward(network, cache._replace(before=cache.h), d_y)
+    gradients, _, _ = recurrent.vanilla_backward(network, residuals, d_y)
+    wrong, _, _ = recurrent.vanilla_backward(network, residuals._replace(h_prev=residuals.h), d_y)
     step = 1e-6
     moved = network._replace(U=network.U + step * np.eye(D)[:, ::-1])
     difference = (mean_over_everything(recurrent.vanilla_forward(moved, x, h_0)[0], labels)[0] - value) / step
@@ -98,9 +98,9 @@ def test_the_gradient_of_the_recurrent_matrix_holds_the_state_before():
     assert abs(np.trace(wrong.U[:, ::-1]) - difference) > 0.1 * abs(difference)
 
 
-def test_mistakes_are_named_with_what_came():
+def test_invalid_shapes_raise():
     network, x, _, _ = draw()
-    with pytest.raises(ValueError, match=r"\(3, 4, 2\) the network needs W \(4, 5, 2\).*got \(\(5, 2\)"):
+    with pytest.raises(ValueError, match=r"W \(4, 5, 2\).* got \(\(5, 2\)"):
         recurrent.lstm_forward(network, x)
-    with pytest.raises(ValueError, match=r"needs W \(5, 7\)"):
+    with pytest.raises(ValueError, match=r"W \(5, 7\).* got \(\(5, 2\)"):
         recurrent.vanilla_forward(network, np.zeros((B, T, 7)))

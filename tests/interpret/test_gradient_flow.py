@@ -28,7 +28,7 @@ def stepper(cell):
     return lambda parameters: lambda state, x: cell(parameters, state, x)[0]
 
 
-def test_norms_are_those_of_the_whole_differentiated():
+def test_norms_equal_those_of_differentiating_the_whole():
     cell, x = cells.GRU(H), inputs()
     step, s_0 = stepper(cell)(draw(cell)), np.full(H, 0.1)
     norms = jax.jit(lambda x: gradient_flow.jacobian_norms(step, s_0, x))(x)
@@ -49,7 +49,7 @@ def test_norms_are_those_of_the_whole_differentiated():
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
-def test_the_bound_is_never_broken(activation):
+def test_the_bound_holds(activation):
     cell = cells.Vanilla(H, activation)
     lags = np.subtract.outer(np.arange(T + 1), np.arange(T + 1))
 
@@ -80,12 +80,12 @@ def test_the_spectral_radius_is_the_largest_eigenvalue(size):
     close(jax.jit(gradient_flow.spectral_radius)(matrices), expected, rtol=1e-5)
 
 
-def test_the_spectral_radius_of_what_dies_out_is_zero():
+def test_the_spectral_radius_of_a_nilpotent_matrix_is_zero():
     assert gradient_flow.spectral_radius(jnp.zeros((2, 2))) == 0
     assert gradient_flow.spectral_radius(jnp.array([[0.0, 1.0], [0.0, 0.0]])) == 0
 
 
-def test_the_forget_path_is_the_product_of_the_forget_gates_and_the_rest_went_through_the_output():
+def test_the_forget_path_is_the_product_of_the_forget_gates_and_the_rest_is_the_output_path():
     cell, x = cells.LSTM(H), inputs()
     parameters, start = draw(cell), cells.LSTMState(np.full(H, 0.2), np.full(H, -0.1))
     paths = jax.jit(lambda parameters: gradient_flow.lstm_paths(stepper(cell)(parameters), start, x))
@@ -121,8 +121,8 @@ def test_norms_of_leaves_are_named_by_path():
     assert {path: float(norm) for path, norm in norms.items()} == {"a/kernel": 2.0, "b": 5.0}
 
 
-def test_mistakes_are_named_with_what_came():
-    with pytest.raises(ValueError, match=r"\[..., N, N\]; got \(2, 3\)"):
+def test_invalid_arguments_raise():
+    with pytest.raises(ValueError, match=r"got \(2, 3\)"):
         gradient_flow.spectral_radius(np.zeros((2, 3)))
-    with pytest.raises(ValueError, match="one of identity, relu, sigmoid, tanh; got 'swish'"):
+    with pytest.raises(ValueError, match="got 'swish'"):
         gradient_flow.jacobian_bound(np.eye(2), 1, "swish")

@@ -94,47 +94,47 @@ TORCH = {"weight_ih": (3 * H, D), "weight_hh": (3 * H, H), "bias_ih": (3 * H,), 
 @pytest.mark.parametrize(
     ("cell", "source", "shapes", "message"),
     [
-        (cells.GRU(H), "tensorflow", TORCH, "source is one of"),
-        (cells.PeepholeLSTM(H), "torch", TORCH, "has no peer of PeepholeLSTM"),
-        (cells.GRU(H, update="write"), "torch", TORCH, "that retain"),
-        (cells.GRU(H, reset="before"), "torch", TORCH, "reset='before' is Keras's"),
-        (cells.GRU(H), "torch", {"weight_ih": (3 * H, D)}, "expected the entries"),
-        (cells.LSTM(H), "torch", TORCH, r"needs a kernel \[D, 16\]"),
-        (cells.GRU(H), "flax", TORCH, "expected the entries"),
+        (cells.GRU(H), "tensorflow", TORCH, "got 'tensorflow'"),
+        (cells.PeepholeLSTM(H), "torch", TORCH, "got PeepholeLSTM"),
+        (cells.GRU(H, update="write"), "torch", TORCH, "got GRU.*write"),
+        (cells.GRU(H, reset="before"), "torch", TORCH, "got GRU.*before"),
+        (cells.GRU(H), "torch", {"weight_ih": (3 * H, D)}, "expected the entries.* got"),
+        (cells.LSTM(H), "torch", TORCH, r"kernel \[D, 16\].* got \["),
+        (cells.GRU(H), "flax", TORCH, "expected the entries.* got"),
         (
             cells.LSTM(H),
             "keras",
             {"kernel": (D, 8), "recurrent_kernel": (H, 8), "bias": (8,)},
-            r"\[16\]; keras gave \[",
+            r"\[16\].* got \[.* from keras",
         ),
         (
             cells.GRU(5),
             "keras",
             {"kernel": (D, 16), "recurrent_kernel": (5, 16), "bias": (16,)},
-            r"\[3, 16\] cannot be",
+            r"got \[3, 16\]",
         ),
         (
             cells.GRU(H, reset="before"),
             "keras",
             {"kernel": (D, 3 * H), "recurrent_kernel": (H, 3 * H), "bias": (2, 3 * H)},
-            "load it into GRU",
+            "got two from keras",
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(cell, source, shapes, message):
+def test_invalid_entries_raise(cell, source, shapes, message):
     with pytest.raises(ValueError, match=message):
         load_cell({name: np.ones(shape) for name, shape in shapes.items()}, cell, source)
 
 
-def test_entries_of_a_layer_that_is_not_asked_for_are_named():
+def test_unexpected_and_missing_layers_raise():
     state = {f"{name}_l{index}": np.ones(shape) for name, shape in TORCH.items() for index in range(2)}
-    with pytest.raises(ValueError, match=r"extra: \['bias_hh_l1', .* none of 1 layers"):
+    with pytest.raises(ValueError, match=r"1 layers alone, got \['bias_hh_l1', "):
         load_torch(state, cells.GRU(H))
-    with pytest.raises(ValueError, match=r"missing: weight_ih_l2, .*; came bias_hh_l0, "):
+    with pytest.raises(ValueError, match=r"weight_ih_l2, .* got bias_hh_l0, "):
         load_torch(state, cells.GRU(H), layers=3)
 
 
-def test_a_layer_of_flax_without_its_bias_is_named():
+def test_a_missing_bias_of_flax_raises():
     layers = {name: {"kernel": np.ones((D, H))} for name in ("ir", "iz", "in", "hr", "hz", "hn")}
-    with pytest.raises(ValueError, match=r"ir has no bias; it has \['kernel'\]"):
+    with pytest.raises(ValueError, match=r"bias in ir, got \['kernel'\]"):
         load_cell(layers, cells.GRU(H), "flax")

@@ -7,7 +7,7 @@ import numpy as np
 from jax import lax
 
 from jaxdl.arrays import to_floating, widen
-from jaxdl.nn.convolution.geometry import spatial_tuple
+from jaxdl.nn.convolution._sizes import spatial_tuple
 from jaxdl.nn.convolution.pooling import average_pool
 from jaxdl.typing import Array, ArrayLike
 

@@ -15,8 +15,9 @@ from flax.linen.dtypes import promote_dtype
 from jaxdl.arrays import expand_leading
 from jaxdl.checks import check_one_of
 from jaxdl.nn import initializers
-from jaxdl.nn.convolution.forms import FORMS, Form, choose
-from jaxdl.nn.convolution.geometry import SPATIAL, Padding, make_window, spatial_form
+from jaxdl.nn.convolution._forms import FORMS, Form, choose_form
+from jaxdl.nn.convolution._sizes import SPATIAL, Padding, spatial_form
+from jaxdl.nn.convolution.geometry import make_window
 from jaxdl.typing import Array, ArrayLike, Key
 
 
@@ -62,7 +63,7 @@ def convolve(
     dtype = dtype if jnp.issubdtype(dtype, jnp.inexact) else jnp.result_type(float)
     x, kernel = x.astype(dtype), kernel.astype(dtype)
     if form == "auto":
-        form = choose(x.shape[-rank - 1 :], kernel.shape, window, groups)
+        form = choose_form(x.shape[-rank - 1 :], kernel.shape, window, groups)
     leading = x.shape[: -rank - 1]
     y = FORMS[form](x.reshape(math.prod(leading), *x.shape[-rank - 1 :]), kernel, window, groups)
     return y.reshape(*leading, *y.shape[1:])

@@ -15,7 +15,8 @@ from jax import lax
 
 from jaxdl.arrays import expand_leading, to_floating, widen
 from jaxdl.checks import check_one_of
-from jaxdl.nn.convolution.geometry import SPATIAL, Padding, Window, make_window, spatial_tuple, to_tuple
+from jaxdl.nn.convolution._sizes import SPATIAL, Padding, spatial_tuple, to_tuple
+from jaxdl.nn.convolution.geometry import Window, make_window
 from jaxdl.typing import Array, ArrayLike
 
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import check_positive_integer
+from jaxdl.nn.convolution._sizes import Padding
 from jaxdl.nn.convolution.convolution import Conv
-from jaxdl.nn.convolution.geometry import Padding
 from jaxdl.nn.initializers import he_normal
 from jaxdl.typing import Array, ArrayLike
 

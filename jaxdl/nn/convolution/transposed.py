@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.checks import check_one_of
+from jaxdl.nn.convolution._sizes import SPATIAL, Padding, one_pair, spatial_form, to_tuple
 from jaxdl.nn.convolution.convolution import ConvLayer, convolve
-from jaxdl.nn.convolution.geometry import SPATIAL, Padding, Window, make_window, one_pair, spatial_form, to_tuple
+from jaxdl.nn.convolution.geometry import Window, make_window
 from jaxdl.typing import Array, ArrayLike, Key
 
 Form = Literal["auto", "lax", "phases"]

@@ -7,9 +7,11 @@ the base class `Cell`, the states `LSTMState` and `JordanState`, `init_cell`, `p
 Scans: `scan`, `bidirectional_scan`, `stacked_scan`, `init_stacked`, `valid_steps`, `split_time`.
 
 Modules: `RNN`, `RecurrentCell`, `CellParameters`.
+
+NVIDIA's LSTM: namespace ``cudnn``.
 """
 
-from jaxdl.nn.recurrent import cells
+from jaxdl.nn.recurrent import cells, cudnn
 from jaxdl.nn.recurrent.attention_cell import Attended, AttentionCell
 from jaxdl.nn.recurrent.cells import (
     GRU,
@@ -28,12 +30,10 @@ from jaxdl.nn.recurrent.cells import (
 from jaxdl.nn.recurrent.chunking import split_time
 from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.nn.recurrent.modules import RNN, CellParameters, RecurrentCell
-from jaxdl.nn.recurrent.scanning import BACKENDS, DIRECTIONS, bidirectional_scan, scan
+from jaxdl.nn.recurrent.scanning import bidirectional_scan, scan
 from jaxdl.nn.recurrent.stacking import init_stacked, stacked_scan
 
 __all__ = [
-    "BACKENDS",
-    "DIRECTIONS",
     "GRU",
     "LSTM",
     "RNN",
@@ -51,6 +51,7 @@ __all__ = [
     "Vanilla",
     "bidirectional_scan",
     "cells",
+    "cudnn",
     "init_cell",
     "init_stacked",
     "preactivations",

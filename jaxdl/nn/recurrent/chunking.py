@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 
 from jaxdl.checks import check_positive_integer
-from jaxdl.typing import Array, ArrayLike, Batch
+from jaxdl.nn.recurrent._loops import split_axis
+from jaxdl.typing import Batch
 
 
 def split_time(batch: Batch, length: int) -> Batch:
@@ -25,15 +26,3 @@ def split_time(batch: Batch, length: int) -> Batch:
     check_positive_integer("length", length)
     batch = {"mask": jnp.ones(next(iter(batch.values())).shape[:2]), **batch}
     return {name: jnp.moveaxis(split_axis(leaf, length, axis=1), 1, 0) for name, leaf in batch.items()}
-
-
-def split_axis(x: ArrayLike, length: int, axis: int = 0) -> Array:
-    """Split a dimension into ``[count, length]``, the last chunk padded with zeros.
-
-    >>> split_axis(jnp.array([1, 2, 3]), 2).tolist()
-    [[1, 2], [3, 0]]
-    """
-    x = jnp.asarray(x)
-    count = -(-x.shape[axis] // length)
-    widths = [(0, count * length - x.shape[axis] if dimension == axis else 0) for dimension in range(x.ndim)]
-    return jnp.pad(x, widths).reshape(*x.shape[:axis], count, length, *x.shape[axis + 1 :])

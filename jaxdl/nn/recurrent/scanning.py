@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from jaxdl.checks import check_one_of
 from jaxdl.nn.recurrent import cudnn
+from jaxdl.nn.recurrent._checks import check_names, check_parameters, check_sequences, prepare_carry
+from jaxdl.nn.recurrent._loops import make_loop
 from jaxdl.nn.recurrent.cells.base import Cell, Parameters
-from jaxdl.nn.recurrent.inputs import check_names, check_parameters, check_sequences, prepare_carry
-from jaxdl.nn.recurrent.loops import make_loop
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 BACKENDS = ("scan", "cudnn")

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.nn.noise import dropout
+from jaxdl.nn.recurrent._checks import check_names
 from jaxdl.nn.recurrent.cells.base import Cell, init_cell
-from jaxdl.nn.recurrent.inputs import check_names
 from jaxdl.nn.recurrent.scanning import DIRECTIONS, bidirectional_scan, scan
 from jaxdl.typing import Array, ArrayLike, Key, PyTree
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.nn.convolution import forms as convolution_forms
+from jaxdl.nn.convolution import _forms as convolution_forms
 from jaxdl.nn.convolution.convolution import Conv, convolve
 from jaxdl.nn.convolution.geometry import make_window, output_size, receptive_field
 
@@ -235,13 +235,13 @@ def test_the_dtype_is_that_of_the_inputs(dtype):
 )
 def test_on_the_cpu_the_form_depends_on_the_shapes(size, kernel, form):
     window = make_window(size, kernel[:2], 1, "same", 1)
-    assert convolution_forms.choose((*size, kernel[2]), kernel, window, 1) == form
+    assert convolution_forms.choose_form((*size, kernel[2]), kernel, window, 1) == form
 
 
 def test_off_the_cpu_the_form_is_that_of_xla(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     window = make_window((28, 28), (1, 1), 1, 0, 1)
-    assert convolution_forms.choose((28, 28, 6), (1, 1, 6, 16), window, 1) == "lax"
+    assert convolution_forms.choose_form((28, 28, 6), (1, 1, 6, 16), window, 1) == "lax"
 
 
 @pytest.mark.parametrize(

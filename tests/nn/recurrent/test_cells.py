@@ -9,6 +9,7 @@ import pytest
 
 from jaxdl.nn import recurrent
 from jaxdl.nn.recurrent import cells
+from jaxdl.nn.recurrent.cells.gru import RESETS
 
 D, H, K, B, T = 3, 4, 2, 2, 3
 close = partial(np.testing.assert_allclose, rtol=1e-11, atol=1e-13)
@@ -133,7 +134,7 @@ def test_variants_of_the_lstm_agree_where_their_equations_do():
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("reset", cells.RESETS)
+@pytest.mark.parametrize("reset", RESETS)
 def test_a_gru_that_writes_is_one_that_retains_with_its_gate_negated(reset):
     retains, writes = cells.GRU(H, reset=reset), cells.GRU(H, reset=reset, update="write")
     parameters, x = draw(retains), np.random.default_rng(1).normal(size=(B, D))

@@ -9,7 +9,7 @@ import pytest
 from jax.experimental import rnn
 
 from jaxdl.nn import recurrent
-from jaxdl.nn.recurrent import cells, cudnn
+from jaxdl.nn.recurrent import cells, cudnn, scanning
 from tests.nn.recurrent.cases import LENGTHS, MASK, B, D, H, draw, draw_carry, inputs
 
 CELL = cells.LSTM(H)
@@ -69,5 +69,5 @@ def test_cudnn_matches_the_scan(reverse):
         (c, h), y = recurrent.scan(CELL, parameters, x, lengths=LENGTHS, reverse=reverse, backend=backend)
         return jnp.sum(jnp.sin(y)) + jnp.sum(jnp.cos(c) + h * h)
 
-    gradients = [jax.grad(loss, argnums=(0, 1))(draw(CELL), x, backend) for backend in recurrent.BACKENDS]
+    gradients = [jax.grad(loss, argnums=(0, 1))(draw(CELL), x, backend) for backend in scanning.BACKENDS]
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4), *gradients)

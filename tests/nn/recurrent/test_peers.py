@@ -11,7 +11,7 @@ import pytest
 
 from jaxdl import tree
 from jaxdl.nn import recurrent
-from jaxdl.nn.recurrent import cells
+from jaxdl.nn.recurrent import cells, scanning
 from tests import peers
 from tests.nn.recurrent.cases import (
     LENGTHS,
@@ -66,7 +66,7 @@ def from_torch(path, gradient):
 
 def torch_states(carries, bidirectional):
     """Order the states as torch does: layer by layer, forward before backward; h, and of an LSTM c."""
-    flat = [carry[way] for carry in carries for way in recurrent.DIRECTIONS] if bidirectional else list(carries)
+    flat = [carry[way] for carry in carries for way in scanning.DIRECTIONS] if bidirectional else list(carries)
     parts = [[state.h for state in flat], [state.c for state in flat]] if hasattr(flat[0], "c") else [flat]
     return [np.stack(part) for part in parts]
 
@@ -96,7 +96,7 @@ def test_stacks_are_torchs_in_both_directions_with_packed_sequences_and_states(n
     rng = np.random.default_rng(0)
     parameters, x = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes), inputs()
     one = jax.eval_shape(lambda: cell.init_carry((B,)))
-    first = [dict.fromkeys(recurrent.DIRECTIONS, one) if bidirectional else one for _ in range(layers)]
+    first = [dict.fromkeys(scanning.DIRECTIONS, one) if bidirectional else one for _ in range(layers)]
     first = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), first)
     run = partial(
         recurrent.stacked_scan, [cell] * layers, bidirectional=bidirectional, lengths=LENGTHS if packed else None

@@ -24,27 +24,21 @@ as one product; ``step`` does the rest. ``init_cell`` draws the parameters.
 =======================  ==============================================================================
 """
 
-from jaxdl.nn.recurrent.cells.base import Cell, Parameters, Projected, Shape, Shapes, init_cell, preactivations
-from jaxdl.nn.recurrent.cells.gru import GRU, RESETS, UPDATES
+from jaxdl.nn.recurrent.cells.base import Cell, init_cell, preactivations
+from jaxdl.nn.recurrent.cells.gru import GRU
 from jaxdl.nn.recurrent.cells.lstm import LSTM, ConstantForgetLSTM, FourGateLSTM, LSTMState, PeepholeLSTM
 from jaxdl.nn.recurrent.cells.vanilla import Jordan, JordanState, Vanilla
 
 __all__ = [
     "GRU",
     "LSTM",
-    "RESETS",
-    "UPDATES",
     "Cell",
     "ConstantForgetLSTM",
     "FourGateLSTM",
     "Jordan",
     "JordanState",
     "LSTMState",
-    "Parameters",
     "PeepholeLSTM",
-    "Projected",
-    "Shape",
-    "Shapes",
     "Vanilla",
     "init_cell",
     "preactivations",

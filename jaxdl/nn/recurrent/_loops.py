@@ -1,7 +1,7 @@
 """The loop of a cell over time, ``(parameters, carry, x, mask) -> (carry, y)`` with ``x`` ``[T, B, D]``.
 
 The projections ``x_t W + b`` of all times are one product before the loop. The gradient is JAX's of that loop
-(`scan_steps`), or the backward pass written for the cell (`scan_steps_custom_vjp`, see ``recurrent.gradients``).
+(`scan_steps`), or the backward pass written for the cell (`scan_steps_custom_vjp`, see ``recurrent._gradients``).
 `in_chunks` makes an outer loop over chunks of time, for rematerialization and for truncated backpropagation.
 """
 
@@ -13,10 +13,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from jaxdl.nn.recurrent._gradients import VJPRule, find_vjp_rule
 from jaxdl.nn.recurrent.cells.base import Cell, Parameters
-from jaxdl.nn.recurrent.chunking import split_axis
-from jaxdl.nn.recurrent.gradients import VJPRule, find_vjp_rule
-from jaxdl.typing import Array, PyTree
+from jaxdl.typing import Array, ArrayLike, PyTree
 
 UNROLLED_SIZE = 256
 """Hidden size from which an iteration of the forward loop does two steps. On a CPU, XLA runs the operations of an
@@ -114,6 +113,18 @@ def in_chunks(
         return carry, y.reshape(-1, *y.shape[2:])[:steps]
 
     return chunked
+
+
+def split_axis(x: ArrayLike, length: int, axis: int = 0) -> Array:
+    """Split a dimension into ``[count, length]``, the last chunk padded with zeros.
+
+    >>> split_axis(jnp.array([1, 2, 3]), 2).tolist()
+    [[1, 2], [3, 0]]
+    """
+    x = jnp.asarray(x)
+    count = -(-x.shape[axis] // length)
+    widths = [(0, count * length - x.shape[axis] if dimension == axis else 0) for dimension in range(x.ndim)]
+    return jnp.pad(x, widths).reshape(*x.shape[:axis], count, length, *x.shape[axis + 1 :])
 
 
 def _where(mask: Array | None, new: PyTree, old: PyTree) -> PyTree:

@@ -14,13 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxdl.nn.convolution.geometry import SPATIAL, Window
+from jaxdl.nn.convolution._sizes import SPATIAL
+from jaxdl.nn.convolution.geometry import Window
 from jaxdl.typing import Array
 
 Form = Literal["auto", "lax", "product", "band", "patches", "mixed"]
 
 
-def choose(shape: tuple[int, ...], kernel_shape: tuple[int, ...], window: Window, groups: int) -> Form:
+def choose_form(shape: tuple[int, ...], kernel_shape: tuple[int, ...], window: Window, groups: int) -> Form:
     """Select the form, here alone by the platform.
 
     On the CPU, XLA's own gradient of the kernel is tens of times slower within a ``scan`` than outside of it, and
