@@ -109,15 +109,15 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 
 def translate(
-    model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], written: Vocabulary, beams: int
+    model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], target_vocabulary: Vocabulary, beams: int
 ) -> dict[str, dict[str, Any]]:
     """Translate greedily and by beam search; return texts and log-probabilities."""
-    options = {"length": test["target"].shape[1] + 4, "end": written[END], "pad": written[PADDING]}
+    options = {"length": test["target"].shape[1] + 4, "end": target_vocabulary[END], "pad": target_vocabulary[PADDING]}
 
     @jax.jit
     def both(source: jax.Array, lengths: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
         carry, step = model.apply(variables, source, lengths, method="begin"), step_function(model, variables)
-        first = jnp.full(len(source), written[BEGIN])
+        first = jnp.full(len(source), target_vocabulary[BEGIN])
         found = decode.greedy(step, carry, first, **options)
         best = decode.beam_search(step, carry, first, beams=beams, length_penalty=0.0, **options)
         return {
@@ -127,25 +127,32 @@ def translate(
 
     found = jax.device_get(both(test["source"], test["source_length"]))
     return {
-        method: {"text": ["".join(written.decode(row, symbols=False)) for row in tokens], "log_probability": log_p}
+        method: {
+            "text": ["".join(target_vocabulary.decode(row, symbols=False)) for row in tokens],
+            "log_probability": log_p,
+        }
         for method, (tokens, log_p) in found.items()
     }
 
 
 def draw_attention(
-    model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], read: Vocabulary, written: Vocabulary
+    model: EncoderDecoder,
+    variables: PyTree,
+    test: dict[str, np.ndarray],
+    source_vocabulary: Vocabulary,
+    target_vocabulary: Vocabulary,
 ) -> Figure:
     """Draw the attention weights of a few dates, from long to short."""
     chosen = np.argsort(-test["source_length"], kind="stable")[:: max(1, len(test["source"]) // SHOWN)][:SHOWN]
     source, lengths, target = (test[name][chosen] for name in ("source", "source_length", "target"))
     look = jax.jit(lambda *x: model.apply(variables, *x, return_intermediates=True)[1])
-    features = look(source, shift(target, written[BEGIN]), lengths)
+    features = look(source, shift(target, target_vocabulary[BEGIN]), lengths)
     figure, axes = plt.subplots(2, -(-len(chosen) // 2), figsize=(11, 7), squeeze=False)
     for axis, *row in zip(axes.flat, source, lengths, target, features["attention"], strict=False):
-        tokens, length, said, weights = row
+        tokens, length, answer, weights = row
         axis.imshow(np.asarray(weights)[:, :length], cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axis.set_xticks(range(length), read.decode(tokens[:length]), fontfamily="monospace", fontsize=8)
-        names = ["end" if token == END else token for token in written.decode(said)]
+        axis.set_xticks(range(length), source_vocabulary.decode(tokens[:length]), fontfamily="monospace", fontsize=8)
+        names = ["end" if token == END else token for token in target_vocabulary.decode(answer)]
         axis.set_yticks(range(len(names)), names, fontfamily="monospace", fontsize=8)
         axis.tick_params(length=0)
         axis.grid(visible=False)

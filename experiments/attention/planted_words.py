@@ -155,8 +155,8 @@ def find(weights: dict[str, Any], test: dict[str, np.ndarray]) -> dict[str, np.n
 
 def assess(run: Run, name: str, found: dict[str, np.ndarray]) -> None:
     """Judge by the share of documents of every run."""
-    for what, said in (("sentence", "sentence"), ("key", "key word in it")):
-        statement = f"{name}: the planted {said} has the largest weight in more than half of the documents"
+    for what, words in (("sentence", "sentence"), ("key", "key word in it")):
+        statement = f"{name}: the planted {words} has the largest weight in more than half of the documents"
         run.claim(judge(24, statement, "share of documents", found[what], above=0.5))
 
 

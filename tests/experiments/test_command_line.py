@@ -10,10 +10,10 @@ from experiments.harness.command_line import main
 def fails(capsys, *arguments):
     """Run an invalid command; return its error of one line."""
     assert main(list(arguments)) == 2
-    said = capsys.readouterr()
-    assert said.err.count("\n") == 1
-    assert "Traceback" not in said.err + said.out
-    return said.err
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert "Traceback" not in printed.err + printed.out
+    return printed.err
 
 
 def test_list_prints_every_experiment_and_preset(capsys):
