@@ -41,7 +41,15 @@ SHOWN = 4
 class Config(configuration.Config):
     """A small encoder-decoder with attention, trained with Adam."""
 
-    SMOKE = {"dates": 200, "tested": 20, "hidden_size": 8, "cell": "vanilla", "epochs": 1.0}
+    SMOKE = {
+        "dates": 64,
+        "tested": 4,
+        "cell": "vanilla",
+        "hidden_size": 4,
+        "beams": 2,
+        "batch_size": 32,
+        "epochs": 1.0,
+    }
     FORMER = {"features": "hidden_size", "embedding": "embedding_dim"}
 
     dates: int = 8000

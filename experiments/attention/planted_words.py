@@ -43,8 +43,13 @@ class Config(configuration.Config):
     """Small hierarchical attention networks."""
 
     SMOKE = {
-        **{"seeds": 2, "documents": 32, "tested": 8, "epochs": 1.0},
-        **{"tasks": (2,), "cell": "vanilla", "hidden_size": 3},
+        "seeds": 2,
+        "documents": 8,
+        "tested": 2,
+        "epochs": 1.0,
+        "tasks": (2,),
+        "cell": "vanilla",
+        "hidden_size": 2,
     }
 
     seeds: int = 5

@@ -38,7 +38,7 @@ PALETTE = (*COLOURS, "#1a202c")
 class Config(configuration.Config):
     """Schedules at a saddle point."""
 
-    SMOKE = {"steps": 60, "runs": 8}
+    SMOKE = {"steps": 20, "runs": 2}
 
     steps: int = 1000
     """Steps of a run."""

@@ -105,7 +105,7 @@ SURFACES = {
 class Config(configuration.Config):
     """Optimizers on surfaces."""
 
-    SMOKE = {"steps": 20, "frames": 2, "optimizers": (*COMPARED, "adam")}
+    SMOKE = {"steps": 4, "frames": 2, "optimizers": (*COMPARED, "adam")}
 
     steps: int = 500
     """Steps of every run."""

@@ -81,7 +81,7 @@ TASKS = {
 class Config(configuration.Config):
     """Small recurrent networks, trained with Adam and clipped gradients on new examples."""
 
-    SMOKE = {"seeds": 2, "steps": 3, "tasks": ("adding",), "lags": 1}
+    SMOKE = {"seeds": 2, "steps": 2, "batch_size": 2, "tasks": ("adding",), "lags": 1}
 
     seeds: int = 10
     """Independent runs of each network at each lag."""

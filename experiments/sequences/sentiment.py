@@ -68,7 +68,13 @@ class Config(configuration.Config):
     """Three networks and a logistic regression."""
 
     SMOKE = {
-        **{"most": 60, "length": 8, "hidden_size": 4, "cell": "vanilla", "epochs": 1.0, "batch_size": 16, "seeds": 1}
+        "most": 30,
+        "length": 8,
+        "hidden_size": 4,
+        "cell": "vanilla",
+        "epochs": 1.0,
+        "batch_size": 8,
+        "seeds": 1,
     }
     FORMER = {"vocabulary": "vocab_size"}
 

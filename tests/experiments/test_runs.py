@@ -64,7 +64,7 @@ def test_an_interrupted_run_resumes_exactly(undisturbed, tmp_path, monkeypatch):
     directory, manifest = undisturbed
     interrupted_at = []
 
-    class Interruption(train.interrupt.Interruption):
+    class Interruption(train.checkpointing.Interruption):
         def __call__(self, report):
             if report.epoch >= 1:
                 self.signal = "SIGTERM"
@@ -72,7 +72,7 @@ def test_an_interrupted_run_resumes_exactly(undisturbed, tmp_path, monkeypatch):
             return self.signal is not None
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.interrupt, "Interruption", Interruption)
+        patch.setattr(train.checkpointing.interrupt, "Interruption", Interruption)
         stopped = run(tmp_path / "run")
     assert stopped["status"] == "interrupted"
     assert stopped["wall_seconds"] == stopped["parts"][0]["wall_seconds"] > 0
