@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -285,7 +286,7 @@ def draw_race(paths: dict[str, np.ndarray], best: dict[str, np.ndarray]) -> Figu
     return figure
 
 
-def draw_surface(axis: plt.Axes, name: str) -> None:
+def draw_surface(axis: Axes, name: str) -> None:
     """Draw the contours of a surface, and its minimum."""
     surface = SURFACES[name]
     left, right, bottom, top = surface.view
