@@ -52,14 +52,14 @@ def section(folder: Path) -> str:
     """Return the section of an experiment: its method, result, figures and notes."""
     heading, command, rest = (folder / "section.md").read_text().split("\n\n", maxsplit=2)
     notes = (folder / "notes.md").read_text()
-    return f"{heading}\n\n{command}\n\n{method(folder.name)}\n{rest}\n{notes}"
+    return f"{heading}\n\n{command}\n\n{method(folder.name)}\n{rest}\n{notes}".strip()
 
 
 def write_page() -> None:
     """Join the sections into the page."""
     sections = [section(path.parent) for path in sorted(PICTURES.glob("*/section.md"))]
     heading = "# Gallery\n\nThe figures and results of the experiments."
-    (DOCS / "gallery.md").write_text("\n\n".join([heading, *sections]))
+    (DOCS / "gallery.md").write_text("\n\n".join([heading, *sections]) + "\n")
 
 
 if __name__ == "__main__":

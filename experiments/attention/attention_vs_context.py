@@ -46,8 +46,13 @@ class Config(configuration.Config):
     """Small encoder-decoders with different contexts of the decoder."""
 
     SMOKE = {
-        **{"seeds": 2, "sentences": 64, "epochs": 1.0, "tested": 4},
-        **{"contexts": ("initial", "attention"), "cell": "vanilla", "hidden_size": 4},
+        "seeds": 2,
+        "sentences": 16,
+        "epochs": 1.0,
+        "tested": 2,
+        "contexts": ("initial", "attention"),
+        "cell": "vanilla",
+        "hidden_size": 2,
     }
 
     seeds: int = 4

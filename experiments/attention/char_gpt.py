@@ -35,10 +35,17 @@ class Config(TextGeneration):
     """A text, a GPT and the settings of training."""
 
     SMOKE = {
-        **{**TextGeneration.SMOKE, "epochs": 0.5, "batch_size": 4},
-        **{"context_length": 32, "d_model": 16, "num_layers": 1, "num_heads": 2},
+        **TextGeneration.SMOKE,
+        "characters": 2_000,
+        "sample": 4,
+        "epochs": 0.2,
+        "batch_size": 4,
+        "context_length": 8,
+        "d_model": 8,
+        "num_layers": 1,
+        "num_heads": 2,
     }
-    FORMER = {**{"context": "context_length", "features": "d_model", "depth": "num_layers", "heads": "num_heads"}}
+    FORMER = {"context": "context_length", "features": "d_model", "depth": "num_layers", "heads": "num_heads"}
 
     min_count: int = 5
     """Occurrences below which a character is unknown."""

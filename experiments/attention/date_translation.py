@@ -41,7 +41,15 @@ SHOWN = 4
 class Config(configuration.Config):
     """A small encoder-decoder with attention, trained with Adam."""
 
-    SMOKE = {"dates": 200, "tested": 20, "hidden_size": 8, "cell": "vanilla", "epochs": 1.0}
+    SMOKE = {
+        "dates": 64,
+        "tested": 4,
+        "cell": "vanilla",
+        "hidden_size": 4,
+        "beams": 2,
+        "batch_size": 32,
+        "epochs": 1.0,
+    }
     FORMER = {"features": "hidden_size", "embedding": "embedding_dim"}
 
     dates: int = 8000
@@ -109,15 +117,19 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 
 def translate(
-    model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], written: Vocabulary, beams: int
+    model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], target_vocabulary: Vocabulary, beams: int
 ) -> dict[str, dict[str, Any]]:
     """Translate greedily and by beam search; return texts and log-probabilities."""
-    options = {"length": test["target"].shape[1] + 4, "end": written.eos_id, "pad": written.pad_id}
+    options = {
+        "max_length": test["target"].shape[1] + 4,
+        "eos_id": target_vocabulary.eos_id,
+        "pad_id": target_vocabulary.pad_id,
+    }
 
     @jax.jit
     def both(source: jax.Array, lengths: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
         carry, step = model.apply(variables, source, lengths, method="init_carry"), step_function(model, variables)
-        first = jnp.full(len(source), written.bos_id)
+        first = jnp.full(len(source), target_vocabulary.bos_id)
         found = decode.greedy(step, carry, first, **options)
         best = decode.beam_search(step, carry, first, num_beams=beams, length_penalty=0.0, **options)
         return {
@@ -128,7 +140,7 @@ def translate(
     found = jax.device_get(both(test["source"], test["source_length"]))
     return {
         method: {
-            "text": ["".join(written.decode(row, skip_special_tokens=True)) for row in tokens],
+            "text": ["".join(target_vocabulary.decode(row, skip_special_tokens=True)) for row in tokens],
             "log_probability": log_p,
         }
         for method, (tokens, log_p) in found.items()
@@ -136,19 +148,23 @@ def translate(
 
 
 def draw_attention(
-    model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], read: Vocabulary, written: Vocabulary
+    model: EncoderDecoder,
+    variables: PyTree,
+    test: dict[str, np.ndarray],
+    source_vocabulary: Vocabulary,
+    target_vocabulary: Vocabulary,
 ) -> Figure:
     """Draw the attention weights of a few dates, from long to short."""
     chosen = np.argsort(-test["source_length"], kind="stable")[:: max(1, len(test["source"]) // SHOWN)][:SHOWN]
     source, lengths, target = (test[name][chosen] for name in ("source", "source_length", "target"))
     look = jax.jit(lambda *x: model.apply(variables, *x, return_intermediates=True)[1])
-    features = look(source, shift_right(target, written.bos_id), lengths)
+    features = look(source, shift_right(target, target_vocabulary.bos_id), lengths)
     figure, axes = plt.subplots(2, -(-len(chosen) // 2), figsize=(11, 7), squeeze=False)
     for axis, *row in zip(axes.flat, source, lengths, target, features["attention"], strict=False):
-        tokens, length, said, weights = row
+        tokens, length, answer, weights = row
         axis.imshow(np.asarray(weights)[:, :length], cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axis.set_xticks(range(length), read.decode(tokens[:length]), fontfamily="monospace", fontsize=8)
-        names = ["end" if token == EOS else token for token in written.decode(said)]
+        axis.set_xticks(range(length), source_vocabulary.decode(tokens[:length]), fontfamily="monospace", fontsize=8)
+        names = ["end" if token == EOS else token for token in target_vocabulary.decode(answer)]
         axis.set_yticks(range(len(names)), names, fontfamily="monospace", fontsize=8)
         axis.tick_params(length=0)
         axis.grid(visible=False)

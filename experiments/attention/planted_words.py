@@ -43,8 +43,13 @@ class Config(configuration.Config):
     """Small hierarchical attention networks."""
 
     SMOKE = {
-        **{"seeds": 2, "documents": 32, "tested": 8, "epochs": 1.0},
-        **{"tasks": (2,), "cell": "vanilla", "hidden_size": 3},
+        "seeds": 2,
+        "documents": 8,
+        "tested": 2,
+        "epochs": 1.0,
+        "tasks": (2,),
+        "cell": "vanilla",
+        "hidden_size": 2,
     }
 
     seeds: int = 5
@@ -155,8 +160,8 @@ def find(weights: dict[str, Any], test: dict[str, np.ndarray]) -> dict[str, np.n
 
 def assess(run: Run, name: str, found: dict[str, np.ndarray]) -> None:
     """Judge by the share of documents of every run."""
-    for what, said in (("sentence", "sentence"), ("key", "key word in it")):
-        statement = f"{name}: the planted {said} has the largest weight in more than half of the documents"
+    for what, words in (("sentence", "sentence"), ("key", "key word in it")):
+        statement = f"{name}: the planted {words} has the largest weight in more than half of the documents"
         run.claim(judge(24, statement, "share of documents", found[what], above=0.5))
 
 

@@ -1,5 +1,7 @@
 """Neurons and losses: gates, a network of two inputs, sigmoids, cross-entropies, powers through time."""
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 
@@ -32,7 +34,8 @@ def network() -> dict[str, Array]:
     _, d_y = squared_error(y, jnp.ones_like(y))
     gradients, _ = dense.backward(layers, cache, d_y / 2 * slope(logit, y), "sigmoid")
     optimizer = optim.sgd(LEARNING_RATE)
-    steps, _ = optimizer.update(gradients, optimizer.init(layers))
+    updates, _ = optimizer.update(gradients, optimizer.init(layers))
+    steps = cast(list[dense.Layer], updates)
     return {
         "h": cache.a[0],
         "a": cache.h[1],

@@ -23,7 +23,7 @@ def read_characters(config: TextGeneration, min_count: int) -> Characters:
     """Read a text, encode its characters and measure the baselines; rarer ones than ``min_count`` are unknown."""
     parts = read(config)
     vocabulary = Vocabulary.build(parts[0], min_count=min_count, special_tokens=(UNK,))
-    tokens = tuple(vocabulary.encode(part) for part in parts)
+    tokens = vocabulary.encode(parts[0]), vocabulary.encode(parts[1])
     baselines = ngrams.bits_by_order(*tokens, ORDERS, len(vocabulary))
     return Characters(vocabulary, tokens, baselines | ngrams.compressed_bits(*parts))
 

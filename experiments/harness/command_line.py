@@ -154,7 +154,7 @@ def bench(arguments: list[str]) -> int:
     return 0
 
 
-def result_table(name: str, result: dict[str, object], goal: dict[str, float]) -> Table:
+def result_table(name: str, result: dict[str, Any], goal: dict[str, float]) -> Table:
     """Make a table of the values of a result and their goals."""
     table = Table(title=name)
     for column in ("measure", "result", "goal", ""):

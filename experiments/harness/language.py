@@ -185,7 +185,7 @@ def curve(run: Run, unit: str, baselines: dict[str, float]) -> Figure:
         axis.plot(*zip(*points, strict=True), style, label=label, markersize=4, linewidth=1.4)
     lowest, highest = min([*baselines.values(), *(row[f"train/{name}"] for row in rows)]), max(baselines.values())
     axis.set(xlabel="epoch", ylabel=f"bits per {unit}", ylim=(0.9 * lowest, 1.1 * highest))
-    names = sorted(baselines, key=baselines.get)
+    names = sorted(baselines, key=lambda name: baselines[name])
     places = spread([baselines[baseline] for baseline in names], (1.1 * highest - 0.9 * lowest) / 22)
     line = {"color": "0.45", "linewidth": 1}
     for baseline, place in zip(names, places, strict=True):

@@ -35,8 +35,8 @@ def fit_samples(
     loss: Loss,
     optimizer: optax.GradientTransformation,
     variables: PyTree,
-    sample: Callable[[Key], Batch],
-    keys: Key,
+    sample: Callable[[Any], Batch],
+    keys: PyTree,
     key: Key,
 ) -> tuple[train.TrainState, Metrics]:
     """Train on new examples, ``sample(key)`` for each of ``keys [steps]``; ``key`` is that of the state."""

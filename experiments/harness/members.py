@@ -12,6 +12,7 @@ from experiments.harness.configuration import Config, at_least
 from experiments.harness.errors import preparing
 from experiments.harness.seeds import init_each
 from jaxdl import data, optim, tasks, train, tree
+from jaxdl.data.batching import permutation
 from jaxdl.optim import schedules
 from jaxdl.train import ensemble
 from jaxdl.train.step import Step
@@ -87,4 +88,4 @@ def train_on_samples(
 
 def orders(size: int, runs: int, *, seed: int) -> np.ndarray:
     """Return a permutation of all examples for every run, ``[runs, size]``."""
-    return np.stack([data.permutation(size, seed, run) for run in range(runs)])
+    return np.stack([permutation(size, seed, run) for run in range(runs)])

@@ -35,7 +35,7 @@ def kneser_ney(train: np.ndarray, test: np.ndarray, order: int, vocab_size: int)
 def _grams(tokens: np.ndarray, k: int, vocab_size: int) -> np.ndarray:
     """Number all sequences of ``k`` tokens, ``[N - k + 1]``."""
     tokens, size = np.asarray(tokens, np.int64), len(tokens) - k + 1
-    return sum(tokens[i : i + size] * vocab_size ** (k - 1 - i) for i in range(k))
+    return np.sum([tokens[i : i + size] * vocab_size ** (k - 1 - i) for i in range(k)], axis=0)
 
 
 def _interpolate(
@@ -63,7 +63,7 @@ def bits(probability: np.ndarray) -> float:
 
 
 def bits_by_order(train: np.ndarray, test: np.ndarray, orders: dict[str, int], vocab_size: int) -> dict[str, float]:
-    """Return the bits per token of ``test`` by counts of so many tokens of ``train``, by name."""
+    """Return the bits per token of ``test`` by n-grams of ``train``, for the orders by name."""
     return {name: bits(kneser_ney(train, test, order, vocab_size)) for name, order in orders.items()}
 
 

@@ -99,7 +99,7 @@ class Run:
         return run
 
     @property
-    def share(self) -> dict[str, int]:
+    def share(self) -> dict[str, Any]:
         """The share of each batch that this process reads, as arguments of ``data.Loader``."""
         return {} if self.mesh is None else parallel.process_share(self.mesh)
 
@@ -156,8 +156,9 @@ class Run:
                 RUNS.rmdir()
 
     def figure(self, name: str, figure: Figure) -> None:
-        """Save a figure as ``NAME.png``."""
-        figure.savefig(self.directory / f"{name}.png", dpi=130, bbox_inches="tight")
+        """Save a figure as ``NAME.png``; a coarse one, which is drawn once, in a smoke run."""
+        quality = {"dpi": 30} if self.smoke else {"dpi": 130, "bbox_inches": "tight"}
+        figure.savefig(self.directory / f"{name}.png", **quality)
         self.pictures.append(f"{name}.png")
 
     def note_times(self, history: list[dict[str, Any]]) -> None:

@@ -128,7 +128,7 @@ class Classification(Config):
         return dataclasses.replace(self, epochs=1.0, batch_size=8 * self.accumulate)
 
 
-def load_dataset(config: Classification, run: Run, **options: object) -> data.Dataset:
+def load_dataset(config: Classification, run: Run, **options: Any) -> data.Dataset:
     """Load the data set of a configuration; a smoke run without a folder substitutes the digits."""
     name = config.data
     if run.smoke and config.data_dir is None and name not in ("digits", "image_folder"):

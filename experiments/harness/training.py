@@ -1,6 +1,6 @@
 """Training in a run folder: resumed, saved, logged and guarded, on one device or several."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -8,7 +8,7 @@ import optax
 from jax.experimental import multihost_utils
 from rich.console import Console
 
-from experiments.harness.errors import preparing
+from experiments.harness.errors import UsageError, preparing
 from experiments.harness.run_folder import Run
 from jaxdl import data, tasks, train, tree
 from jaxdl.train import parallel
@@ -42,28 +42,9 @@ def train_task(
         Interrupted: a signal arrived, and the state was saved.
     """
     mesh = run.mesh
-    init_key, run_key = jax.random.split(jax.random.key(run.config["seed"]))
     run.uses_mesh = True
     with preparing():
-        batch = tree.take(loader.arrays, slice(loader.batch_size))  # of the global size
-        state = train.TrainState.create(task.init(init_key, batch), optimizer, run_key)
-        if mesh is not None:
-            parallel.check_divisible(loader.batch_size, parallel.data_devices(mesh))
-        checkpoints = train.Checkpoints(run.shared / "checkpoints", config=run.identity)
-        if run.resume:
-            state = restore(checkpoints, state, loader)
-        # Before anything is written: a process without access to the checkpoints of process 0 would start anew.
-        consistency.check_consistent({"the first step": int(state.step), "the data": loader.state()})
-        if run.process == 0:
-            checkpoints.prepare(state)
-        metrics = train.MetricsFile(run.directory / "metrics.jsonl", step=int(state.step))
-        best = train.Checkpoints(run.directory / "best", config=run.identity)
-        stopping = train.EarlyStopping("loss", patience=patience, checkpoints=best) if patience else None
-        if stopping:
-            stopping.replay(metrics.read(metrics.path), like=state)
-            best_so_far = {"step": stopping.best_step, "kept": stopping.best_state is not None}
-            consistency.check_consistent({"the best state": best_so_far, "the patience used": stopping.waited})
-        state = parallel.on_mesh(state, mesh)
+        state, checkpoints, metrics, stopping = prepare(run, task, loader, optimizer, patience)
     step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh)
     if run.skip_nonfinite:
         step = train.skip_nonfinite(step)
@@ -96,12 +77,50 @@ def train_task(
     return state, {**measured, **result}
 
 
+class Start(NamedTuple):
+    """The state from which a run starts or resumes, and what saves, logs and stops it."""
+
+    state: train.TrainState
+    checkpoints: train.Checkpoints
+    metrics: train.MetricsFile
+    stopping: train.EarlyStopping | None
+
+
+def prepare(
+    run: Run, task: tasks.Task, loader: data.Loader, optimizer: optax.GradientTransformation, patience: int | None
+) -> Start:
+    """Initialize or restore the state, and check that all processes agree on it, before anything is written."""
+    init_key, run_key = jax.random.split(jax.random.key(run.config["seed"]))
+    batch = tree.take(loader.arrays, slice(loader.batch_size))  # of the global size
+    state = train.TrainState.create(task.init(init_key, batch), optimizer, run_key)
+    if run.mesh is not None:
+        parallel.check_divisible(loader.batch_size, parallel.data_devices(run.mesh))
+    checkpoints = train.Checkpoints(run.shared / "checkpoints", config=run.identity)
+    if run.resume:
+        state = restore(checkpoints, state, loader)
+    # A process without access to the checkpoints of process 0 would start anew.
+    consistency.check_consistent({"the first step": int(state.step), "the data": loader.state()})
+    if run.process == 0:
+        checkpoints.prepare(state)
+    metrics = train.MetricsFile(run.directory / "metrics.jsonl", step=int(state.step))
+    best = train.Checkpoints(run.directory / "best", config=run.identity)
+    stopping = train.EarlyStopping("loss", patience=patience, checkpoints=best) if patience else None
+    if stopping:
+        stopping.replay(metrics.read(metrics.path), like=state)
+        best_so_far = {"step": stopping.best_step, "kept": stopping.best_state is not None}
+        consistency.check_consistent({"the best state": best_so_far, "the patience used": stopping.waited})
+    return Start(parallel.on_mesh(state, run.mesh), checkpoints, metrics, stopping)
+
+
 def restore(checkpoints: train.Checkpoints, state: train.TrainState, loader: data.Loader) -> train.TrainState:
     """Restore the newest valid state and the position of the loader, if there is a checkpoint."""
     if checkpoints.latest() is None:
         return state
     state = checkpoints.restore(state, fallback=True)
-    loader.restore(checkpoints.position(int(state.step)))
+    position = checkpoints.position(int(state.step))
+    if position is None:
+        raise UsageError(f"expected a checkpoint with the position in the data, got step {int(state.step)} without one")
+    loader.restore(position)
     return state
 
 

@@ -41,7 +41,7 @@ Loss = Callable[[Array, Array], Array]
 class Config(configuration.Config):
     """A network with one hidden layer of tanh units, trained by stochastic gradient descent."""
 
-    SMOKE = {"seeds": 2, "wrong_steps": 10, "steps": 10, "rates": RATES[::3]}
+    SMOKE = {"seeds": 2, "search_seeds": 1, "wrong_steps": 5, "steps": 5, "rates": RATES[::6], "batch_size": 4}
     FORMER = {"hidden": "hidden_size"}
 
     seeds: int = 24

@@ -30,7 +30,7 @@ ROUNDING = 1e-5
 class Config(configuration.Config):
     """Random linearly separable sets."""
 
-    SMOKE = {"sets": 20, "followed": 10}
+    SMOKE = {"sets": 4, "followed": 4}
 
     sets: int = 1000
     """Number of sets."""

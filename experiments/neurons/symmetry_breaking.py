@@ -33,7 +33,7 @@ STARTS = ("random", "zeros", "ones")
 class Config(configuration.Config):
     """A network with one hidden layer of sigmoid units, trained by stochastic gradient descent."""
 
-    SMOKE = {"seeds": 2, "steps": 4}
+    SMOKE = {"seeds": 2, "steps": 2, "hidden_size": 4, "batch_size": 4}
     FORMER = {"hidden": "hidden_size"}
 
     seeds: int = 16

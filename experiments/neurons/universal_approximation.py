@@ -33,7 +33,7 @@ POINTS = np.linspace(LOW, HIGH, 500, dtype=np.float32)
 class Config(configuration.Config):
     """Networks with one hidden layer of tanh units, fitted to one function."""
 
-    SMOKE = {"seeds": 2, "steps": 5, "widths": (1, 2)}
+    SMOKE = {"seeds": 2, "steps": 2, "widths": (1, 2)}
 
     seeds: int = 16
     """Independent runs at each width."""

@@ -34,7 +34,7 @@ PLANE = np.stack(np.meshgrid(*[np.linspace(-2, 2, SIDE, dtype=np.float32)] * 2),
 class Config(configuration.Config):
     """A sigmoid neuron and networks with one hidden layer of tanh units, trained by gradient descent."""
 
-    SMOKE = {"seeds": 4, "steps": 5, "widths": (1, 2)}
+    SMOKE = {"seeds": 2, "steps": 2, "widths": (1, 2)}
 
     seeds: int = 200
     """Independent runs."""

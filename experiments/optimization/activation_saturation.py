@@ -55,7 +55,7 @@ Found = dict[str, dict[str, np.ndarray]]
 class Config(configuration.Config):
     """Networks with three hidden layers, trained by stochastic gradient descent with clipped gradients."""
 
-    SMOKE = {"seeds": 2, "steps": 4, "rates": RATES[::2]}
+    SMOKE = {"seeds": 2, "search_seeds": 1, "steps": 2, "rates": RATES[::6], "hidden_size": 4, "batch_size": 4}
     FORMER = {"width": "hidden_size"}
 
     seeds: int = 12

@@ -42,7 +42,7 @@ Found = dict[str, dict[str, np.ndarray]]
 class Config(configuration.Config):
     """A network with and without batch norm at many learning rates."""
 
-    SMOKE = {"seeds": 2, "steps": 4, "num_layers": 2, "rates": RATES[:4]}
+    SMOKE = {"seeds": 2, "steps": 2, "rates": RATES[:2], "num_layers": 1, "num_filters": 2, "batch_size": 4}
     FORMER = {"width": "num_filters", "depth": "num_layers"}
 
     seeds: int = 8

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
@@ -38,7 +39,7 @@ PALETTE = (*COLOURS, "#1a202c")
 class Config(configuration.Config):
     """Schedules at a saddle point."""
 
-    SMOKE = {"steps": 60, "runs": 8}
+    SMOKE = {"steps": 20, "runs": 2}
 
     steps: int = 1000
     """Steps of a run."""
@@ -198,7 +199,7 @@ def draw_saddle(saddles: Saddles, rates: dict, paths: np.ndarray, left: dict[str
     return figure
 
 
-def draw_contours(axis: plt.Axes, a: float, c: float) -> None:
+def draw_contours(axis: Axes, a: float, c: float) -> None:
     """Draw the contours of one loss."""
     x, y = np.meshgrid(np.linspace(-0.3, 2.6, 120), np.linspace(-1.3, 1.3, 120))
     height = np.log10(loss((x, y), a, c) + 0.02)

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -115,7 +116,7 @@ SURFACES = {
 class Config(configuration.Config):
     """Optimizers on surfaces."""
 
-    SMOKE = {"steps": 20, "frames": 2, "optimizers": (*COMPARED, "adam")}
+    SMOKE = {"steps": 4, "frames": 2, "optimizers": (*COMPARED, "adam")}
 
     steps: int = 500
     """Steps of every run."""
@@ -295,7 +296,7 @@ def draw_race(paths: dict[str, np.ndarray], best: dict[str, np.ndarray]) -> Figu
     return figure
 
 
-def draw_surface(axis: plt.Axes, name: str) -> None:
+def draw_surface(axis: Axes, name: str) -> None:
     """Draw the contours of a surface, and its minimum."""
     surface = SURFACES[name]
     left, right, bottom, top = surface.view

@@ -35,7 +35,7 @@ MODEL = models.MLP(hidden_sizes=(64, 64))
 class Config(Repeated):
     """Ensembles of networks with errors of different correlation."""
 
-    SMOKE = {"seeds": 2, "epochs": 2, "draws": 200}
+    SMOKE = {"seeds": 2, "epochs": 1, "draws": 50}
 
     epochs: int = 100
     """Passes over the training digits."""

@@ -66,7 +66,7 @@ REGULARIZERS = ("dropout", "early stopping", "augmentation", "bagging")
 class Config(Repeated):
     """Regularizers on few digits."""
 
-    SMOKE = {"seeds": 2, "epochs": 2}
+    SMOKE = {"seeds": 2, "epochs": 1}
 
     epochs: int = 200
     """Passes over the training digits."""

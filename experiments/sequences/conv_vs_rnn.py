@@ -95,7 +95,14 @@ TASKS = {"pattern": draw_pattern, "order": draw_order}
 class Config(configuration.Config):
     """Three networks on two tasks."""
 
-    SMOKE = {**{"seeds": 2, "steps": 4, "length": SHORTEST, "report_every": 2, "networks": COMPARED}}
+    SMOKE = {
+        "seeds": 2,
+        "steps": 2,
+        "length": SHORTEST,
+        "batch_size": 2,
+        "report_every": 1,
+        "networks": COMPARED,
+    }
 
     seeds: int = 5
     """Independent runs of each network."""

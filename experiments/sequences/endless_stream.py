@@ -45,7 +45,7 @@ Found = dict[str, dict[str, np.ndarray]]
 class Config(configuration.Config):
     """Small LSTMs, trained on short sequences with Adam and clipped gradients, then run on a long stream."""
 
-    SMOKE = {"seeds": 2, "steps": 3, "stream": 80, "cells": (OLD, NEW)}
+    SMOKE = {"seeds": 2, "steps": 2, "length": 4, "stream": 8, "batch_size": 2, "cells": (OLD, NEW)}
 
     seeds: int = 8
     """Independent runs of each cell."""

@@ -51,7 +51,7 @@ Found = dict[str, dict[str, np.ndarray]]
 class Config(configuration.Config):
     """Small generators, each trained in four ways."""
 
-    SMOKE = {"seeds": 2, "steps": 4, "sources": ("chain",)}
+    SMOKE = {"seeds": 2, "steps": 2, "length": 12, "batch_size": 2, "sources": ("chain",)}
 
     seeds: int = 8
     """Independent runs."""

@@ -42,7 +42,7 @@ Found = dict[str, np.ndarray]
 class Config(configuration.Config):
     """Vanilla networks on the adding problem, trained by stochastic gradient descent."""
 
-    SMOKE = {"seeds": 2, "steps": 4, "rates": RATES[::3]}
+    SMOKE = {"seeds": 2, "steps": 2, "lag": 4, "batch_size": 2, "rates": RATES[::6]}
 
     seeds: int = 16
     """Independent runs at each rate that are measured; four others choose the rate."""

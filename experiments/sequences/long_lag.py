@@ -62,7 +62,7 @@ def adding_error(outputs: Array, y: Array) -> tuple[Array, Array]:
 
 def draw_copy(key: Key, count: int, lag: int) -> tuple[Array, Array]:
     """Sample the copy task with one-hot inputs and the symbols to repeat as classes."""
-    x, y = sequences.copy(key, count, lag, length=LENGTH, num_symbols=SYMBOLS)
+    x, y = sequences.copy(key, count, lag, length=LENGTH, num_num_symbols=SYMBOLS)
     return jax.nn.one_hot(x, SYMBOLS + 2), y[:, -LENGTH:] - 1
 
 
@@ -81,7 +81,7 @@ TASKS = {
 class Config(configuration.Config):
     """Small recurrent networks, trained with Adam and clipped gradients on new examples."""
 
-    SMOKE = {"seeds": 2, "steps": 3, "tasks": ("adding",), "lags": 1}
+    SMOKE = {"seeds": 2, "steps": 2, "batch_size": 2, "tasks": ("adding",), "lags": 1}
 
     seeds: int = 10
     """Independent runs of each network at each lag."""

@@ -68,7 +68,13 @@ class Config(configuration.Config):
     """Three networks and a logistic regression."""
 
     SMOKE = {
-        **{"most": 60, "length": 8, "hidden_size": 4, "cell": "vanilla", "epochs": 1.0, "batch_size": 16, "seeds": 1}
+        "most": 30,
+        "length": 8,
+        "hidden_size": 4,
+        "cell": "vanilla",
+        "epochs": 1.0,
+        "batch_size": 8,
+        "seeds": 1,
     }
     FORMER = {"vocabulary": "vocab_size"}
 
@@ -105,7 +111,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Read or generate the reviews, train the networks, compare with the logistic regression."""
     title = "templates" if config.data_dir is None else config.reviews
     with preparing():
-        texts = make_templates(config.seed, config.most) if config.data_dir is None else read_reviews(config)
+        folder = config.data_dir
+        texts = make_templates(config.seed, config.most) if folder is None else read_reviews(config, folder)
         texts["words"] = np.fromiter((words(text.lower()) for text in texts.pop("text")), object)
         learned, tested = data.split(texts, 1 / 3, seed=config.seed)
     every = itertools.chain.from_iterable(learned["words"])
@@ -178,13 +185,13 @@ def best_of_counts() -> float:
     return sum(max(sum(labels), len(labels) - sum(labels)) for labels in cases.values()) / 4**JUDGEMENTS
 
 
-def read_reviews(config: Config) -> dict[str, np.ndarray]:
+def read_reviews(config: Config, folder: Path) -> dict[str, np.ndarray]:
     """Read at most ``config.most`` real reviews, stratified by label."""
-    if (config.data_dir / "train").is_dir():
-        found = review_folder(config.data_dir)["train"]
+    if (folder / "train").is_dir():
+        found = review_folder(folder)["train"]
         reviews = {"text": [review.text for review in found], "label": np.array([r.label for r in found], np.int32)}
     else:
-        reviews = movie_reviews(config.data_dir, config.reviews)
+        reviews = movie_reviews(folder, config.reviews)
     reviews["text"] = np.array([text.replace("<br />", " ") for text in reviews["text"]], object)
     return reviews if len(reviews["text"]) <= config.most else data.split(reviews, config.most, seed=config.seed)[1]
 

@@ -60,7 +60,15 @@ LANGUAGES = {
 class Config(configuration.Config):
     """Three cells, three languages."""
 
-    SMOKE = {"seeds": 1, "steps": 4, "report_every": 2, "cells": ("vanilla", "gru")}
+    SMOKE = {
+        "seeds": 1,
+        "hidden_size": 2,
+        "steps": 2,
+        "length": 4,
+        "batch_size": 2,
+        "report_every": 1,
+        "cells": ("vanilla", "gru"),
+    }
     FORMER = {"units": "hidden_size"}
 
     seeds: int = 6

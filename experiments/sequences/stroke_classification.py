@@ -49,7 +49,14 @@ NETWORKS = {  # and whether they read the segments in their order
 class Config(configuration.Config):
     """Recurrent networks and logistic regressions on strokes."""
 
-    SMOKE = {**{"most": 80, "seeds": 1, "epochs": 1.0, "batch_size": 16, "networks": ("gru",), "hidden_size": 4}}
+    SMOKE = {
+        "most": 80,
+        "seeds": 1,
+        "epochs": 1.0,
+        "batch_size": 16,
+        "networks": ("gru",),
+        "hidden_size": 4,
+    }
 
     data: Literal["digits", "mnist"] = "digits"
     """Data set."""

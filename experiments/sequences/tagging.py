@@ -44,7 +44,7 @@ TESTED = 5  # every fifth module is for the test
 class Config(configuration.Config):
     """Two taggers and two tables."""
 
-    SMOKE = {"lines": 100, "seeds": 1, "epochs": 1.0, "batch_size": 16, "hidden_size": 4}
+    SMOKE = {"lines": 40, "seeds": 1, "epochs": 1.0, "batch_size": 16, "hidden_size": 4}
 
     data_dir: Path | None = None
     """Folder with the files train* and test*, with a word and its tag per line."""

@@ -59,7 +59,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Train, compare with the baselines, generate."""
     parts = [words(part, newlines=True) for part in read(config)]
     vocabulary = Vocabulary.build(parts[0], max_size=config.vocab_size, special_tokens=(UNK,))
-    tokens = tuple(vocabulary.encode(part) for part in parts)
+    tokens = vocabulary.encode(parts[0]), vocabulary.encode(parts[1])
     baselines = ngrams.bits_by_order(*tokens, ORDERS, len(vocabulary))
     model, state, result = learn(config, run, vocabulary, tokens, "word")
     run.figure("curve", curve(run, "word", baselines))

@@ -105,6 +105,6 @@ def differences(folder: Path, reference: Path) -> list[str]:
 
 
 def parts_compared(reference: Path) -> dict[str, int]:
-    """Count what is compared: leaves of parameters, optimizer state, statistics, key and position."""
+    """Return the numbers of compared leaves: parameters, optimizer state, statistics, key and position."""
     names = [name.split("/")[0] for name in np.load(reference / FINAL)]
     return {part: names.count(part) for part in dict.fromkeys(names)}

@@ -34,7 +34,7 @@ from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 CLAIMS = (17,)
 KINDS = ("3", "4", "5", "6", "resize")
-RATE, BATCH, SIDE, MIDDLE, TESTED = 3e-3, 16, 32, 24, 64
+RATE, SIDE, MIDDLE = 3e-3, 32, 24
 FLOOR = 1e-12
 
 
@@ -42,18 +42,22 @@ FLOOR = 1e-12
 class Config(configuration.Config):
     """Decoders with two doublings."""
 
-    SMOKE = {"seeds": 2, "steps": 2, "kinds": ("3", "4")}
+    SMOKE = {"seeds": 2, "steps": 2, "kinds": ("3", "4"), "batch_size": 2, "tested": 2}
 
     seeds: int = 16
     """Decoders of each kind."""
     steps: int = 600
     """Updates."""
+    batch_size: int = 16
+    """Images in a batch, always new."""
+    tested: int = 64
+    """Images of the test."""
     kinds: tuple[str, ...] = KINDS
     """Kernel sizes of the transposed convolutions, or resize; 4 must be among them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=2, steps=1)
+        configuration.at_least(self, seeds=2, steps=1, batch_size=1, tested=1)
         known = "4" in self.kinds and set(self.kinds) <= set(KINDS)
         configuration.require(known, "kinds", f"4 and others of {', '.join(KINDS)}", self.kinds)
 
@@ -80,7 +84,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Count the overlap, train the decoders, measure the artifacts, judge, draw."""
     kinds = [kind if kind == "resize" else int(kind) for kind in config.kinds]
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-    found = {kind: jax.device_get(jax.jit(jax.vmap(partial(learn, kind, config.steps)))(keys)) for kind in kinds}
+    found = {kind: jax.device_get(jax.jit(jax.vmap(partial(learn, kind, config)))(keys)) for kind in kinds}
     log = {kind: {when: np.log10(one[when] + FLOOR) for when in ("before", "after")} for kind, one in found.items()}
     counts = {kind: np.asarray(overlap(kind)) for kind in kinds if kind != "resize"}
     assess(run, log)
@@ -104,7 +108,7 @@ def draw_smooth(key: Key, count: int) -> Array:
     return filters.gaussian_blur(noise, 2.0, truncate=3.0, mode="wrap") * 2 * 2 * np.pi**0.5
 
 
-def learn(kind: int | str, steps: int, key: Key) -> dict[str, Array]:
+def learn(kind: int | str, config: Config, key: Key) -> dict[str, Array]:
     """Train a decoder on new images in every step; return its artifacts before and after, and some images."""
     start_key, image_key, test_key = jax.random.split(key, 3)
     decoder, optimizer = Decoder(kind), optim.adam(RATE)
@@ -114,12 +118,12 @@ def learn(kind: int | str, steps: int, key: Key) -> dict[str, Array]:
         return losses.mean_squared_error(decoded, batch["image"]), ({}, {})
 
     def sample(number: Array) -> Batch:
-        return {"image": draw_smooth(jax.random.fold_in(image_key, number), BATCH)}
+        return {"image": draw_smooth(jax.random.fold_in(image_key, number), config.batch_size)}
 
-    target = draw_smooth(test_key, TESTED)
+    target = draw_smooth(test_key, config.tested)
     small = average_pool(target, 4)
     variables = decoder.init(start_key, small[:1])
-    state, _ = fit_samples(loss, optimizer, variables, sample, jnp.arange(steps), start_key)
+    state, _ = fit_samples(loss, optimizer, variables, sample, jnp.arange(config.steps), start_key)
     before, after = decoder.apply(variables, small), decoder.apply(state.variables, small)
     return {
         "before": artefact(before),

@@ -38,7 +38,7 @@ Found = dict[tuple[str, int], Curves]
 class Config(configuration.Config):
     """Plain and residual networks of two depths."""
 
-    SMOKE = {"seeds": 2, "search_seeds": 2, "steps": 4, "rates": RATES[:1], "widths": (2,), "deep": 2}
+    SMOKE = {"seeds": 2, "search_seeds": 2, "steps": 2, "rates": RATES[:1], "widths": (2,), "deep": 2, "batch_size": 4}
 
     seeds: int = 12
     """Independent runs at the chosen rate, which are judged."""

@@ -41,7 +41,7 @@ OUTPUTS = {"what": 10, "where": 2}
 class Config(Repeated):
     """Classification and localization, with and without pooling."""
 
-    SMOKE = {"seeds": 2, "epochs": 1, "kinds": KINDS[:2], "examples": BATCH}
+    SMOKE = {"seeds": 2, "epochs": 1, "kinds": KINDS[:2], "examples": 4}
 
     kinds: tuple[str, ...] = KINDS
     """Networks; strided must be the first."""
@@ -118,7 +118,9 @@ def learn(kind: str, seed: int, arrays: dict[str, np.ndarray], seeds: int, epoch
 
     step, states = train.make_step(loss, optimizer), create(jax.random.split(jax.random.key(seed), seeds))
     own = orders(len(arrays["label"]), seeds, seed=seed)
-    return train_on_samples(step, states, arrays, own, epochs=epochs, batch_size=BATCH, seed=seed)[0].params
+    return train_on_samples(step, states, arrays, own, epochs=epochs, batch_size=min(BATCH, own.shape[1]), seed=seed)[
+        0
+    ].params
 
 
 @partial(jax.jit, static_argnums=0)

@@ -36,12 +36,12 @@ RATE, BATCH, MAPS, MARGIN = 3e-3, 64, 8, 0.01
 class Config(Repeated):
     """Large kernels and stacks of small ones."""
 
-    SMOKE = {"seeds": 2, "epochs": 1, "blocks": tuple(BLOCKS)[:2], "examples": BATCH}
+    SMOKE = {"seeds": 2, "epochs": 1, "blocks": tuple(BLOCKS)[:2], "examples": 4}
 
     blocks: tuple[str, ...] = tuple(BLOCKS)
     """Networks, by their blocks; the first two are compared."""
     examples: int | None = None
-    """Training examples; all by default."""
+    """Examples of the training and of the test set; all by default."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,11 +80,13 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Train every network, count and measure, judge, draw."""
     names = config.blocks
     dataset = data.digits()
-    examples = {name: array[: config.examples] for name, array in dataset.train.items()}
+    examples, test = (
+        {name: array[: config.examples] for name, array in part.items()} for part in (dataset.train, dataset.test)
+    )
     accuracy, count = {}, {}
     for name in names:
         net = Net(BLOCKS[name])
-        accuracy[name], count[name] = learn(net, config.seed, examples, dict(dataset.test), config.seeds, config.epochs)
+        accuracy[name], count[name] = learn(net, config.seed, examples, test, config.seeds, config.epochs)
     fields = {name: receptive_field([(size,) for size in BLOCKS[name]]) for name in names}
     seen = {name: side_seen(BLOCKS[name]) for name in names}
     assess(run, accuracy, count, seen)
@@ -110,7 +112,7 @@ def learn(net: Net, seed: int, examples: Batch, test: Batch, seeds: int, epochs:
         examples,
         orders(len(examples["label"]), seeds, seed=seed),
         epochs=epochs,
-        batch_size=BATCH,
+        batch_size=min(BATCH, len(examples["label"])),
         seed=seed,
         evaluate=lambda state: {"accuracy": np.asarray(measure(state.variables))},
     )

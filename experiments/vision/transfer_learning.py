@@ -39,7 +39,7 @@ from jaxdl.typing import Array, Key, PyTree
 LAYERS = ("conv1", "conv2", "conv3", "dense", "output")
 GROUPS = tuple(f"^{name}/" for name in LAYERS)
 SOURCE_RATE = 3e-3
-RATES = np.array([1e-3, 3e-3, 1e-2, 3e-2], np.float32)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 STRATEGIES = ("new head", "freeze part", "fine-tune", "from scratch")
 FACTORS = {
     "new head": (0.0, 0.0, 0.0, 0.0, 1.0),
@@ -54,14 +54,25 @@ ADVICE = {
     ("different", "many"): [("from scratch", "new head"), ("from scratch", "fine-tune")],
 }
 """The comparisons of the textbook: the first strategy of each pair should be the better one."""
-POOL, VALIDATION, TEST = 500, 150, 240
+POOL = 500
 
 
 @dataclass(frozen=True)
 class Config(configuration.Config):
     """Transfer to the digits 5 to 9, and to gratings."""
 
-    SMOKE = {"seeds": 4, "search_seeds": 1, "steps": 2, "source_steps": 2, "glyphs": 3, "many": 25}
+    SMOKE = {
+        "seeds": 2,
+        "search_seeds": 1,
+        "rates": RATES[:2],
+        "steps": 2,
+        "source_steps": 2,
+        "glyphs": 1,
+        "many": 25,
+        "validated": 5,
+        "tested": 5,
+        "batch_size": 2,
+    }
 
     seeds: int = 12
     """Independent runs that are judged."""
@@ -71,6 +82,12 @@ class Config(configuration.Config):
     """Examples of the small target, of all five classes."""
     many: int = POOL
     """Examples of the large target."""
+    validated: int = 150
+    """Examples of the target that choose the rate."""
+    tested: int = 240
+    """Examples of the target of the test."""
+    rates: tuple[float, ...] = RATES
+    """Learning rates after the transfer."""
     glyphs: int = 60
     """Examples of each invented character."""
     source: Literal["glyphs", "digits"] = "glyphs"
@@ -84,7 +101,9 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=2, search_seeds=1, few=5, glyphs=1, source_steps=1, steps=1, batch_size=1)
+        configuration.at_least(
+            self, seeds=2, search_seeds=1, few=5, glyphs=1, validated=1, tested=1, source_steps=1, steps=1, batch_size=1
+        )
         configuration.require(self.few <= self.many <= POOL, "many", f"from --few to {POOL}", self.many)
 
 
@@ -125,9 +144,9 @@ def run(config: Config, run: Run) -> dict[str, float | str]:
     search = config.search_seeds
     generator = np.random.default_rng(config.seed)
     with preparing():
-        source, similar = digits(generator)
+        source, similar = digits(generator, config)
     source = glyphs(generator, config.glyphs) if config.source == "glyphs" else source
-    targets = {"similar": similar, "different": gratings(generator)}
+    targets = {"similar": similar, "different": gratings(generator, config)}
     keys, *new_keys = jax.random.split(jax.random.key(config.seed), (3, search + config.seeds))
     classes = int(source[1].max()) + 1
     first, fresh = initialize(keys, classes), initialize(new_keys[0])
@@ -136,13 +155,14 @@ def run(config: Config, run: Run) -> dict[str, float | str]:
     known = float(np.mean(jax.jit(jax.vmap(partial(accuracy, part=source)))(trained)))
     learn = make_learn(config.steps, config.batch_size)
     transfer, accuracies, rates = make_transfer(learn), {}, {}
+    choices = np.array(config.rates, np.float32)
     for similarity, examples in targets.items():
         order = np.stack([balanced_order(generator, examples.pool[1]) for _ in keys])
         every = Seed(trained, fresh, order, new_keys[1])
         tried, judged = tree.take(every, slice(search)), tree.take(every, slice(search, None))
         for size, count in (("few", config.few), ("many", config.many)):
-            grid = np.repeat(RATES[:, None], len(STRATEGIES), axis=1)
-            best = RATES[transfer(tried, grid, examples, count)["validation"].mean(-1).argmax(0)]
+            grid = np.repeat(choices[:, None], len(STRATEGIES), axis=1)
+            best = choices[transfer(tried, grid, examples, count)["validation"].mean(-1).argmax(0)]
             found = transfer(judged, best[None], examples, count)["test"][0]
             accuracies[similarity, size] = dict(zip(STRATEGIES, found, strict=True))
             rates[similarity, size] = dict(zip(STRATEGIES, best, strict=True))
@@ -162,13 +182,13 @@ def run(config: Config, run: Run) -> dict[str, float | str]:
     )
 
 
-def digits(generator: np.random.Generator) -> tuple[tuple[np.ndarray, np.ndarray], Examples]:
+def digits(generator: np.random.Generator, config: Config) -> tuple[tuple[np.ndarray, np.ndarray], Examples]:
     """Return the digits 0 to 4, and the digits 5 to 9 as a target."""
     dataset = data.load("digits")
     image = np.concatenate([dataset.train["image"], dataset.test["image"]])
     label = np.concatenate([dataset.train["label"], dataset.test["label"]])
     lower = label < 5
-    return (image[lower], label[lower]), split(generator, image[~lower], label[~lower] - 5)
+    return (image[lower], label[lower]), split(generator, config, image[~lower], label[~lower] - 5)
 
 
 def glyphs(generator: np.random.Generator, count: int, classes: int = 64) -> tuple[np.ndarray, np.ndarray]:
@@ -185,9 +205,9 @@ def glyphs(generator: np.random.Generator, count: int, classes: int = 64) -> tup
     return image.astype(np.float32), np.repeat(np.arange(classes, dtype=np.int32), count)
 
 
-def gratings(generator: np.random.Generator) -> Examples:
+def gratings(generator: np.random.Generator, config: Config) -> Examples:
     """Return waves in five directions with random lengths and phases, in noise."""
-    count = POOL + VALIDATION + TEST
+    count = POOL + config.validated + config.tested
     label = np.arange(count, dtype=np.int32) % 5
     angle = np.pi * (label + generator.uniform(-0.2, 0.2, count)) / 5
     y, x = np.mgrid[:8, :8]
@@ -195,13 +215,14 @@ def gratings(generator: np.random.Generator) -> Examples:
     length, phase = generator.uniform(2.5, 5.0, (count, 1, 1)), generator.uniform(size=(count, 1, 1))
     wave = 0.5 + 0.25 * np.sin(2 * np.pi * (along / length + phase))
     image = np.clip(wave + 0.15 * generator.standard_normal(wave.shape), 0, 1)
-    return split(generator, image[..., None].astype(np.float32), label)
+    return split(generator, config, image[..., None].astype(np.float32), label)
 
 
-def split(generator: np.random.Generator, image: np.ndarray, label: np.ndarray) -> Examples:
+def split(generator: np.random.Generator, config: Config, image: np.ndarray, label: np.ndarray) -> Examples:
     """Split examples at random."""
     order = generator.permutation(len(label))
-    parts = np.split(order[: POOL + VALIDATION + TEST], (POOL, POOL + VALIDATION))
+    ends = np.cumsum((POOL, config.validated, config.tested))
+    parts = np.split(order[: ends[-1]], ends[:-1])
     return Examples(*((image[part], label[part]) for part in parts))
 
 

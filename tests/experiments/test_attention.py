@@ -1,4 +1,4 @@
-"""What the experiments with attention decide by: documents hold what was planted, and what counts as found or right."""
+"""The data and the measures of the experiments with attention."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from experiments.attention import attention_vs_context, planted_words
 from jaxdl.data.sources import translation
 
 
-def test_the_planted_sentence_alone_has_the_key_of_the_class_beside_the_cue():
+def test_only_the_planted_sentence_has_key_and_cue_of_the_class():
     for cued in (False, True):
         test = planted_words.draw_documents(0, 200, cued)
         decoys = 0
@@ -28,7 +28,7 @@ def test_the_planted_sentence_alone_has_the_key_of_the_class_beside_the_cue():
         assert (decoys > 0) == cued
 
 
-def test_found_is_where_the_weight_is_the_largest():
+def test_find_compares_the_largest_weights():
     test = {"place": np.array([[1, 2, 0], [0, 1, 3]]), "label": np.array([3, 1])}
     word, sentence = np.zeros((1, 2, 2, 4)), np.array([[[0.2, 0.8], [0.4, 0.6]]])
     word[0, 0, 1, 2] = word[0, 1, 0, 3] = 1.0
@@ -41,16 +41,16 @@ def test_found_is_where_the_weight_is_the_largest():
     }
 
 
-def test_right_words_are_counted_to_the_end_and_not_behind_it():
+def test_accuracy_ignores_positions_after_the_end():
     test = translation.two_rules(0, 3, (3, 3), max_length=5)
-    said = np.stack([test["target"]] * 2)
-    said[0, :, 4:] = 9
-    said[1, 0, 0] = translation.EOS_ID
-    np.testing.assert_allclose(attention_vs_context.accuracy(said, test), [1, 11 / 12])
+    outputs = np.stack([test["target"]] * 2)
+    outputs[0, :, 4:] = 9
+    outputs[1, 0, 0] = translation.EOS_ID
+    np.testing.assert_allclose(attention_vs_context.accuracy(outputs, test), [1, 11 / 12])
     assert attention_vs_context.texts(np.array([[5, 4, 2, 0]])) == ["w5 w4"]
 
 
-def test_no_sentence_that_is_tested_is_learned_from():
+def test_training_and_test_sentences_are_disjoint():
     tested = {2: translation.two_rules(2, 2, (2, 2), num_words=2, max_length=4)}
     drawn = translation.two_rules(0, 60, (2, 4), num_words=2)
     learned = attention_vs_context.leave_out(tested, drawn, 40)

@@ -9,7 +9,7 @@ from experiments.harness import command_line
 from jaxdl.nn import activations
 
 
-def test_every_worked_number_comes_out_as_expected(tmp_path, capsys):
+def test_all_worked_examples_are_as_expected(tmp_path, capsys):
     written = tmp_path / "audit.json"
     assert command_line.main(["audit", "--json", str(written)]) == 0
     rows = json.loads(written.read_text())
@@ -27,23 +27,23 @@ def test_every_worked_number_comes_out_as_expected(tmp_path, capsys):
         (Item("several", "4 9 6 7", "4 9 11 6", lambda: [[4, 9], [11, 6]], "a slip"), "CORRECTED"),
         (Item("computed wrongly", "0.51", "0.5108", lambda: 0.51093), "FAIL"),
         (Item("computed as misprinted", "0.61", "0.5108", lambda: 0.61, "a slip"), "FAIL"),
-        (Item("right, but said to be wrong", "0.51", "0.5108", lambda: 0.51083, "a slip"), "FAIL"),
-        (Item("wrong, but not said to be", "0.61", "0.5108", lambda: 0.51083), "FAIL"),
+        (Item("correct, but listed as wrong", "0.51", "0.5108", lambda: 0.51083, "a slip"), "FAIL"),
+        (Item("wrong, but listed as correct", "0.61", "0.5108", lambda: 0.51083), "FAIL"),
         (Item("one number too few", "1 2", "1 2", lambda: [1]), "FAIL"),
         (Item("not a number", "1", "1", lambda: float("nan")), "FAIL"),
     ],
     ids=lambda value: value.name if isinstance(value, Item) else value,
 )
-def test_a_number_passes_is_corrected_or_fails(item, verdict):
+def test_verdicts(item, verdict):
     assert examine(item).verdict == verdict
 
 
-def test_a_library_that_computes_wrongly_fails_the_audit(monkeypatch, capsys):
+def test_wrong_computations_fail_the_audit(monkeypatch, capsys):
     monkeypatch.setattr(activations, "sigmoid", lambda x: 0.5 + 0.2 * x)
     assert main([], neurons.SIGMOIDS) == 1
     assert "FAIL" in capsys.readouterr().out
 
 
-def test_other_flags_are_refused_in_one_line(capsys):
+def test_unknown_flags_are_rejected(capsys):
     assert command_line.main(["audit", "--jsn", "x"]) == 2
     assert capsys.readouterr().err == "error: expected --json FILE, got '--jsn x'\n"

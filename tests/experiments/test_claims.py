@@ -9,7 +9,7 @@ from experiments.harness.claims import interval, judge
 from experiments.harness.command_line import main
 
 
-def test_the_interval_is_students():
+def test_interval_is_students():
     samples = np.random.default_rng(0).normal(size=20)
     mean, low, high = interval(samples)
     expected = stats.ttest_1samp(samples, 0).confidence_interval(0.95)
@@ -27,12 +27,12 @@ def test_the_interval_is_students():
         ([1.0, np.nan, 1.0], "not reproduced"),
     ],
 )
-def test_a_claim_is_reproduced_where_the_whole_interval_lies_above(samples, verdict):
+def test_a_claim_is_reproduced_if_the_whole_interval_is_above(samples, verdict):
     assert judge(1, "a is larger than b", "a - b", samples).verdict == verdict
 
 
 @pytest.mark.parametrize(("true", "verdict"), [(0, "not reproduced"), (7, "not reproduced"), (8, "reproduced")])
-def test_a_share_lies_where_neither_tail_of_the_binomial_is_below_a_fortieth(true, verdict):
+def test_the_interval_of_a_share_is_clopper_pearson(true, verdict):
     claim = judge(1, "most runs do", "share of runs", np.arange(8) < true, above=0.5)
     low, high = claim.interval
     assert claim.value == true / 8
@@ -41,7 +41,7 @@ def test_a_share_lies_where_neither_tail_of_the_binomial_is_below_a_fortieth(tru
     assert claim.verdict == verdict
 
 
-def test_the_command_tells_every_claim_of_every_experiment(tmp_path, monkeypatch, capsys):
+def test_the_command_writes_all_claims(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(catalogue, "names", lambda: ["symmetry_breaking"])
     file = tmp_path / "claims.json"
     assert main(["claims", "--smoke", "--json", str(file), "--out", str(tmp_path / "runs")]) == 0
@@ -56,6 +56,6 @@ def test_the_command_tells_every_claim_of_every_experiment(tmp_path, monkeypatch
     assert "smoke" in capsys.readouterr().out
 
 
-def test_a_file_that_cannot_be_written_is_refused_before_anything_is_computed(tmp_path, capsys):
+def test_unwritable_files_are_rejected_first(tmp_path, capsys):
     assert main(["claims", "--json", str(tmp_path / "nowhere" / "claims.json")]) == 2
     assert "there is no folder" in capsys.readouterr().err

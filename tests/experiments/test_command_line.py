@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 
@@ -10,10 +11,10 @@ from experiments.harness.command_line import main
 def fails(capsys, *arguments):
     """Run an invalid command; return its error of one line."""
     assert main(list(arguments)) == 2
-    said = capsys.readouterr()
-    assert said.err.count("\n") == 1
-    assert "Traceback" not in said.err + said.out
-    return said.err
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert "Traceback" not in printed.err + printed.out
+    return printed.err
 
 
 def test_list_prints_every_experiment_and_preset(capsys):
@@ -21,6 +22,20 @@ def test_list_prints_every_experiment_and_preset(capsys):
     listed = capsys.readouterr().out
     assert "lenet_digits" in catalogue.names()
     assert all(name in listed for name in catalogue.names())
+
+
+@pytest.mark.parametrize(("preset", "model", "goal"), [("lenet_digits", "lenet5", 0.98), ("mlp_digits", "mlp", 0.95)])
+def test_presets_change_settings_and_goal(preset, model, goal):
+    experiment = catalogue.load(preset)
+    assert (experiment.default.model, experiment.goal) == (model, {"accuracy": goal})
+    assert not experiment.default.standardize
+    assert catalogue.load("image_classification").default.standardize
+
+
+def test_flags_keep_their_values_under_smoke_settings():
+    default = catalogue.load("xor").default
+    assert default.smoke() == dataclasses.replace(default, **default.SMOKE)
+    assert default.smoke().learning_rate == default.learning_rate
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ from jaxdl import data, optim
 
 
 @pytest.mark.parametrize(("source", "recipe"), [("cifar10", "cifar"), ("digits", "digits"), ("mnist", "digits")])
-def test_the_data_choose_the_recipe_where_no_flag_does(source, recipe):
+def test_the_default_recipe_depends_on_the_data(source, recipe):
     settled = Config(data=source).settled()
     assert settled.optimizer == RECIPES[recipe].optimizer
     assert (settled.epochs, settled.batch_size, settled.augment) == tuple(vars(RECIPES[recipe]).values())[:3]
     assert Config(data=source, recipe="cifar_cosine").settled().epochs == 100
 
 
-def test_what_is_given_wins_even_where_it_is_nothing():
+def test_given_values_override_the_recipe():
     changes = OptimizerChanges(learning_rate=0.5, weight_decay=0.0)
     settled = Config(recipe="cifar", epochs=2.0, augment="none", patience=3, optimizer=changes).settled()
     assert settled.optimizer == Optimizer("momentum", 0.5, "step", weight_decay=0.0)
@@ -33,7 +33,7 @@ def test_what_is_given_wins_even_where_it_is_nothing():
         ({"model": "lenet6"}, "did you mean 'lenet5'"),
     ],
 )
-def test_impossible_settings_are_refused_when_they_are_given(changes, message):
+def test_invalid_settings_are_rejected(changes, message):
     with pytest.raises((ValueError, UsageError), match=message):
         Config(**changes)
 
@@ -43,7 +43,7 @@ def images(side):
     return data.Dataset("ramps", part, part, ("a", "b"))
 
 
-def test_images_keep_a_size_that_the_model_takes_and_get_its_own_otherwise():
+def test_images_are_resized_if_the_model_does_not_accept_them():
     assert resized(images(28), Config(model="lenet5")).train["image"].shape == (4, 28, 28, 1)
     assert resized(images(8), Config(model="lenet5")).test["image"].shape == (4, 32, 32, 1)
     assert resized(images(8), Config(model="mlp")).test["image"].shape == (4, 8, 8, 1)
@@ -52,7 +52,7 @@ def test_images_keep_a_size_that_the_model_takes_and_get_its_own_otherwise():
         resized(images(8), Config(model="lenet5", size=20))
 
 
-def test_images_are_standardised_by_those_of_training():
+def test_images_are_standardized_by_the_training_images():
     part = images(6)
     test = {"image": part.test["image"] + 1}
     scaled = standardized(data.Dataset("ramps", part.train, test, ("a", "b")))
@@ -60,7 +60,7 @@ def test_images_are_standardised_by_those_of_training():
     np.testing.assert_allclose(scaled.test["image"].mean(), 1 / part.train["image"].std(), rtol=1e-5)
 
 
-def test_the_rate_falls_to_a_tenth_at_half_and_at_three_quarters():
+def test_the_step_schedule_divides_by_ten_at_half_and_three_quarters():
     optimizer = Optimizer("sgd", learning_rate=0.1, schedule="step", warmup=0.2, weight_decay=0.0).make(10)
     params, rates = {"kernel": np.ones(1, np.float32)}, []
     state = optimizer.init(params)
@@ -71,7 +71,7 @@ def test_the_rate_falls_to_a_tenth_at_half_and_at_three_quarters():
 
 
 @pytest.mark.parametrize(("name", "decayed"), [("sgd", True), ("momentum", True), ("nesterov", True), ("adam", False)])
-def test_decay_is_in_the_gradient_of_kernels_alone(name, decayed):
+def test_weight_decay_applies_to_kernels_only(name, decayed):
     optimizer = Optimizer(name, learning_rate=0.5, schedule="constant", weight_decay=0.1).make(10)
     params = {"kernel": np.full(1, 2.0, np.float32), "bias": np.full(1, 2.0, np.float32)}
     zeros = {leaf: np.zeros(1, np.float32) for leaf in params}

@@ -1,4 +1,4 @@
-"""Language experiments: their baselines are right, and a run that was interrupted ends as if it had not been."""
+"""Language experiments: baselines, and exact continuation of interrupted runs."""
 
 import itertools
 import json
@@ -52,7 +52,7 @@ def slowly(context, word, tokens, order):
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
-def test_kneser_ney_is_what_plain_loops_count_and_sums_to_one(order):
+def test_kneser_ney_equals_plain_loops_and_sums_to_one(order):
     contexts = list(itertools.product(range(4), repeat=order - 1))
     for context in [*contexts][:16]:
         test = [np.array([*context, word]) for word in range(4)]
@@ -62,7 +62,7 @@ def test_kneser_ney_is_what_plain_loops_count_and_sums_to_one(order):
         np.testing.assert_allclose(fast, [slowly(context, word, TRAIN, order) for word in range(4)], rtol=1e-12)
 
 
-def test_contexts_of_the_first_tokens_reach_back():
+def test_contexts_of_the_first_tokens_extend_into_the_training_text():
     whole = ngrams.kneser_ney(TRAIN, np.array([2, 1, 3]), 3, 4)
     assert whole.shape == (2,)
     reached = ngrams.kneser_ney(TRAIN, np.array([TRAIN[-1], 2, 1]), 3, 4)[-1]
@@ -72,7 +72,7 @@ def test_contexts_of_the_first_tokens_reach_back():
         ngrams.kneser_ney(TRAIN, TRAIN, 20, 100)
 
 
-def test_what_was_seen_in_training_costs_less_to_compress():
+def test_text_of_the_training_compresses_better():
     rng = np.random.default_rng(0)
     noise = "".join(map(chr, rng.integers(97, 123, 4000)))
     sizes = ngrams.compressed_bits(noise, noise)
@@ -86,7 +86,7 @@ def run(directory, path, *flags):
     return json.loads((directory / "manifest.json").read_text())
 
 
-def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_exactly(tmp_path, monkeypatch):
     path = tmp_path / "text.txt"
     path.write_text("a rose is a rose is a rose. " * 40)
     fit, stopped = train.fit, []
@@ -121,7 +121,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch
         (["--top-p", "2"], "top-p"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(tmp_path, capsys, flags, message):
+def test_invalid_settings_are_rejected(tmp_path, capsys, flags, message):
     assert (
         main(["run", "char_rnn", "--hidden-size", "6", "--out", str(tmp_path / "run"), "--characters", "3000", *flags])
         == 2
@@ -132,13 +132,13 @@ def test_settings_that_cannot_be_are_refused(tmp_path, capsys, flags, message):
 @pytest.mark.parametrize(
     "flag", ["--top-k=0", "--top-p=2", "--sample=0", "--epochs=0", "--context-length=5", "--num-heads=3"]
 )
-def test_settings_of_the_gpt_that_cannot_be_are_refused(tmp_path, capsys, flag):
+def test_invalid_settings_of_the_gpt_are_rejected(tmp_path, capsys, flag):
     assert main(["run", "char_gpt", "--out", str(tmp_path / "run"), flag]) == 2
     assert f"{flag.split('=')[0]}: expected" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("n", [5, 33, 64, 65, 97, 129])
-def test_overlapping_rows_count_every_character_once_and_after_half_a_row(n):
+def test_overlapping_rows_cover_every_character_once(n):
     rows = char_gpt.overlapping(np.arange(n), 64)
     counts = rows["mask"] == 1
     np.testing.assert_array_equal(np.sort(rows["target"][counts]), np.arange(1, n))

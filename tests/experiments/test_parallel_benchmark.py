@@ -2,7 +2,7 @@ from experiments.benchmarks import parallel
 from experiments.benchmarks.timing import compare
 
 
-def test_the_parallel_benchmark_tells_time_share_and_bytes(monkeypatch):
+def test_the_parallel_benchmark_reports_time_share_and_bytes(monkeypatch):
     monkeypatch.setattr(parallel, "COUNTS", (8,))
     (row,) = map(compare, parallel.cases(smoke=True))
     assert row["case"] == "step on 8 devices"

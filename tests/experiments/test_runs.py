@@ -35,7 +35,7 @@ def undisturbed(tmp_path_factory):
     return directory, run(directory)
 
 
-def test_a_run_leaves_everything_that_was_promised(undisturbed):
+def test_files_of_a_run_folder(undisturbed):
     directory, manifest = undisturbed
     files = {path.name for path in directory.iterdir()}
     assert files >= {"config.json", "metrics.jsonl", "manifest.json", "weights.safetensors", "checkpoints"}
@@ -51,7 +51,7 @@ def test_a_run_leaves_everything_that_was_promised(undisturbed):
     assert sum(leaf.size for leaf in jax.tree.leaves(weights)) == manifest["result"]["parameters"]
 
 
-def test_the_same_seed_gives_the_same_bits(undisturbed, tmp_path):
+def test_equal_seeds_give_equal_bits(undisturbed, tmp_path):
     directory, manifest = undisturbed
     assert run(tmp_path / "again")["result"] == manifest["result"]
     first = (directory / "weights.safetensors").read_bytes()
@@ -60,11 +60,11 @@ def test_the_same_seed_gives_the_same_bits(undisturbed, tmp_path):
     assert other["loss"] != manifest["result"]["loss"]
 
 
-def test_an_interrupted_run_goes_on_as_if_nothing_had_been(undisturbed, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_exactly(undisturbed, tmp_path, monkeypatch):
     directory, manifest = undisturbed
     interrupted_at = []
 
-    class Interruption(train.interrupt.Interruption):
+    class Interruption(train.checkpointing.Interruption):
         def __call__(self, report):
             if report.epoch >= 1:
                 self.signal = "SIGTERM"
@@ -72,7 +72,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(undisturbed, tmp_path
             return self.signal is not None
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.interrupt, "Interruption", Interruption)
+        patch.setattr(train.checkpointing.interrupt, "Interruption", Interruption)
         stopped = run(tmp_path / "run")
     assert stopped["status"] == "interrupted"
     assert stopped["wall_seconds"] == stopped["parts"][0]["wall_seconds"] > 0
@@ -91,7 +91,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(undisturbed, tmp_path
     assert steps == [11, 22, 33]
 
 
-def test_a_part_that_was_killed_lasted_until_it_last_logged(tmp_path):
+def test_a_killed_part_lasts_until_its_last_log(tmp_path):
     killed, resumed = (Run("mlp_digits", {"seed": 0}, tmp_path / "run") for _ in range(2))
     killed.begin()
     assert read_manifest(tmp_path / "run")["status"] == "running"
@@ -109,7 +109,7 @@ def test_a_part_that_was_killed_lasted_until_it_last_logged(tmp_path):
     assert manifest["wall_seconds"] == pytest.approx(first["wall_seconds"] + second["wall_seconds"], abs=0.011)
 
 
-def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
+def test_runs_started_in_the_same_second_have_different_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runs = [Run("mlp_digits", {"seed": seed}) for seed in range(8)]
     for run in runs:
@@ -132,7 +132,7 @@ def test_patience_survives_a_resume(tmp_path, monkeypatch):
     assert run(tmp_path / "whole", *flags, "--resume")["result"] == whole["result"]
 
 
-def test_a_run_goes_on_with_its_own_settings_only(undisturbed, tmp_path, capsys):
+def test_a_run_resumes_with_its_own_settings_only(undisturbed, tmp_path, capsys):
     directory, manifest = undisturbed
     before = (directory / "config.json").read_text()
     assert main([*FLAGS, "--out", str(directory), "--resume", "--seed", "5"]) == 2
@@ -143,7 +143,7 @@ def test_a_run_goes_on_with_its_own_settings_only(undisturbed, tmp_path, capsys)
     assert json.loads((directory / "manifest.json").read_text()) == manifest
 
 
-def test_a_refused_resume_leaves_the_run_as_it_was(undisturbed, capsys):
+def test_a_rejected_resume_changes_nothing(undisturbed, capsys):
     directory, manifest = undisturbed
     assert main([*FLAGS, "--out", str(directory), "--resume", "--devices", "7"]) == 2
     assert json.loads((directory / "manifest.json").read_text()) == manifest
@@ -151,30 +151,30 @@ def test_a_refused_resume_leaves_the_run_as_it_was(undisturbed, capsys):
 
 @pytest.fixture
 def other_process(monkeypatch):
-    """Let a second process say the same as this one, but for one value."""
+    """Simulate a second process that differs in one value."""
 
     def differ(name, value):
         def all_gather_text(text):
-            said = json.loads(text)
-            return [text, json.dumps({**said, name: json.dumps(value)} if name in said else said)]
+            output = json.loads(text)
+            return [text, json.dumps({**output, name: json.dumps(value)} if name in output else output)]
 
         monkeypatch.setattr(consistency, "all_gather_text", all_gather_text)
 
     return differ
 
 
-def test_processes_of_different_runs_are_refused_before_anything_is_written(tmp_path, capsys, other_process):
-    for name, value, said in [
+def test_processes_with_different_settings_are_rejected_first(tmp_path, capsys, other_process):
+    for name, value, message in [
         ("seed", 1, "seed is 0 in process 0, 1 in process 1"),
         ("--resume", True, "--resume is false in process 0, true in process 1"),
     ]:
         other_process(name, value)
         assert main([*FLAGS, "--out", str(tmp_path / "run")]) == 2
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
         assert not (tmp_path / "run").exists()
 
 
-def test_a_process_that_does_not_see_the_checkpoints_is_refused(undisturbed, capsys, other_process):
+def test_a_process_without_the_checkpoints_is_rejected(undisturbed, capsys, other_process):
     directory, manifest = undisturbed
     log = (directory / "metrics.jsonl").read_text()
     other_process("the first step", 0)
@@ -189,7 +189,7 @@ def test_a_process_that_does_not_see_the_checkpoints_is_refused(undisturbed, cap
     [(train.MetricsFile, "__call__", None, 29), (train.SaveEvery, "finish", 1, 14)],
     ids=["at the last report", "after it"],
 )
-def test_a_signal_that_ends_nothing_is_no_interruption(tmp_path, monkeypatch, hook, method, patience, last):
+def test_a_signal_after_the_last_step_is_no_interruption(tmp_path, monkeypatch, hook, method, patience, last):
     def measure(variables, batch):
         return {"loss": metrics.mean((variables["params"]["w"] - batch["x"]) ** 2, batch["mask"])}
 
@@ -217,7 +217,7 @@ def test_a_signal_that_ends_nothing_is_no_interruption(tmp_path, monkeypatch, ho
     assert killed == [last]
 
 
-def test_a_resume_notices_other_data(tmp_path, capsys, monkeypatch):
+def test_a_resume_with_other_data_is_rejected(tmp_path, capsys, monkeypatch):
     whole = data.load("digits")
     run(tmp_path / "run", "--epochs", "1")
     shorter = dataclasses.replace(whole, train={name: rows[:-120] for name, rows in whole.train.items()})
@@ -226,19 +226,19 @@ def test_a_resume_notices_other_data(tmp_path, capsys, monkeypatch):
     assert "size 1437, here 1317" in capsys.readouterr().err
 
 
-def test_a_computer_without_git_runs_too(tmp_path, monkeypatch):
+def test_runs_without_git(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert run(tmp_path / "run", "--smoke")["git_commit"] is None
 
 
-def test_several_devices_learn_the_same(undisturbed, tmp_path):
+def test_several_devices_give_the_same_result(undisturbed, tmp_path):
     _, manifest = undisturbed
     several = run(tmp_path / "run", "--mesh", "data=4,model=2")
     assert several["mesh"] == {"data": 4, "model": 2}
     assert several["result"]["loss"] == pytest.approx(manifest["result"]["loss"], rel=1e-4)
 
 
-def test_two_processes_learn_as_one(undisturbed, tmp_path):
+def test_two_processes_give_the_same_result(undisturbed, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         flags = ["--coordinator", f"127.0.0.1:{free.getsockname()[1]}", "--processes", "2", "--devices", "4"]
@@ -248,11 +248,11 @@ def test_two_processes_learn_as_one(undisturbed, tmp_path):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment, "cwd": ROOT}
     processes = [subprocess.Popen([*command, str(i)], **pipes) for i in range(2)]
     try:
-        said = [process.communicate(timeout=300)[0] for process in processes]
+        output = [process.communicate(timeout=300)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(output)
     folders = tmp_path / "run", tmp_path / "run-process-1"
     first, second = (read_manifest(folder) for folder in folders)
     assert first["result"] == second["result"]
@@ -260,29 +260,29 @@ def test_two_processes_learn_as_one(undisturbed, tmp_path):
     assert (first["processes"], first["mesh"], len(first["devices"])) == (2, {"data": 4}, 4)
     assert len({(folder / "weights.safetensors").read_bytes() for folder in folders}) == 1
     assert [(folder / "checkpoints").exists() for folder in folders] == [True, False]
-    assert "run folder" in said[0]
-    assert "run folder" not in said[1]
+    assert "run folder" in output[0]
+    assert "run folder" not in output[1]
 
 
-def test_a_run_that_diverges_stops_and_says_where(tmp_path, capsys):
+def test_a_diverging_run_stops_and_reports_the_step(tmp_path, capsys):
     flags = ["--optimizer.name", "sgd", "--optimizer.learning-rate", "1e30"]
     assert main([*FLAGS, "--out", str(tmp_path / "run"), *flags]) == 1
-    said = capsys.readouterr().err
-    assert "step" in said
-    assert "Traceback" not in said
+    output = capsys.readouterr().err
+    assert "step" in output
+    assert "Traceback" not in output
     skipped = run(tmp_path / "skipped", *flags, "--skip-nonfinite")
     assert skipped["result"]["skipped"] >= 30
     assert np.isfinite(skipped["result"]["loss"])
 
 
-def test_a_batch_that_the_devices_do_not_divide_is_refused_with_the_numbers(tmp_path, capsys):
+def test_a_batch_not_divisible_by_the_devices_is_rejected(tmp_path, capsys):
     assert main([*FLAGS, "--out", str(tmp_path / "run"), "--devices", "7"]) == 2
-    assert "120" in (said := capsys.readouterr().err)
-    assert "7 devices" in said
+    assert "120" in (output := capsys.readouterr().err)
+    assert "7 devices" in output
     assert not (tmp_path / "run").exists()
 
 
-def test_data_that_is_missing_is_named(tmp_path, capsys, monkeypatch):
+def test_missing_data_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("JAXDL_DATA", str(tmp_path))
     arguments = ["run", "lenet_mnist", "--data-dir", str(tmp_path / "nothing"), "--out", str(tmp_path / "run")]
     monkeypatch.setattr("pooch.retrieve", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))

@@ -1,4 +1,4 @@
-"""Initialization of many runs, the choice of learning rates by other runs than the judged ones, and bounds."""
+"""Initialization of many runs, helpers of figures, and bounds of settings."""
 
 import dataclasses
 
@@ -9,7 +9,6 @@ from flax import linen
 
 from experiments.harness import configuration, figures, seeds
 from experiments.harness.language import spread
-from experiments.harness.learning import search_rate_then_measure
 from jaxdl.models.vision.resnet import ResNet
 from jaxdl.nn.normalization import BatchNorm
 
@@ -63,18 +62,6 @@ def test_smooth_is_the_running_mean():
     loop = np.stack([values[:, i : i + 4].mean(axis=1) for i in range(6)], axis=1)
     np.testing.assert_allclose(figures.smooth(values, 4), loop, rtol=1e-12)
     np.testing.assert_allclose(figures.smooth(values, 20), values.mean(axis=1, keepdims=True), rtol=1e-12)
-
-
-def test_the_rate_is_chosen_by_other_runs_than_the_judged_ones():
-    def learn(rate, run):
-        best, steps = run
-        return {"loss": (rate - best) ** 2 + 0.0 * steps}
-
-    best = np.array([1.0, 2.0, 3.0, 3.0, 3.0], np.float32)  # of each run; the first two search
-    rates, runs = np.array([1.5, 3.0], np.float32), (best, np.zeros((5, 20), np.float32))
-    rate, curves = search_rate_then_measure(learn, rates, runs, 2, lambda curves: curves["loss"].mean(axis=1))
-    assert rate == 1.5
-    np.testing.assert_allclose(curves["loss"], np.full((3, 20), 2.25))
 
 
 def test_labels_are_spread_in_order():

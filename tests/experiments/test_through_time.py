@@ -1,16 +1,16 @@
-"""What the experiments on gradients and lags decide by: the rules behind their verdicts."""
+"""The rules of the experiments on gradients and lags."""
 
 import numpy as np
 
 from experiments.sequences import exposure_gap, gradient_clipping, gradient_flow, long_lag
 
 
-def test_the_longest_lag_ends_at_the_first_that_is_not_solved():
+def test_the_longest_lag_ends_before_the_first_unsolved_one():
     errors = np.array([[0.01, 0.05, 0.01], [0.01, 0.2, 0.01], [0.2, 0.01, 0.01], [0.09, 0.09, 0.1]])
     assert long_lag.longest((5, 10, 20), {"a": errors})["a"].tolist() == [20, 5, 0, 10]
 
 
-def test_the_lstms_of_a_seed_differ_in_the_bias_of_the_forget_gate_alone():
+def test_the_lstms_of_a_seed_differ_in_the_forget_bias_only():
     start = long_lag.initialize(np.random.default_rng(0), long_lag.TASKS["adding"], 2)
     low, high = (start[name]["cell"] for name in ("LSTM, bias -1", "LSTM, bias 3"))
     H = long_lag.HIDDEN
@@ -22,7 +22,7 @@ def test_the_lstms_of_a_seed_differ_in_the_bias_of_the_forget_gate_alone():
         np.testing.assert_allclose(gate.T @ gate, np.eye(H), atol=1e-5)
 
 
-def test_a_run_diverges_when_it_ends_without_a_number_or_higher_than_it_began():
+def test_a_run_diverges_with_nan_or_a_higher_loss():
     first = np.array([1.0, 1.0, 1.0, np.inf])
     last = gradient_clipping.final_loss(np.array([[0.5, 0.7], [0.5, np.nan], [2.0, 2.0], [np.inf, 1.0]]))
     assert gradient_clipping.diverged(first, last).tolist() == [False, True, True, True]
@@ -38,7 +38,7 @@ def test_norms_are_averaged_over_all_pairs_with_the_same_lag():
     np.testing.assert_allclose(gradient_flow.by_lag(norms), [[0.0, 1.5, 3.0]])
 
 
-def test_one_norm_above_the_bound_is_noticed():
+def test_one_norm_above_the_bound_is_detected():
     steps = gradient_flow.STEPS + 1
     bound = 0.9 ** np.arange(steps)[None]
     lags = np.subtract.outer(np.arange(steps), np.arange(steps))
@@ -48,7 +48,7 @@ def test_one_norm_above_the_bound_is_noticed():
     assert not gradient_flow.keeps_bound(norms, bound).any()
 
 
-def test_the_scheduled_probabilities_pass_one_half_in_the_middle():
+def test_the_teacher_probabilities_pass_one_half_in_the_middle():
     p = exposure_gap.teacher_probabilities(1000)
     assert p[0].min() == 1
     assert p[-1].max() == 0

@@ -1,4 +1,4 @@
-"""The scores of translations: the programs of others are asked what they are meant to be asked."""
+"""Scores of translations against values by hand."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ RIGHT = ["the cat sat on the mat", "a dog ran"]
 SAID = ["the cat sat on a mat", "a dog ran"]
 
 
-def test_bleu_is_the_mean_of_the_shares_of_short_sequences():
+def test_bleu_is_the_geometric_mean_of_ngram_precisions():
     pytest.importorskip("sacrebleu", reason="sacrebleu computes BLEU")
     shares = [8 / 9, 5 / 7, 3 / 5, 1 / 3]  # of 1, 2, 3 and 4 words, over both sentences
     np.testing.assert_allclose(translations.bleu(SAID, RIGHT, tokenize="none"), 100 * np.prod(shares) ** 0.25)
@@ -18,7 +18,7 @@ def test_bleu_is_the_mean_of_the_shares_of_short_sequences():
     assert translations.chrf(SAID, RIGHT) < 95
 
 
-def test_rouge_is_the_share_of_the_longest_common_sequence():
+def test_rouge_l_is_the_f_score_of_the_longest_common_subsequence():
     pytest.importorskip("rouge_score", reason="rouge-score computes ROUGE")
     np.testing.assert_allclose(translations.rouge(SAID, RIGHT), (5 / 6 + 1) / 2)
     np.testing.assert_allclose(translations.rouge(SAID, RIGHT, kind="rouge2"), (3 / 5 + 1) / 2)

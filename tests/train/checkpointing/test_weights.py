@@ -105,7 +105,7 @@ def test_other_leaves_raise_by_name_and_nothing_is_cast(path):
 
 def test_64_bits_are_never_narrowed_to_32(path):
     weights.save(path, {"w": np.array([1e-300])})
-    with pytest.raises(ValueError, match="got w in .* set jax_enable_x64"):
+    with pytest.raises(ValueError, match=r"got w in .* set jax_enable_x64"):
         weights.load(path)
     with jax.enable_x64(True):
         assert weights.load(path)["w"][0] == 1e-300

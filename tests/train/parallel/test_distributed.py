@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def run_two_processes(folder):
-    """Run two processes of four devices, one of which kills itself; return outputs, exit codes and the other's survival."""
+    """Run two processes of four devices, one of which kills itself; return outputs, exit codes, survival."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -117,7 +117,7 @@ def test_parse_and_make_a_mesh():
     for text in ("", "data", "data=0", "data=-1", "data=2,data=4", "data=2,", "8"):
         with pytest.raises(ValueError, match=f"got {text!r}"):
             parallel.parse_mesh(text)
-    with pytest.raises(ValueError, match="expected 16 devices .* got 8"):
+    with pytest.raises(ValueError, match=r"expected 16 devices .* got 8"):
         parallel.make_mesh({"data": 4, "model": 4})
     for axes in ({"data": 0}, {}):
         with pytest.raises(ValueError, match=f"got {axes}"):
@@ -139,9 +139,9 @@ def test_make_a_mesh_from_flags():
     assert dict(parallel.mesh_from_flags(devices=4).shape) == {"data": 4}
     assert dict(parallel.mesh_from_flags(axes="data=2,model=4").shape) == {"data": 2, "model": 4}
     assert dict(parallel.mesh_from_flags(devices=8, axes="data=8").shape) == {"data": 8}
-    with pytest.raises(ValueError, match="expected 8 devices .* got --devices 4"):
+    with pytest.raises(ValueError, match=r"expected 8 devices .* got --devices 4"):
         parallel.mesh_from_flags(devices=4, axes="data=8")
-    with pytest.raises(ValueError, match="expected 16 devices .* got 8"):
+    with pytest.raises(ValueError, match=r"expected 16 devices .* got 8"):
         parallel.mesh_from_flags(devices=16)
     assert dict(parallel.mesh_from_flags(processes=2).shape) == {"data": 8}
     with pytest.raises(ValueError, match="divisible by 2 processes, got 7"):

@@ -1,0 +1,58 @@
+"""Training of many runs as one program: scans equal loops, and rates are chosen by other runs than the judged ones."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.harness.learning import draw_batches, fit_batches, fit_samples, search_rate_then_measure
+from jaxdl import optim, train
+
+EXAMPLES = {"x": np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32), "label": np.arange(12) % 2}
+VARIABLES = {"params": {"w": jnp.ones(3)}}
+
+
+def loss(variables, batch, key):
+    return jnp.mean((batch["x"] @ variables["params"]["w"] - batch["label"]) ** 2), ({}, {})
+
+
+def fit_by_a_loop(batches, key):
+    step = train.make_step(loss, optim.momentum(0.1, 0.9))
+    state, losses = train.TrainState.create(VARIABLES, optim.momentum(0.1, 0.9), key), []
+    for batch in batches:
+        state, metrics = step(state, batch)
+        losses.append(metrics["loss"])
+    return state.params, np.array(losses)
+
+
+def test_fit_batches_equals_a_loop():
+    indices = draw_batches(0, EXAMPLES, (5, 4))
+    state, metrics = jax.jit(lambda batches: fit_batches(loss, optim.momentum(0.1, 0.9), VARIABLES, EXAMPLES, batches))(
+        indices
+    )
+    batches = [{name: values[row] for name, values in EXAMPLES.items()} for row in indices]
+    chex.assert_trees_all_close((state.params, metrics["loss"]), fit_by_a_loop(batches, jax.random.key(0)), rtol=1e-5)
+
+
+def test_fit_samples_equals_a_loop():
+    def sample(key):
+        x = jax.random.normal(key, (4, 3))
+        return {"x": x, "label": x[:, 0]}
+
+    keys = jax.random.split(jax.random.key(1), 5)
+    fit = jax.jit(lambda keys: fit_samples(loss, optim.momentum(0.1, 0.9), VARIABLES, sample, keys, jax.random.key(0)))
+    state, metrics = fit(keys)
+    expected = fit_by_a_loop([sample(key) for key in keys], jax.random.key(0))
+    chex.assert_trees_all_close((state.params, metrics["loss"]), expected, rtol=1e-5)
+
+
+def test_the_rate_is_chosen_by_other_runs_than_the_judged_ones():
+    def learn(rate, run):
+        best, steps = run
+        return {"loss": (rate - best) ** 2 + 0.0 * steps}
+
+    best = np.array([1.0, 2.0, 3.0, 3.0, 3.0], np.float32)  # of each run; the first two search
+    rates, runs = np.array([1.5, 3.0], np.float32), (best, np.zeros((5, 20), np.float32))
+    rate, curves = search_rate_then_measure(learn, rates, runs, 2, lambda curves: curves["loss"].mean(axis=1))
+    assert rate == 1.5
+    np.testing.assert_allclose(curves["loss"], np.full((3, 20), 2.25))
