@@ -13,6 +13,7 @@ LEVELS = {
     "typing": 0,
     "arrays": 0,
     "tree": 0,
+    "checks": 0,
     "losses": 1,
     "metrics": 1,
     "nn": 1,
@@ -38,7 +39,7 @@ ROOMS = {
     "train": {"checkpointing", "parallel"},
 }
 """The folders inside of the parts."""
-WITHOUT_FLAX = {"typing", "arrays", "tree", "losses", "metrics", "optim", "data"}
+WITHOUT_FLAX = {"typing", "arrays", "tree", "checks", "losses", "metrics", "optim", "data"}
 MODULES = sorted((ROOT / "jaxdl").rglob("*.py"))
 
 

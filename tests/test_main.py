@@ -41,7 +41,11 @@ def test_a_model_is_shown_layer_by_layer(capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [(["inspect", "lenet"], "did you mean lenet5"), (["docter"], "cannot read 'docter'"), (["inspect"], "cannot read")],
+    [
+        (["inspect", "lenet"], "'lenet5'"),
+        (["docter"], "cannot read 'docter'"),
+        (["inspect"], "cannot read"),
+    ],
 )
 def test_a_mistake_is_told_in_one_line(arguments, expected, capsys):
     assert main(arguments) == 2

@@ -1,9 +1,10 @@
 """Mistakes of the user, told in one line and without a traceback."""
 
 import contextlib
-import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from jaxdl.checks import did_you_mean
 
 
 class UsageError(Exception):
@@ -13,13 +14,10 @@ class UsageError(Exception):
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """Say that ``name`` is unknown, with the nearest that is known.
 
-    >>> print(unknown("experiment", "lenet_digit", ["lenet_digits", "mlp_digits"]))
+    >>> print(unknown("experiment", "lenet_digit", ["lenet_digits", "dropout"]))
     unknown experiment 'lenet_digit': did you mean 'lenet_digits'?
     """
-    known = sorted(known)
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(known)}"
-    return UsageError(f"unknown {kind} {name!r}: {hint}")
+    return UsageError(f"unknown {kind} {name!r}: {did_you_mean(name, known)}")
 
 
 @contextlib.contextmanager

@@ -1,11 +1,12 @@
 """Models by name: a name is a function without arguments that returns a model, and ``create`` changes its fields."""
 
 import dataclasses
-import difflib
 import fnmatch
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
+
+from jaxdl.checks import did_you_mean
 
 Builder = Callable[[], nn.Module]
 
@@ -75,14 +76,16 @@ def create(name: str, **changes: object) -> nn.Module:
     >>> models.create("lenet", num_classes=2)
     Traceback (most recent call last):
     ...
-    ValueError: no model is called 'lenet'; did you mean lenet5...?
+    ValueError: expected the name of a model, got 'lenet'; did you mean 'lenet5'...?
     """
     _check_unknown(name)
     model = _BUILDERS[name]()
     fields = [field.name for field in dataclasses.fields(model) if field.name not in {"parent", "name"}]
     for change in changes:
         if change not in fields:
-            raise ValueError(f"model {name!r} has no field {change!r}; did you mean {_nearest(change, fields)}?")
+            renamed = getattr(model, "_renamed_fields", {}).get(change)
+            advice = f"it is {renamed!r} now" if renamed else did_you_mean(change, fields)
+            raise ValueError(f"expected a field of model {name!r}, got {change!r}; {advice}")
     return model.clone(**changes)
 
 
@@ -98,10 +101,4 @@ def list(pattern: str = "*") -> tuple[str, ...]:
 
 def _check_unknown(name: str) -> None:
     if name not in _BUILDERS:
-        raise ValueError(f"no model is called {name!r}; did you mean {_nearest(name, _BUILDERS)}?")
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    """Name the two nearest, or all when none is near."""
-    names = sorted(names)
-    return ", ".join(difflib.get_close_matches(name, names, n=2) or names)
+        raise ValueError(f"expected the name of a model, got {name!r}; {did_you_mean(name, _BUILDERS)}")

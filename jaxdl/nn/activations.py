@@ -3,7 +3,6 @@
 Values and gradients stay finite over the whole range of the dtype, which is the dtype of the input.
 """
 
-import difflib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import widen
+from jaxdl.checks import did_you_mean
 from jaxdl.typing import Array, ArrayLike, Key
 
 Activation = Callable[[Array], Array]
@@ -266,14 +266,13 @@ def get(activation: str | Activation) -> Activation:
     >>> get("leaky_rel")
     Traceback (most recent call last):
     ...
-    ValueError: no activation is called 'leaky_rel'; did you mean leaky_relu?
+    ValueError: expected the name of an activation, got 'leaky_rel'; did you mean 'leaky_relu'?
     """
     if callable(activation):
         return activation
     if activation in ACTIVATIONS:
         return ACTIVATIONS[activation]
-    near = difflib.get_close_matches(str(activation), ACTIVATIONS, n=2) or sorted(ACTIVATIONS)
-    raise ValueError(f"no activation is called {activation!r}; did you mean {', '.join(near)}?")
+    raise ValueError(f"expected the name of an activation, got {activation!r}; {did_you_mean(activation, ACTIVATIONS)}")
 
 
 def _floating(x: ArrayLike) -> Array:

@@ -26,5 +26,5 @@ def test_without_hidden_layers_it_is_linear(key):
 def test_mistakes_are_answered(key):
     with pytest.raises(ValueError, match="two dimensions or more"):
         MLP().init(key, np.zeros(3))
-    with pytest.raises(ValueError, match="did you mean relu"):
+    with pytest.raises(ValueError, match="did you mean 'relu'"):
         MLP(activation="reluu").init(key, np.zeros((2, 3)))

@@ -135,10 +135,10 @@ def test_changes_reach_the_fields():
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("lenet", {}, "no model is called 'lenet'; did you mean lenet5"),
-        ("qqq", {}, "lenet5, lenet5_original, mlp"),
-        ("mlp", {"hiden": (3,)}, "no field 'hiden'"),
-        ("mlp", {"parent": None}, "no field 'parent'"),
+        ("lenet", {}, "got 'lenet'; did you mean 'lenet5'"),
+        ("qqq", {}, "'lenet5', 'lenet5_original', 'mlp'"),
+        ("mlp", {"hiden": (3,)}, "got 'hiden'; did you mean 'hidden_sizes'"),
+        ("mlp", {"parent": None}, "got 'parent'"),
     ],
 )
 def test_unknown_names_and_changes_are_answered_with_the_nearest(name, changes, message):
@@ -163,5 +163,5 @@ def test_a_name_is_taken_once(monkeypatch):
 
 
 def test_the_shape_of_an_unknown_model_is_not_known():
-    with pytest.raises(ValueError, match="did you mean lenet5"):
+    with pytest.raises(ValueError, match="did you mean 'lenet5'"):
         models.input_shape("lenet")

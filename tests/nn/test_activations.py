@@ -137,8 +137,8 @@ def test_modules_hold_the_learned_numbers(key):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: activations.get("sigmod"), "'sigmod'; did you mean sigmoid"),
-        (lambda: activations.get("quux"), "did you mean elu, gelu"),
+        (lambda: activations.get("sigmod"), "'sigmod'; did you mean 'sigmoid'"),
+        (lambda: activations.get("quux"), "'quux'; choose from 'elu', 'gelu'"),
         (lambda: activations.maxout(np.zeros((2, 5)), 2), r"2 pieces divide; got the shape \(2, 5\)"),
         (lambda: activations.gelu(np.zeros(2), "erf"), "got 'erf'"),
         (lambda: activations.softmax(np.zeros((2, 3)), mask=np.zeros(3)), r"\(2, 3\); got \(3,\)"),

@@ -1,10 +1,10 @@
 """Every data set by its name."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxdl.checks import did_you_mean
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.sources.folder import image_folder
 from jaxdl.data.sources.images import cifar10, digits, fashion_mnist, mnist
@@ -19,9 +19,7 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Datas
     '7'
     """
     if name not in _SOURCES:
-        nearest = difflib.get_close_matches(str(name), _SOURCES, n=1, cutoff=0.4)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise ValueError(f"no data set {name!r}: {hint}there are {', '.join(sources())}")
+        raise ValueError(f"expected the name of a data set, got {name!r}; {did_you_mean(name, _SOURCES)}")
     return _SOURCES[name](data_dir, **options)
 
 

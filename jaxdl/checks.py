@@ -1,0 +1,133 @@
+"""Checks of arguments, each an error that says what was expected and what was got, and advice on misspelled names."""
+
+import difflib
+import functools
+import math
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import jax
+import numpy as np
+
+_Class = TypeVar("_Class", bound=type)
+
+
+def check_in_range(
+    name: str,
+    value: object,
+    low: float = 0.0,
+    high: float = math.inf,
+    *,
+    includes_low: bool = True,
+    includes_high: bool = True,
+) -> None:
+    """Check that a number lies in a range; schedules and JAX arrays, which may be traced, pass unchecked.
+
+    Raises:
+        ValueError: the number is outside of the range, or nan.
+        TypeError: the value is neither a number, nor an array, nor a function.
+
+    >>> check_in_range("rate", 1.0, 0.0, 1.0, includes_high=False)
+    Traceback (most recent call last):
+    ValueError: expected rate in [0, 1), got 1.0
+    """
+    if isinstance(value, jax.Array) or callable(value):
+        return
+    if not isinstance(value, int | float | np.number | np.ndarray):
+        raise TypeError(f"expected {name} to be a number, an array or a function of the step, got {value!r}")
+    above = np.all(np.greater_equal(value, low) if includes_low else np.greater(value, low))
+    below = np.all(np.less_equal(value, high) if includes_high else np.less(value, high))
+    if not (above and below):
+        left, right = "[" if includes_low else "(", "]" if includes_high and high < math.inf else ")"
+        raise ValueError(f"expected {name} in {left}{low:g}, {high:g}{right}, got {value}")
+
+
+def check_decay(name: str, value: object) -> None:
+    """Check that the decay rate of an average lies in [0, 1).
+
+    Raises:
+        ValueError: the number is outside of the range, or nan.
+        TypeError: the value is neither a number, nor an array, nor a function.
+    """
+    check_in_range(name, value, 0.0, 1.0, includes_high=False)
+
+
+def check_positive_integer(name: str, value: object) -> None:
+    """Check that a value is an integer of at least 1, Python's or NumPy's.
+
+    Raises:
+        ValueError: the value is less than 1, or not an integer.
+
+    >>> check_positive_integer("steps", 2.5)
+    Traceback (most recent call last):
+    ValueError: expected steps to be an integer >= 1, got 2.5
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"expected {name} to be an integer >= 1, got {value!r}")
+
+
+def check_one_of(name: str, value: object, choices: Iterable[object]) -> None:
+    """Check that a value is one of a few choices; for many names, see `did_you_mean`.
+
+    Raises:
+        ValueError: the value is none of them.
+
+    >>> check_one_of("padding", "full", ("same", "valid"))
+    Traceback (most recent call last):
+    ValueError: expected padding to be one of 'same', 'valid', got 'full'
+    """
+    choices = tuple(choices)
+    if value not in choices:
+        raise ValueError(f"expected {name} to be one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def did_you_mean(name: object, names: Iterable[str]) -> str:
+    """Suggest the one or two nearest of the known names, or list them all when none is near.
+
+    The result ends an error: ``f"expected the name of a model, got {name!r}; {did_you_mean(name, names)}"``.
+
+    >>> did_you_mean("lenet", ["lenet5", "vgg16"])
+    "did you mean 'lenet5'?"
+    >>> did_you_mean("gru", ["lenet5", "vgg16"])
+    "choose from 'lenet5', 'vgg16'"
+    """
+    names = sorted(names)
+    nearest = difflib.get_close_matches(str(name), names, n=2)
+    if nearest:
+        return f"did you mean {' or '.join(map(repr, nearest))}?"
+    return f"choose from {', '.join(map(repr, names))}"
+
+
+def renamed_fields(**new_names: str) -> Callable[[_Class], _Class]:
+    """Decorate a class so that fields called by their old names raise an error that gives the new ones.
+
+    A value is the new name, or a sentence where the meaning changed too. The names, and those of the base classes, are
+    kept in the attribute ``_renamed_fields``. A subclass has a constructor of its own: decorate it again, with
+    ``@renamed_fields()`` for the names that it inherits.
+
+    >>> import dataclasses
+    >>> @renamed_fields(heads="num_heads")
+    ... @dataclasses.dataclass
+    ... class Attention:
+    ...     num_heads: int
+    >>> Attention(heads=4)
+    Traceback (most recent call last):
+    TypeError: Attention has no field 'heads': it is 'num_heads' now
+    """
+
+    def decorate(cls: _Class) -> _Class:
+        renamed = {**getattr(cls, "_renamed_fields", {}), **new_names}
+        construct = cls.__init__
+
+        @functools.wraps(construct)
+        def init(self: object, *args: object, **kwargs: object) -> None:
+            for old in kwargs:
+                if old in renamed:
+                    raise TypeError(f"{cls.__name__} has no field {old!r}: it is {renamed[old]!r} now")
+            construct(self, *args, **kwargs)
+
+        cls.__init__ = init
+        cls._renamed_fields = renamed
+        return cls
+
+    return decorate
