@@ -13,7 +13,7 @@ from jaxdl import doctor
 USAGE = """usage: python -m jaxdl COMMAND
 
   doctor             devices, versions, memory and cache: what is wrong, and how to mend it
-  models [PATTERN]   the registered models, those that match a shell pattern
+  models [PATTERN]   the registered models whose names match a shell pattern
   inspect NAME       a model layer by layer: shapes, parameters, FLOPs
 """
 
@@ -29,7 +29,9 @@ def main(arguments: list[str]) -> int:
         case ["models", *rest] if len(rest) <= 1:
             from jaxdl import models
 
-            sys.stdout.write("".join(f"{name}\n" for name in models.list(*rest)))
+            names = models.list(*rest)
+            width = max(map(len, names), default=0)
+            sys.stdout.write("".join(f"{name:{width}}  {models.description(name)}\n" for name in names))
             return 0
         case ["inspect", name]:
             try:

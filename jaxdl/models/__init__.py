@@ -1,7 +1,7 @@
 """Architectures, one family a file, and their registry."""
 
 from jaxdl.models.mlp import MLP
-from jaxdl.models.registry import create, input_dtype, input_shape, list, register
+from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
 from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder
 from jaxdl.models.sequence.hierarchical import (
@@ -57,6 +57,7 @@ __all__ = [
     "Xception",
     "ZFNet",
     "create",
+    "description",
     "input_dtype",
     "input_shape",
     "list",

@@ -51,7 +51,4 @@ class MLP(nn.Module):
         return (logits, features) if return_intermediates else logits
 
 
-@register((8, 8, 1))
-def mlp() -> MLP:
-    """Two hidden layers of 64 rectified units."""
-    return MLP()
+register("mlp", MLP, input_shape=(8, 8, 1), description="Two hidden layers of 64 rectified units")

@@ -1,13 +1,16 @@
 """Laws for every model that has a name, and the answers to wrong names."""
 
-import flax.linen as nn
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen
 
 from jaxdl import models, tree
 from jaxdl.models import registry
+from tests.models.registered import DEFAULTS, REGISTERED
 
 # each: parameters, with what only training needs
 PARAMETERS = {
@@ -73,8 +76,22 @@ SMALL = {
 }
 
 
-def test_the_table_of_this_test_knows_every_model():
-    assert models.list() == tuple(sorted(PARAMETERS))
+def test_every_model_is_in_the_tables():
+    assert models.list() == tuple(sorted(PARAMETERS)) == tuple(sorted(REGISTERED))
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_a_name_keeps_its_family_inputs_and_fields(name):
+    family, shape, dtype, fields = REGISTERED[name]
+    assert models.create(name) == family(**fields)
+    assert (models.input_shape(name), models.input_dtype(name)) == (shape, dtype)
+    assert models.description(name)
+
+
+@pytest.mark.parametrize("family", DEFAULTS)
+def test_a_family_keeps_its_fields_and_their_defaults(family):
+    fields = {field.name: field.default for field in dataclasses.fields(family) if field.name not in {"parent", "name"}}
+    assert fields == DEFAULTS[family]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -146,20 +163,22 @@ def test_unknown_names_and_changes_are_answered_with_the_nearest(name, changes, 
         models.create(name, **changes)
 
 
-def test_a_name_is_taken_once(monkeypatch):
-    monkeypatch.setattr(registry, "_BUILDERS", {})
-    monkeypatch.setattr(registry, "_INPUT_SHAPES", {})
-    monkeypatch.setattr(registry, "_INPUT_DTYPES", {})
-
-    def tiny():
-        return nn.Dense(2)
-
-    assert models.register((5,))(tiny) is tiny
+def test_a_name_is_registered_once(monkeypatch):
+    monkeypatch.setattr(registry, "_ENTRIES", {})
+    models.register("tiny", linen.Dense, input_shape=(5,), description="A small layer", features=2)
     assert models.input_shape("tiny") == (5,)
     assert models.input_dtype("tiny") == "float32"
-    assert models.create("tiny", features=3).features == 3
-    with pytest.raises(ValueError, match="'tiny' is registered already"):
-        models.register((5,))(tiny)
+    assert models.description("tiny") == "A small layer"
+    assert models.create("tiny") == linen.Dense(2)
+    assert models.create("tiny", features=3) == linen.Dense(3)
+    with pytest.raises(ValueError, match="got 'tiny'"):
+        models.register("tiny", linen.Dense, input_shape=(5,), features=2)
+
+
+def test_a_function_is_registered_as_a_family(monkeypatch):
+    monkeypatch.setattr(registry, "_ENTRIES", {})
+    models.register("tiny", lambda width: linen.Dense(features=width), input_shape=(5,), width=2)
+    assert models.create("tiny", use_bias=False) == linen.Dense(2, use_bias=False)
 
 
 def test_the_shape_of_an_unknown_model_is_not_known():

@@ -191,7 +191,10 @@ class GatedLayer(nn.Module):
         return y, dense(self.skip_features, name="skip")(z)
 
 
-@register((1024,), "int32")
-def wavenet() -> WaveNet:
-    """WaveNet of one stack of dilations 1 to 512, which sees 1,024 samples."""
-    return WaveNet()
+register(
+    "wavenet",
+    WaveNet,
+    input_shape=(1024,),
+    input_dtype="int32",
+    description="WaveNet of one stack of dilations 1 to 512, which sees 1,024 samples",
+)

@@ -141,13 +141,21 @@ class BERT(nn.Module):
         return embedding(x) + positions[None] + embed(self.segments, name="segments")(segment), embedding
 
 
-@register((512,), "int32")
-def bert_base() -> BERT:
-    """BERT, base, of lower-case English: 109,482,240 parameters, the pooler's included."""
-    return BERT()
-
-
-@register((512,), "int32")
-def bert_large() -> BERT:
-    """BERT, large, of lower-case English: 335,141,888 parameters, the pooler's included."""
-    return BERT(d_model=1024, num_layers=24, num_heads=16, mlp_dim=4096)
+register(
+    "bert_base",
+    BERT,
+    input_shape=(512,),
+    input_dtype="int32",
+    description="BERT, base, of lower-case English: 109,482,240 parameters, the pooler's included",
+)
+register(
+    "bert_large",
+    BERT,
+    input_shape=(512,),
+    input_dtype="int32",
+    description="BERT, large, of lower-case English: 335,141,888 parameters, the pooler's included",
+    d_model=1024,
+    num_layers=24,
+    num_heads=16,
+    mlp_dim=4096,
+)

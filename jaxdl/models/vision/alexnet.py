@@ -89,13 +89,20 @@ class AlexNet(nn.Module):
         return (logits, out) if return_intermediates else logits
 
 
-@register((224, 224, 3))
-def alexnet() -> AlexNet:
-    """AlexNet in one group, as torchvision has it (Krizhevsky, 2014)."""
-    return AlexNet()
-
-
-@register((227, 227, 3))
-def alexnet_grouped() -> AlexNet:
-    """AlexNet in two groups with response norm, as published (Krizhevsky, Sutskever and Hinton, 2012)."""
-    return AlexNet(widths=(96, 256, 384, 384, 256), groups=2, pad=0, response_norm=True, drop_outputs=True)
+register(
+    "alexnet",
+    AlexNet,
+    input_shape=(224, 224, 3),
+    description="AlexNet in one group, as torchvision has it (Krizhevsky, 2014)",
+)
+register(
+    "alexnet_grouped",
+    AlexNet,
+    input_shape=(227, 227, 3),
+    description="AlexNet in two groups with response norm, as published (Krizhevsky, Sutskever and Hinton, 2012)",
+    widths=(96, 256, 384, 384, 256),
+    groups=2,
+    pad=0,
+    response_norm=True,
+    drop_outputs=True,
+)

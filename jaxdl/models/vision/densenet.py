@@ -149,31 +149,36 @@ class DenseNet(nn.Module):
             raise ValueError(f"compression is in (0, 1]; came {self.compression}")
 
 
-@register((224, 224, 3))
-def densenet121() -> DenseNet:
-    """DenseNet-BC of 121 layers, k = 32."""
-    return DenseNet()
-
-
-@register((224, 224, 3))
-def densenet161() -> DenseNet:
-    """DenseNet-BC of 161 layers, k = 48."""
-    return DenseNet(growth_rate=48, depths=(6, 12, 36, 24))
-
-
-@register((224, 224, 3))
-def densenet169() -> DenseNet:
-    """DenseNet-BC of 169 layers, k = 32."""
-    return DenseNet(depths=(6, 12, 32, 32))
-
-
-@register((224, 224, 3))
-def densenet201() -> DenseNet:
-    """DenseNet-BC of 201 layers, k = 32."""
-    return DenseNet(depths=(6, 12, 48, 32))
-
-
-@register((32, 32, 3))
-def densenet_bc_100_12() -> DenseNet:
-    """DenseNet-BC of 100 layers for CIFAR-10, k = 12."""
-    return DenseNet(num_classes=10, growth_rate=12, depths=(16, 16, 16), stem="cifar")
+register("densenet121", DenseNet, input_shape=(224, 224, 3), description="DenseNet-BC of 121 layers, k = 32")
+register(
+    "densenet161",
+    DenseNet,
+    input_shape=(224, 224, 3),
+    description="DenseNet-BC of 161 layers, k = 48",
+    growth_rate=48,
+    depths=(6, 12, 36, 24),
+)
+register(
+    "densenet169",
+    DenseNet,
+    input_shape=(224, 224, 3),
+    description="DenseNet-BC of 169 layers, k = 32",
+    depths=(6, 12, 32, 32),
+)
+register(
+    "densenet201",
+    DenseNet,
+    input_shape=(224, 224, 3),
+    description="DenseNet-BC of 201 layers, k = 32",
+    depths=(6, 12, 48, 32),
+)
+register(
+    "densenet_bc_100_12",
+    DenseNet,
+    input_shape=(32, 32, 3),
+    description="DenseNet-BC of 100 layers for CIFAR-10, k = 12",
+    num_classes=10,
+    growth_rate=12,
+    depths=(16, 16, 16),
+    stem="cifar",
+)

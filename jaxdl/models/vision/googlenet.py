@@ -204,13 +204,9 @@ def standardized_to_half(x: Array) -> Array:
     return x * jnp.asarray(std / 0.5, x.dtype) + jnp.asarray((mean - 0.5) / 0.5, x.dtype)
 
 
-@register((224, 224, 3))
-def googlenet() -> GoogLeNet:
-    """GoogLeNet with batch norm, as torchvision has it."""
-    return GoogLeNet()
-
-
-@register((224, 224, 3))
-def googlenet_original() -> GoogLeNet:
-    """GoogLeNet as published."""
-    return GoogLeNet(form="published")
+register(
+    "googlenet", GoogLeNet, input_shape=(224, 224, 3), description="GoogLeNet with batch norm, as torchvision has it"
+)
+register(
+    "googlenet_original", GoogLeNet, input_shape=(224, 224, 3), description="GoogLeNet as published", form="published"
+)

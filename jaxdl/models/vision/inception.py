@@ -283,13 +283,10 @@ def scale(channels: int, width: float) -> int:
     return max(1, round(width * channels))
 
 
-@register((224, 224, 3))
-def inception_v2() -> InceptionV2:
-    """Inception with batch norm, also known as BN-Inception."""
-    return InceptionV2()
-
-
-@register((299, 299, 3))
-def inception_v3() -> InceptionV3:
-    """Inception with factorised kernels."""
-    return InceptionV3()
+register(
+    "inception_v2",
+    InceptionV2,
+    input_shape=(224, 224, 3),
+    description="Inception with batch norm, also known as BN-Inception",
+)
+register("inception_v3", InceptionV3, input_shape=(299, 299, 3), description="Inception with factorised kernels")

@@ -254,13 +254,10 @@ def padding_of(name: str, x: Array, pad: int | None = None) -> int:
     raise ValueError(f"{name} with pad={pad} expects images {expected}; came {x.shape}")
 
 
-@register((32, 32, 1))
-def lenet5() -> LeNet5:
-    """LeNet-5 as it is used today: rectified units and largest values."""
-    return LeNet5()
-
-
-@register((32, 32, 1))
-def lenet5_original() -> LeNet5Original:
-    """LeNet-5 as published in 1998."""
-    return LeNet5Original()
+register(
+    "lenet5",
+    LeNet5,
+    input_shape=(32, 32, 1),
+    description="LeNet-5 as it is used today: rectified units and largest values",
+)
+register("lenet5_original", LeNet5Original, input_shape=(32, 32, 1), description="LeNet-5 as published in 1998")

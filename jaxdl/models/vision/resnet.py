@@ -231,34 +231,34 @@ def subsample_and_pad(x: Array, stride: int, channels: int) -> Array:
     return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, channels - x.shape[-1])))
 
 
-@register((224, 224, 3))
-def resnet18() -> ResNet:
-    """ResNet of 18 layers, basic blocks."""
-    return ResNet()
-
-
-@register((224, 224, 3))
-def resnet34() -> ResNet:
-    """ResNet of 34 layers, basic blocks."""
-    return ResNet(depths=(3, 4, 6, 3))
-
-
-@register((224, 224, 3))
-def resnet50() -> ResNet:
-    """ResNet of 50 layers, bottlenecks."""
-    return ResNet(depths=(3, 4, 6, 3), block="bottleneck")
-
-
-@register((224, 224, 3))
-def resnet101() -> ResNet:
-    """ResNet of 101 layers, bottlenecks."""
-    return ResNet(depths=(3, 4, 23, 3), block="bottleneck")
-
-
-@register((224, 224, 3))
-def resnet152() -> ResNet:
-    """ResNet of 152 layers, bottlenecks."""
-    return ResNet(depths=(3, 8, 36, 3), block="bottleneck")
+register("resnet18", ResNet, input_shape=(224, 224, 3), description="ResNet of 18 layers, basic blocks")
+register(
+    "resnet34", ResNet, input_shape=(224, 224, 3), description="ResNet of 34 layers, basic blocks", depths=(3, 4, 6, 3)
+)
+register(
+    "resnet50",
+    ResNet,
+    input_shape=(224, 224, 3),
+    description="ResNet of 50 layers, bottlenecks",
+    depths=(3, 4, 6, 3),
+    block="bottleneck",
+)
+register(
+    "resnet101",
+    ResNet,
+    input_shape=(224, 224, 3),
+    description="ResNet of 101 layers, bottlenecks",
+    depths=(3, 4, 23, 3),
+    block="bottleneck",
+)
+register(
+    "resnet152",
+    ResNet,
+    input_shape=(224, 224, 3),
+    description="ResNet of 152 layers, bottlenecks",
+    depths=(3, 8, 36, 3),
+    block="bottleneck",
+)
 
 
 def cifar_resnet(layers: int) -> ResNet:
@@ -266,31 +266,53 @@ def cifar_resnet(layers: int) -> ResNet:
     return ResNet(num_classes=10, depths=((layers - 2) // 6,) * 3, widths=(16, 32, 64), stem="cifar")
 
 
-@register((32, 32, 3))
-def resnet20() -> ResNet:
-    """ResNet of 20 layers for CIFAR-10."""
-    return cifar_resnet(20)
-
-
-@register((32, 32, 3))
-def resnet32() -> ResNet:
-    """ResNet of 32 layers for CIFAR-10."""
-    return cifar_resnet(32)
-
-
-@register((32, 32, 3))
-def resnet44() -> ResNet:
-    """ResNet of 44 layers for CIFAR-10."""
-    return cifar_resnet(44)
-
-
-@register((32, 32, 3))
-def resnet56() -> ResNet:
-    """ResNet of 56 layers for CIFAR-10."""
-    return cifar_resnet(56)
-
-
-@register((32, 32, 3))
-def resnet110() -> ResNet:
-    """ResNet of 110 layers for CIFAR-10."""
-    return cifar_resnet(110)
+register(
+    "resnet20",
+    ResNet,
+    input_shape=(32, 32, 3),
+    description="ResNet of 20 layers for CIFAR-10",
+    num_classes=10,
+    depths=(3, 3, 3),
+    widths=(16, 32, 64),
+    stem="cifar",
+)
+register(
+    "resnet32",
+    ResNet,
+    input_shape=(32, 32, 3),
+    description="ResNet of 32 layers for CIFAR-10",
+    num_classes=10,
+    depths=(5, 5, 5),
+    widths=(16, 32, 64),
+    stem="cifar",
+)
+register(
+    "resnet44",
+    ResNet,
+    input_shape=(32, 32, 3),
+    description="ResNet of 44 layers for CIFAR-10",
+    num_classes=10,
+    depths=(7, 7, 7),
+    widths=(16, 32, 64),
+    stem="cifar",
+)
+register(
+    "resnet56",
+    ResNet,
+    input_shape=(32, 32, 3),
+    description="ResNet of 56 layers for CIFAR-10",
+    num_classes=10,
+    depths=(9, 9, 9),
+    widths=(16, 32, 64),
+    stem="cifar",
+)
+register(
+    "resnet110",
+    ResNet,
+    input_shape=(32, 32, 3),
+    description="ResNet of 110 layers for CIFAR-10",
+    num_classes=10,
+    depths=(18, 18, 18),
+    widths=(16, 32, 64),
+    stem="cifar",
+)

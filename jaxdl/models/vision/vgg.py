@@ -81,55 +81,41 @@ class VGG(nn.Module):
         return (logits, out) if return_intermediates else logits
 
 
-@register((224, 224, 3))
-def vgg11() -> VGG:
-    """VGG of 11 layers, configuration A."""
-    return VGG(depths=DEPTHS[11])
-
-
-@register((224, 224, 3))
-def vgg13() -> VGG:
-    """VGG of 13 layers, configuration B."""
-    return VGG(depths=DEPTHS[13])
-
-
-@register((224, 224, 3))
-def vgg16() -> VGG:
-    """VGG of 16 layers, configuration D."""
-    return VGG()
-
-
-@register((224, 224, 3))
-def vgg16_c() -> VGG:
-    """VGG of 16 layers, three of them 1 x 1, configuration C."""
-    return VGG(pointwise=True)
-
-
-@register((224, 224, 3))
-def vgg19() -> VGG:
-    """VGG of 19 layers, configuration E."""
-    return VGG(depths=DEPTHS[19])
-
-
-@register((224, 224, 3))
-def vgg11_bn() -> VGG:
-    """VGG of 11 layers with batch normalisation."""
-    return VGG(depths=DEPTHS[11], batch_norm=True)
-
-
-@register((224, 224, 3))
-def vgg13_bn() -> VGG:
-    """VGG of 13 layers with batch normalisation."""
-    return VGG(depths=DEPTHS[13], batch_norm=True)
-
-
-@register((224, 224, 3))
-def vgg16_bn() -> VGG:
-    """VGG of 16 layers with batch normalisation."""
-    return VGG(batch_norm=True)
-
-
-@register((224, 224, 3))
-def vgg19_bn() -> VGG:
-    """VGG of 19 layers with batch normalisation."""
-    return VGG(depths=DEPTHS[19], batch_norm=True)
+register("vgg11", VGG, input_shape=(224, 224, 3), description="VGG of 11 layers, configuration A", depths=DEPTHS[11])
+register("vgg13", VGG, input_shape=(224, 224, 3), description="VGG of 13 layers, configuration B", depths=DEPTHS[13])
+register("vgg16", VGG, input_shape=(224, 224, 3), description="VGG of 16 layers, configuration D")
+register(
+    "vgg16_c",
+    VGG,
+    input_shape=(224, 224, 3),
+    description="VGG of 16 layers, three of them 1 x 1, configuration C",
+    pointwise=True,
+)
+register("vgg19", VGG, input_shape=(224, 224, 3), description="VGG of 19 layers, configuration E", depths=DEPTHS[19])
+register(
+    "vgg11_bn",
+    VGG,
+    input_shape=(224, 224, 3),
+    description="VGG of 11 layers with batch normalisation",
+    depths=DEPTHS[11],
+    batch_norm=True,
+)
+register(
+    "vgg13_bn",
+    VGG,
+    input_shape=(224, 224, 3),
+    description="VGG of 13 layers with batch normalisation",
+    depths=DEPTHS[13],
+    batch_norm=True,
+)
+register(
+    "vgg16_bn", VGG, input_shape=(224, 224, 3), description="VGG of 16 layers with batch normalisation", batch_norm=True
+)
+register(
+    "vgg19_bn",
+    VGG,
+    input_shape=(224, 224, 3),
+    description="VGG of 19 layers with batch normalisation",
+    depths=DEPTHS[19],
+    batch_norm=True,
+)

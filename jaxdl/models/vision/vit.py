@@ -146,19 +146,26 @@ def resize_positions(positions: ArrayLike, grid: tuple[int, int], old_grid: tupl
     return jnp.concatenate([positions[:1], patches.reshape(-1, patches.shape[-1])])
 
 
-@register((224, 224, 3))
-def vit_b16() -> VisionTransformer:
-    """ViT-B/16, base with patches of 16: 86,567,656 parameters."""
-    return VisionTransformer()
-
-
-@register((224, 224, 3))
-def vit_b32() -> VisionTransformer:
-    """ViT-B/32, base with patches of 32: 88,224,232 parameters."""
-    return VisionTransformer(patch_size=32)
-
-
-@register((224, 224, 3))
-def vit_l16() -> VisionTransformer:
-    """ViT-L/16, large with patches of 16: 304,326,632 parameters."""
-    return VisionTransformer(d_model=1024, num_layers=24, num_heads=16, mlp_dim=4096)
+register(
+    "vit_b16",
+    VisionTransformer,
+    input_shape=(224, 224, 3),
+    description="ViT-B/16, base with patches of 16: 86,567,656 parameters",
+)
+register(
+    "vit_b32",
+    VisionTransformer,
+    input_shape=(224, 224, 3),
+    description="ViT-B/32, base with patches of 32: 88,224,232 parameters",
+    patch_size=32,
+)
+register(
+    "vit_l16",
+    VisionTransformer,
+    input_shape=(224, 224, 3),
+    description="ViT-L/16, large with patches of 16: 304,326,632 parameters",
+    d_model=1024,
+    num_layers=24,
+    num_heads=16,
+    mlp_dim=4096,
+)

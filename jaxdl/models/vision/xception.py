@@ -101,7 +101,4 @@ class XceptionBlock(nn.Module):
         return shortcut(x, train) + max_pool(y, 3, stride=self.stride, padding=1)
 
 
-@register((299, 299, 3))
-def xception() -> Xception:
-    """Xception."""
-    return Xception()
+register("xception", Xception, input_shape=(299, 299, 3), description="Xception")

@@ -81,13 +81,11 @@ class ZFNet(nn.Module):
         return (logits, out) if return_intermediates else logits
 
 
-@register((224, 224, 3))
-def zfnet() -> ZFNet:
-    """ZFNet as in the paper's figure 3."""
-    return ZFNet()
-
-
-@register((224, 224, 3))
-def zfnet_large() -> ZFNet:
-    """ZFNet with 512, 1024 and 512 maps in the last three convolutions, the paper's best single network."""
-    return ZFNet(widths=(96, 256, 512, 1024, 512))
+register("zfnet", ZFNet, input_shape=(224, 224, 3), description="ZFNet as in the paper's figure 3")
+register(
+    "zfnet_large",
+    ZFNet,
+    input_shape=(224, 224, 3),
+    description="ZFNet with 512, 1024 and 512 maps in the last three convolutions, the paper's best single network",
+    widths=(96, 256, 512, 1024, 512),
+)
