@@ -8,10 +8,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen
 
 from jaxdl import models, tree
 from jaxdl.pretrained import files, rules
@@ -41,8 +41,8 @@ def load(
         source: whose names the entries have: ``"torchvision"``, ``"timm"`` or ``"huggingface"``.
         entry: which dictionary of a file that holds several.
         prefix: what stands before the names of a model that was part of another: ``"module."``, ``"model."``.
-        fresh: a pattern of paths of ours that keep the first values that ``key`` draws, whatever the file has for
-            them: ``fresh="^output/", num_classes=5`` is a pretrained model with a new head.
+        fresh: a pattern of our paths that are initialized with ``key`` instead of loaded:
+            ``fresh="^output/", num_classes=5`` is a pretrained model with a new head.
         key: for ``fresh``.
         without: a pattern of paths that are left out: ``without="^auxiliary"`` where a file has no auxiliary heads,
             which only training needs.
@@ -54,7 +54,7 @@ def load(
     """
     model = models.create(model_name, **changes)
     if (fresh is None) != (key is None):
-        raise ValueError("fresh=pattern and key=... belong together: what is fresh is drawn with the key")
+        raise ValueError("expected fresh and key together, got one of them; give both to initialize parameters anew")
     example = models.input_shape(model_name), models.input_dtype(model_name)
     wanted = template(model, *example)
     entries = files.read(file_or_mapping, entry, prefix)
@@ -75,21 +75,21 @@ def export(model_name: str, variables: PyTree, source: str = "torchvision", **ch
         ValueError: there are no such names for this model or one of its leaves, or these are no variables.
     """
     if "params" not in variables:
-        raise ValueError(f"expected variables, {{'params': ...}}; came {', '.join(variables)}")
+        raise ValueError(f"expected variables, {{'params': ...}}, got {', '.join(variables)}")
     return rules.to_theirs(tree.flatten(variables), rules_of(models.create(model_name, **changes), source))
 
 
-def template(model: nn.Module, input_shape: Sequence[int], input_dtype: str = "float32") -> PyTree:
-    """Return the forms of all variables, auxiliary heads included, without computing any.
+def template(model: linen.Module, input_shape: Sequence[int], input_dtype: str = "float32") -> PyTree:
+    """Return the shapes and dtypes of all variables, auxiliary heads included, by tracing alone.
 
     >>> forms = template(models.create("lenet5"), (32, 32, 1))
     >>> forms["params"]["conv1"]["kernel"].shape
     (5, 5, 1, 6)
     """
-    return jax.eval_shape(lambda key: _first(model, key, input_shape, input_dtype), jax.random.key(0))
+    return jax.eval_shape(lambda key: _init(model, key, input_shape, input_dtype), jax.random.key(0))
 
 
-def rules_of(model: nn.Module, source: str) -> Sequence[Rule]:
+def rules_of(model: linen.Module, source: str) -> Sequence[Rule]:
     """Return the table of names of a model for a source, from the file of its family.
 
     Raises:
@@ -98,10 +98,12 @@ def rules_of(model: nn.Module, source: str) -> Sequence[Rule]:
     family = type(model).__module__.rpartition(".")[2]
     module = f"{FAMILIES}.{family}"
     if not util.find_spec(module):
-        raise ValueError(f"no names of weights are known for {type(model).__name__}: there is no {module}")
+        raise ValueError(
+            f"expected a model with rules for its weights, got {type(model).__name__}; there is no {module}"
+        )
     known = import_module(module).RULES
     if source not in known:
-        raise ValueError(f"no weights of {source!r} are known for {type(model).__name__}; there are {sorted(known)}")
+        raise ValueError(f"expected a source of {type(model).__name__} in {sorted(known)}, got {source!r}")
     return known[source](model)
 
 
@@ -147,11 +149,11 @@ def convert(
             problems.append(f"extra: {name} {list(entries[name].shape)} has no place in the model")
     if problems:
         _check_prefix(entries.keys(), known)
-        raise ValueError("\n  ".join([f"{len(problems)} weights do not fit the model:", *sorted(problems), MEND]))
+        raise ValueError("\n  ".join([f"{len(problems)} weights do not fit the model:", *sorted(problems), ADVICE]))
     return nested(result)
 
 
-MEND = "to draw parameters anew give fresh='^output/' and a key, to leave them out without='^auxiliary' or the like"
+ADVICE = "to draw parameters anew give fresh='^output/' and a key, to leave them out without='^auxiliary' or the like"
 
 
 def _check_prefix(theirs: Set[str], known: Set[str]) -> None:
@@ -224,20 +226,20 @@ def _leaf(
     return array, None
 
 
-def _first(model: nn.Module, key: Key, input_shape: Sequence[int], input_dtype: str) -> PyTree:
+def _init(model: linen.Module, key: Key, input_shape: Sequence[int], input_dtype: str) -> PyTree:
     params_key, dropout_key = jax.random.split(key)
     x = jnp.zeros((1, *input_shape), input_dtype)
     return model.init({"params": params_key, "dropout": dropout_key}, x, train=True)
 
 
-def _fill(variables: PyTree, model: nn.Module, key: Key, input_shape: Sequence[int], input_dtype: str) -> PyTree:
+def _fill(variables: PyTree, model: linen.Module, key: Key, input_shape: Sequence[int], input_dtype: str) -> PyTree:
     """Draw the leaves that are still forms; jit computes no others."""
     leaves = tree.flatten(variables)
     wanted = [path for path, leaf in leaves.items() if isinstance(leaf, jax.ShapeDtypeStruct)]
 
     @jax.jit
     def draw(key: Key) -> dict[str, Any]:
-        drawn = tree.flatten(_first(model, key, input_shape, input_dtype))
+        drawn = tree.flatten(_init(model, key, input_shape, input_dtype))
         return {path: drawn[path] for path in wanted}
 
     return nested(leaves | draw(key))

@@ -183,7 +183,6 @@ DEFAULTS = {
         "stem": "imagenet",
         "shortcut": None,
         "residual": True,
-        "preactivation": False,
         "zero_init": False,
         "scan_blocks": False,
         "dtype": None,

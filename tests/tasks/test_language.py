@@ -168,7 +168,7 @@ def test_a_model_with_a_cache_is_measured_over_whole_rows_and_with_scanned_block
         variables, expected, measured = run(task)
         np.testing.assert_allclose(measured, expected, rtol=1e-6)
         longer = {name: np.tile(rows, 2) for name, rows in batch.items()}
-        with pytest.raises(ValueError, match="room for 7 tokens; came 14"):
+        with pytest.raises(ValueError, match="got 14"):
             jax.eval_shape(task.measure, variables, longer)
 
 

@@ -95,7 +95,7 @@ class BERT(nn.Module):
             ValueError: the tokens are no integers ``[B, T]``, or more than the context, the segments are not as many
                 integers, or the head is unknown.
         """
-        x = check_tokens("x", x, context=self.context_length)
+        x = check_tokens("x", x, context_length=self.context_length)
         if self.head not in HEADS:
             raise ValueError(f"head must be one of {HEADS}; came {self.head!r}")
         dense = partial(nn.Dense, kernel_init=normal(0.02), dtype=self.dtype)

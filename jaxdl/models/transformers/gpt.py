@@ -86,7 +86,7 @@ class GPT(nn.Module):
             ValueError: the tokens are no integers ``[B, T]``, or more than the context, the carry does not fit them, or
                 there is no block.
         """
-        x = check_tokens("x", x, context=self.context_length)
+        x = check_tokens("x", x, context_length=self.context_length)
         check_depth(self.num_layers)
         embedding = nn.Embed(
             self.vocab_size, self.d_model, embedding_init=normal(0.02), dtype=self.dtype, name="embedding"

@@ -168,8 +168,8 @@ def test_what_was_exported_is_loaded_by_name():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: pretrained.template(MODEL, (10,), "int32"), "room for 9 tokens; came 10"),
-        (lambda: pretrained.template(MODEL, (3,)), r"integers \[B, T\]; came \(1, 3\) of float32"),
+        (lambda: pretrained.template(MODEL, (10,), "int32"), "at most 9 tokens, got 10"),
+        (lambda: pretrained.template(MODEL, (3,)), r"got \(1, 3\) of float32"),
         (lambda: MODEL.init_carry((1,), length=10), "room for 9 tokens; came length=10"),
         (
             lambda: jax.eval_shape(MODEL.clone(scan_blocks=True).init, jax.random.key(0), TOKENS, ()),

@@ -134,8 +134,8 @@ def test_a_scanned_decoder_is_an_unrolled_decoder():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: draw(MODEL, SOURCE * 1.0, TARGET), r"source must be tokens, .* float32"),
-        (lambda: draw(MODEL, SOURCE, TARGET[0]), r"target_in must be tokens, .* came \(3,\)"),
+        (lambda: draw(MODEL, SOURCE * 1.0, TARGET), r"source to be integer tokens .* float32"),
+        (lambda: draw(MODEL, SOURCE, TARGET[0]), r"target_in to be integer tokens .* got \(3,\)"),
         (
             lambda: draw(Decoder(**SIZES), *jnp.zeros((2, 1, 2, D)), None, None, False, False, []),
             "2 blocks need as many caches, as .* makes them; came 0",
