@@ -1,4 +1,4 @@
-"""Weights of a peer as variables of our models, and back."""
+"""Convert weights of a peer to variables of our models, and back."""
 
 import re
 from collections import Counter
@@ -38,19 +38,19 @@ def load(
     Args:
         model_name: a name in ``models.list()``.
         file_or_mapping: a safetensors, npz or torch file; or its entries by name, arrays or torch tensors.
-        source: whose names the entries have: ``"torchvision"``, ``"timm"`` or ``"huggingface"``.
-        entry: which dictionary of a file that holds several.
-        prefix: what stands before the names of a model that was part of another: ``"module."``, ``"model."``.
+        source: of the weights, which determines the names: ``"torchvision"``, ``"timm"`` or ``"huggingface"``.
+        entry: name of a dictionary, for a file with several.
+        prefix: of the names, for a model that was part of another: ``"module."``, ``"model."``.
         fresh: a pattern of our paths that are initialized with ``key`` instead of loaded:
             ``fresh="^output/", num_classes=5`` is a pretrained model with a new head.
         key: for ``fresh``.
-        without: a pattern of paths that are left out: ``without="^auxiliary"`` where a file has no auxiliary heads,
+        without: a pattern of paths to omit: ``without="^auxiliary"`` where a file has no auxiliary heads,
             which only training needs.
         **changes: fields of the model.
 
     Raises:
-        ValueError: entries that are missing, too many or of another shape, all of them named; or there are no such
-            names for this model.
+        ValueError: entries are missing, unexpected or of another shape, all listed; or the source has no weights of this
+            model.
     """
     model = models.create(model_name, **changes)
     if (fresh is None) != (key is None):
@@ -67,12 +67,12 @@ def export(model_name: str, variables: PyTree, source: str = "torchvision", **ch
 
     Args:
         model_name: a name in ``models.list()``.
-        variables: what ``load`` or ``init`` gave, or training made.
-        source: whose names they shall have.
+        variables: ``{"params": ...}``, from `load`, ``init`` or training.
+        source: determines the names.
         **changes: fields of the model.
 
     Raises:
-        ValueError: there are no such names for this model or one of its leaves, or these are no variables.
+        ValueError: there are no rules for this model or one of its leaves, or ``variables`` lacks "params".
     """
     if "params" not in variables:
         raise ValueError(f"expected variables, {{'params': ...}}, got {', '.join(variables)}")
@@ -90,10 +90,10 @@ def template(model: linen.Module, input_shape: Sequence[int], input_dtype: str =
 
 
 def rules_of(model: linen.Module, source: str) -> Sequence[Rule]:
-    """Return the table of names of a model for a source, from the file of its family.
+    """Return the rules for the names of a model's weights, from the file of its family.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there are none for this source.
     """
     family = type(model).__module__.rpartition(".")[2]
     module = f"{FAMILIES}.{family}"
@@ -116,18 +116,18 @@ def convert(
     without: str | None = None,
     dtype: Any = None,
 ) -> PyTree:
-    """Return the structure of ``like`` with the numbers of a peer's entries, converted to its dtypes.
+    """Convert a peer's entries to the structure and dtypes of ``like``.
 
     Args:
         entries: the peer's arrays by name.
-        like: the forms that are wanted, as `template` gives them; its leaves need a shape and a dtype.
-        table: the names.
-        fresh: a pattern of paths, without their collection, that stay the leaf of ``like``.
-        without: a pattern of paths that are left out.
+        like: shapes and dtypes, as from `template`.
+        table: rules for the names.
+        fresh: a pattern of paths, without their collection, that keep the leaf of ``like``.
+        without: a pattern of paths to omit.
         dtype: instead of the dtypes of ``like``.
 
     Raises:
-        ValueError: entries that are missing, too many, of another shape or no floating-point numbers.
+        ValueError: entries are missing, unexpected, of another shape or not floating-point.
     """
     leaves = tree.flatten(like)
     role = _roles(leaves, {"fresh": fresh, "without": without})
@@ -157,7 +157,7 @@ ADVICE = "to draw parameters anew give fresh='^output/' and a key, to leave them
 
 
 def _check_prefix(theirs: Set[str], known: Set[str]) -> None:
-    """Refuse entries that have, or lack, the same words before most of the names that the model knows."""
+    """Check that the entries neither have nor lack one prefix in most of the names of the model."""
     prefix, count = _prefix(theirs, known)
     if 2 * count > len(known):
         raise ValueError(f"{count} of {len(known)} names have {prefix!r} before them: give prefix={prefix!r}")
@@ -209,7 +209,7 @@ def _roles(paths: Iterable[str], patterns: Mapping[str, str | None]) -> dict[str
 def _leaf(
     path: str, place: Place, entries: Mapping[str, np.ndarray], shape: tuple[int, ...]
 ) -> tuple[np.ndarray | None, str | None]:
-    """Return a leaf of ours, or what is wrong with its entries."""
+    """Return a leaf of ours, or the problem with its entries."""
     missing = [name for name in place.entries if name not in entries]
     if missing:
         return None, f"missing: {', '.join(missing)}, for {path} {list(shape)}"
@@ -233,7 +233,7 @@ def _init(model: linen.Module, key: Key, input_shape: Sequence[int], input_dtype
 
 
 def _fill(variables: PyTree, model: linen.Module, key: Key, input_shape: Sequence[int], input_dtype: str) -> PyTree:
-    """Draw the leaves that are still forms; jit computes no others."""
+    """Initialize the leaves that are still shapes; jit computes no others."""
     leaves = tree.flatten(variables)
     wanted = [path for path, leaf in leaves.items() if isinstance(leaf, jax.ShapeDtypeStruct)]
 

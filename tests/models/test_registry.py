@@ -1,4 +1,4 @@
-"""Laws for every model that has a name, and the answers to wrong names."""
+"""Laws for every registered model, and errors for unknown names and fields."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from jaxdl import models, tree
 from jaxdl.models import registry
 from tests.models.registered import DEFAULTS, REGISTERED
 
-# each: parameters, with what only training needs
+# Parameters, auxiliary heads included.
 PARAMETERS = {
     "alexnet": 61_100_840,
     "alexnet_grouped": 60_965_224,
@@ -62,13 +62,13 @@ PARAMETERS = {
     "zfnet": 62_357_608,
     "zfnet_large": 107_627_624,
 }
-# of those that tell something of every place of a sequence, of how many numbers
+# Size of the outputs of models with an output for each position of a sequence.
 OUTPUTS = {"wavenet": 256, "bert_base": 768, "bert_large": 1024, "gpt_tiny": 256}
 OUTPUTS |= dict.fromkeys(("gpt2", "gpt2_medium", "gpt2_large", "gpt2_xl"), 50_257)
-# of those with auxiliary heads, the parameters of the network alone
+# Parameters without the auxiliary heads.
 WITHOUT_AUXILIARY = {"googlenet": 6_624_904, "googlenet_original": 6_998_552, "inception_v3": 23_834_568}
 
-# small enough to be run as they are: input shape, names of the features
+# Models small enough to run: input shape, names of the intermediates.
 SMALL = {
     "mlp": ((2, 28, 28, 1), ["hidden1", "hidden2"]),
     "lenet5": ((2, 28, 28, 1), ["conv1", "pool1", "conv2", "pool2", "dense1", "dense2"]),
@@ -95,7 +95,7 @@ def test_a_family_keeps_its_fields_and_their_defaults(family):
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_every_model_has_its_parameters_and_takes_the_shape_that_it_names(name):
+def test_parameter_counts_input_shapes_and_dtypes(name):
     # Scanned, the blocks of the deepest are traced once: the parameters are as many.
     model = models.create(name, **({"scan_blocks": True} if name.startswith(("gpt2", "bert")) else {}))
     x = jax.ShapeDtypeStruct((2, *models.input_shape(name)), models.input_dtype(name))
@@ -154,11 +154,14 @@ def test_changes_reach_the_fields():
     [
         ("lenet", {}, "got 'lenet'; did you mean 'lenet5'"),
         ("qqq", {}, "'lenet5', 'lenet5_original', 'mlp'"),
-        ("mlp", {"hiden": (3,)}, "got 'hiden'; did you mean 'hidden_sizes'"),
+        ("mlp", {"hiden_sizes": (3,)}, "got 'hiden_sizes'; did you mean 'hidden_sizes'"),
+        ("mlp", {"hidden": (3,)}, "got 'hidden'; it is 'hidden_sizes' now"),
+        ("vit_b16", {"heads": 3}, "got 'heads'; it is 'num_heads' now"),
+        ("alexnet", {"dropout": 0.1}, "got 'dropout'; it is 'dropout_rate' now"),
         ("mlp", {"parent": None}, "got 'parent'"),
     ],
 )
-def test_unknown_names_and_changes_are_answered_with_the_nearest(name, changes, message):
+def test_errors_for_unknown_names_and_fields_suggest_the_nearest(name, changes, message):
     with pytest.raises(ValueError, match=message):
         models.create(name, **changes)
 
