@@ -29,7 +29,9 @@ def main(arguments: list[str]) -> int:
         case ["models", *rest] if len(rest) <= 1:
             from jaxdl import models
 
-            sys.stdout.write("".join(f"{name}\n" for name in models.list(*rest)))
+            names = models.list(*rest)
+            width = max(map(len, names), default=0)
+            sys.stdout.write("".join(f"{name:{width}}  {models.description(name)}\n" for name in names))
             return 0
         case ["inspect", name]:
             try:

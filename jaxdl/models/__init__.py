@@ -1,7 +1,17 @@
-"""Architectures, one family a file, and their registry."""
+"""Networks, one family a file, and a registry of named models.
 
+- `create`, `list`, `description`, `input_shape`, `input_dtype`, `register`: models by name
+- `step_function`: the step that `jaxdl.decode` takes
+- `vision`: networks for images
+- `sequence`: recurrent and convolutional networks for sequences and trees
+- `transformers`: GPT, BERT and the encoder-decoder
+- `neurons`: single neurons and networks of a few
+- `MLP`; `layers`: parts that families share; `scanning`: alike blocks compiled once
+"""
+
+from jaxdl.models import layers, neurons, scanning, sequence, transformers, vision
 from jaxdl.models.mlp import MLP
-from jaxdl.models.registry import create, input_dtype, input_shape, list, register
+from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
 from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder
 from jaxdl.models.sequence.hierarchical import (
@@ -21,7 +31,7 @@ from jaxdl.models.vision.densenet import DenseNet
 from jaxdl.models.vision.googlenet import GoogLeNet
 from jaxdl.models.vision.inception import InceptionV2, InceptionV3
 from jaxdl.models.vision.lenet import LeNet5, LeNet5Original
-from jaxdl.models.vision.resnet import ResNet
+from jaxdl.models.vision.resnet import PreActivationResNet, ResNet
 from jaxdl.models.vision.vgg import VGG
 from jaxdl.models.vision.vit import VisionTransformer
 from jaxdl.models.vision.xception import Xception
@@ -47,6 +57,7 @@ __all__ = [
     "InceptionV3",
     "LeNet5",
     "LeNet5Original",
+    "PreActivationResNet",
     "RecurrentClassifier",
     "RecurrentLanguageModel",
     "RecursiveNetwork",
@@ -58,9 +69,16 @@ __all__ = [
     "Xception",
     "ZFNet",
     "create",
+    "description",
     "input_dtype",
     "input_shape",
+    "layers",
     "list",
+    "neurons",
     "register",
+    "scanning",
+    "sequence",
     "step_function",
+    "transformers",
+    "vision",
 ]

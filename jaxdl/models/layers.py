@@ -1,12 +1,13 @@
-"""What families of models share: a convolution that is normalised, dense layers, what images and tokens they take."""
+"""Parts that families of models share: normalized convolutions, classifier heads, checks of images and tokens."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
+import einops
 import jax
 import jax.numpy as jnp
+from flax import linen
 
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.convolution.geometry import Padding
@@ -16,8 +17,10 @@ from jaxdl.nn.normalization import BatchNorm
 from jaxdl.typing import Array, ArrayLike
 
 
-class ConvNorm(nn.Module):
-    """``y = activation(batch_norm(convolve(x)))``, the convolution without a bias, which the norm would take away.
+class ConvNorm(linen.Module):
+    """Convolution, batch norm, activation: ``y = activation(batch_norm(convolve(x)))``.
+
+    The convolution has no bias, since the norm would subtract it.
 
     >>> layer = ConvNorm(8, (3, 3), padding=1)
     >>> y, variables = jax.eval_shape(layer.init_with_output, jax.random.key(0), jax.numpy.zeros((1, 6, 6, 3)))
@@ -32,80 +35,118 @@ class ConvNorm(nn.Module):
     groups: int = 1
     activation: Callable[[Array], Array] | None = jax.nn.relu
     epsilon: float = 1e-5
-    scale_init: Any = nn.initializers.ones
+    scale_init: Any = linen.initializers.ones
     kernel_init: Callable[..., Array] = he_normal()
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
-        """Map ``[B, H, W, C]`` to ``[B, H2, W2, K]``."""
+        """Map ``[B, H, W, C]`` to ``[B, H2, W2, features]``."""
         conv = partial(Conv, use_bias=False, kernel_init=self.kernel_init, dtype=self.dtype, name="conv")
         x = conv(self.features, self.kernel_size, self.stride, self.padding, groups=self.groups)(x)
         x = BatchNorm(epsilon=self.epsilon, scale_init=self.scale_init, name="norm")(x, train)
         return x if self.activation is None else self.activation(x)
 
 
-def dense_layers(model: nn.Module, x: Array, out: dict[str, Array], train: bool) -> Array:
-    """Apply a model's rectified layers ``dense1``, ``dense2``... with dropout of their inputs or of their outputs."""
-    drop = partial(Dropout(model.dropout_rate), train=train)
-    for number, width in enumerate(model.hidden_sizes, 1):
-        x = x if model.drop_outputs else drop(x)
-        x = out[f"dense{number}"] = jax.nn.relu(nn.Dense(width, dtype=model.dtype, name=f"dense{number}")(x))
-        x = drop(x) if model.drop_outputs else x
-    return x
+def classifier_head(
+    x: Array,
+    out: dict[str, Array],
+    train: bool,
+    *,
+    hidden_sizes: Sequence[int],
+    num_classes: int,
+    dropout_rate: float,
+    drop_outputs: bool,
+    dtype: Any = None,
+) -> Array:
+    """Apply rectified dense layers with dropout and a linear output: the head of AlexNet, ZFNet and VGG.
+
+    Call it in the ``@linen.compact`` method of a model, whose submodules ``dense1``, ``dense2``, ..., ``output`` it
+    creates.
+
+    Args:
+        x: ``[B, H, W, C]``, flattened first.
+        out: the intermediates of the model; ``dense1`` and so on are added to them.
+        train: whether to drop.
+        hidden_sizes: units of each dense layer.
+        num_classes: number of logits.
+        dropout_rate: share of the units dropped.
+        drop_outputs: drop the outputs of the dense layers, else their inputs.
+        dtype: of the computation.
+
+    Returns:
+        Logits ``[B, num_classes]``.
+    """
+    x = einops.rearrange(x, "b h w c -> b (h w c)")
+    for number, size in enumerate(hidden_sizes, 1):
+        if not drop_outputs:
+            x = Dropout(dropout_rate)(x, train=train)
+        x = out[f"dense{number}"] = jax.nn.relu(linen.Dense(size, dtype=dtype, name=f"dense{number}")(x))
+        if drop_outputs:
+            x = Dropout(dropout_rate)(x, train=train)
+    return linen.Dense(num_classes, dtype=dtype, name="output")(x)
 
 
-def check_image_size(name: str, x: Array, least: int) -> None:
-    """Refuse what are no images ``[B, H, W, C]`` of at least this height and width.
+def scale_channels(channels: int, width: float) -> int:
+    """Return the number of channels of a network ``width`` times as wide, rounded, at least 1.
+
+    >>> scale_channels(64, 1 / 8), scale_channels(3, 0.1)
+    (8, 1)
+    """
+    return max(1, round(width * channels))
+
+
+def check_image_size(name: str, x: Array, min_size: int) -> None:
+    """Check that ``x`` holds images ``[B, H, W, C]`` of a minimal height and width.
 
     Raises:
-        ValueError: with what came, and how to mend it.
+        ValueError: the rank is not 4, or the images are too small.
 
     >>> check_image_size("ResNet", jax.numpy.zeros((1, 2, 2, 3)), 4)
     Traceback (most recent call last):
     ...
-    ValueError: ResNet expects images [B, H, W, C] of height and width 4 or more; came (1, 2, 2, 3): resize them
+    ValueError: ResNet expected images [B, H, W, C] with H and W of at least 4, got (1, 2, 2, 3); resize them
     """
-    if x.ndim == 4 and min(x.shape[1:3]) >= least:
+    if x.ndim == 4 and min(x.shape[1:3]) >= min_size:
         return
-    hint = channels_last_hint(x.shape) or {3: ": give x[None]", 4: ": resize them"}.get(x.ndim, "")
-    raise ValueError(f"{name} expects images [B, H, W, C] of height and width {least} or more; came {x.shape}{hint}")
+    hint = channels_last_hint(x.shape) or {3: "; add a batch dimension, x[None]", 4: "; resize them"}.get(x.ndim, "")
+    raise ValueError(f"{name} expected images [B, H, W, C] with H and W of at least {min_size}, got {x.shape}{hint}")
 
 
-def check_tokens(name: str, tokens: ArrayLike, rank: int | None = 2, context: int | None = None) -> Array:
-    """Refuse what are no tokens ``[B, T]``, or more than a model has positions for; return them as an array.
+def check_tokens(name: str, tokens: ArrayLike, rank: int | None = 2, context_length: int | None = None) -> Array:
+    """Check that an argument holds tokens ``[B, T]`` no longer than the context, and convert it to an array.
 
     Args:
-        name: what they are.
+        name: of the argument, for the error.
         tokens: integers.
-        rank: how many dimensions they have; None for any, ``[..., T]``.
-        context: ``T`` at most.
+        rank: number of dimensions; None for any, ``[..., T]``.
+        context_length: the largest ``T``.
 
     Raises:
-        ValueError: with what came, and how to mend it.
+        ValueError: the rank or the dtype is wrong, or ``T`` exceeds the context.
 
-    >>> check_tokens("x", [[1, 2]], context=1)
+    >>> check_tokens("x", [[1, 2]], context_length=1)
     Traceback (most recent call last):
     ...
-    ValueError: the context has room for 1 tokens; came 2: give shorter rows, or make a model with a larger context
+    ValueError: expected x of at most 1 tokens, got 2; shorten the rows or create the model with a longer context
     """
     tokens = jnp.asarray(tokens)
     shape = "[..., T]" if rank is None else "[B, T]"
     if tokens.ndim != (rank or max(tokens.ndim, 1)) or not jnp.issubdtype(tokens.dtype, jnp.integer):
-        raise ValueError(f"{name} must be tokens, integers {shape}; came {tokens.shape} of {tokens.dtype}")
-    if context is not None and tokens.shape[-1] > context:
+        raise ValueError(f"expected {name} to be integer tokens {shape}, got {tokens.shape} of {tokens.dtype}")
+    if context_length is not None and tokens.shape[-1] > context_length:
         raise ValueError(
-            f"the context has room for {context} tokens; came {tokens.shape[-1]}: give shorter rows, or make a model "
-            "with a larger context"
+            f"expected {name} of at most {context_length} tokens, got {tokens.shape[-1]}; shorten the rows or create "
+            "the model with a longer context"
         )
     return tokens
 
 
 def channels_last_hint(shape: Sequence[int]) -> str:
-    """Say how to put channels last, where images of this shape seem to have them first; else nothing.
+    """Suggest moving the channels last, for a shape of images that seems to have them first; else return "".
 
     >>> channels_last_hint((8, 3, 32, 32)), channels_last_hint((8, 32, 32, 3))
-    ('. The channels seem to come first: give jnp.moveaxis(x, 1, -1)', '')
+    ('; move the channels last with jnp.moveaxis(x, 1, -1)', '')
     """
     first = len(shape) == 4 and shape[1] <= 4 < shape[3]
-    return ". The channels seem to come first: give jnp.moveaxis(x, 1, -1)" if first else ""
+    return "; move the channels last with jnp.moveaxis(x, 1, -1)" if first else ""

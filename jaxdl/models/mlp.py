@@ -4,18 +4,21 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
+import einops
 import jax.numpy as jnp
+from flax import linen
 
+from jaxdl.checks import renamed_fields
 from jaxdl.models.registry import register
 from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.typing import Array, ArrayLike
 
 
-class MLP(nn.Module):
-    """Layers ``h_k = g(h_(k-1) W_k + b_k)`` from ``h_0``, the numbers of an example in a row, and a linear output.
+@renamed_fields(hidden="hidden_sizes")
+class MLP(linen.Module):
+    """Layers ``h_k = g(h_(k-1) W_k + b_k)`` on the flattened example ``h_0``, and a linear output.
 
-    Features are ``hidden1``, ``hidden2``, ... as wide as ``hidden_sizes`` says; ``dtype`` is that of the computation.
+    Intermediates are ``hidden1``, ``hidden2``, ..., of ``hidden_sizes`` units; ``dtype`` is that of the computation.
 
     >>> import jax
     >>> model = MLP(hidden_sizes=(8,), num_classes=3)
@@ -29,28 +32,27 @@ class MLP(nn.Module):
     activation: str | Activation = "relu"
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self, x: ArrayLike, train: bool = False, return_intermediates: bool = False
     ) -> Array | tuple[Array, dict[str, Array]]:
-        """Return the logits ``[B, num_classes]`` of examples ``[B, ...]``.
+        """Compute the logits ``[B, num_classes]`` of examples ``[B, ...]``.
 
         Raises:
-            ValueError: x has no dimension beside the batch, or no activation has this name.
+            ValueError: ``x`` has no dimension besides the batch, or the activation is unknown.
         """
         x = jnp.asarray(x)
         if x.ndim < 2:
-            raise ValueError(f"MLP expects a batch [B, ...] of two dimensions or more; came {x.shape}: give x[None]")
-        activation, dense = get_activation(self.activation), partial(nn.Dense, dtype=self.dtype)
-        features = {}
-        x = x.reshape(x.shape[0], -1)
-        for layer, width in enumerate(self.hidden_sizes, start=1):
-            x = features[f"hidden{layer}"] = activation(dense(width, name=f"hidden{layer}")(x))
+            raise ValueError(
+                f"expected a batch [B, ...] of at least two dimensions, got {x.shape}; add a batch dimension, x[None]"
+            )
+        activation, dense = get_activation(self.activation), partial(linen.Dense, dtype=self.dtype)
+        out: dict[str, Array] = {}
+        x = einops.rearrange(x, "b ... -> b (...)")
+        for layer, size in enumerate(self.hidden_sizes, start=1):
+            x = out[f"hidden{layer}"] = activation(dense(size, name=f"hidden{layer}")(x))
         logits = dense(self.num_classes, name="output")(x)
-        return (logits, features) if return_intermediates else logits
+        return (logits, out) if return_intermediates else logits
 
 
-@register((8, 8, 1))
-def mlp() -> MLP:
-    """Two hidden layers of 64 rectified units."""
-    return MLP()
+register("mlp", MLP, input_shape=(8, 8, 1), description="Two hidden layers of 64 rectified units")

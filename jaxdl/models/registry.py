@@ -1,74 +1,102 @@
-"""Models by name: a name is a function without arguments that returns a model, and ``create`` changes its fields."""
+"""Registry of named models: a name is a family of models, the shape of its inputs and some of its fields.
+
+>>> from jaxdl import models
+>>> models.create("resnet34", num_classes=10).depths
+(3, 4, 6, 3)
+"""
 
 import dataclasses
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
-import flax.linen as nn
+from flax import linen
 
 from jaxdl.checks import did_you_mean
 
-Builder = Callable[[], nn.Module]
 
-_BUILDERS: dict[str, Builder] = {}
-_INPUT_SHAPES: dict[str, tuple[int, ...]] = {}
-_INPUT_DTYPES: dict[str, str] = {}
+class _Entry(NamedTuple):
+    family: Callable[..., linen.Module]
+    input_shape: tuple[int, ...]
+    input_dtype: str
+    description: str
+    fields: Mapping[str, object]
 
 
-def register(input_shape: Sequence[int], input_dtype: str = "float32") -> Callable[[Builder], Builder]:
-    """Make the model that a function returns known by the name of the function.
+_ENTRIES: dict[str, _Entry] = {}
+
+
+def register(
+    name: str,
+    family: Callable[..., linen.Module],
+    *,
+    input_shape: Sequence[int],
+    input_dtype: str = "float32",
+    description: str = "",
+    **fields: object,
+) -> None:
+    """Register ``family(**fields)`` under a name, for `create`.
 
     Args:
-        input_shape: shape of one example that the model takes as it stands, ``(32, 32, 1)``.
-        input_dtype: of an example, ``"int32"`` for tokens.
+        name: a new name.
+        family: a module class, or a function that returns a module.
+        input_shape: shape of one example, without the batch, ``(32, 32, 1)``.
+        input_dtype: dtype of an example, ``"int32"`` for tokens.
+        description: one line for ``python -m jaxdl models``.
+        **fields: fields of the family that differ from its defaults.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is registered already.
     """
-
-    def known(builder: Builder) -> Builder:
-        name = builder.__name__
-        if name in _BUILDERS:
-            raise ValueError(f"a model called {name!r} is registered already, in {_BUILDERS[name].__module__}")
-        _BUILDERS[name], _INPUT_SHAPES[name], _INPUT_DTYPES[name] = builder, tuple(input_shape), input_dtype
-        return builder
-
-    return known
+    if name in _ENTRIES:
+        raise ValueError(f"expected a new name, got {name!r}, which is registered already; choose another name")
+    _ENTRIES[name] = _Entry(family, tuple(input_shape), input_dtype, description, fields)
 
 
 def input_shape(name: str) -> tuple[int, ...]:
-    """Return the shape of one example that the model of this name takes.
+    """Return the shape of one example that a registered model takes.
 
     Raises:
-        ValueError: there is no such model; the nearest is named.
+        ValueError: no model has this name; the error suggests the nearest.
 
     >>> from jaxdl import models
     >>> models.input_shape("lenet5")
     (32, 32, 1)
     """
-    _check_unknown(name)
-    return _INPUT_SHAPES[name]
+    return _find(name).input_shape
 
 
 def input_dtype(name: str) -> str:
-    """Return the dtype of an example that the model of this name takes.
+    """Return the dtype of an example that a registered model takes.
 
     Raises:
-        ValueError: there is no such model; the nearest is named.
+        ValueError: no model has this name; the error suggests the nearest.
 
     >>> from jaxdl import models
     >>> models.input_dtype("gpt2")
     'int32'
     """
-    _check_unknown(name)
-    return _INPUT_DTYPES[name]
+    return _find(name).input_dtype
 
 
-def create(name: str, **changes: object) -> nn.Module:
-    """Return the model of this name with some of its fields changed.
+def description(name: str) -> str:
+    """Return the one-line description of a registered model.
 
     Raises:
-        ValueError: there is no such model, or it has no such field; the nearest are named.
+        ValueError: no model has this name; the error suggests the nearest.
+
+    >>> from jaxdl import models
+    >>> models.description("resnet34")
+    'ResNet of 34 layers, basic blocks'
+    """
+    return _find(name).description
+
+
+def create(name: str, **changes: object) -> linen.Module:
+    """Create a registered model, with some of its fields changed.
+
+    Raises:
+        ValueError: no model has this name, or the model has no such field; the error suggests the nearest.
 
     >>> from jaxdl import models
     >>> models.create("mlp", hidden_sizes=(32,)).hidden_sizes
@@ -78,8 +106,8 @@ def create(name: str, **changes: object) -> nn.Module:
     ...
     ValueError: expected the name of a model, got 'lenet'; did you mean 'lenet5'...?
     """
-    _check_unknown(name)
-    model = _BUILDERS[name]()
+    entry = _find(name)
+    model = entry.family(**entry.fields)
     fields = [field.name for field in dataclasses.fields(model) if field.name not in {"parent", "name"}]
     for change in changes:
         if change not in fields:
@@ -90,15 +118,16 @@ def create(name: str, **changes: object) -> nn.Module:
 
 
 def list(pattern: str = "*") -> tuple[str, ...]:
-    """Return the names that fit a shell pattern, in alphabetical order.
+    """List the names that match a shell pattern, in alphabetical order.
 
     >>> from jaxdl import models
     >>> models.list("lenet*")
     ('lenet5', 'lenet5_original')
     """
-    return tuple(sorted(name for name in _BUILDERS if fnmatch.fnmatchcase(name, pattern)))
+    return tuple(sorted(name for name in _ENTRIES if fnmatch.fnmatchcase(name, pattern)))
 
 
-def _check_unknown(name: str) -> None:
-    if name not in _BUILDERS:
-        raise ValueError(f"expected the name of a model, got {name!r}; {did_you_mean(name, _BUILDERS)}")
+def _find(name: str) -> _Entry:
+    if name not in _ENTRIES:
+        raise ValueError(f"expected the name of a model, got {name!r}; {did_you_mean(name, _ENTRIES)}")
+    return _ENTRIES[name]

@@ -1,4 +1,4 @@
-"""Blocks that are alike, run by one scan over stacked variables: they are compiled once, whatever their number.
+"""Run alike blocks by one scan over stacked variables, compiled once for any number of blocks.
 
 Where a model has the modules ``NAME_block1``, ``NAME_block2`` .. ``NAME_blockN``, and all but the first are alike, the
 same model with its blocks scanned has ``NAME_block1`` and ``NAME_blocks``, whose leaves have a leading dimension
@@ -8,51 +8,51 @@ same model with its blocks scanned has ``NAME_block1`` and ``NAME_blocks``, whos
 import re
 from collections.abc import Callable, Mapping
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen
 
 from jaxdl import tree
 from jaxdl.typing import Array, PyTree
 
 
 def scan_modules(
-    module: nn.Module, length: int, x: Array, step: Callable[[nn.Module, Array], tuple[Array, PyTree]]
+    module: linen.Module, length: int, x: Array, step: Callable[[linen.Module, Array], tuple[Array, PyTree]]
 ) -> tuple[Array, PyTree]:
     """Apply ``step(module, x) -> (y, kept)`` ``length`` times, each time with its own slice of the module's variables.
 
-    To be called within the ``@nn.compact`` method that makes the module.
+    Call it in the ``@linen.compact`` method that creates the module.
 
     Returns:
-        The last ``y``, and all that was kept, stacked, ``[length, ...]``.
+        The last ``y``, and the stacked ``kept``, ``[length, ...]``.
     """
 
-    def body(module: nn.Module, x: Array, _: None) -> tuple[Array, PyTree]:
+    def body(module: linen.Module, x: Array, _: None) -> tuple[Array, PyTree]:
         return step(module, x)
 
-    # Every collection is stacked, whatever its name, and every block draws its own random numbers.
-    return nn.scan(body, variable_axes={True: 0}, split_rngs={True: True}, length=length)(module, x, None)
+    # Every collection is stacked, and every block has random numbers of its own.
+    return linen.scan(body, variable_axes={True: 0}, split_rngs={True: True}, length=length)(module, x, None)
 
 
 def scan_blocks(
-    block: nn.Module, length: int, x: Array, train: bool, *, outputs: bool = False
+    block: linen.Module, length: int, x: Array, train: bool, *, outputs: bool = False
 ) -> tuple[Array, list[Array]]:
     """Apply a block ``length`` times, each time with its own slice of the block's variables.
 
-    To be called within the ``@nn.compact`` method that makes the block.
+    Call it in the ``@linen.compact`` method that creates the block.
 
     Args:
         block: called as ``block(x, train)``; returns the shape and dtype of ``x``.
-        length: how many blocks it stands for.
+        length: number of blocks.
         x: ``[B, ...]``.
-        train: handed to the block.
-        outputs: whether to keep what every block returns.
+        train: passed to the block.
+        outputs: whether to keep the output of every block.
 
     Returns:
-        What the last block returns, and a list of what each returns, empty if ``outputs`` is False.
+        The output of the last block, and a list of the outputs of all, empty if ``outputs`` is False.
     """
 
-    def step(block: nn.Module, x: Array) -> tuple[Array, Array | None]:
+    def step(block: linen.Module, x: Array) -> tuple[Array, Array | None]:
         y = block(x, train)
         return y, y if outputs else None
 
@@ -64,11 +64,10 @@ def stack_blocks(variables: PyTree) -> PyTree:
     """Stack the variables of every ``NAME_block2 .. NAME_blockN`` as ``NAME_blocks``.
 
     Args:
-        variables: a model's variables, or anything that holds dicts of the same names, as gradients and the states of
-            optimizers do.
+        variables: of a model, or any pytree with dicts of the same names, such as gradients and optimizer states.
 
     Raises:
-        ValueError: a number between 2 and N is missing, or the blocks are not alike.
+        ValueError: a number between 2 and N is missing, or the blocks differ.
 
     >>> one, two = (jnp.full(3, value) for value in (1.0, 2.0))
     >>> stacked = stack_blocks({"a_block1": {"w": one}, "a_block2": {"w": one}, "a_block3": {"w": two}})
@@ -79,10 +78,10 @@ def stack_blocks(variables: PyTree) -> PyTree:
 
 
 def unstack_blocks(variables: PyTree) -> PyTree:
-    """Undo `stack_blocks`: give every block its own variables.
+    """Undo `stack_blocks`.
 
     Raises:
-        ValueError: the leading dimensions of what is stacked differ.
+        ValueError: the leading dimensions of the leaves differ.
 
     >>> jax.tree.map(float, unstack_blocks({"a_blocks": {"w": jnp.array([1.0, 2.0])}}))
     {'a_block2': {'w': 1.0}, 'a_block3': {'w': 2.0}}
@@ -91,7 +90,7 @@ def unstack_blocks(variables: PyTree) -> PyTree:
 
 
 def _map_dicts(function: Callable[[dict[str, PyTree]], dict[str, PyTree]], variables: PyTree) -> PyTree:
-    """Apply a function to every dict, the innermost first, whatever they are in."""
+    """Apply a function to every dict of a pytree, the innermost first."""
 
     def convert(node: PyTree) -> PyTree:
         if not isinstance(node, Mapping):
@@ -113,11 +112,11 @@ def _stack(modules: dict[str, PyTree]) -> dict[str, PyTree]:
     for name, numbered in blocks.items():
         numbers = sorted(numbered)
         if numbers != list(range(2, len(numbers) + 2)):
-            raise ValueError(f"the blocks {name}_block2 and so on have to be numbered without gaps; came {numbers}")
+            raise ValueError(f"expected blocks {name}_block2, {name}_block3, ... without gaps, got {numbers}")
         each = [numbered[number] for number in numbers]
         shapes = {str(jax.tree.map(jnp.shape, block)) for block in each}
         if len(shapes) > 1:
-            raise ValueError(f"the blocks {name}_block2 and so on have to be alike to be stacked; came {shapes}")
+            raise ValueError(f"expected blocks {name}_block2, ... of equal shapes, got {shapes}")
         stacked[f"{name}_blocks"] = tree.stack(each)
     return stacked
 
@@ -131,7 +130,7 @@ def _unstack(modules: dict[str, PyTree]) -> dict[str, PyTree]:
             continue
         lengths = sorted({length for leaf in jax.tree.leaves(module) for length in jnp.shape(leaf)[:1] or (0,)})
         if len(lengths) != 1 or lengths == [0]:
-            raise ValueError(f"what is stacked in {name} has one leading dimension; came {lengths}")
+            raise ValueError(f"expected leaves of {name} with one leading dimension, got {lengths}")
         for i in range(lengths[0]):
             unstacked[f"{found[1]}_block{i + 2}"] = tree.take(module, i)
     return unstacked

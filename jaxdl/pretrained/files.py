@@ -1,4 +1,4 @@
-"""Files of named arrays: safetensors, npz, and torch's own, of which only plain tensors are read."""
+"""Read files of named arrays: safetensors, npz, and the plain tensors of torch files; write safetensors."""
 
 import pickle
 import zipfile
@@ -13,29 +13,29 @@ from safetensors.numpy import load_file, save_file
 from jaxdl.data.files import pickles
 
 TORCH_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)[:-1]
-"""What a torch file in the old format begins with."""
+"""The first bytes of a torch file in the old format."""
 
 CODES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
-"""Types of the numbers in a pickle: weights, and the counters and masks that stand beside them."""
+"""Dtypes accepted in a pickle: of weights, counters and masks."""
 
 
 def read(file: Path | str | Mapping[str, Any], entry: str | None = None, prefix: str = "") -> dict[str, np.ndarray]:
     """Return the arrays of a file by their names.
 
-    The kind of a file is seen from its first bytes, not from its name. Torch's files need torch; they and pickles of
-    NumPy's arrays are read without running anything that is in them: one that holds more is refused. Names in nested
+    The format of a file is recognized by its first bytes, not its name. Torch files need torch. Torch files and pickles
+    of NumPy arrays are read without executing their code: a file with anything else is rejected. Names in nested
     dictionaries of such a pickle are joined by dots, from ``entry`` on.
 
     Args:
         file: a safetensors, npz or torch file, or a pickle of NumPy's arrays; or a mapping of arrays or torch tensors,
-            which is taken as it is.
+            returned as arrays.
         entry: for a file of several dictionaries, ``{"model": ..., "optimizer": ...}``, which of them; a slash leads to
             one within another, ``"ema/state_dict"``.
-        prefix: what stands before every name that is wanted, and is left out, such as the ``"module."`` of torch's
-            ``DataParallel``; names without it are passed over.
+        prefix: removed from the names, such as the ``"module."`` of torch's ``DataParallel``; entries without it are
+            ignored.
 
     Raises:
-        ValueError: the file is of no such kind, is damaged, or holds something else than arrays of different names.
+        ValueError: the format is unknown, the file is damaged, or holds anything else than arrays of different names.
         TypeError: neither a path nor a mapping, such as the model itself.
         ImportError: a torch file, and torch is not installed.
 
@@ -49,19 +49,19 @@ def read(file: Path | str | Mapping[str, Any], entry: str | None = None, prefix:
     groups = _groups(holds)
     if groups:
         found = [group if entry is None else f"{entry}/{group}" for group in groups]
-        raise ValueError(f"expected named arrays, came dictionaries: give entry={found[0]!r}, or one of {found}")
+        raise ValueError(f"expected named arrays, got dictionaries; give entry={found[0]!r}, or one of {found}")
     named = ((str(name), value) for name, value in holds.items())
     wanted = _single((name.removeprefix(prefix), value) for name, value in named if name.startswith(prefix))
     if holds and not wanted:
-        raise ValueError(f"no name begins with prefix={prefix!r}; there are {next(iter(holds))!r} and others")
+        raise ValueError(f"expected names with prefix={prefix!r}, got {next(iter(holds))!r} and others")
     return _numbers(wanted)
 
 
 def save(path: Path | str, entries: Mapping[str, Any]) -> None:
-    """Write named arrays, as `export` gives them, to a safetensors file, which every peer reads.
+    """Write named arrays, as `export` gives them, to a safetensors file, which every library reads.
 
     Raises:
-        ValueError: something is no array of numbers.
+        ValueError: an entry is not an array of numbers.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -154,7 +154,7 @@ def _inside(holds: Mapping[str, Any], entry: str | None) -> Mapping[str, Any]:
     """Return the dictionary to which the parts of ``entry`` lead."""
     for part in [] if entry is None else entry.split("/"):
         if not isinstance(holds.get(part), Mapping):
-            raise ValueError(f"there is no dictionary {part!r}; there are {', '.join(map(str, holds))}")
+            raise ValueError(f"expected a dictionary {part!r}, got the entries {', '.join(map(str, holds))}")
         holds = holds[part]
     return holds
 
@@ -178,7 +178,7 @@ def _single(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     entries = {}
     for name, value in pairs:
         if name in entries:
-            raise ValueError(f"there are two entries {name!r}, of which one would be lost: rename one of them")
+            raise ValueError(f"expected different names, got two entries {name!r}; rename one of them")
         entries[name] = value
     return entries
 
@@ -194,7 +194,7 @@ def _numbers(entries: Mapping[str, Any]) -> dict[str, np.ndarray]:
     arrays = {name: _array(name, value) for name, value in entries.items()}
     others = [name for name, array in arrays.items() if array.dtype.hasobject or array.dtype.kind in "SU"]
     if others:
-        raise ValueError(f"expected arrays of numbers; these are none: {', '.join(others)}")
+        raise ValueError(f"expected arrays of numbers, got others for {', '.join(others)}; leave them out")
     return arrays
 
 

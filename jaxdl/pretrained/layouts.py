@@ -1,9 +1,9 @@
-"""How the numbers of a peer's layer lie in ours: transpositions that are their own record and can be undone.
+"""Layouts of the arrays of a peer's layers: invertible transpositions between theirs and ours.
 
 A peer here is channels first: a dense kernel is ``[O, I]``, a convolution ``[O, I, H, W]``; ours are ``[I, O]`` and
 ``[H, W, I, O]``. `plain` does this for every rank, of grouped, depthwise and transposed convolutions too (whose kernel
-is ``[I, O, H, W]`` there and ``[H, W, O, I]`` here), and leaves vectors as they are; the others are for what it cannot
-guess.
+is ``[I, O, H, W]`` there and ``[H, W, O, I]`` here), and copies vectors; the other layouts are for special
+cases.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Change(NamedTuple):
-    """Two functions of an array, each undoing the other."""
+    """Two functions of an array, inverse to each other."""
 
     to_ours: Callable[[np.ndarray], np.ndarray]
     to_theirs: Callable[[np.ndarray], np.ndarray]
@@ -40,16 +40,16 @@ KERNEL = Change(_kernel_to_ours, _kernel_to_theirs)
 
 @dataclass(frozen=True)
 class Layout:
-    """What a rule says of the arrays of a module.
+    """The layout of the arrays of a module.
 
     Attributes:
-        changes: by the name of our leaf (``"kernel"``, ``"bias"``) what is done to it; leaves without one are copied.
+        changes: by the name of our leaf (``"kernel"``, ``"bias"``) its change; leaves without one are copied.
         part: ``(i, n)``: ours is the i-th of n equal parts of theirs, which are stacked along its first dimension.
         names: theirs are several modules, each ``{}`` in the rule's ``theirs`` standing for these names; ours are they
             together, stacked along their first dimension.
         whole: the rule names a single parameter on both sides, not modules; its change is under ``""``.
-        ignored: the rule's ``theirs`` is a regular expression of entries that have nothing to say to us.
-        remedy: what to do about an entry of another shape, said where one comes.
+        ignored: the rule's ``theirs`` is a regular expression of entries to ignore.
+        remedy: advice in the error for an entry of another shape.
     """
 
     changes: Mapping[str, Change] = field(default_factory=lambda: {"kernel": KERNEL})
@@ -60,15 +60,15 @@ class Layout:
     remedy: str = ""
 
     def change(self, leaf: str) -> Change:
-        """Return what is done to the leaf of this name."""
+        """Return the change of a leaf."""
         return self.changes.get("" if self.whole else leaf, SAME)
 
 
 plain = Layout()
-"""Kernels of any rank are transposed, all else is copied."""
+"""Transpose kernels of any rank, copy the rest."""
 
 ignored = Layout(ignored=True)
-"""The peer's entries that fullmatch ``theirs`` are passed over: ``Rule("", r".*relative_position_index", ignored)``."""
+"""The peer's entries that fullmatch ``theirs`` are ignored: ``Rule("", r".*relative_position_index", ignored)``."""
 
 
 def flattened(height: int, width: int) -> Layout:
@@ -95,7 +95,7 @@ def part(index: int, of: int, layout: Layout = plain) -> Layout:
         ValueError: there is no such part.
     """
     if not 0 <= index < of:
-        raise ValueError(f"the {of} parts are counted from 0; came {index}")
+        raise ValueError(f"expected an index from 0 to {of - 1}, got {index}")
     return Layout(layout.changes, (index, of), layout.names, layout.whole)
 
 

@@ -1,4 +1,4 @@
-"""Weights of a peer as variables of our models, and back."""
+"""Convert weights of a peer to variables of our models, and back."""
 
 import re
 from collections import Counter
@@ -8,10 +8,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen
 
 from jaxdl import models, tree
 from jaxdl.pretrained import files, rules
@@ -38,23 +38,23 @@ def load(
     Args:
         model_name: a name in ``models.list()``.
         file_or_mapping: a safetensors, npz or torch file; or its entries by name, arrays or torch tensors.
-        source: whose names the entries have: ``"torchvision"``, ``"timm"`` or ``"huggingface"``.
-        entry: which dictionary of a file that holds several.
-        prefix: what stands before the names of a model that was part of another: ``"module."``, ``"model."``.
-        fresh: a pattern of paths of ours that keep the first values that ``key`` draws, whatever the file has for
-            them: ``fresh="^output/", num_classes=5`` is a pretrained model with a new head.
+        source: of the weights, which determines the names: ``"torchvision"``, ``"timm"`` or ``"huggingface"``.
+        entry: name of a dictionary, for a file with several.
+        prefix: of the names, for a model that was part of another: ``"module."``, ``"model."``.
+        fresh: a pattern of our paths that are initialized with ``key`` instead of loaded:
+            ``fresh="^output/", num_classes=5`` is a pretrained model with a new head.
         key: for ``fresh``.
-        without: a pattern of paths that are left out: ``without="^auxiliary"`` where a file has no auxiliary heads,
+        without: a pattern of paths to omit: ``without="^auxiliary"`` where a file has no auxiliary heads,
             which only training needs.
         **changes: fields of the model.
 
     Raises:
-        ValueError: entries that are missing, too many or of another shape, all of them named; or there are no such
-            names for this model.
+        ValueError: entries are missing, unexpected or of another shape, all listed; or the source has no weights of
+            this model.
     """
     model = models.create(model_name, **changes)
     if (fresh is None) != (key is None):
-        raise ValueError("fresh=pattern and key=... belong together: what is fresh is drawn with the key")
+        raise ValueError("expected fresh and key together, got one of them; give both to initialize parameters anew")
     example = models.input_shape(model_name), models.input_dtype(model_name)
     wanted = template(model, *example)
     entries = files.read(file_or_mapping, entry, prefix)
@@ -67,41 +67,43 @@ def export(model_name: str, variables: PyTree, source: str = "torchvision", **ch
 
     Args:
         model_name: a name in ``models.list()``.
-        variables: what ``load`` or ``init`` gave, or training made.
-        source: whose names they shall have.
+        variables: ``{"params": ...}``, from `load`, ``init`` or training.
+        source: determines the names.
         **changes: fields of the model.
 
     Raises:
-        ValueError: there are no such names for this model or one of its leaves, or these are no variables.
+        ValueError: there are no rules for this model or one of its leaves, or ``variables`` lacks "params".
     """
     if "params" not in variables:
-        raise ValueError(f"expected variables, {{'params': ...}}; came {', '.join(variables)}")
+        raise ValueError(f"expected variables, {{'params': ...}}, got {', '.join(variables)}")
     return rules.to_theirs(tree.flatten(variables), rules_of(models.create(model_name, **changes), source))
 
 
-def template(model: nn.Module, input_shape: Sequence[int], input_dtype: str = "float32") -> PyTree:
-    """Return the forms of all variables, auxiliary heads included, without computing any.
+def template(model: linen.Module, input_shape: Sequence[int], input_dtype: str = "float32") -> PyTree:
+    """Return the shapes and dtypes of all variables, auxiliary heads included, by tracing alone.
 
     >>> forms = template(models.create("lenet5"), (32, 32, 1))
     >>> forms["params"]["conv1"]["kernel"].shape
     (5, 5, 1, 6)
     """
-    return jax.eval_shape(lambda key: _first(model, key, input_shape, input_dtype), jax.random.key(0))
+    return jax.eval_shape(lambda key: _init(model, key, input_shape, input_dtype), jax.random.key(0))
 
 
-def rules_of(model: nn.Module, source: str) -> Sequence[Rule]:
-    """Return the table of names of a model for a source, from the file of its family.
+def rules_of(model: linen.Module, source: str) -> Sequence[Rule]:
+    """Return the rules for the names of a model's weights, from the file of its family.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there are none for this source.
     """
     family = type(model).__module__.rpartition(".")[2]
     module = f"{FAMILIES}.{family}"
     if not util.find_spec(module):
-        raise ValueError(f"no names of weights are known for {type(model).__name__}: there is no {module}")
+        raise ValueError(
+            f"expected a model with rules for its weights, got {type(model).__name__}; there is no {module}"
+        )
     known = import_module(module).RULES
     if source not in known:
-        raise ValueError(f"no weights of {source!r} are known for {type(model).__name__}; there are {sorted(known)}")
+        raise ValueError(f"expected a source of {type(model).__name__} in {sorted(known)}, got {source!r}")
     return known[source](model)
 
 
@@ -114,18 +116,18 @@ def convert(
     without: str | None = None,
     dtype: Any = None,
 ) -> PyTree:
-    """Return the structure of ``like`` with the numbers of a peer's entries, converted to its dtypes.
+    """Convert a peer's entries to the structure and dtypes of ``like``.
 
     Args:
         entries: the peer's arrays by name.
-        like: the forms that are wanted, as `template` gives them; its leaves need a shape and a dtype.
-        table: the names.
-        fresh: a pattern of paths, without their collection, that stay the leaf of ``like``.
-        without: a pattern of paths that are left out.
+        like: shapes and dtypes, as from `template`.
+        table: rules for the names.
+        fresh: a pattern of paths, without their collection, that keep the leaf of ``like``.
+        without: a pattern of paths to omit.
         dtype: instead of the dtypes of ``like``.
 
     Raises:
-        ValueError: entries that are missing, too many, of another shape or no floating-point numbers.
+        ValueError: entries are missing, unexpected, of another shape or not floating-point.
     """
     leaves = tree.flatten(like)
     role = _roles(leaves, {"fresh": fresh, "without": without})
@@ -147,15 +149,15 @@ def convert(
             problems.append(f"extra: {name} {list(entries[name].shape)} has no place in the model")
     if problems:
         _check_prefix(entries.keys(), known)
-        raise ValueError("\n  ".join([f"{len(problems)} weights do not fit the model:", *sorted(problems), MEND]))
+        raise ValueError("\n  ".join([f"{len(problems)} weights do not fit the model:", *sorted(problems), ADVICE]))
     return nested(result)
 
 
-MEND = "to draw parameters anew give fresh='^output/' and a key, to leave them out without='^auxiliary' or the like"
+ADVICE = "to draw parameters anew give fresh='^output/' and a key, to leave them out without='^auxiliary' or the like"
 
 
 def _check_prefix(theirs: Set[str], known: Set[str]) -> None:
-    """Refuse entries that have, or lack, the same words before most of the names that the model knows."""
+    """Check that the entries neither have nor lack one prefix in most of the names of the model."""
     prefix, count = _prefix(theirs, known)
     if 2 * count > len(known):
         raise ValueError(f"{count} of {len(known)} names have {prefix!r} before them: give prefix={prefix!r}")
@@ -207,7 +209,7 @@ def _roles(paths: Iterable[str], patterns: Mapping[str, str | None]) -> dict[str
 def _leaf(
     path: str, place: Place, entries: Mapping[str, np.ndarray], shape: tuple[int, ...]
 ) -> tuple[np.ndarray | None, str | None]:
-    """Return a leaf of ours, or what is wrong with its entries."""
+    """Return a leaf of ours, or the problem with its entries."""
     missing = [name for name in place.entries if name not in entries]
     if missing:
         return None, f"missing: {', '.join(missing)}, for {path} {list(shape)}"
@@ -224,20 +226,20 @@ def _leaf(
     return array, None
 
 
-def _first(model: nn.Module, key: Key, input_shape: Sequence[int], input_dtype: str) -> PyTree:
+def _init(model: linen.Module, key: Key, input_shape: Sequence[int], input_dtype: str) -> PyTree:
     params_key, dropout_key = jax.random.split(key)
     x = jnp.zeros((1, *input_shape), input_dtype)
     return model.init({"params": params_key, "dropout": dropout_key}, x, train=True)
 
 
-def _fill(variables: PyTree, model: nn.Module, key: Key, input_shape: Sequence[int], input_dtype: str) -> PyTree:
-    """Draw the leaves that are still forms; jit computes no others."""
+def _fill(variables: PyTree, model: linen.Module, key: Key, input_shape: Sequence[int], input_dtype: str) -> PyTree:
+    """Initialize the leaves that are still shapes; jit computes no others."""
     leaves = tree.flatten(variables)
     wanted = [path for path, leaf in leaves.items() if isinstance(leaf, jax.ShapeDtypeStruct)]
 
     @jax.jit
     def draw(key: Key) -> dict[str, Any]:
-        drawn = tree.flatten(_first(model, key, input_shape, input_dtype))
+        drawn = tree.flatten(_init(model, key, input_shape, input_dtype))
         return {path: drawn[path] for path in wanted}
 
     return nested(leaves | draw(key))

@@ -1,4 +1,4 @@
-"""Names of a peer's entries from names of ours: a table of rules, one to one, read in both directions."""
+"""Rules for the names of a peer's weights: a one-to-one table, applied in both directions."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,20 +10,20 @@ from jaxdl.pretrained import layouts
 from jaxdl.pretrained.layouts import Layout
 
 LEAVES = {"kernel": "weight", "embedding": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
-"""Our name of a leaf and theirs, where they differ."""
+"""Names of leaves that differ: ours, and theirs."""
 
 COUNTER = "num_batches_tracked"
-"""A peer's counter of training steps in each batch norm, which is passed over, and 0 when it is made."""
+"""A peer's counter of training steps in each batch norm; ignored when read, 0 when written."""
 
 
 class Rule(NamedTuple):
-    r"""One line of the table: modules of ours, the same modules of theirs, and how their arrays lie.
+    r"""One line of the table: our modules, the same modules of the peer, and the layout of their arrays.
 
     Attributes:
         ours: a regular expression that fullmatches the path of a module, ``r"stage(\d)_block(\d)/conv"``, or of a
             parameter if the layout says so.
         theirs: the path of the peer's, with references to the groups: ``r"layer\1.\2.conv"``.
-        layout: how the arrays lie.
+        layout: of the arrays.
     """
 
     ours: str
@@ -32,7 +32,7 @@ class Rule(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a leaf of ours is among the peer's entries."""
+    """The entries of the peer for one leaf of ours."""
 
     entries: tuple[str, ...]
     layout: Layout
@@ -40,10 +40,10 @@ class Place(NamedTuple):
 
 
 def places(paths: Iterable[str], rules: Sequence[Rule]) -> dict[str, Place]:
-    r"""Map the path of every leaf, collection included, to its place: the first rule that matches decides.
+    r"""Map the path of every leaf, collection included, to its place, by the first rule that matches.
 
     Raises:
-        ValueError: a leaf that no rule names, or two that claim the same entry; all of them are named.
+        ValueError: no rule matches a leaf, or two leaves claim one entry; the error lists them all.
 
     >>> places(["params/conv1/kernel"], [Rule("conv(.)", r"features.\1")])["params/conv1/kernel"].entries
     ('features.1.weight',)
@@ -75,7 +75,7 @@ def places(paths: Iterable[str], rules: Sequence[Rule]) -> dict[str, Place]:
 
 
 def to_ours(place: Place, entries: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Make a leaf of ours of the peer's entries."""
+    """Convert the peer's entries to a leaf of ours."""
     theirs = [entries[name] for name in place.entries]
     array = theirs[0] if len(theirs) == 1 else np.concatenate(theirs)
     index, count = place.layout.part
@@ -85,10 +85,10 @@ def to_ours(place: Place, entries: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def to_theirs(leaves: Mapping[str, Any], rules: Sequence[Rule]) -> dict[str, np.ndarray]:
-    """Make the peer's entries of all leaves of ours, which are named by their paths.
+    """Convert all our leaves, named by their paths, to the peer's entries.
 
     Raises:
-        ValueError: as `places`, or a part of a fused entry is not there.
+        ValueError: as `places`, or a part of a fused entry is missing.
     """
     made: dict[str, dict[int, np.ndarray]] = {}
     counts: dict[str, int] = {}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdl.models import neurons
+from jaxdl.models.neurons import boolean
 
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
 learn = jax.jit(neurons.learn_perceptron, static_argnames="rule")
@@ -31,6 +32,12 @@ def test_threshold_neurons_are_gates(gate, threshold, inhibitory, expected):
 @pytest.mark.parametrize(("n", "count"), [(1, 4), (2, 14), (3, 104), (4, 1882)])
 def test_the_separable_functions_are_counted(n, count):
     assert jax.jit(neurons.separable)(neurons.truth_tables(n)).sum() == count
+
+
+def test_enumeration_and_perceptron_agree():
+    tables = neurons.truth_tables(3)
+    learned = jax.jit(boolean._learnable, static_argnums=1)(tables, 3)
+    np.testing.assert_array_equal(learned, neurons.separable(tables))
 
 
 def test_of_two_inputs_all_but_the_exclusive_ors_are_separable():
@@ -199,13 +206,13 @@ def test_more_towers_approximate_better():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: neurons.learn_perceptron(CORNERS, np.zeros(4), rule="hebb"), "add, negated, scaled; got 'hebb'"),
+        (lambda: neurons.learn_perceptron(CORNERS, np.zeros(4), rule="hebb"), "got 'hebb'"),
         (lambda: neurons.learn_perceptron(CORNERS, np.zeros(3)), r"got \(4, 2\) and \(3,\)"),
-        (lambda: neurons.learn_perceptron(CORNERS, np.zeros(4), initial=np.zeros(2)), r"2 weights; got .* \(2,\)"),
-        (lambda: neurons.mcculloch_pitts(CORNERS, 1, [True]), r"\(2,\) of the inputs; got \(1,\)"),
-        (lambda: neurons.separable(np.zeros(6)), r"2\^n entries; got the shape \(6,\)"),
+        (lambda: neurons.learn_perceptron(CORNERS, np.zeros(4), initial=np.zeros(2)), r"got \(2,\)"),
+        (lambda: neurons.mcculloch_pitts(CORNERS, 1, [True]), r"got \(1,\)"),
+        (lambda: neurons.separable(np.zeros(6)), r"got \(6,\)"),
         (lambda: neurons.truth_tables(5), "got 5"),
-        (lambda: neurons.towers(jnp.sin, 1.0, 0.0, 3), "low < high"),
+        (lambda: neurons.towers(jnp.sin, 1.0, 0.0, 3), "got 1.0, 0.0 and 3"),
         (lambda: neurons.sigmoid_neuron_loss({}, CORNERS, np.zeros(4), loss="mse"), "got 'mse'"),
     ],
 )

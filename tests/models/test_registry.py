@@ -1,15 +1,18 @@
-"""Laws for every model that has a name, and the answers to wrong names."""
+"""Laws for every registered model, and errors for unknown names and fields."""
 
-import flax.linen as nn
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen
 
 from jaxdl import models, tree
 from jaxdl.models import registry
+from tests.models.registered import DEFAULTS, REGISTERED
 
-# each: parameters, with what only training needs
+# Parameters, auxiliary heads included.
 PARAMETERS = {
     "alexnet": 61_100_840,
     "alexnet_grouped": 60_965_224,
@@ -59,13 +62,13 @@ PARAMETERS = {
     "zfnet": 62_357_608,
     "zfnet_large": 107_627_624,
 }
-# of those that tell something of every place of a sequence, of how many numbers
+# Size of the outputs of models with an output for each position of a sequence.
 OUTPUTS = {"wavenet": 256, "bert_base": 768, "bert_large": 1024, "gpt_tiny": 256}
 OUTPUTS |= dict.fromkeys(("gpt2", "gpt2_medium", "gpt2_large", "gpt2_xl"), 50_257)
-# of those with auxiliary heads, the parameters of the network alone
+# Parameters without the auxiliary heads.
 WITHOUT_AUXILIARY = {"googlenet": 6_624_904, "googlenet_original": 6_998_552, "inception_v3": 23_834_568}
 
-# small enough to be run as they are: input shape, names of the features
+# Models small enough to run: input shape, names of the intermediates.
 SMALL = {
     "mlp": ((2, 28, 28, 1), ["hidden1", "hidden2"]),
     "lenet5": ((2, 28, 28, 1), ["conv1", "pool1", "conv2", "pool2", "dense1", "dense2"]),
@@ -73,12 +76,26 @@ SMALL = {
 }
 
 
-def test_the_table_of_this_test_knows_every_model():
-    assert models.list() == tuple(sorted(PARAMETERS))
+def test_every_model_is_in_the_tables():
+    assert models.list() == tuple(sorted(PARAMETERS)) == tuple(sorted(REGISTERED))
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_a_name_keeps_its_family_inputs_and_fields(name):
+    family, shape, dtype, fields = REGISTERED[name]
+    assert models.create(name) == family(**fields)
+    assert (models.input_shape(name), models.input_dtype(name)) == (shape, dtype)
+    assert models.description(name)
+
+
+@pytest.mark.parametrize("family", DEFAULTS)
+def test_a_family_keeps_its_fields_and_their_defaults(family):
+    fields = {field.name: field.default for field in dataclasses.fields(family) if field.name not in {"parent", "name"}}
+    assert fields == DEFAULTS[family]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_every_model_has_its_parameters_and_takes_the_shape_that_it_names(name):
+def test_parameter_counts_input_shapes_and_dtypes(name):
     # Scanned, the blocks of the deepest are traced once: the parameters are as many.
     model = models.create(name, **({"scan_blocks": True} if name.startswith(("gpt2", "bert")) else {}))
     x = jax.ShapeDtypeStruct((2, *models.input_shape(name)), models.input_dtype(name))
@@ -137,29 +154,34 @@ def test_changes_reach_the_fields():
     [
         ("lenet", {}, "got 'lenet'; did you mean 'lenet5'"),
         ("qqq", {}, "'lenet5', 'lenet5_original', 'mlp'"),
-        ("mlp", {"hiden": (3,)}, "got 'hiden'"),
+        ("mlp", {"hiden_sizes": (3,)}, "got 'hiden_sizes'; did you mean 'hidden_sizes'"),
+        ("mlp", {"hidden": (3,)}, "got 'hidden'; it is 'hidden_sizes' now"),
+        ("vit_b16", {"heads": 3}, "got 'heads'; it is 'num_heads' now"),
+        ("alexnet", {"dropout": 0.1}, "got 'dropout'; it is 'dropout_rate' now"),
         ("mlp", {"parent": None}, "got 'parent'"),
     ],
 )
-def test_unknown_names_and_changes_are_answered_with_the_nearest(name, changes, message):
+def test_errors_for_unknown_names_and_fields_suggest_the_nearest(name, changes, message):
     with pytest.raises(ValueError, match=message):
         models.create(name, **changes)
 
 
-def test_a_name_is_taken_once(monkeypatch):
-    monkeypatch.setattr(registry, "_BUILDERS", {})
-    monkeypatch.setattr(registry, "_INPUT_SHAPES", {})
-    monkeypatch.setattr(registry, "_INPUT_DTYPES", {})
-
-    def tiny():
-        return nn.Dense(2)
-
-    assert models.register((5,))(tiny) is tiny
+def test_a_name_is_registered_once(monkeypatch):
+    monkeypatch.setattr(registry, "_ENTRIES", {})
+    models.register("tiny", linen.Dense, input_shape=(5,), description="A small layer", features=2)
     assert models.input_shape("tiny") == (5,)
     assert models.input_dtype("tiny") == "float32"
-    assert models.create("tiny", features=3).features == 3
-    with pytest.raises(ValueError, match="'tiny' is registered already"):
-        models.register((5,))(tiny)
+    assert models.description("tiny") == "A small layer"
+    assert models.create("tiny") == linen.Dense(2)
+    assert models.create("tiny", features=3) == linen.Dense(3)
+    with pytest.raises(ValueError, match="got 'tiny'"):
+        models.register("tiny", linen.Dense, input_shape=(5,), features=2)
+
+
+def test_a_function_is_registered_as_a_family(monkeypatch):
+    monkeypatch.setattr(registry, "_ENTRIES", {})
+    models.register("tiny", lambda width: linen.Dense(features=width), input_shape=(5,), width=2)
+    assert models.create("tiny", use_bias=False) == linen.Dense(2, use_bias=False)
 
 
 def test_the_shape_of_an_unknown_model_is_not_known():

@@ -1,11 +1,11 @@
 """Scanned blocks compute what the same blocks do one after the other, and their variables turn into each other."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen
 
 from jaxdl import tree
 from jaxdl.models.scanning import scan_blocks, stack_blocks, unstack_blocks
@@ -64,13 +64,13 @@ def test_the_scanned_form_has_the_stacked_variables_and_they_turn_back(networks)
 
 
 def test_every_scanned_block_draws_its_own_numbers(key):
-    class Noisy(nn.Module):
-        @nn.compact
+    class Noisy(linen.Module):
+        @linen.compact
         def __call__(self, x, train=False):
-            return Dropout(0.5)(nn.Dense(20, name="dense")(x), train=train)
+            return Dropout(0.5)(linen.Dense(20, name="dense")(x), train=train)
 
-    class Model(nn.Module):
-        @nn.compact
+    class Model(linen.Module):
+        @linen.compact
         def __call__(self, x, train=False):
             return scan_blocks(Noisy(name="a_blocks"), 2, x, train, outputs=True)[1]
 
@@ -95,10 +95,10 @@ def test_the_state_of_an_optimizer_is_stacked_like_the_parameters(networks):
 @pytest.mark.parametrize(
     ("convert", "variables", "message"),
     [
-        (stack_blocks, {"a_block2": {"w": 1.0}, "a_block4": {"w": 1.0}}, r"without gaps; came \[2, 4\]"),
-        (stack_blocks, {"a_block2": {"w": np.ones(2)}, "a_block3": {"w": np.ones(3)}}, "alike"),
-        (stack_blocks, {"a_block2": {"w": 1.0}, "a_block3": {"v": 1.0}}, "alike"),
-        (unstack_blocks, {"a_blocks": {"v": np.ones(2), "w": np.ones(3)}}, r"one leading dimension; came \[2, 3\]"),
+        (stack_blocks, {"a_block2": {"w": 1.0}, "a_block4": {"w": 1.0}}, r"without gaps, got \[2, 4\]"),
+        (stack_blocks, {"a_block2": {"w": np.ones(2)}, "a_block3": {"w": np.ones(3)}}, "equal shapes, got"),
+        (stack_blocks, {"a_block2": {"w": 1.0}, "a_block3": {"v": 1.0}}, "equal shapes, got"),
+        (unstack_blocks, {"a_blocks": {"v": np.ones(2), "w": np.ones(3)}}, r"one leading dimension, got \[2, 3\]"),
         (unstack_blocks, {"a_blocks": {"v": np.ones(())}}, "one leading dimension"),
     ],
 )

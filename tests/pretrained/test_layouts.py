@@ -53,5 +53,5 @@ def test_vectors_are_copied_and_a_parameter_is_changed_by_its_own_functions():
 
 
 def test_a_part_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="the 3 parts are counted from 0; came 3"):
+    with pytest.raises(ValueError, match="from 0 to 2, got 3"):
         layouts.part(3, 3)

@@ -1,4 +1,11 @@
-"""Single neurons and what little networks of them can do."""
+"""Single neurons and networks of a few.
+
+- `mcculloch_pitts`: the threshold neuron of McCulloch and Pitts
+- `perceptron`, `learn_perceptron`, `trace_perceptron`, `signed_points`, `mistake_bound`, `convergence`: Rosenblatt's
+  perceptron, its learning rules and the convergence theorem
+- `boolean_inputs`, `truth_tables`, `separable`, `boolean_network`, `apply_boolean_network`: Boolean functions
+- `sigmoid_neuron` with its loss, gradient and fit; `towers`, `apply_towers`: approximation by sigmoid neurons
+"""
 
 from jaxdl.models.neurons.boolean import apply_boolean_network, boolean_inputs, boolean_network, separable, truth_tables
 from jaxdl.models.neurons.perceptron_learning import (

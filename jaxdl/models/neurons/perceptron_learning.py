@@ -1,14 +1,14 @@
-"""The perceptron, its three learning rules, and the bound on its mistakes.
+"""The perceptron, three learning rules, and the bound on its mistakes.
 
-All three rules see a labelled point as a signed one, ``p = +(1, x)`` for label 1 and ``p = -(1, x)`` for label 0, and
-answer a mistake by ``w <- w + rate p``, with the bias as first weight:
+The rules replace a labelled point by a signed one, ``p = +(1, x)`` for label 1 and ``p = -(1, x)`` for label 0, and
+correct a mistake by ``w <- w + rate p``, with the bias as first weight:
 
 - ``"add"``: add a positive point, subtract a negative one; ``rate = 1``;
 - ``"negated"``: the same on normalised points, ``p / |p|``; the form of the proof;
 - ``"scaled"``: a learning rate, ``w_i <- w_i + alpha x_i`` and ``b <- b + alpha`` with the sign of the label.
 
 Convergence (Novikoff, 1962). Let ``|w*| = 1`` separate the unit points with the margin ``delta = min_i w*.p_i > 0``,
-and let ``w = 0`` at first. Each of ``k`` corrections adds at least ``delta`` to ``w*.w``, and at most 1 to ``|w|^2``,
+and let ``w = 0`` initially. Each of ``k`` corrections adds at least ``delta`` to ``w*.w``, and at most 1 to ``|w|^2``,
 because ``w.p <= 0`` at a mistake. So ``cos(beta) = w*.w / |w| >= k delta / sqrt(k)``, and ``cos(beta) <= 1`` gives
 ``k <= 1 / delta^2``.
 """
@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import widen
+from jaxdl.checks import check_one_of
 from jaxdl.nn.activations import step
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -27,7 +28,7 @@ RULES = ("add", "negated", "scaled")
 
 
 class Learned(NamedTuple):
-    """A perceptron and how its learning ended; not separated means that the limit of mistakes was reached."""
+    """A perceptron, the number of mistakes made, and the number of points still wrong."""
 
     weights: Array
     bias: Array
@@ -40,12 +41,12 @@ class Learned(NamedTuple):
         return self.wrong == 0
 
     def status(self) -> str:
-        """Say in words how the learning ended, for one data set."""
+        """Describe the result for one data set."""
         if self.converged:
-            return f"converged: all points are right after {int(self.mistakes)} corrections"
+            return f"converged: all points are correct after {int(self.mistakes)} corrections"
         return (
             f"not converged: {int(self.wrong)} points are still wrong after {int(self.mistakes)} corrections; "
-            "no line separates the classes, or max_mistakes is too small"
+            "the classes are not separable, or max_mistakes is too small"
         )
 
 
@@ -64,25 +65,25 @@ def perceptron(weights: ArrayLike, bias: ArrayLike, x: ArrayLike) -> Array:
 
 
 def signed_points(x: ArrayLike, labels: ArrayLike, *, normalize: bool = False) -> Array:
-    """Return ``p = +(1, x)`` for label 1 and ``-(1, x)`` for label 0, so that ``w`` is right where ``w.p > 0``.
+    """Return ``p = +(1, x)`` for label 1 and ``-(1, x)`` for label 0, so that ``w`` is correct where ``w.p > 0``.
 
     Args:
         x: points ``[N, n]``.
         labels: 0 or 1, ``[N]``.
-        normalize: divide every point by its length.
+        normalize: divide every point by its norm.
 
     Returns:
-        ``[N, n + 1]``, the factor of the bias first.
+        ``[N, n + 1]``, the constant of the bias first.
 
     Raises:
-        ValueError: the shapes do not belong together.
+        ValueError: the numbers of points and labels differ.
 
     >>> signed_points(jnp.array([[2.0], [3.0]]), jnp.array([1, 0])).tolist()
     [[1.0, 2.0], [-1.0, -3.0]]
     """
     x, labels = jnp.asarray(x), jnp.asarray(labels)
     if x.ndim != 2 or labels.shape != x.shape[:1]:
-        raise ValueError(f"points must be [N, n] and labels [N]; got {x.shape} and {labels.shape}")
+        raise ValueError(f"expected points [N, n] and labels [N], got {x.shape} and {labels.shape}")
     x = widen(x)
     p = jnp.concatenate([jnp.ones_like(x[:, :1]), x], axis=1)
     if normalize:
@@ -101,28 +102,28 @@ def learn_perceptron(
     mask: ArrayLike | None = None,
     max_mistakes: int = 1000,
 ) -> Learned:
-    """Correct the weights at one wrong point after another, until none is wrong or ``max_mistakes`` are made.
+    """Correct the weights at one misclassified point at a time, until there is none or after ``max_mistakes``.
 
-    Points that are right change nothing, so only wrong ones are visited: the next in cyclic order, or with a ``key`` a
-    random one. The program is one ``lax.while_loop``; map it over data sets, starts and keys with ``jax.vmap``.
+    Correct points change nothing, so only misclassified ones are visited: the next in cyclic order, or with a ``key`` a
+    random one. The loop is a ``lax.while_loop``; use ``jax.vmap`` for many data sets, initial weights and keys.
 
     Args:
         x: points ``[N, n]``.
         labels: 0 or 1, ``[N]``.
-        rule: ``"add"``, ``"negated"`` or ``"scaled"``, see the top of this file.
+        rule: ``"add"``, ``"negated"`` or ``"scaled"``, see the docstring of this module.
         alpha: the learning rate of ``"scaled"``.
-        initial: the first weights ``[n + 1]``, the bias first; None is 0.
+        initial: initial weights ``[n + 1]``, the bias first; None for 0.
         key: a random key for the order of visits.
-        mask: which points count, ``[N]``.
-        max_mistakes: when to give up.
+        mask: ``[N]``, False for points to ignore.
+        max_mistakes: limit of the corrections.
 
     Raises:
-        ValueError: the rule is unknown, or the shapes do not belong together.
+        ValueError: the rule is unknown, or the shapes disagree.
 
     >>> x = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     >>> learned = learn_perceptron(x, jnp.array([0, 1, 1, 1]))
     >>> learned.status()
-    'converged: all points are right after ... corrections'
+    'converged: all points are correct after ... corrections'
     >>> learn_perceptron(x, jnp.array([0, 1, 1, 0])).status()
     'not converged: ...
     """
@@ -151,9 +152,9 @@ def trace_perceptron(
     key: Key | None = None,
     mask: ArrayLike | None = None,
 ) -> Array:
-    """Return the weights after 0 to ``length`` corrections, ``[length + 1, n + 1]``, for plots of the turning line.
+    """Return the weights after 0 to ``length`` corrections, ``[length + 1, n + 1]``.
 
-    Once every point is right the weights stay. Arguments and errors as in ``learn_perceptron``.
+    Once every point is correct the weights stay constant. Arguments and errors as in ``learn_perceptron``.
     """
     correct, is_wrong, w = _prepare(x, labels, rule, alpha, initial, mask)
 
@@ -167,11 +168,11 @@ def trace_perceptron(
 
 
 def mistake_bound(points: ArrayLike, w_star: ArrayLike) -> Array:
-    """Return ``1 / delta^2``, the most mistakes from ``w = 0`` on unit points; infinite if ``w*`` does not separate.
+    """Compute the bound ``1 / delta^2`` on mistakes, from ``w = 0`` on unit points; infinite without separation.
 
     Args:
         points: signed unit points ``[N, d]``, from ``signed_points(..., normalize=True)``.
-        w_star: any vector that separates them, ``[d]``; its length does not matter.
+        w_star: any vector that separates them, ``[d]``, of any norm.
 
     >>> float(mistake_bound(jnp.array([[0.6, 0.8], [0.8, 0.6]]), jnp.array([2.0, 0.0])))
     2.77...
@@ -181,7 +182,7 @@ def mistake_bound(points: ArrayLike, w_star: ArrayLike) -> Array:
 
 
 class Convergence(NamedTuple):
-    """The proof in numbers, for ``k = 1 .. length`` corrections: ``cosine >= lower_bound`` up to the last one."""
+    """Terms of the proof for ``k = 1 .. length`` corrections: ``cosine >= lower_bound`` up to the last one."""
 
     cosine: Array
     lower_bound: Array
@@ -189,15 +190,15 @@ class Convergence(NamedTuple):
 
 
 def convergence(x: ArrayLike, labels: ArrayLike, w_star: ArrayLike, length: int) -> Convergence:
-    """Follow ``cos(beta)`` between ``w`` and ``w*`` beside its lower bound ``k delta / sqrt(k)``.
+    """Compute ``cos(beta)`` between ``w`` and ``w*``, and its lower bound ``k delta / sqrt(k)``.
 
-    It runs the ``"negated"`` rule from 0. After the last correction the weights stay, and the bound with them.
+    The weights start at 0 and follow the ``"negated"`` rule. After the last correction both stay constant.
 
     Args:
         x: points ``[N, n]``.
         labels: 0 or 1, ``[N]``.
         w_star: a separating vector ``[n + 1]``, the bias first.
-        length: how many corrections to follow.
+        length: number of corrections.
 
     Returns:
         ``cosine`` and ``lower_bound``, ``[length]``; ``weights``, ``[length, n + 1]``.
@@ -226,17 +227,16 @@ def _prepare(
     initial: ArrayLike | None,
     mask: ArrayLike | None,
 ) -> tuple[Callable, Callable, Array]:
-    """Return one correction, the test for wrong points, and the first weights."""
-    if rule not in RULES:
-        raise ValueError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
+    """Return the correction, the test for misclassified points, and the initial weights."""
+    check_one_of("rule", rule, RULES)
     points = signed_points(x, labels, normalize=rule == "negated")
-    # At w.p = 0 the neuron fires: right for a positive point; the proof counts it as a mistake for both.
+    # At w.p = 0 the output is 1, correct for a positive point; the proof counts it as a mistake for both.
     zero_is_wrong = jnp.ones(len(points), bool) if rule == "negated" else jnp.asarray(labels) <= 0
     counts = jnp.ones(len(points), bool) if mask is None else jnp.asarray(mask) != 0
     rate = alpha if rule == "scaled" else 1
     w = jnp.zeros(points.shape[1:]) if initial is None else jnp.asarray(initial)
     if w.shape != points.shape[1:]:
-        raise ValueError(f"initial must be the bias and {points.shape[1] - 1} weights; got the shape {w.shape}")
+        raise ValueError(f"expected initial of shape {points.shape[1:]}, the bias and the weights, got {w.shape}")
     places = jnp.arange(len(points))
 
     def is_wrong(w: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The neuron of McCulloch and Pitts: it counts, compares and can be forbidden."""
+"""The threshold neuron of McCulloch and Pitts (1943), with inhibitory inputs."""
 
 import jax.numpy as jnp
 
@@ -9,7 +9,7 @@ from jaxdl.typing import Array, ArrayLike
 def mcculloch_pitts(x: ArrayLike, threshold: ArrayLike, inhibitory: ArrayLike | None = None) -> Array:
     """Fire, ``y = 1``, iff no inhibitory input is on and ``sum_i x_i >= theta`` over the others.
 
-    Every gate is a choice of the two (McCulloch and Pitts, 1943):
+    The gates are choices of threshold and inhibitory inputs (McCulloch and Pitts, 1943):
 
     ======================  =============  ==========
     gate of n inputs        threshold      inhibitory
@@ -23,7 +23,7 @@ def mcculloch_pitts(x: ArrayLike, threshold: ArrayLike, inhibitory: ArrayLike | 
     Args:
         x: inputs of 0 and 1, ``[..., n]``.
         threshold: ``theta``, a number.
-        inhibitory: which inputs veto, Booleans ``[n]``; None is none.
+        inhibitory: which inputs veto, Booleans ``[n]``; None for no vetoes.
 
     Returns:
         ``y`` of 0 and 1, ``[...]``.
@@ -38,8 +38,8 @@ def mcculloch_pitts(x: ArrayLike, threshold: ArrayLike, inhibitory: ArrayLike | 
     x = jnp.asarray(x)
     vetoes = jnp.zeros(x.shape[-1], bool) if inhibitory is None else jnp.asarray(inhibitory, bool)
     if vetoes.shape != x.shape[-1:]:
-        raise ValueError(f"inhibitory must have the shape {x.shape[-1:]} of the inputs; got {vetoes.shape}")
+        raise ValueError(f"expected inhibitory of shape {x.shape[-1:]}, one entry for each input, got {vetoes.shape}")
     vetoes = jnp.expand_dims(vetoes, tuple(range(x.ndim - 1)))
-    forbidden = jnp.any((x != 0) & vetoes, axis=-1)
+    inhibited = jnp.any((x != 0) & vetoes, axis=-1)
     total = jnp.sum(jnp.where(vetoes, 0, x), axis=-1)
-    return jnp.where(forbidden, 0, step(total - threshold))
+    return jnp.where(inhibited, 0, step(total - threshold))

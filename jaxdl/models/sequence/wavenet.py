@@ -199,7 +199,10 @@ class GatedLayer(linen.Module):
         return y, dense(self.skip_channels, name="skip")(z)
 
 
-@register((1024,), "int32")
-def wavenet() -> WaveNet:
-    """WaveNet of one stack of dilations 1 to 512, which sees 1,024 samples."""
-    return WaveNet()
+register(
+    "wavenet",
+    WaveNet,
+    input_shape=(1024,),
+    input_dtype="int32",
+    description="WaveNet of one stack of dilations 1 to 512, which sees 1,024 samples",
+)

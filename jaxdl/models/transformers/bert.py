@@ -103,7 +103,7 @@ class BERT(linen.Module):
             ValueError: the tokens are no integers ``[B, T]``, or more than the context, the segments are not as many
                 integers, or the head is unknown.
         """
-        x = check_tokens("x", x, context=self.context_length)
+        x = check_tokens("x", x, context_length=self.context_length)
         check_one_of("head", self.head, HEADS)
         dense = partial(linen.Dense, kernel_init=normal(0.02), dtype=self.dtype)
         norm = partial(LayerNorm, epsilon=self.epsilon)
@@ -150,13 +150,21 @@ class BERT(linen.Module):
         return embedding(x) + positions[None] + embed(self.num_segments, name="segments")(segment), embedding
 
 
-@register((512,), "int32")
-def bert_base() -> BERT:
-    """BERT, base, of lower-case English: 109,482,240 parameters, the pooler's included."""
-    return BERT()
-
-
-@register((512,), "int32")
-def bert_large() -> BERT:
-    """BERT, large, of lower-case English: 335,141,888 parameters, the pooler's included."""
-    return BERT(d_model=1024, num_layers=24, num_heads=16, mlp_dim=4096)
+register(
+    "bert_base",
+    BERT,
+    input_shape=(512,),
+    input_dtype="int32",
+    description="BERT, base, of lower-case English: 109,482,240 parameters, the pooler's included",
+)
+register(
+    "bert_large",
+    BERT,
+    input_shape=(512,),
+    input_dtype="int32",
+    description="BERT, large, of lower-case English: 335,141,888 parameters, the pooler's included",
+    d_model=1024,
+    num_layers=24,
+    num_heads=16,
+    mlp_dim=4096,
+)

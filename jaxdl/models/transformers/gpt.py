@@ -93,7 +93,7 @@ class GPT(linen.Module):
             ValueError: the tokens are no integers ``[B, T]``, or more than the context, the carry does not fit them, or
                 there is no block.
         """
-        x = check_tokens("x", x, context=self.context_length)
+        x = check_tokens("x", x, context_length=self.context_length)
         check_depth(self.num_layers)
         embedding = linen.Embed(
             self.vocab_size, self.d_model, embedding_init=normal(0.02), dtype=self.dtype, name="embedding"
@@ -156,39 +156,48 @@ class GPT(linen.Module):
         return out["carry"], logits[:, 0]
 
 
-@register((1024,), "int32")
-def gpt2() -> GPT:
-    """GPT-2, small: 124,439,808 parameters."""
-    return GPT()
-
-
-@register((1024,), "int32")
-def gpt2_medium() -> GPT:
-    """GPT-2, medium: 354,823,168 parameters."""
-    return GPT(d_model=1024, num_layers=24, num_heads=16)
-
-
-@register((1024,), "int32")
-def gpt2_large() -> GPT:
-    """GPT-2, large: 774,030,080 parameters."""
-    return GPT(d_model=1280, num_layers=36, num_heads=20)
-
-
-@register((1024,), "int32")
-def gpt2_xl() -> GPT:
-    """GPT-2, extra large: 1,557,611,200 parameters."""
-    return GPT(d_model=1600, num_layers=48, num_heads=25)
-
-
-@register((128,), "int32")
-def gpt_tiny() -> GPT:
-    """Build a GPT for small experiments, over bytes: 842,496 parameters, no dropout."""
-    return GPT(
-        vocab_size=256,
-        context_length=128,
-        d_model=128,
-        num_layers=4,
-        num_heads=4,
-        dropout_rate=0.0,
-        attention_dropout_rate=0.0,
-    )
+register("gpt2", GPT, input_shape=(1024,), input_dtype="int32", description="GPT-2, small: 124,439,808 parameters")
+register(
+    "gpt2_medium",
+    GPT,
+    input_shape=(1024,),
+    input_dtype="int32",
+    description="GPT-2, medium: 354,823,168 parameters",
+    d_model=1024,
+    num_layers=24,
+    num_heads=16,
+)
+register(
+    "gpt2_large",
+    GPT,
+    input_shape=(1024,),
+    input_dtype="int32",
+    description="GPT-2, large: 774,030,080 parameters",
+    d_model=1280,
+    num_layers=36,
+    num_heads=20,
+)
+register(
+    "gpt2_xl",
+    GPT,
+    input_shape=(1024,),
+    input_dtype="int32",
+    description="GPT-2, extra large: 1,557,611,200 parameters",
+    d_model=1600,
+    num_layers=48,
+    num_heads=25,
+)
+register(
+    "gpt_tiny",
+    GPT,
+    input_shape=(128,),
+    input_dtype="int32",
+    description="GPT for small experiments, over bytes: 842,496 parameters, no dropout",
+    vocab_size=256,
+    context_length=128,
+    d_model=128,
+    num_layers=4,
+    num_heads=4,
+    dropout_rate=0.0,
+    attention_dropout_rate=0.0,
+)

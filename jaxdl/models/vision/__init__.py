@@ -1,28 +1,37 @@
-"""Networks for images, one family a file."""
+"""Networks for images, one family a file.
+
+- `LeNet5`, `LeNet5Original` (1998)
+- `AlexNet` (2012), `ZFNet` (2013), `VGG` (2014)
+- `GoogLeNet` (2014), `InceptionV2`, `InceptionV3` (2015)
+- `ResNet` (2015), `PreActivationResNet` (2016) and their blocks
+- `Xception` (2016), `DenseNet` (2016)
+- `VisionTransformer` (2020)
+"""
 
 from jaxdl.models.vision.alexnet import AlexNet
 from jaxdl.models.vision.densenet import DenseLayer, DenseNet, Transition
 from jaxdl.models.vision.googlenet import ConvBias, GoogLeNet, Inception, ceil_max_pool, standardized_to_half
 from jaxdl.models.vision.inception import (
+    InceptionA,
+    InceptionB,
+    InceptionC,
+    InceptionD,
+    InceptionE,
     InceptionV2,
+    InceptionV2Module,
+    InceptionV2Widths,
     InceptionV3,
-    Mixed,
-    inception_a,
-    inception_c,
-    inception_v2_module,
-    scale,
 )
-from jaxdl.models.vision.lenet import (
-    LeNet5,
-    LeNet5Original,
-    Subsampling,
-    TableConv,
-    digit_codes,
-    padding_of,
-    published,
-    squared_distances,
+from jaxdl.models.vision.lenet import LeNet5, LeNet5Original, Subsampling, TableConv, digit_codes, squared_distances
+from jaxdl.models.vision.resnet import (
+    BasicBlock,
+    Bottleneck,
+    PreActivationBasicBlock,
+    PreActivationBottleneck,
+    PreActivationResNet,
+    ResNet,
+    subsample_and_pad,
 )
-from jaxdl.models.vision.resnet import BasicBlock, Block, Bottleneck, ResNet, cifar_resnet, subsample_and_pad
 from jaxdl.models.vision.vgg import VGG
 from jaxdl.models.vision.vit import VisionTransformer, resize_positions
 from jaxdl.models.vision.xception import Xception, XceptionBlock
@@ -32,18 +41,26 @@ __all__ = [
     "VGG",
     "AlexNet",
     "BasicBlock",
-    "Block",
     "Bottleneck",
     "ConvBias",
     "DenseLayer",
     "DenseNet",
     "GoogLeNet",
     "Inception",
+    "InceptionA",
+    "InceptionB",
+    "InceptionC",
+    "InceptionD",
+    "InceptionE",
     "InceptionV2",
+    "InceptionV2Module",
+    "InceptionV2Widths",
     "InceptionV3",
     "LeNet5",
     "LeNet5Original",
-    "Mixed",
+    "PreActivationBasicBlock",
+    "PreActivationBottleneck",
+    "PreActivationResNet",
     "ResNet",
     "Subsampling",
     "TableConv",
@@ -53,15 +70,8 @@ __all__ = [
     "XceptionBlock",
     "ZFNet",
     "ceil_max_pool",
-    "cifar_resnet",
     "digit_codes",
-    "inception_a",
-    "inception_c",
-    "inception_v2_module",
-    "padding_of",
-    "published",
     "resize_positions",
-    "scale",
     "squared_distances",
     "standardized_to_half",
     "subsample_and_pad",

@@ -1,21 +1,22 @@
 """Densely connected networks (Huang, Liu, van der Maaten and Weinberger, 2017).
 
-Each layer of a dense block sees all maps that were made before it, and adds ``k`` of its own, the growth rate:
+Each layer of a dense block receives the outputs of all layers before it, and adds ``k`` channels, the growth rate::
 
     x_l = H([x_0, x_1, .., x_(l-1)])
 
-``H`` is norm, relu, 3x3 convolution; as a bottleneck (DenseNet-B) norm, relu, 1x1 convolution to ``4 k`` maps come
-first. Between two blocks a transition halves height and width, and keeps a share ``theta`` of the maps (DenseNet-C).
+``H`` is norm, ReLU, 3x3 convolution; in a bottleneck (DenseNet-B) norm, ReLU, 1x1 convolution to ``4 k`` come first.
+Between two blocks a transition halves height and width, and multiplies the channels by ``theta`` (DenseNet-C).
 """
 
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen
 
+from jaxdl.checks import check_in_range, check_one_of, renamed_fields
 from jaxdl.models.layers import ConvNorm, check_image_size
 from jaxdl.models.registry import register
 from jaxdl.nn.convolution.convolution import Conv
@@ -26,15 +27,16 @@ from jaxdl.nn.normalization import BatchNorm
 from jaxdl.typing import Array, ArrayLike
 
 
-class DenseLayer(nn.Module):
-    """``H``: ``growth_rate`` new maps of all maps so far, by way of ``bottleneck`` times as many if that is not 0."""
+@renamed_fields(dropout="dropout_rate")
+class DenseLayer(linen.Module):
+    """``H``: ``growth_rate`` new channels; ``bottleneck`` times as many between its convolutions, or 0 for one."""
 
     growth_rate: int
     bottleneck: int = 4
     dropout_rate: float = 0.0
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
         """Map ``[B, H, W, C]`` to ``[B, H, W, k]``."""
         conv = partial(Conv, use_bias=False, kernel_init=he_normal(), dtype=self.dtype)
@@ -46,36 +48,37 @@ class DenseLayer(nn.Module):
         return Dropout(self.dropout_rate)(x, train=train)
 
 
-class Transition(nn.Module):
-    """Norm, relu, 1x1 convolution to ``features`` maps, mean of 2x2."""
+class Transition(linen.Module):
+    """Norm, ReLU, 1x1 convolution to ``features`` channels, 2x2 average pooling."""
 
     features: int
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
         """Map ``[B, H, W, C]`` to ``[B, H / 2, W / 2, features]``."""
         conv = partial(Conv, use_bias=False, kernel_init=he_normal(), dtype=self.dtype, name="conv")
         return average_pool(conv(self.features, (1, 1))(jax.nn.relu(BatchNorm(name="norm")(x, train))), 2)
 
 
-class DenseNet(nn.Module):
-    """A stem, dense blocks with transitions between them, the mean of every channel, and a linear output.
+@renamed_fields(dropout="dropout_rate")
+class DenseNet(linen.Module):
+    """A stem, dense blocks with transitions between them, global average pooling, and a linear output.
 
-    The stem "imagenet" is a 7x7 convolution of stride 2 with norm and relu and a 3x3 max pool of stride 2; the stem
-    "cifar" is a 3x3 convolution alone. The features are ``stem`` and ``stem_pool``; ``block1_layer1`` and so on, the
-    new maps alone; ``block1`` and so on, all maps together; ``transition1`` and so on; ``norm``; and ``pool``, the
+    The stem "imagenet" is a 7x7 convolution of stride 2 with norm and ReLU and 3x3 max pooling of stride 2; the stem
+    "cifar" is a 3x3 convolution alone. Intermediates are ``stem`` and ``stem_pool``; ``block1_layer1`` and so on, the
+    new channels alone; ``block1`` and so on, all channels; ``transition1`` and so on; ``norm``; and ``pool``, the
     vector of means.
 
-    Args:
-        num_classes: how many logits.
-        growth_rate: ``k``, maps that each layer adds.
+    Attributes:
+        num_classes: number of logits.
+        growth_rate: ``k``, channels that each layer adds.
         depths: layers in each block.
-        stem_features: maps of the stem; None: ``2 k``.
-        bottleneck: maps between the two convolutions of a layer, times ``k``; 0 leaves the first of them out.
-        compression: ``theta``, the share of the maps that leave a transition, rounded down.
+        stem_features: channels of the stem; None: ``2 k``.
+        bottleneck: channels between the two convolutions of a layer, as a multiple of ``k``; 0 for one convolution.
+        compression: ``theta``, output channels of a transition as a share of its inputs, rounded down.
         stem: "imagenet" or "cifar".
-        dropout_rate: share of what each layer adds that is dropped.
+        dropout_rate: share of the new channels of each layer dropped.
         dtype: of the computation.
 
     >>> model = DenseNet(growth_rate=2, depths=(3, 1), stem="cifar")
@@ -94,25 +97,24 @@ class DenseNet(nn.Module):
     dropout_rate: float = 0.0
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self, x: ArrayLike, train: bool = False, return_intermediates: bool = False
     ) -> Array | tuple[Array, dict[str, Array]]:
-        """Return the logits ``[B, num_classes]`` of images ``[B, H, W, C]``.
+        """Compute the logits ``[B, num_classes]`` of images ``[B, H, W, C]``.
 
         Raises:
-            ValueError: these are no images, they are too small, or a field is out of its range.
+            ValueError: the images are too small, or a field is invalid.
         """
-        self._check()
+        self._check_fields()
         x = jnp.asarray(x)
-        check_image_size("DenseNet", x, self._smallest())
-        settings = {name: getattr(self, name) for name in ("growth_rate", "bottleneck", "dropout_rate", "dtype")}
+        check_image_size("DenseNet", x, self._min_size())
+        dense_layer = partial(DenseLayer, self.growth_rate, self.bottleneck, self.dropout_rate, self.dtype)
         out: dict[str, Array] = {}
         x = self._stem(x, train, out)
         for block, depth in enumerate(self.depths, 1):
             for i in range(1, depth + 1):
-                layer = DenseLayer(**settings, name=f"block{block}_layer{i}")
-                y = out[f"block{block}_layer{i}"] = layer(x, train)
+                y = out[f"block{block}_layer{i}"] = dense_layer(name=f"block{block}_layer{i}")(x, train)
                 x = jnp.concatenate([x, y], axis=-1)
             out[f"block{block}"] = x
             if block < len(self.depths):
@@ -120,7 +122,7 @@ class DenseNet(nn.Module):
                 x = out[f"transition{block}"] = Transition(features, self.dtype, name=f"transition{block}")(x, train)
         x = out["norm"] = jax.nn.relu(BatchNorm(name="norm")(x, train))
         x = out["pool"] = global_average_pool(x)
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
 
     def _stem(self, x: Array, train: bool, out: dict[str, Array]) -> Array:
@@ -133,47 +135,42 @@ class DenseNet(nn.Module):
         x = out["stem_pool"] = max_pool(x, 3, stride=2, padding=1)
         return x
 
-    def _smallest(self) -> int:
-        """Return the size of image of which every transition has something left to halve."""
+    def _min_size(self) -> int:
+        """Return the smallest height and width for which every pooling has an output."""
         halved = 2 ** (len(self.depths) - 1)
         return halved if self.stem == "cifar" else max(4 * halved - 3, 1)
 
-    def _check(self) -> None:
-        if self.stem not in {"imagenet", "cifar"}:
-            raise ValueError(f"stem is 'imagenet' or 'cifar'; came {self.stem!r}")
+    def _check_fields(self) -> None:
+        check_one_of("stem", self.stem, ("imagenet", "cifar"))
+        check_in_range("compression", self.compression, 0.0, 1.0, includes_low=False)
         if not self.depths or min(self.growth_rate, *self.depths) < 1:
             raise ValueError(
-                f"growth_rate and the depths of the blocks are positive; came {self.growth_rate} and {self.depths}"
+                f"expected growth_rate and depths of at least 1, got {self.growth_rate} and {self.depths}; give a "
+                "depth for each block"
             )
-        if not 0 < self.compression <= 1:
-            raise ValueError(f"compression is in (0, 1]; came {self.compression}")
 
 
-@register((224, 224, 3))
-def densenet121() -> DenseNet:
-    """DenseNet-BC of 121 layers, k = 32."""
-    return DenseNet()
-
-
-@register((224, 224, 3))
-def densenet161() -> DenseNet:
-    """DenseNet-BC of 161 layers, k = 48."""
-    return DenseNet(growth_rate=48, depths=(6, 12, 36, 24))
-
-
-@register((224, 224, 3))
-def densenet169() -> DenseNet:
-    """DenseNet-BC of 169 layers, k = 32."""
-    return DenseNet(depths=(6, 12, 32, 32))
-
-
-@register((224, 224, 3))
-def densenet201() -> DenseNet:
-    """DenseNet-BC of 201 layers, k = 32."""
-    return DenseNet(depths=(6, 12, 48, 32))
-
-
-@register((32, 32, 3))
-def densenet_bc_100_12() -> DenseNet:
-    """DenseNet-BC of 100 layers for CIFAR-10, k = 12."""
-    return DenseNet(num_classes=10, growth_rate=12, depths=(16, 16, 16), stem="cifar")
+for _layers, _growth_rate, _depths in (
+    (121, 32, (6, 12, 24, 16)),
+    (161, 48, (6, 12, 36, 24)),
+    (169, 32, (6, 12, 32, 32)),
+    (201, 32, (6, 12, 48, 32)),
+):
+    register(
+        f"densenet{_layers}",
+        DenseNet,
+        input_shape=(224, 224, 3),
+        description=f"DenseNet-BC of {_layers} layers, k = {_growth_rate}",
+        growth_rate=_growth_rate,
+        depths=_depths,
+    )
+register(
+    "densenet_bc_100_12",
+    DenseNet,
+    input_shape=(32, 32, 3),
+    description="DenseNet-BC of 100 layers for CIFAR-10, k = 12",
+    num_classes=10,
+    growth_rate=12,
+    depths=(16, 16, 16),
+    stem="cifar",
+)

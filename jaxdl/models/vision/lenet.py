@@ -1,14 +1,16 @@
-"""LeNet-5, as it is used today and as it was published (LeCun, Bottou, Bengio and Haffner, 1998)."""
+"""LeNet-5, in its common form and as published (LeCun, Bottou, Bengio and Haffner, 1998)."""
 
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
-import flax.linen as nn
+import einops
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen
 
+from jaxdl.checks import check_one_of
 from jaxdl.models.registry import register
 from jaxdl.nn import activations
 from jaxdl.nn.activations import Activation, scaled_tanh
@@ -17,7 +19,7 @@ from jaxdl.nn.convolution.pooling import average_pool, max_pool
 from jaxdl.typing import Array, ArrayLike, Key
 
 SIDE = 32
-"""Height and width of what the first convolution sees, padding included."""
+"""Height and width of the input of the first convolution, padding included."""
 
 CONNECTIONS = (
     (0, 1, 2),
@@ -37,7 +39,7 @@ CONNECTIONS = (
     (0, 2, 3, 5),
     (0, 1, 2, 3, 4, 5),
 )
-"""For each of C3's sixteen maps the maps of S2 that it sees: table I of the paper."""
+"""The input channels, of S2, of each of the sixteen output channels of C3: table I of the paper."""
 
 BITMAPS = """
 ..###.. ...#... .#####. .#####. .....#. ####### ..####. ####### ..###.. .#####.
@@ -53,11 +55,11 @@ BITMAPS = """
 .#...#. ...#... #...... #.....# .....#. .#...#. .#...#. ..#.... .#...#. ....#..
 ..###.. .#####. ####### .#####. .....#. ..###.. ..###.. ..#.... ..###.. .###...
 """
-"""The digits 0 to 9 in 7x12 dots, drawn in the manner of figure 3 of the paper, which gives no numbers."""
+"""The digits 0 to 9 in 7x12 dots, after figure 3 of the paper, which gives no numbers."""
 
 
 def digit_codes() -> np.ndarray:
-    """Return the targets of the output layer, 84 numbers for each digit: +1 where its bitmap has a dot, else -1.
+    """Return the targets of the output layer, 84 elements for each digit: +1 where its bitmap has a dot, else -1.
 
     >>> digit_codes().shape, digit_codes()[1, :7].tolist()
     ((10, 84), [-1.0, -1.0, -1.0, 1.0, -1.0, -1.0, -1.0])
@@ -67,13 +69,13 @@ def digit_codes() -> np.ndarray:
     return np.array([[1.0 if dot == "#" else -1.0 for dot in row] for row in rows], np.float32)
 
 
-class LeNet5(nn.Module):
-    """LeNet-5 as it is used today: every map sees every map below, pooling has no parameters, the output is linear.
+class LeNet5(linen.Module):
+    """LeNet-5 in its common form: ordinary convolutions, pooling without parameters, a linear output.
 
     ``[32, 32, C]``, or 28 x 28 padded by 2 - conv1 5x5, 6 - pool1 2x2 - conv2 5x5, 16 - pool2 2x2 - dense1 120 -
-    dense2 84 - output; 61,706 parameters for one channel and ten classes. The features are ``conv1``, ``pool1``,
-    ``conv2``, ``pool2``, ``dense1`` and ``dense2``; each is what the next layer sees. Each side is padded
-    by ``pad``; None chooses it by the size of the images. ``dtype`` is that of the computation.
+    dense2 84 - output; 61,706 parameters for one channel and ten classes. Intermediates are ``conv1``, ``pool1``,
+    ``conv2``, ``pool2``, ``dense1`` and ``dense2``, each as the next layer receives it. Each side is padded by ``pad``;
+    None chooses it by the size of the images. ``dtype`` is that of the computation.
 
     >>> build = LeNet5().init_with_output
     >>> logits, variables = jax.eval_shape(build, jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
@@ -87,55 +89,54 @@ class LeNet5(nn.Module):
     pad: int | None = None
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self, x: ArrayLike, train: bool = False, return_intermediates: bool = False
     ) -> Array | tuple[Array, dict[str, Array]]:
-        """Return the logits ``[B, num_classes]`` of images ``[B, 32, 32, C]`` or ``[B, 28, 28, C]``.
+        """Compute the logits ``[B, num_classes]`` of images ``[B, 32, 32, C]`` or ``[B, 28, 28, C]``.
 
         Raises:
-            ValueError: the images have another size, or a name is unknown.
+            ValueError: the images have another size, or an activation or pooling is unknown.
         """
         x = jnp.asarray(x)
-        pad = padding_of("LeNet5", x, self.pad)
+        pad = _choose_padding("LeNet5", x, self.pad)
         pools = {"max": max_pool, "average": average_pool}
-        if self.pooling not in pools:
-            raise ValueError(f"pooling is one of {sorted(pools)}; came {self.pooling!r}")
+        check_one_of("pooling", self.pooling, pools)
         pool, activation = partial(pools[self.pooling], window=2), activations.get_activation(self.activation)
-        conv, dense = partial(Conv, dtype=self.dtype), partial(nn.Dense, dtype=self.dtype)
-        out = {}
+        conv, dense = partial(Conv, dtype=self.dtype), partial(linen.Dense, dtype=self.dtype)
+        out: dict[str, Array] = {}
         x = out["conv1"] = activation(conv(6, (5, 5), padding=pad, name="conv1")(x))
         x = out["pool1"] = pool(x)
         x = out["conv2"] = activation(conv(16, (5, 5), name="conv2")(x))
         x = out["pool2"] = pool(x)
-        x = x.reshape(x.shape[0], -1)
+        x = einops.rearrange(x, "b h w c -> b (h w c)")
         x = out["dense1"] = activation(dense(120, name="dense1")(x))
         x = out["dense2"] = activation(dense(84, name="dense2")(x))
         logits = dense(self.num_classes, name="output")(x)
         return (logits, out) if return_intermediates else logits
 
 
-class LeNet5Original(nn.Module):
-    """LeNet-5 as published: a table of connections, trainable subsampling, scaled tanh, outputs of distances.
+class LeNet5Original(linen.Module):
+    """LeNet-5 as published: sparsely connected channels, trainable subsampling, scaled tanh, RBF outputs.
 
-    With ``f(a) = 1.7159 tanh(2 a / 3)`` after each of the layers C1 to F6:
+    With the activation ``f(a) = 1.7159 tanh(2 a / 3)`` after each of the layers C1 to F6:
 
     ======  ====================================================  ===========  ==========
     layer   equation                                              shape        parameters
     ======  ====================================================  ===========  ==========
     c1      5x5 convolution                                       28, 28, 6    156
     s2      coefficient times the sum of 2x2, plus bias           14, 14, 6    12
-    c3      5x5 convolution of the maps that ``CONNECTIONS`` has  10, 10, 16   1,516
+    c3      5x5 convolution of the channels in ``CONNECTIONS``    10, 10, 16   1,516
     s4      coefficient times the sum of 2x2, plus bias           5, 5, 16     32
     c5      5x5 convolution                                       120          48,120
     f6      linear                                                84           10,164
     output  ``y_i = sum_j (x_j - w_ij)^2``, w fixed bitmaps       10           0
     ======  ====================================================  ===========  ==========
 
-    Together 60,000 parameters. The logits are ``-y``; ``output="dense"`` puts a linear layer in place of the distances.
-    The features have the names of the layers up to ``f6``. The paper scales images so that the background is -0.1 and
-    the ink 1.175; ``background`` is what ``pad`` (None: as the size of the images asks) adds. ``dtype`` is that of the
-    computation.
+    Together 60,000 parameters. The logits are ``-y``; ``output="dense"`` replaces the distances by a linear layer.
+    Intermediates are named after the layers up to ``f6``. The paper scales images to a background of -0.1 and ink of
+    1.175; ``background`` is the value that ``pad`` (None: chosen by the size of the images) adds. ``dtype`` is that of
+    the computation.
 
     >>> forms = jax.eval_shape(LeNet5Original().init, jax.random.key(0), jnp.zeros((1, 32, 32, 1)))
     >>> sum(leaf.size for leaf in jax.tree.leaves(forms))
@@ -148,31 +149,33 @@ class LeNet5Original(nn.Module):
     background: float = 0.0
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self, x: ArrayLike, train: bool = False, return_intermediates: bool = False
     ) -> Array | tuple[Array, dict[str, Array]]:
-        """Return the logits ``[B, num_classes]`` of images ``[B, 32, 32, C]`` or ``[B, 28, 28, C]``.
+        """Compute the logits ``[B, num_classes]`` of images ``[B, 32, 32, C]`` or ``[B, 28, 28, C]``.
 
         Raises:
-            ValueError: the images have another size, there is no such output, or it has bitmaps for ten classes only.
+            ValueError: the images have another size, the output is unknown, or there are not ten classes for "rbf".
         """
         x = jnp.asarray(x)
-        pad = padding_of("LeNet5Original", x, self.pad)
-        if self.output not in {"rbf", "dense"}:
-            raise ValueError(f"output is 'rbf' or 'dense'; came {self.output!r}")
+        pad = _choose_padding("LeNet5Original", x, self.pad)
+        check_one_of("output", self.output, ("rbf", "dense"))
         if self.output == "rbf" and self.num_classes != 10:
-            raise ValueError(f"output='rbf' has bitmaps for 10 classes; for {self.num_classes} give output='dense'")
+            raise ValueError(
+                f"expected num_classes=10, the number of bitmaps of output='rbf', got {self.num_classes}; give "
+                "output='dense'"
+            )
         x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=self.background)
-        conv = partial(Conv, kernel_size=(5, 5), kernel_init=published, dtype=self.dtype)
-        dense = partial(nn.Dense, kernel_init=published, dtype=self.dtype)
-        out = {}
+        conv = partial(Conv, kernel_size=(5, 5), kernel_init=_published_init, dtype=self.dtype)
+        dense = partial(linen.Dense, kernel_init=_published_init, dtype=self.dtype)
+        out: dict[str, Array] = {}
         x = out["c1"] = scaled_tanh(conv(6, name="c1")(x))
         x = out["s2"] = scaled_tanh(Subsampling(self.dtype, name="s2")(x))
         x = out["c3"] = scaled_tanh(TableConv(CONNECTIONS, (5, 5), self.dtype, name="c3")(x))
         x = out["s4"] = scaled_tanh(Subsampling(self.dtype, name="s4")(x))
         x = out["c5"] = scaled_tanh(conv(120, name="c5")(x))
-        x = x.reshape(x.shape[0], -1)
+        x = einops.rearrange(x, "b h w c -> b (h w c)")
         x = out["f6"] = scaled_tanh(dense(84, name="f6")(x))
         if self.output == "rbf":
             logits = -squared_distances(x, jnp.asarray(digit_codes(), x.dtype))
@@ -181,48 +184,48 @@ class LeNet5Original(nn.Module):
         return (logits, out) if return_intermediates else logits
 
 
-class Subsampling(nn.Module):
-    """``y = coefficient sum_(2x2) x + bias``, one ``coefficient`` and one ``bias`` for each map."""
+class Subsampling(linen.Module):
+    """``y = coefficient sum_(2x2) x + bias``, one ``coefficient`` and one ``bias`` for each channel."""
 
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: Array) -> Array:
         """Halve height and width of ``[B, H, W, C]``."""
         shape = x.shape[-1:]
-        coefficient = self.param("coefficient", partial(published, inputs=4), shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
-        x, coefficient, bias = nn.dtypes.promote_dtype(x, coefficient, bias, dtype=self.dtype)
+        coefficient = self.param("coefficient", partial(_published_init, fan_in=4), shape, jnp.float32)
+        bias = self.param("bias", linen.initializers.zeros, shape, jnp.float32)
+        x, coefficient, bias = linen.dtypes.promote_dtype(x, coefficient, bias, dtype=self.dtype)
         return 4 * average_pool(x, 2) * coefficient[None, None, None] + bias[None, None, None]
 
 
-class TableConv(nn.Module):
-    """A convolution whose every output map sees the input maps that a table names, and has weights for those alone.
+class TableConv(linen.Module):
+    """A convolution with a table of the input channels of each output channel.
 
-    ``kernel`` is ``[H, W, pairs]``, the pairs of output and input in the order of the table.
+    ``kernel`` is ``[H, W, pairs]``, with the pairs of input and output channels in the order of the table.
     """
 
     table: Sequence[Sequence[int]]
     kernel_size: tuple[int, int]
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: Array) -> Array:
         """Convolve ``[B, H, W, C]`` without padding."""
         pairs = [(source, target) for target, sources in enumerate(self.table) for source in sources]
         source, target = np.array(pairs).T
         fan_in = np.array([len(sources) for sources in self.table])[target] * np.prod(self.kernel_size)
-        initial = partial(published, inputs=fan_in)
-        sparse = self.param("kernel", initial, (*self.kernel_size, len(pairs)), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (len(self.table),), jnp.float32)
-        x, sparse, bias = nn.dtypes.promote_dtype(x, sparse, bias, dtype=self.dtype)
+        init = partial(_published_init, fan_in=fan_in)
+        sparse = self.param("kernel", init, (*self.kernel_size, len(pairs)), jnp.float32)
+        bias = self.param("bias", linen.initializers.zeros, (len(self.table),), jnp.float32)
+        x, sparse, bias = linen.dtypes.promote_dtype(x, sparse, bias, dtype=self.dtype)
         dense = jnp.zeros((*self.kernel_size, x.shape[-1], len(self.table)), sparse.dtype)
         kernel = dense.at[:, :, source, target].set(sparse)
         return convolve(x, kernel) + bias[None, None, None]
 
 
 def squared_distances(x: Array, codes: Array) -> Array:
-    """Return ``y_i = sum_j (x_j - w_ij)^2`` for ``x [B, J]`` and codes ``w [I, J]``: radial basis functions.
+    """Compute the radial basis functions ``y_i = sum_j (x_j - w_ij)^2`` of ``x [B, J]`` and codes ``w [I, J]``.
 
     >>> squared_distances(jnp.array([[1.0, 1.0]]), jnp.array([[1.0, 1.0], [-1.0, 1.0]])).tolist()
     [[0.0, 4.0]]
@@ -230,18 +233,18 @@ def squared_distances(x: Array, codes: Array) -> Array:
     return jnp.sum(jnp.square(x[:, None] - codes[None]), axis=-1)
 
 
-def published(key: Key, shape: Sequence[int], dtype: Any = jnp.float32, inputs: ArrayLike | None = None) -> Array:
-    """Draw from ``U(-2.4 / n_in, 2.4 / n_in)``, the paper's first values.
+def _published_init(key: Key, shape: Sequence[int], dtype: Any = jnp.float32, fan_in: ArrayLike | None = None) -> Array:
+    """Sample from ``U(-2.4 / fan_in, 2.4 / fan_in)``, the initialization of the paper.
 
-    ``n_in`` is ``inputs``, or the product of all dimensions but the last.
+    ``fan_in`` is by default the product of all dimensions but the last.
     """
-    inputs = np.prod(shape[:-1]) if inputs is None else inputs
-    bound = jnp.broadcast_to(jnp.asarray(2.4 / inputs, dtype), shape)
+    fan_in = np.prod(shape[:-1]) if fan_in is None else fan_in
+    bound = jnp.broadcast_to(jnp.asarray(2.4 / np.asarray(fan_in), dtype), shape)
     return jax.random.uniform(key, shape, dtype, -1, 1) * bound
 
 
-def padding_of(name: str, x: Array, pad: int | None = None) -> int:
-    """Return how much each side of the images is padded by to be 32: ``pad``, or if None 2 for 28 x 28, else 0.
+def _choose_padding(name: str, x: Array, pad: int | None = None) -> int:
+    """Return the padding of each side that makes the images 32 x 32: ``pad``, or if None 2 for 28 x 28, else 0.
 
     Raises:
         ValueError: the padded images have another size.
@@ -251,16 +254,13 @@ def padding_of(name: str, x: Array, pad: int | None = None) -> int:
         if x.ndim == 4 and x.shape[1:3] == (SIDE - 2 * choice, SIDE - 2 * choice):
             return choice
     expected = " or ".join(f"[B, {SIDE - 2 * choice}, {SIDE - 2 * choice}, C]" for choice in choices)
-    raise ValueError(f"{name} with pad={pad} expects images {expected}; came {x.shape}")
+    raise ValueError(f"{name} with pad={pad} expected images {expected}, got {x.shape}; resize them")
 
 
-@register((32, 32, 1))
-def lenet5() -> LeNet5:
-    """LeNet-5 as it is used today: rectified units and largest values."""
-    return LeNet5()
-
-
-@register((32, 32, 1))
-def lenet5_original() -> LeNet5Original:
-    """LeNet-5 as published in 1998."""
-    return LeNet5Original()
+register(
+    "lenet5",
+    LeNet5,
+    input_shape=(32, 32, 1),
+    description="LeNet-5 in its common form, with ReLU and max pooling",
+)
+register("lenet5_original", LeNet5Original, input_shape=(32, 32, 1), description="LeNet-5 as published in 1998")

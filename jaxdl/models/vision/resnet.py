@@ -1,26 +1,31 @@
-"""Residual networks (He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016).
+"""Residual networks, with post-activation and with pre-activation.
 
-A block is to compute ``H(x)``. It is given ``x`` for nothing by a shortcut, and learns the rest ``F(x) = H(x) - x``:
+Post-activation (He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016). A block with the desired
+mapping ``H(x)`` has a shortcut for ``x``, and learns the residual ``F(x) = H(x) - x``::
 
     y = relu(F(x) + x)
 
-With pre-activation (He et al., "Identity mappings in deep residual networks", 2016) norm and activation stand before
-every convolution, and nothing after the sum, ``y = F(x) + x``; a last norm and activation follow all blocks. The form
-is that of timm's ``ResNetV2`` with batch norm. Where the shape changes, the projection sees what ``F`` sees. The paper
-has the first norm and activation right after the stem's convolution, before the paths part; here they are the first
-block's, behind the max pooling, and its shortcut is ``x`` itself where the shape stays.
+Pre-activation (He et al., "Identity mappings in deep residual networks", 2016). Norm and ReLU precede each convolution,
+nothing follows the sum, and a last norm and ReLU follow all blocks::
 
-The plain network is the same without shortcuts.
+    y = F(x) + x
+
+The form is that of timm's ``ResNetV2`` with batch norm: where the shape changes, the projection has the normalized
+input of ``F``. In the paper the first norm and ReLU follow the convolution of the stem; here they belong to the first
+block, after the max pooling, and its shortcut is ``x`` itself where the shape stays.
+
+With ``residual=False`` both are plain networks, ``y = F(x)``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen
 
+from jaxdl.checks import check_one_of, renamed_fields
 from jaxdl.models.layers import ConvNorm, check_image_size
 from jaxdl.models.registry import register
 from jaxdl.models.scanning import scan_blocks
@@ -30,89 +35,176 @@ from jaxdl.nn.initializers import he_normal, ones, zeros
 from jaxdl.nn.normalization import BatchNorm
 from jaxdl.typing import Array, ArrayLike
 
+Shortcut = Literal["projection", "padding"]
+STEMS = {"imagenet": (7, 2), "cifar": (3, 1)}
+"""Kernel size and stride of the convolution of each stem."""
+MIN_SIZE = 4
+"""The smallest height and width of an image."""
 
-class Block(nn.Module):
-    """A residual block; what kind of block it is, its ``layers`` say.
+_conv = partial(Conv, use_bias=False, kernel_init=he_normal())
 
-    Args:
+
+class _Block(linen.Module):
+    """Fields of all blocks.
+
+    Attributes:
         width: channels inside the block.
-        stride: how far the block moves: height and width are divided by it.
-        shortcut: what is done to ``x`` where ``F(x)`` has another shape, "projection" or "padding"; None leaves the
-            sum out, ``y = F(x)``.
-        preactivation: norm and activation before the convolutions in place of after them.
-        zero_init: let ``F`` begin as 0, by the last scale, or the last kernel where there is no norm behind it.
+        stride: factor by which the block reduces height and width.
+        shortcut: where ``F(x)`` has another shape than ``x``, a 1x1 convolution ("projection"), or subsampling and
+            channels of zeros ("padding"); None for no shortcut, ``y = F(x)``.
+        zero_init: initialize the last scale, or with pre-activation the last kernel, with 0, so that ``F(x) = 0``.
         dtype: of the computation.
     """
 
     width: int
     stride: int = 1
-    shortcut: Literal["projection", "padding"] | None = "projection"
-    preactivation: bool = False
+    shortcut: Shortcut | None = "projection"
     zero_init: bool = False
     dtype: Any = None
 
-    def layers(self) -> Sequence[tuple[int, int, int]]:
-        """Return channels, size of the kernel and stride of each convolution of ``F``."""
-        raise NotImplementedError
 
-    @nn.compact
-    def __call__(self, x: Array, train: bool = False) -> Array:
-        """Map ``[B, H, W, C]`` to ``[B, H / stride, W / stride, K]``."""
-        layers, before = self.layers(), int(self.preactivation)
-        seen = jax.nn.relu(BatchNorm(name="norm1")(x, train)) if before else x
-        F = seen
-        for i, (channels, size, stride) in enumerate(layers, 1):
-            last = i == len(layers)
-            kernel_init, scale_init = he_normal(), ones
-            if last and self.zero_init:
-                kernel_init, scale_init = (zeros, ones) if before else (kernel_init, zeros)
-            conv = partial(Conv, use_bias=False, kernel_init=kernel_init, dtype=self.dtype, name=f"conv{i}")
-            F = conv(channels, (size, size), stride, size // 2)(F)
-            if not (last and before):
-                F = BatchNorm(scale_init=scale_init, name=f"norm{i + before}")(F, train)
-            if not last:
-                F = jax.nn.relu(F)
-        y = F if self.shortcut is None else F + self.fit(x, seen, F.shape, train)
-        return y if before else jax.nn.relu(y)
-
-    def fit(self, x: Array, seen: Array, shape: tuple[int, ...], train: bool) -> Array:
-        """Return ``x`` itself if it has the shape, else padded, or projected from what ``F`` sees."""
-        if x.shape == shape:
-            return x
+class _PostActivationBlock(_Block):
+    def _add_shortcut(self, y: Array, x: Array, train: bool) -> Array:
+        """Add to ``y = F(x)`` the input ``x``, projected or padded where the shapes differ."""
+        if self.shortcut is None:
+            return y
+        if x.shape == y.shape:
+            return y + x
         if self.shortcut == "padding":
-            return subsample_and_pad(x, self.stride, shape[-1])
-        if self.preactivation:
-            conv = partial(Conv, use_bias=False, kernel_init=he_normal(), dtype=self.dtype, name="shortcut")
-            return conv(shape[-1], (1, 1), self.stride)(seen)
-        conv = partial(ConvNorm, activation=None, dtype=self.dtype, name="shortcut")
-        return conv(shape[-1], (1, 1), self.stride)(x, train)
+            return y + subsample_and_pad(x, self.stride, y.shape[-1])
+        project = ConvNorm(y.shape[-1], (1, 1), self.stride, activation=None, dtype=self.dtype, name="shortcut")
+        return y + project(x, train)
 
 
-class BasicBlock(Block):
-    """3x3, ``width`` - 3x3, ``width``."""
-
-    def layers(self) -> Sequence[tuple[int, int, int]]:
-        """Return channels, size of the kernel and stride of each convolution of ``F``."""
-        return [(self.width, 3, self.stride), (self.width, 3, 1)]
-
-
-class Bottleneck(Block):
-    """1x1, ``width`` - 3x3, ``width`` - 1x1, ``4 width``; the stride is the second's, the paper has it at the first."""
-
-    def layers(self) -> Sequence[tuple[int, int, int]]:
-        """Return channels, size of the kernel and stride of each convolution of ``F``."""
-        return [(self.width, 1, 1), (self.width, 3, self.stride), (4 * self.width, 1, 1)]
+class _PreActivationBlock(_Block):
+    def _add_shortcut(self, y: Array, x: Array, normalized: Array) -> Array:
+        """Add to ``y = F(x)`` the input ``x``, or where the shapes differ ``x`` padded, or ``normalized`` projected."""
+        if self.shortcut is None:
+            return y
+        if x.shape == y.shape:
+            return y + x
+        if self.shortcut == "padding":
+            return y + subsample_and_pad(x, self.stride, y.shape[-1])
+        return y + _conv(y.shape[-1], (1, 1), self.stride, dtype=self.dtype, name="shortcut")(normalized)
 
 
-BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
-SMALLEST = 4
-"""The least height and width of an image, in pixels."""
+class BasicBlock(_PostActivationBlock):
+    """``y = relu(norm2(conv2(relu(norm1(conv1(x))))) + x)``: 3x3, ``width``; 3x3, ``width``."""
+
+    @linen.compact
+    def __call__(self, x: Array, train: bool = False) -> Array:
+        """Map ``[B, H, W, C]`` to ``[B, H / stride, W / stride, width]``."""
+        conv, last_scale = partial(_conv, dtype=self.dtype), zeros if self.zero_init else ones
+        y = conv(self.width, (3, 3), self.stride, 1, name="conv1")(x)
+        y = jax.nn.relu(BatchNorm(name="norm1")(y, train))
+        y = conv(self.width, (3, 3), 1, 1, name="conv2")(y)
+        y = BatchNorm(scale_init=last_scale, name="norm2")(y, train)
+        return jax.nn.relu(self._add_shortcut(y, x, train))
 
 
-class ResNet(nn.Module):
-    """A stem, stages of residual blocks, the mean of every channel, and a linear output.
+class Bottleneck(_PostActivationBlock):
+    """1x1, ``width``; 3x3, ``width``; 1x1, ``4 width``, each with norm, and ReLU after the sum.
 
-    Every stage but the first halves height and width in its first block.
+    The second convolution has the stride, in the paper the first.
+    """
+
+    @linen.compact
+    def __call__(self, x: Array, train: bool = False) -> Array:
+        """Map ``[B, H, W, C]`` to ``[B, H / stride, W / stride, 4 width]``."""
+        conv, last_scale = partial(_conv, dtype=self.dtype), zeros if self.zero_init else ones
+        y = conv(self.width, (1, 1), name="conv1")(x)
+        y = jax.nn.relu(BatchNorm(name="norm1")(y, train))
+        y = conv(self.width, (3, 3), self.stride, 1, name="conv2")(y)
+        y = jax.nn.relu(BatchNorm(name="norm2")(y, train))
+        y = conv(4 * self.width, (1, 1), name="conv3")(y)
+        y = BatchNorm(scale_init=last_scale, name="norm3")(y, train)
+        return jax.nn.relu(self._add_shortcut(y, x, train))
+
+
+class PreActivationBasicBlock(_PreActivationBlock):
+    """``y = conv2(relu(norm2(conv1(relu(norm1(x)))))) + x``: 3x3, ``width``; 3x3, ``width``."""
+
+    @linen.compact
+    def __call__(self, x: Array, train: bool = False) -> Array:
+        """Map ``[B, H, W, C]`` to ``[B, H / stride, W / stride, width]``."""
+        conv, last_kernel = partial(_conv, dtype=self.dtype), zeros if self.zero_init else he_normal()
+        normalized = jax.nn.relu(BatchNorm(name="norm1")(x, train))
+        y = conv(self.width, (3, 3), self.stride, 1, name="conv1")(normalized)
+        y = jax.nn.relu(BatchNorm(name="norm2")(y, train))
+        y = conv(self.width, (3, 3), 1, 1, kernel_init=last_kernel, name="conv2")(y)
+        return self._add_shortcut(y, x, normalized)
+
+
+class PreActivationBottleneck(_PreActivationBlock):
+    """1x1, ``width``; 3x3, ``width``; 1x1, ``4 width``, each after norm and ReLU; the second has the stride."""
+
+    @linen.compact
+    def __call__(self, x: Array, train: bool = False) -> Array:
+        """Map ``[B, H, W, C]`` to ``[B, H / stride, W / stride, 4 width]``."""
+        conv, last_kernel = partial(_conv, dtype=self.dtype), zeros if self.zero_init else he_normal()
+        normalized = jax.nn.relu(BatchNorm(name="norm1")(x, train))
+        y = conv(self.width, (1, 1), name="conv1")(normalized)
+        y = jax.nn.relu(BatchNorm(name="norm2")(y, train))
+        y = conv(self.width, (3, 3), self.stride, 1, name="conv2")(y)
+        y = jax.nn.relu(BatchNorm(name="norm3")(y, train))
+        y = conv(4 * self.width, (1, 1), kernel_init=last_kernel, name="conv3")(y)
+        return self._add_shortcut(y, x, normalized)
+
+
+class _ResidualNetwork(linen.Module):
+    """Fields and stages that `ResNet` and `PreActivationResNet` share."""
+
+    num_classes: int = 1000
+    depths: Sequence[int] = (2, 2, 2, 2)
+    widths: Sequence[int] = (64, 128, 256, 512)
+    block: Literal["basic", "bottleneck"] = "basic"
+    stem: Literal["imagenet", "cifar"] = "imagenet"
+    shortcut: Shortcut | None = None
+    residual: bool = True
+    zero_init: bool = False
+    scan_blocks: bool = False
+    dtype: Any = None
+
+    def _stages(
+        self, block: Callable[..., _Block], x: Array, train: bool, out: dict[str, Array], keep_blocks: bool
+    ) -> Array:
+        """Apply the stages of blocks; the first block of every stage but the first halves height and width."""
+        default = "padding" if self.stem == "cifar" else "projection"
+        shortcut = (self.shortcut or default) if self.residual else None
+        block = partial(block, shortcut=shortcut, zero_init=self.zero_init, dtype=self.dtype)
+        for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True), 1):
+            first = block(width, stride=1 if stage == 1 else 2, name=f"stage{stage}_block1")
+            x = out[f"stage{stage}_block1"] = first(x, train)
+            rest = range(2, depth + 1)
+            if self.scan_blocks and rest:
+                scanned = block(width, name=f"stage{stage}_blocks")
+                x, outputs = scan_blocks(scanned, len(rest), x, train, outputs=keep_blocks)
+                out |= {f"stage{stage}_block{i}": y for i, y in zip(rest, outputs, strict=False)}
+            else:
+                for i in rest:
+                    x = out[f"stage{stage}_block{i}"] = block(width, name=f"stage{stage}_block{i}")(x, train)
+            out[f"stage{stage}"] = x
+        return x
+
+    def _check_fields(self) -> None:
+        check_one_of("block", self.block, ("basic", "bottleneck"))
+        check_one_of("stem", self.stem, STEMS)
+        check_one_of("shortcut", self.shortcut, ("projection", "padding", None))
+        if len(self.depths) != len(self.widths) or not self.depths or min(*self.depths, *self.widths) < 1:
+            raise ValueError(
+                f"expected depths and widths with a positive integer for each stage, got {self.depths} and "
+                f"{self.widths}; give both the same length"
+            )
+        if self.zero_init and not self.residual:
+            raise ValueError(
+                "expected zero_init=False for a plain network, got zero_init=True and residual=False, with which every "
+                "block returns 0; give residual=True"
+            )
+
+
+@renamed_fields(preactivation="PreActivationResNet, a class of its own")
+class ResNet(_ResidualNetwork):
+    """A stem, stages of residual blocks, global average pooling, and a linear output.
 
     ==========  ===================================  =================================
     stem        layers                               shortcuts where the shape changes
@@ -121,19 +213,18 @@ class ResNet(nn.Module):
     "cifar"     3x3, ``widths[0]``                   padding (option A)
     ==========  ===================================  =================================
 
-    The features are ``stem`` and ``stem_pool``, ``stage1_block1`` and so on, ``stage1`` and so on, which is the last
-    block, with pre-activation ``norm``, and ``pool``, the vector of means.
+    Every stage but the first halves height and width in its first block. Intermediates are ``stem`` and ``stem_pool``,
+    ``stage1_block1`` and so on, ``stage1`` and so on (the last block of each), and ``pool``, the vector of means.
 
-    Args:
-        num_classes: how many logits.
+    Attributes:
+        num_classes: number of logits.
         depths: blocks in each stage.
         widths: ``width`` of the blocks in each stage.
-        block: "basic", two 3x3, or "bottleneck", 1x1, 3x3 and 1x1 with four times the channels.
+        block: "basic" for `BasicBlock`, or "bottleneck" for `Bottleneck`.
         stem: see the table.
         shortcut: "projection", a 1x1 convolution, or "padding", subsampling and channels of zeros; None: see the table.
-        residual: False gives the plain network, ``y = F(x)``.
-        preactivation: norm and activation before the convolutions, and a last norm after all blocks; see above.
-        zero_init: every ``F`` begins as 0, every block as its shortcut (Goyal et al., 2017).
+        residual: False for the plain network, ``y = F(x)``.
+        zero_init: initialize every block as its shortcut, ``F(x) = 0`` (Goyal et al., 2017).
         scan_blocks: run the blocks of a stage after its first, which are alike, as one that is compiled once; their
             variables are stacked, see `jaxdl.models.scanning`. On a CPU it halves the compilation of 152 layers, and
             gains nothing for 50.
@@ -144,153 +235,106 @@ class ResNet(nn.Module):
     11689512
     """
 
-    num_classes: int = 1000
-    depths: Sequence[int] = (2, 2, 2, 2)
-    widths: Sequence[int] = (64, 128, 256, 512)
-    block: Literal["basic", "bottleneck"] = "basic"
-    stem: Literal["imagenet", "cifar"] = "imagenet"
-    shortcut: Literal["projection", "padding"] | None = None
-    residual: bool = True
-    preactivation: bool = False
-    zero_init: bool = False
-    scan_blocks: bool = False
-    dtype: Any = None
-
-    @nn.compact
+    @linen.compact
     def __call__(
         self, x: ArrayLike, train: bool = False, return_intermediates: bool = False
     ) -> Array | tuple[Array, dict[str, Array]]:
-        """Return the logits ``[B, num_classes]`` of images ``[B, H, W, C]``.
+        """Compute the logits ``[B, num_classes]`` of images ``[B, H, W, C]``.
 
         Raises:
-            ValueError: these are no images of 4 pixels or more, or the fields contradict each other.
+            ValueError: the images are smaller than 4 x 4, or a field is invalid.
         """
         x = jnp.asarray(x)
-        check_image_size("ResNet", x, SMALLEST)
-        self._check()
+        check_image_size("ResNet", x, MIN_SIZE)
+        self._check_fields()
+        block = {"basic": BasicBlock, "bottleneck": Bottleneck}[self.block]
         out: dict[str, Array] = {}
-        x = self._stem(x, train, out)
-        for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True), 1):
-            block = self._make_block(width, name=f"stage{stage}_block1", stride=1 if stage == 1 else 2)
-            x = out[f"stage{stage}_block1"] = block(x, train)
-            rest = range(2, depth + 1)
-            if self.scan_blocks and rest:
-                block = self._make_block(width, name=f"stage{stage}_blocks")
-                x, outputs = scan_blocks(block, len(rest), x, train, outputs=return_intermediates)
-                out |= {f"stage{stage}_block{i}": y for i, y in zip(rest, outputs, strict=False)}
-            else:
-                for i in rest:
-                    x = out[f"stage{stage}_block{i}"] = self._make_block(width, name=f"stage{stage}_block{i}")(x, train)
-            out[f"stage{stage}"] = x
-        if self.preactivation:
-            x = out["norm"] = jax.nn.relu(BatchNorm(name="norm")(x, train))
-        x = out["pool"] = global_average_pool(x)
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
-        return (logits, out) if return_intermediates else logits
-
-    def _stem(self, x: Array, train: bool, out: dict[str, Array]) -> Array:
-        """Convolve; norm and activation are the first block's with pre-activation."""
-        size, stride = {"imagenet": (7, 2), "cifar": (3, 1)}[self.stem]
-        window = {"kernel_size": (size, size), "stride": stride, "padding": size // 2}
-        if self.preactivation:
-            conv = partial(Conv, use_bias=False, kernel_init=he_normal(), dtype=self.dtype, name="stem")
-            x = out["stem"] = conv(self.widths[0], **window)(x)
-        else:
-            x = out["stem"] = ConvNorm(self.widths[0], **window, dtype=self.dtype, name="stem")(x, train)
+        size, stride = STEMS[self.stem]
+        stem = ConvNorm(self.widths[0], (size, size), stride, size // 2, dtype=self.dtype, name="stem")
+        x = out["stem"] = stem(x, train)
         if self.stem == "imagenet":
             x = out["stem_pool"] = max_pool(x, 3, stride=2, padding=1)
-        return x
+        x = self._stages(block, x, train, out, return_intermediates)
+        x = out["pool"] = global_average_pool(x)
+        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        return (logits, out) if return_intermediates else logits
 
-    def _make_block(self, width: int, **fields: Any) -> Block:
-        shortcut = (self.shortcut or ("padding" if self.stem == "cifar" else "projection")) if self.residual else None
-        shared = {"preactivation": self.preactivation, "zero_init": self.zero_init, "dtype": self.dtype}
-        return BLOCKS[self.block](width, shortcut=shortcut, **shared, **fields)
 
-    def _check(self) -> None:
-        choices = {"block": (*BLOCKS,), "stem": ("imagenet", "cifar"), "shortcut": ("projection", "padding", None)}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} is one of {allowed}; came {getattr(self, name)!r}")
-        if len(self.depths) != len(self.widths) or not self.depths or min(*self.depths, *self.widths) < 1:
-            raise ValueError(
-                f"depths and widths have a positive number for each stage; came {self.depths} and {self.widths}"
-            )
-        if self.zero_init and not self.residual:
-            raise ValueError("zero_init makes every F(x) = 0, which is all that a network with residual=False has")
+class PreActivationResNet(_ResidualNetwork):
+    """A residual network whose norms and ReLUs precede the convolutions.
+
+    Fields as in `ResNet`, with `PreActivationBasicBlock` and `PreActivationBottleneck`. The stem is only a convolution,
+    and ``norm`` with ReLU follows all blocks; it is an intermediate too.
+
+    >>> variables = jax.eval_shape(PreActivationResNet().init, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))
+    >>> sorted(variables["params"])[:2]
+    ['norm', 'output']
+    """
+
+    @linen.compact
+    def __call__(
+        self, x: ArrayLike, train: bool = False, return_intermediates: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Compute the logits ``[B, num_classes]`` of images ``[B, H, W, C]``.
+
+        Raises:
+            ValueError: the images are smaller than 4 x 4, or a field is invalid.
+        """
+        x = jnp.asarray(x)
+        check_image_size("PreActivationResNet", x, MIN_SIZE)
+        self._check_fields()
+        block = {"basic": PreActivationBasicBlock, "bottleneck": PreActivationBottleneck}[self.block]
+        out: dict[str, Array] = {}
+        size, stride = STEMS[self.stem]
+        x = out["stem"] = _conv(self.widths[0], (size, size), stride, size // 2, dtype=self.dtype, name="stem")(x)
+        if self.stem == "imagenet":
+            x = out["stem_pool"] = max_pool(x, 3, stride=2, padding=1)
+        x = self._stages(block, x, train, out, return_intermediates)
+        x = out["norm"] = jax.nn.relu(BatchNorm(name="norm")(x, train))
+        x = out["pool"] = global_average_pool(x)
+        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        return (logits, out) if return_intermediates else logits
 
 
 def subsample_and_pad(x: Array, stride: int, channels: int) -> Array:
-    """Take every ``stride``-th pixel, and append channels of zeros: the paper's option A, without parameters.
+    """Take every ``stride``-th pixel and append channels of zeros: the paper's option A, without parameters.
+
+    Raises:
+        ValueError: ``x`` has more channels.
 
     >>> subsample_and_pad(jnp.ones((1, 4, 4, 3)), 2, 6).shape
     (1, 2, 2, 6)
     """
     x = x[:, ::stride, ::stride]
     if channels < x.shape[-1]:
-        raise ValueError(f"padding cannot make {channels} channels of {x.shape[-1]}: take shortcut='projection'")
+        raise ValueError(f"expected at least {x.shape[-1]} channels, got {channels}; give shortcut='projection'")
     return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, channels - x.shape[-1])))
 
 
-@register((224, 224, 3))
-def resnet18() -> ResNet:
-    """ResNet of 18 layers, basic blocks."""
-    return ResNet()
-
-
-@register((224, 224, 3))
-def resnet34() -> ResNet:
-    """ResNet of 34 layers, basic blocks."""
-    return ResNet(depths=(3, 4, 6, 3))
-
-
-@register((224, 224, 3))
-def resnet50() -> ResNet:
-    """ResNet of 50 layers, bottlenecks."""
-    return ResNet(depths=(3, 4, 6, 3), block="bottleneck")
-
-
-@register((224, 224, 3))
-def resnet101() -> ResNet:
-    """ResNet of 101 layers, bottlenecks."""
-    return ResNet(depths=(3, 4, 23, 3), block="bottleneck")
-
-
-@register((224, 224, 3))
-def resnet152() -> ResNet:
-    """ResNet of 152 layers, bottlenecks."""
-    return ResNet(depths=(3, 8, 36, 3), block="bottleneck")
-
-
-def cifar_resnet(layers: int) -> ResNet:
-    """Return the paper's network for CIFAR-10 of ``6 n + 2`` layers: ``n`` basic blocks in each of three stages."""
-    return ResNet(num_classes=10, depths=((layers - 2) // 6,) * 3, widths=(16, 32, 64), stem="cifar")
-
-
-@register((32, 32, 3))
-def resnet20() -> ResNet:
-    """ResNet of 20 layers for CIFAR-10."""
-    return cifar_resnet(20)
-
-
-@register((32, 32, 3))
-def resnet32() -> ResNet:
-    """ResNet of 32 layers for CIFAR-10."""
-    return cifar_resnet(32)
-
-
-@register((32, 32, 3))
-def resnet44() -> ResNet:
-    """ResNet of 44 layers for CIFAR-10."""
-    return cifar_resnet(44)
-
-
-@register((32, 32, 3))
-def resnet56() -> ResNet:
-    """ResNet of 56 layers for CIFAR-10."""
-    return cifar_resnet(56)
-
-
-@register((32, 32, 3))
-def resnet110() -> ResNet:
-    """ResNet of 110 layers for CIFAR-10."""
-    return cifar_resnet(110)
+_IMAGENET_NETWORKS: dict[int, tuple[tuple[int, ...], Literal["basic", "bottleneck"]]] = {
+    18: ((2, 2, 2, 2), "basic"),
+    34: ((3, 4, 6, 3), "basic"),
+    50: ((3, 4, 6, 3), "bottleneck"),
+    101: ((3, 4, 23, 3), "bottleneck"),
+    152: ((3, 8, 36, 3), "bottleneck"),
+}
+for _layers, (_depths, _block) in _IMAGENET_NETWORKS.items():
+    register(
+        f"resnet{_layers}",
+        ResNet,
+        input_shape=(224, 224, 3),
+        description=f"ResNet of {_layers} layers, {'basic blocks' if _block == 'basic' else 'bottlenecks'}",
+        depths=_depths,
+        block=_block,
+    )
+for _layers in (20, 32, 44, 56, 110):  # 6 n + 2, with n basic blocks in each of three stages
+    register(
+        f"resnet{_layers}",
+        ResNet,
+        input_shape=(32, 32, 3),
+        description=f"ResNet of {_layers} layers for CIFAR-10",
+        num_classes=10,
+        depths=((_layers - 2) // 6,) * 3,
+        widths=(16, 32, 64),
+        stem="cifar",
+    )

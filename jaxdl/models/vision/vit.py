@@ -1,12 +1,14 @@
-"""The vision transformer (Dosovitskiy et al., 2021): an image as a sequence of patches."""
+"""Vision transformer, an image as a sequence of patches (Dosovitskiy et al., 2021)."""
 
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
+import einops
 import jax
 import jax.numpy as jnp
+from flax import linen
 
+from jaxdl.checks import renamed_fields
 from jaxdl.models.layers import channels_last_hint
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import Block, run_blocks
@@ -17,7 +19,15 @@ from jaxdl.nn.normalization import LayerNorm
 from jaxdl.typing import Array, ArrayLike
 
 
-class VisionTransformer(nn.Module):
+@renamed_fields(
+    features="d_model",
+    depth="num_layers",
+    heads="num_heads",
+    mlp_features="mlp_dim",
+    dropout="dropout_rate",
+    attention_dropout="attention_dropout_rate",
+)
+class VisionTransformer(linen.Module):
     """Patches, a class token, learned positions, ``num_layers`` encoder blocks, and a linear layer on the class token.
 
     With ``E`` the embedding of patches and ``z_l`` of shape ``[B, N + 1, D]`` for ``N`` patches::
@@ -27,21 +37,21 @@ class VisionTransformer(nn.Module):
         z_l  = z'_l + dense2(gelu(dense1(norm2(z'_l))))
         y    = norm(z_L)[0] W + b
 
-    The features are ``patches`` ``[B, H / P, W / P, D]``, ``embedded`` (``z_0``), ``encoder_block1`` (``z_1``) and
-    ``encoder_block1_attention`` (its weights, ``[B, heads, N + 1, N + 1]``) and so on, ``encoded`` (``norm(z_L)``), and
-    ``pooled``, the class token's row of it. Positions are learned for images of one size; ``resize_positions`` makes
-    those of another.
+    Intermediates are ``patches`` ``[B, H / P, W / P, D]``, ``embedded`` (``z_0``), ``encoder_block1`` (``z_1``) and
+    ``encoder_block1_attention`` (its weights, ``[B, num_heads, N + 1, N + 1]``) and so on, ``encoded`` (``norm(z_L)``),
+    and ``pooled``, its row of the class token. Positions are learned for images of one size; ``resize_positions``
+    interpolates them for another.
 
-    Args:
-        num_classes: how many logits.
+    Attributes:
+        num_classes: number of logits.
         patch_size: height and width of a patch, pixels.
         d_model: ``D``.
         num_layers: ``L``.
-        num_heads: of the attention; they divide ``D``.
-        mlp_dim: how many units ``dense1`` has.
-        dropout_rate: share that is dropped of ``z_0``, and of what attention, ``dense1`` and ``dense2`` give.
-        attention_dropout_rate: share of the weights of attention that is dropped.
-        epsilon: of the norms; weights from Hugging Face are made for 1e-12.
+        num_heads: of the attention, a divisor of ``D``.
+        mlp_dim: units of ``dense1``.
+        dropout_rate: share dropped of ``z_0`` and of the outputs of attention, ``dense1`` and ``dense2``.
+        attention_dropout_rate: share of the attention weights dropped.
+        epsilon: of the norms; weights from Hugging Face need 1e-12.
         scan_blocks: run all blocks but the first as one that is compiled once, which compiles sooner and may run
             slower; their variables are stacked, see `jaxdl.models.scanning`.
         dtype: of the computation.
@@ -64,20 +74,21 @@ class VisionTransformer(nn.Module):
     scan_blocks: bool = False
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self, x: ArrayLike, train: bool = False, return_intermediates: bool = False
     ) -> Array | tuple[Array, dict[str, Array]]:
-        """Return the logits ``[B, num_classes]`` of images ``[B, H, W, C]``.
+        """Compute the logits ``[B, num_classes]`` of images ``[B, H, W, C]``.
 
         Raises:
-            ValueError: the images are no whole number of patches, or of another size than the positions.
+            ValueError: the images do not divide into patches, or have another size than the positions.
         """
         x = jnp.asarray(x)
-        size, out = self.patch_size, {}
+        size = self.patch_size
+        out: dict[str, Array] = {}
         if x.ndim != 4 or min(x.shape) < 1 or x.shape[1] % size or x.shape[2] % size:
             hint = channels_last_hint(x.shape)
-            raise ValueError(f"expected images [B, H, W, C] of whole patches of {size} x {size}; came {x.shape}{hint}")
+            raise ValueError(f"expected images [B, H, W, C] of whole patches of {size} x {size}, got {x.shape}{hint}")
         x = out["patches"] = Conv(self.d_model, (size, size), size, dtype=self.dtype, name="patch_embedding")(x)
         x = out["embedded"] = Dropout(self.dropout_rate)(self._add_positions(x), train=train)
         block = partial(
@@ -89,46 +100,46 @@ class VisionTransformer(nn.Module):
             epsilon=self.epsilon,
             dtype=self.dtype,
         )
-        x, seen = run_blocks(block, "encoder", self.num_layers, x, train, scan=self.scan_blocks)
-        out |= seen
+        x, blocks = run_blocks(block, "encoder", self.num_layers, x, train, scan=self.scan_blocks)
+        out |= blocks
         x = out["encoded"] = LayerNorm(epsilon=self.epsilon, name="norm")(x)
         x = out["pooled"] = x[:, 0]
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
 
     def _add_positions(self, x: Array) -> Array:
-        """Put the class token before the patches ``[B, H, W, D]``, and add to each what stands for its position."""
+        """Prepend the class token to the patches ``[B, H, W, D]``, and add the positions."""
         count, grid = 1 + x.shape[1] * x.shape[2], x.shape[1:3]
         if self.has_variable("params", "positions"):
-            known = self.get_variable("params", "positions").shape[0]
-            if known != count:
+            table_size = self.get_variable("params", "positions").shape[0]
+            if table_size != count:
                 raise ValueError(
-                    f"images of {grid[0]} x {grid[1]} patches need {count} positions; the parameters have {known}: "
+                    f"expected {count} positions for {grid[0]} x {grid[1]} patches and class token, got {table_size}; "
                     f"resize the images, or the table with resize_positions(positions, {grid})"
                 )
         token = self.param("class_token", zeros, (self.d_model,), jnp.float32)
         positions = self.param("positions", normal(0.02), (count, self.d_model), jnp.float32)
         token, positions = token.astype(x.dtype), positions.astype(x.dtype)
-        rows = x.reshape(x.shape[0], -1, self.d_model)
-        tokens = jnp.broadcast_to(token[None, None], (x.shape[0], 1, self.d_model))
-        return jnp.concatenate([tokens, rows], axis=1) + positions[None]
+        patches = einops.rearrange(x, "b h w d -> b (h w) d")
+        tokens = einops.repeat(token, "d -> b 1 d", b=x.shape[0])
+        return jnp.concatenate([tokens, patches], axis=1) + positions[None]
 
 
 def resize_positions(positions: ArrayLike, grid: tuple[int, int], old_grid: tuple[int, int] | None = None) -> Array:
-    """Interpolate the rows of patches bilinearly to another grid; the first row, of the class token, stays.
+    """Interpolate the positions of patches bilinearly to another grid; the class token keeps its position.
 
-    Where the grid shrinks, neighbours are averaged (antialiasing).
+    A smaller grid is antialiased.
 
     Args:
         positions: ``[1 + H W, D]``.
-        grid: the new number of patches in height and width.
-        old_grid: ``(H, W)``; None for a square.
+        grid: ``(H2, W2)``, the new number of patches in height and width.
+        old_grid: ``(H, W)``; None for a square grid.
 
     Returns:
         ``[1 + H2 W2, D]``.
 
     Raises:
-        ValueError: the rows do not fill the old grid.
+        ValueError: the number of positions does not match the old grid.
 
     >>> resize_positions(jnp.array([[9.0], [0.0], [2.0]]), (1, 1), (1, 2)).ravel().tolist()
     [9.0, 1.0]
@@ -138,27 +149,34 @@ def resize_positions(positions: ArrayLike, grid: tuple[int, int], old_grid: tupl
     height, width = (side, side) if old_grid is None else old_grid
     if positions.ndim != 2 or height * width != positions.shape[0] - 1 or height < 1:
         raise ValueError(
-            f"positions [1 + H W, D] do not fill a grid of {height} x {width}; came {positions.shape}: "
-            "name the old grid where it is no square"
+            f"expected positions [1 + {height} * {width}, D], got {positions.shape}; give old_grid where it is not "
+            "square"
         )
-    patches = positions[1:].reshape(height, width, -1)
+    patches = einops.rearrange(positions[1:], "(h w) d -> h w d", h=height)
     patches = jax.image.resize(patches, (*grid, patches.shape[-1]), "bilinear", antialias=True)
-    return jnp.concatenate([positions[:1], patches.reshape(-1, patches.shape[-1])])
+    return jnp.concatenate([positions[:1], einops.rearrange(patches, "h w d -> (h w) d")])
 
 
-@register((224, 224, 3))
-def vit_b16() -> VisionTransformer:
-    """ViT-B/16, base with patches of 16: 86,567,656 parameters."""
-    return VisionTransformer()
-
-
-@register((224, 224, 3))
-def vit_b32() -> VisionTransformer:
-    """ViT-B/32, base with patches of 32: 88,224,232 parameters."""
-    return VisionTransformer(patch_size=32)
-
-
-@register((224, 224, 3))
-def vit_l16() -> VisionTransformer:
-    """ViT-L/16, large with patches of 16: 304,326,632 parameters."""
-    return VisionTransformer(d_model=1024, num_layers=24, num_heads=16, mlp_dim=4096)
+register(
+    "vit_b16",
+    VisionTransformer,
+    input_shape=(224, 224, 3),
+    description="ViT-B/16, base with patches of 16: 86,567,656 parameters",
+)
+register(
+    "vit_b32",
+    VisionTransformer,
+    input_shape=(224, 224, 3),
+    description="ViT-B/32, base with patches of 32: 88,224,232 parameters",
+    patch_size=32,
+)
+register(
+    "vit_l16",
+    VisionTransformer,
+    input_shape=(224, 224, 3),
+    description="ViT-L/16, large with patches of 16: 304,326,632 parameters",
+    d_model=1024,
+    num_layers=24,
+    num_heads=16,
+    mlp_dim=4096,
+)

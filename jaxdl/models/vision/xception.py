@@ -1,13 +1,15 @@
-"""Xception: separable convolutions with residual connections (Chollet, 2017)."""
+"""Xception, separable convolutions with residual connections (Chollet, 2017)."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen
 
-from jaxdl.models.layers import ConvNorm, check_image_size
+from jaxdl.checks import renamed_fields
+from jaxdl.models.layers import ConvNorm, check_image_size, scale_channels
 from jaxdl.models.registry import register
 from jaxdl.nn.convolution.pooling import global_average_pool, max_pool
 from jaxdl.nn.convolution.separable import SeparableConv
@@ -16,18 +18,19 @@ from jaxdl.nn.normalization import BatchNorm
 from jaxdl.typing import Array, ArrayLike
 
 
-class Xception(nn.Module):
-    """Thirty-six convolutions, all but two separable, in blocks with a residual connection each.
+@renamed_fields(dropout="dropout_rate")
+class Xception(linen.Module):
+    """Thirty-six convolutions, all but two separable, in blocks with residual connections.
 
-    conv1 3x3 / 2, 32 - conv2 3x3, 64 - entry1 to entry3 (128, 256, 728), each halving the sides - middle1 to middle8
-    (three of 728) - exit1 (728, 1024), halving - conv3 1536 - conv4 2048 - mean (``pool``) - dropout - output:
-    22,855,952 parameters. The features have these names.
+    conv1 3x3 / 2, 32 - conv2 3x3, 64 - entry1 to entry3 (128, 256, 728), each of stride 2 - middle1 to middle8
+    (three of 728) - exit1 (728, 1024), of stride 2 - conv3 1536 - conv4 2048 - mean (``pool``) - dropout - output:
+    22,855,952 parameters. Intermediates have these names.
 
-    Args:
-        num_classes: how many logits.
-        width: what all numbers of channels are multiplied by.
-        middle_blocks: how many blocks the middle flow has.
-        dropout_rate: share of the means that is dropped in training.
+    Attributes:
+        num_classes: number of logits.
+        width: factor of all numbers of channels.
+        middle_blocks: number of blocks of the middle flow.
+        dropout_rate: share of the means dropped in training.
         dtype: of the computation.
 
     >>> build = Xception(num_classes=10, middle_blocks=1).init_with_output
@@ -42,44 +45,43 @@ class Xception(nn.Module):
     dropout_rate: float = 0.5
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(
         self, x: ArrayLike, train: bool = False, return_intermediates: bool = False
     ) -> Array | tuple[Array, dict[str, Array]]:
-        """Return the logits ``[B, num_classes]`` of images ``[B, H, W, 3]``, 299 x 299 in the paper.
+        """Compute the logits ``[B, num_classes]`` of images ``[B, H, W, 3]``, 299 x 299 in the paper.
 
         Raises:
             ValueError: the images are too small.
         """
         x = jnp.asarray(x)
         check_image_size("Xception", x, 7)
-        out = {}
-        x = out["conv1"] = ConvNorm(self._wide(32), (3, 3), 2, dtype=self.dtype, name="conv1")(x, train)
-        x = out["conv2"] = ConvNorm(self._wide(64), (3, 3), dtype=self.dtype, name="conv2")(x, train)
+        scale = partial(scale_channels, width=self.width)
+        out: dict[str, Array] = {}
+        x = out["conv1"] = ConvNorm(scale(32), (3, 3), 2, dtype=self.dtype, name="conv1")(x, train)
+        x = out["conv2"] = ConvNorm(scale(64), (3, 3), dtype=self.dtype, name="conv2")(x, train)
         blocks = {f"entry{i}": (n, n) for i, n in enumerate((128, 256, 728), 1)}
         blocks |= {f"middle{i}": (728, 728, 728) for i in range(1, self.middle_blocks + 1)}
         blocks |= {"exit1": (728, 1024)}
         for name, widths in blocks.items():
             stride = 1 if name.startswith("middle") else 2
-            block = XceptionBlock([self._wide(n) for n in widths], stride, name != "entry1", self.dtype, name=name)
+            block = XceptionBlock([scale(n) for n in widths], stride, name != "entry1", self.dtype, name=name)
             x = out[name] = block(x, train)
         for i, channels in ((3, 1536), (4, 2048)):
-            x = SeparableConv(self._wide(channels), (3, 3), padding=1, dtype=self.dtype, name=f"conv{i}")(x)
+            x = SeparableConv(scale(channels), (3, 3), padding=1, dtype=self.dtype, name=f"conv{i}")(x)
             x = out[f"conv{i}"] = jax.nn.relu(BatchNorm(name=f"norm{i}")(x, train))
         x = out["pool"] = global_average_pool(x)
         x = Dropout(self.dropout_rate)(x, train=train)
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
 
-    def _wide(self, channels: int) -> int:
-        return max(1, round(self.width * channels))
 
-
-class XceptionBlock(nn.Module):
+class XceptionBlock(linen.Module):
     """``y = shortcut(x) + pool(f(x))``, where ``f`` repeats relu, separable convolution, batch norm.
 
-    With a stride, ``pool`` is 3x3 of this stride and the shortcut a 1x1 convolution with batch norm; else both leave
-    their input as it is. ``widths`` are the channels after each convolution; the first relu may be left out.
+    With ``stride > 1``, ``pool`` is 3x3 max pooling and ``shortcut`` a 1x1 convolution with batch norm, both of this
+    stride; else both are the identity. ``widths`` are the channels after each convolution; ``activate_first=False``
+    omits the first ReLU.
     """
 
     widths: Sequence[int]
@@ -87,7 +89,7 @@ class XceptionBlock(nn.Module):
     activate_first: bool = True
     dtype: Any = None
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
         """Map ``[B, H, W, C]`` to ``[B, H / stride, W / stride, widths[-1]]``."""
         y = x
@@ -101,7 +103,9 @@ class XceptionBlock(nn.Module):
         return shortcut(x, train) + max_pool(y, 3, stride=self.stride, padding=1)
 
 
-@register((299, 299, 3))
-def xception() -> Xception:
-    """Xception."""
-    return Xception()
+register(
+    "xception",
+    Xception,
+    input_shape=(299, 299, 3),
+    description="Xception, separable convolutions with residual connections",
+)

@@ -8,7 +8,7 @@ from jaxdl.pretrained.rules import Rule
 
 
 def torchvision(model: AlexNet) -> Sequence[Rule]:
-    """Give the names of torchvision, numbers in two sequences; `alexnet_grouped` has the same layers."""
+    """Return the names of torchvision, numbers in two sequences; `alexnet_grouped` has the same layers."""
     convolutions = [Rule(f"conv{i}", f"features.{place}") for i, place in enumerate((0, 3, 6, 8, 10), 1)]
     if model.num_classes is None:
         return [*convolutions, Rule("", r"classifier\..*", ignored)]
@@ -17,7 +17,7 @@ def torchvision(model: AlexNet) -> Sequence[Rule]:
 
 
 def lpips(model: AlexNet) -> Sequence[Rule]:
-    """Give the names of LPIPS's convolutions, which lie as ours do; of its own layers nothing is taken.
+    """Return the names of LPIPS's convolutions, which lie as ours do; of its own layers nothing is taken.
 
     They expect colours from -1 to 1, less (-0.03, -0.088, -0.188), by (0.458, 0.448, 0.45), which are torchvision's.
     There are no dense layers: give ``num_classes=None``, or the patterns of what is drawn anew.

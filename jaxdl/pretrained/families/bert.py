@@ -17,7 +17,7 @@ PARTS_OF_HEADS = {
 
 
 def huggingface(model: BERT, prefix: str = "bert.", norm: tuple[str, str] = ("weight", "bias")) -> Sequence[Rule]:
-    """Give the names of ``BertModel``, ``BertForMaskedLM`` and ``BertForSequenceClassification``, by the head.
+    """Return the names of ``BertModel``, ``BertForMaskedLM`` and ``BertForSequenceClassification``, by the head.
 
     Files of ``BertForPreTraining`` have these weights too, and do for any head but "classification"; those of
     ``BertForSequenceClassification`` also for None. Those of ``BertForMaskedLM`` lack the pooler, and serve their own

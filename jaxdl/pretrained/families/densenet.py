@@ -7,7 +7,7 @@ from jaxdl.pretrained.rules import Rule
 
 
 def torchvision(model: DenseNet) -> Sequence[Rule]:
-    """Give the names of torchvision, which are timm's, too."""
+    """Return the names of torchvision, which are timm's, too."""
     del model
     return [
         Rule("stem/conv", "features.conv0"),

@@ -11,13 +11,13 @@ from jaxdl.pretrained.rules import Rule
 
 
 def torchvision(model: GoogLeNet) -> Sequence[Rule]:
-    """Give the names of torchvision, which has the form with batch norm.
+    """Return the names of torchvision, which has the form with batch norm.
 
     Raises:
         ValueError: the model is of the published form.
     """
     if model.form != "batch_norm":
-        raise ValueError(f"torchvision has GoogLeNet with form='batch_norm'; came {model.form!r}")
+        raise ValueError(f"expected form='batch_norm', got {model.form!r}; torchvision has no other weights")
     rules = []
     for ours, theirs in (("conv", "conv"), ("norm", "bn")):
         rules += [

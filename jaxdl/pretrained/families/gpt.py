@@ -13,7 +13,7 @@ AS_IT_IS = Layout({})
 
 
 def huggingface(model: GPT, prefix: str = "transformer.") -> Sequence[Rule]:
-    """Give the names of ``GPT2LMHeadModel``; masks and the output, which is the embedding again, are passed over."""
+    """Return the names of ``GPT2LMHeadModel``; masks and the output, which is the embedding again, are passed over."""
     rules = [
         Rule("embedding", f"{prefix}wte"),
         Rule("positions", f"{prefix}wpe.weight", parameter()),

@@ -12,13 +12,13 @@ STEM = {"conv1": "1a_3x3", "conv2": "2a_3x3", "conv3": "2b_3x3", "conv4": "3b_1x
 
 
 def torchvision(model: InceptionV2 | InceptionV3) -> Sequence[Rule]:
-    """Give the names of torchvision and timm.
+    """Return the names of torchvision and timm.
 
     Raises:
         ValueError: the model is not Inception v3.
     """
     if not isinstance(model, InceptionV3):
-        raise ValueError(f"there are weights of InceptionV3; came {type(model).__name__}")
+        raise ValueError(f"expected InceptionV3, got {type(model).__name__}; no weights of it are published")
     rules = []
     for ours, theirs in (("conv", "conv"), ("norm", "bn")):
         rules += [

@@ -2,22 +2,22 @@
 
 from collections.abc import Sequence
 
-from jaxdl.models.vision.resnet import ResNet
+from jaxdl.models.vision.resnet import PreActivationResNet, ResNet
 from jaxdl.pretrained.layouts import Change, Layout
 from jaxdl.pretrained.rules import Rule
 
 HEAD = Layout({"kernel": Change(lambda theirs: theirs[..., 0, 0].T, lambda ours: ours.T[..., None, None])})
-"""A dense kernel of ours that is a 1x1 convolution of theirs."""
+"""A dense kernel here, a 1x1 convolution there."""
 
 
-def torchvision(model: ResNet) -> Sequence[Rule]:
-    """Give the names of torchvision, where blocks are counted from 0.
+def torchvision(model: ResNet | PreActivationResNet) -> Sequence[Rule]:
+    """Return the names of torchvision, where blocks are counted from 0.
 
     Raises:
-        ValueError: pre-activation, which it does not have, or scanned blocks.
+        ValueError: the network has pre-activation, unknown to torchvision, or scanned blocks.
     """
-    if model.preactivation:
-        raise ValueError("torchvision has no networks with pre-activation: take source='timm'")
+    if isinstance(model, PreActivationResNet):
+        raise ValueError("expected a ResNet for torchvision, got PreActivationResNet; give source='timm'")
     rules = [Rule("stem/conv", "conv1"), Rule("stem/norm", "bn1"), Rule("output", "fc")]
     for ours, stage, block in _blocks(model):
         theirs = f"layer{stage + 1}.{block}"
@@ -30,13 +30,13 @@ def torchvision(model: ResNet) -> Sequence[Rule]:
     return rules
 
 
-def timm(model: ResNet) -> Sequence[Rule]:
-    """Give the names of timm: torchvision's, and with pre-activation those of its ``ResNetV2``.
+def timm(model: ResNet | PreActivationResNet) -> Sequence[Rule]:
+    """Return the names of timm: those of torchvision, and with pre-activation those of its ``ResNetV2``.
 
     Raises:
-        ValueError: scanned blocks.
+        ValueError: the blocks are scanned.
     """
-    if not model.preactivation:
+    if isinstance(model, ResNet):
         return torchvision(model)
     rules = [Rule("stem", "stem.conv"), Rule("norm", "norm"), Rule("output", "head.fc", HEAD)]
     for ours, stage, block in _blocks(model):
@@ -48,10 +48,13 @@ def timm(model: ResNet) -> Sequence[Rule]:
     return rules
 
 
-def _blocks(model: ResNet) -> list[tuple[str, int, int]]:
+def _blocks(model: ResNet | PreActivationResNet) -> list[tuple[str, int, int]]:
     """List our name of every block, and the numbers of its stage and of itself from 0."""
     if model.scan_blocks:
-        raise ValueError("every block has names of its own: take scan_blocks=False, and models.scanning.stack_blocks")
+        raise ValueError(
+            "expected scan_blocks=False, got True; load the weights with scan_blocks=False, then stack them with "
+            "jaxdl.models.scanning.stack_blocks"
+        )
     counted = [(stage, block) for stage, depth in enumerate(model.depths) for block in range(depth)]
     return [(f"stage{stage + 1}_block{block + 1}", stage, block) for stage, block in counted]
 

@@ -8,7 +8,7 @@ from jaxdl.pretrained.rules import Rule
 
 
 def torchvision(model: VGG) -> Sequence[Rule]:
-    """Give the names of torchvision, which numbers convolutions, norms, activations and poolings in one sequence."""
+    """Return the names of torchvision, which numbers convolutions, norms, activations and poolings in one sequence."""
     convolutions, place = [], 0
     for stage, depth in enumerate(model.depths, 1):
         for number in range(1, depth + 1):
@@ -24,7 +24,7 @@ def torchvision(model: VGG) -> Sequence[Rule]:
 
 
 def lpips(model: VGG) -> Sequence[Rule]:
-    """Give the names of LPIPS's convolutions, of 16 layers, as AlexNet's are."""
+    """Return the names of LPIPS's convolutions, of 16 layers, as AlexNet's are."""
     names = [f"conv{stage}_{i}" for stage, depth in enumerate(model.depths, 1) for i in range(1, depth + 1)]
     convolutions = [Rule(rf"{name}/(.*)", rf"VGG16_0.Conv_{i}.\1", parameter()) for i, name in enumerate(names)]
     return [*convolutions, Rule("(dense.|output)", r"absent.\1"), Rule("", r"NetLinLayer.*", ignored)]

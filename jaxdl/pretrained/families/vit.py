@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-import flax.linen as nn
 import numpy as np
 
 from jaxdl.models.vision.vit import VisionTransformer
@@ -21,7 +21,7 @@ PARTS = {"query": 0, "key": 1, "value": 2}
 
 
 def torchvision(model: VisionTransformer) -> Sequence[Rule]:
-    """Give the names of torchvision, whose attention has one array for query, key and value."""
+    """Return the names of torchvision, whose attention has one array for query, key and value."""
     rules = [
         Rule("class_token", "class_token", ROW),
         Rule("positions", "encoder.pos_embedding", TABLE),
@@ -42,7 +42,7 @@ def torchvision(model: VisionTransformer) -> Sequence[Rule]:
 
 
 def timm(model: VisionTransformer) -> Sequence[Rule]:
-    """Give the names of timm, whose attention has one layer for query, key and value."""
+    """Return the names of timm, whose attention has one layer for query, key and value."""
     rules = [
         Rule("class_token", "cls_token", ROW),
         Rule("positions", "pos_embed", TABLE),
@@ -60,7 +60,7 @@ def timm(model: VisionTransformer) -> Sequence[Rule]:
 
 
 def huggingface(model: VisionTransformer, prefix: str = "vit.") -> Sequence[Rule]:
-    """Give the names in the files of ``ViTForImageClassification``; create the model with ``epsilon=1e-12``."""
+    """Return the names in the files of ``ViTForImageClassification``; create the model with ``epsilon=1e-12``."""
     rules = [
         Rule("class_token", f"{prefix}embeddings.cls_token", ROW),
         Rule("positions", f"{prefix}embeddings.position_embeddings", TABLE),
@@ -84,15 +84,15 @@ def huggingface(model: VisionTransformer, prefix: str = "vit.") -> Sequence[Rule
     return rules
 
 
-def blocks(model: nn.Module, stack: str = "encoder") -> list[tuple[str, int]]:
-    """Name every block of a stack of ours, and its number among theirs, which starts at 0.
+def blocks(model: Any, stack: str = "encoder") -> list[tuple[str, int]]:
+    """List the name of every block of a stack of ours, and its number among theirs, which starts at 0.
 
     Raises:
         ValueError: scanned blocks.
     """
     if model.scan_blocks:
         raise ValueError(
-            "weights of others come block by block: load them with scan_blocks=False, then stack them with "
+            "expected scan_blocks=False, got True; load the weights with scan_blocks=False, then stack them with "
             "jaxdl.models.scanning.stack_blocks"
         )
     return [(f"{stack}_block{number + 1}", number) for number in range(model.num_layers)]

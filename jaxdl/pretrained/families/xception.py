@@ -7,7 +7,7 @@ from jaxdl.pretrained.rules import Rule
 
 
 def timm(model: Xception) -> Sequence[Rule]:
-    """Give the names of timm's ``legacy_xception``, blocks in one count and their layers in a sequence."""
+    """Return the names of timm's ``legacy_xception``, blocks in one count and their layers in a sequence."""
     blocks = {f"entry{i}": i for i in (1, 2, 3)}
     blocks |= {f"middle{i}": 3 + i for i in range(1, model.middle_blocks + 1)}
     blocks |= {"exit1": 12}

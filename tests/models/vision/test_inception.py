@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxdl import models, pretrained, tree
-from jaxdl.models.vision.inception import V2, V3, InceptionV2, InceptionV3
+from jaxdl.models.vision.inception import V2_MODULES, V3_MODULES, InceptionV2, InceptionV3
 from tests.models.parity import assert_parity, randomize
 from tests.peers import torch, torchvision
 
@@ -45,7 +45,7 @@ def narrow_torchvision():
     kinds = [getattr(peers, f"Inception{letter}") for letter in "ABCDE"]
     blocks = [narrow, *(partial(kind, conv_block=narrow) for kind in kinds), head]
     peer = peers.Inception3(5, inception_blocks=blocks, init_weights=False, dropout=0, transform_input=True)
-    for name in V3.keys() - {*KEPT}:
+    for name in V3_MODULES.keys() - {*KEPT}:
         setattr(peer, name.replace("mixed", "Mixed_"), nn.Identity())
     peer.Mixed_6a, peer.Mixed_6e = blocks[2](256), blocks[3](736, channels_7x7=192)  # the channels before are others
     peer.fc = nn.Linear(2048 // 16, 5)
@@ -172,7 +172,7 @@ def test_v2_has_the_parameters_of_the_papers_table(key):
         count += conv(inputs, reduce, 1) + conv(reduce, three, 3)
         count += conv(inputs, reduce2, 1) + conv(reduce2, double, 3) + conv(double, double, 3)
         inputs = one + three + double + (projection if one else inputs)
-        assert f"inception{row[0]}" in V2
+        assert f"inception{row[0]}" in V2_MODULES
     assert inputs == 1024
     assert count + 1024 * 1000 + 1000 == 11_188_288
     model, shape = models.create("inception_v2"), models.input_shape("inception_v2")
@@ -198,14 +198,14 @@ def test_v3_has_the_published_parameters_and_sizes(key):
 
 def test_images_that_are_too_small_for_v3_or_its_head_are_refused(key):
     model = InceptionV3(num_classes=5, width=1 / 16)
-    with pytest.raises(ValueError, match=r"InceptionV3 expects .* 75 or more; came \(1, 74, 74, 3\)"):
+    with pytest.raises(ValueError, match=r"InceptionV3 expected .* at least 75, got \(1, 74, 74, 3\)"):
         model.init(key, jnp.zeros((1, 74, 74, 3)))
-    with pytest.raises(ValueError, match=r"InceptionV3 with its head, .*auxiliary_weight=0.* expects .* 299 or more"):
+    with pytest.raises(ValueError, match=r"auxiliary_weight=0 .* at least 299, got \(1, 298, 299, 3\)"):
         model.init(key, jnp.zeros((1, 298, 299, 3)), train=True)
     logits, _ = jax.eval_shape(model.init_with_output, key, jnp.zeros((1, 75, 75, 3)))
     assert logits.shape == (1, 5)
 
 
 def test_there_are_no_weights_of_v2():
-    with pytest.raises(ValueError, match="weights of InceptionV3; came InceptionV2"):
+    with pytest.raises(ValueError, match="got InceptionV2"):
         pretrained.rules_of(InceptionV2(), "torchvision")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl import models, pretrained, tree
-from jaxdl.models.vision.resnet import ResNet, subsample_and_pad
+from jaxdl.models.vision.resnet import PreActivationResNet, ResNet, subsample_and_pad
 from tests.models.parity import assert_parity
 from tests.peers import timm, torch, torchvision
 
@@ -66,7 +66,7 @@ def test_preactivation_is_timms(block):
         depths, channels, num_classes=5, stem_chs=8, basic=block == "basic", bottle_ratio=8 / channels[0],
         norm_layer=layers.BatchNormAct2d, conv_layer=layers.create_conv2d,
     )  # fmt: skip
-    model = ResNet(num_classes=5, depths=depths, widths=(8, 16), block=block, preactivation=True)
+    model = PreActivationResNet(num_classes=5, depths=depths, widths=(8, 16), block=block)
     assert_parity(model, peer, pretrained.rules_of(model, "timm"), images(2, 17, 16, 3))
 
 
@@ -116,9 +116,17 @@ def test_the_form_for_cifar_is_its_layers_in_torch(residual):
     assert_parity(model, peer, pretrained.rules_of(model, "torchvision"), images(2, 8, 7, 3))
 
 
-@pytest.mark.parametrize(("preactivation", "block"), [(False, "basic"), (True, "bottleneck")])
-def test_with_zero_init_every_block_begins_as_its_shortcut(preactivation, block, key):
-    model = ResNet(2, (2,), (4,), block, "cifar", zero_init=True, preactivation=preactivation)
+@pytest.mark.parametrize(
+    ("network", "block", "last"),
+    [
+        (ResNet, "basic", "norm2/scale"),
+        (ResNet, "bottleneck", "norm3/scale"),
+        (PreActivationResNet, "basic", "conv2/kernel"),
+        (PreActivationResNet, "bottleneck", "conv3/kernel"),
+    ],
+)
+def test_with_zero_init_every_block_begins_as_its_shortcut(network, block, last, key):
+    model = network(2, (2,), (4,), block, "cifar", zero_init=True)
     x = jax.random.normal(key, (2, 4, 4, 3))
 
     @jax.jit
@@ -131,7 +139,6 @@ def test_with_zero_init_every_block_begins_as_its_shortcut(preactivation, block,
     zero = {
         path for path, leaf in tree.flatten(params).items() if path.endswith(("kernel", "scale")) and not leaf.any()
     }
-    last = {False: "norm2/scale", True: "conv3/kernel"}[preactivation]
     assert zero == {f"stage1_block{i}/{last}" for i in (1, 2)}
 
 
@@ -141,7 +148,7 @@ def test_what_is_padded_is_subsampled_and_has_zeros_behind():
     np.testing.assert_array_equal(y[..., :2], x[:, ::2, ::2])
     assert y.shape == (2, 2, 2, 3)
     assert not y[..., 2].any()
-    with pytest.raises(ValueError, match="cannot make 1 channels of 2: take shortcut='projection'"):
+    with pytest.raises(ValueError, match="got 1; give shortcut='projection'"):
         subsample_and_pad(x, 2, 1)
 
 
@@ -164,12 +171,12 @@ def test_every_stage_and_block_is_a_feature_of_half_the_size_of_the_stage_before
     ("changes", "shape", "message"),
     [
         ({}, (2, 3, 32, 32), r"jnp.moveaxis\(x, 1, -1\)"),
-        ({}, (32, 32, 3), r"came \(32, 32, 3\)"),
-        ({"block": "wide"}, (2, 32, 32, 3), "block is one of .*; came 'wide'"),
-        ({"stem": "mnist"}, (2, 32, 32, 3), "stem is one of .*; came 'mnist'"),
-        ({"shortcut": "identity"}, (2, 32, 32, 3), "shortcut is one of .*; came 'identity'"),
-        ({"depths": (1, 0, 1, 1)}, (2, 32, 32, 3), "positive number for each stage"),
-        ({"depths": (1, 1)}, (2, 32, 32, 3), "positive number for each stage"),
+        ({}, (32, 32, 3), r"got \(32, 32, 3\)"),
+        ({"block": "wide"}, (2, 32, 32, 3), "block .* got 'wide'"),
+        ({"stem": "mnist"}, (2, 32, 32, 3), "stem .* got 'mnist'"),
+        ({"shortcut": "identity"}, (2, 32, 32, 3), "shortcut .* got 'identity'"),
+        ({"depths": (1, 0, 1, 1)}, (2, 32, 32, 3), r"got \(1, 0, 1, 1\)"),
+        ({"depths": (1, 1)}, (2, 32, 32, 3), r"got \(1, 1\)"),
         ({"residual": False, "zero_init": True}, (2, 32, 32, 3), "residual=False"),
     ],
 )
@@ -179,9 +186,17 @@ def test_mistakes_are_answered_with_what_was_expected(changes, shape, message, k
 
 
 @pytest.mark.parametrize(
-    ("changes", "source", "message"),
-    [({"preactivation": True}, "torchvision", "source='timm'"), ({"scan_blocks": True}, "timm", "stack_blocks")],
+    ("model", "source", "message"),
+    [
+        (PreActivationResNet(), "torchvision", "source='timm'"),
+        (ResNet(scan_blocks=True), "timm", "stack_blocks"),
+    ],
 )
-def test_weights_without_names_are_refused(changes, source, message):
+def test_weights_without_names_are_refused(model, source, message):
     with pytest.raises(ValueError, match=message):
-        pretrained.rules_of(ResNet(**changes), source)
+        pretrained.rules_of(model, source)
+
+
+def test_preactivation_is_a_class_of_its_own():
+    with pytest.raises(TypeError, match="PreActivationResNet"):
+        ResNet(preactivation=True)

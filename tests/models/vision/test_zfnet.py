@@ -33,7 +33,7 @@ def test_counts_and_maps_are_the_papers():
 
 
 def test_small_images_are_refused(key):
-    with pytest.raises(ValueError, match=r"height and width 53 or more; came \(1, 52, 60, 3\)"):
+    with pytest.raises(ValueError, match=r"at least 53, got \(1, 52, 60, 3\)"):
         models.create("zfnet").init(key, np.ones((1, 52, 60, 3), np.float32))
     model = models.create("zfnet", num_classes=None, widths=(1, 1, 1, 1, 1))
     assert jax.eval_shape(model.init_with_output, key, np.ones((1, 53, 53, 3)))[0].shape == (1, 6, 6, 1)
