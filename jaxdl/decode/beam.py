@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.checks import check_positive_integer
-from jaxdl.decode.generation import StepFunction, check_start, log_softmax
+from jaxdl.decode.generation import StepFunction, _check_start, _log_softmax
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 
@@ -84,7 +84,7 @@ def beam_search(
     Raises:
         ValueError: ``num_beams`` or ``max_length`` is not positive, or ``first`` is not ``[B]``.
     """
-    first = check_start(first, max_length)
+    first = _check_start(first, max_length)
     check_positive_integer("num_beams", num_beams)
     token = einops.repeat(first, "b -> b k", k=num_beams)
     none = _no_hypotheses(token.shape, max_length, pad_id)
@@ -108,7 +108,7 @@ def _step(step_fn: StepFunction, state: _State, eos_id: int | None, alpha: float
     batch, beams = state.token.shape
     carry, logits = step_fn(state.carry, einops.rearrange(state.token, "b k -> (b k)"))
     chex.assert_rank(logits, 2)
-    log_p = einops.rearrange(log_softmax(logits), "(b k) v -> b k v", k=beams)
+    log_p = einops.rearrange(_log_softmax(logits), "(b k) v -> b k v", k=beams)
     candidates = state.live.log_probability[..., None] + log_p  # [B, K, V]
     candidates = jnp.where(jnp.isnan(candidates), -jnp.inf, candidates)
     finished = state.finished

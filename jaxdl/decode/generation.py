@@ -76,14 +76,14 @@ def generate(
     Raises:
         ValueError: ``max_length`` is not positive, or ``first`` is not ``[B]``.
     """
-    first = check_start(first, max_length)
+    first = _check_start(first, max_length)
     (size,) = first.shape
 
     def body(state: _State) -> _State:
         carry, logits = step_fn(state.carry, state.token)
         step_key = None if key is None else jax.random.fold_in(key, state.step)
         token = choose(step_key, logits).astype(jnp.int32)
-        log_p = jnp.take_along_axis(log_softmax(logits), token[:, None], axis=-1)[:, 0]
+        log_p = jnp.take_along_axis(_log_softmax(logits), token[:, None], axis=-1)[:, 0]
         finished = state.finished | jnp.isnan(log_p)
         token = jnp.where(finished, pad_id, token)
         tokens, lengths, log_probability = state.generated
@@ -137,12 +137,12 @@ def sample(
     return generate(step_fn, carry, first, choose, max_length=max_length, key=key, eos_id=eos_id, pad_id=pad_id)
 
 
-def log_softmax(logits: Array) -> Array:
+def _log_softmax(logits: Array) -> Array:
     """Compute log-probabilities in at least float32."""
     return jax.nn.log_softmax(widen(logits), axis=-1)
 
 
-def check_start(first: ArrayLike, max_length: int) -> Array:
+def _check_start(first: ArrayLike, max_length: int) -> Array:
     """Return the first tokens as int32.
 
     Raises:
