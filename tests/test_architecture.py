@@ -109,7 +109,9 @@ def test_imports_inside_train_go_down():
     paths.pop(train / "__init__.py")
     assert set(paths.values()) == FLOORS_OF_TRAIN.keys()
     for path, part in paths.items():
-        others = {name.split(".")[2] for name in imports(path) if name.count(".") > 1 and name.startswith("jaxdl.train.")}
+        others = {
+            name.split(".")[2] for name in imports(path) if name.count(".") > 1 and name.startswith("jaxdl.train.")
+        }
         for other in others - {part}:
             assert FLOORS_OF_TRAIN[other] < FLOORS_OF_TRAIN[part], f"{path.name} imports {other}"
 

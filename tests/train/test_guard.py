@@ -154,7 +154,7 @@ def test_a_run_counts_skipped_steps_and_continues():
 
 def test_a_run_stops_after_too_many_skipped_steps():
     loader = make_loader(x=(slice(None), np.nan))
-    with pytest.raises(train.NonfiniteError, match="at most 4 .* got 5, the last in step 4"):
+    with pytest.raises(train.NonfiniteError, match=r"at most 4 .* got 5, the last in step 4"):
         run(loader, train.skip_nonfinite(STEP), [train.StopAtNonfinite(max_skipped=4)])
 
 

@@ -52,7 +52,10 @@ def make_state(step=0, dtype=np.float32, shape=(2, 3)):
 
 def bits(tree):
     """Return the dtype, shape and bytes of every leaf, keys included."""
-    named = [(path, jax.random.key_data(leaf) if leaves.is_key(leaf) else leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+    named = [
+        (path, jax.random.key_data(leaf) if leaves.is_key(leaf) else leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    ]
     return {str(path): (str(leaf.dtype), leaf.shape, np.asarray(leaf).tobytes()) for path, leaf in named}
 
 
@@ -293,13 +296,13 @@ def test_a_missing_checkpoint_raises(two, checkpoints):
 def test_prepare_raises_before_training_if_saving_is_impossible(two, checkpoints, monkeypatch):
     checkpoints.prepare(make_state())
     two.prepare(make_state(2))
-    with pytest.raises(FileExistsError, match="after 2, .* got 2"):
+    with pytest.raises(FileExistsError, match=r"after 2, .* got 2"):
         two.prepare(make_state(1))
     with pytest.raises(TypeError, match="got params/w of type str"):
         checkpoints.prepare(make_state().replace(params={"w": "text"}))
     usage = shutil.disk_usage(two.directory)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    with pytest.raises(OSError, match="3 checkpoints .* got 1,000"):
+    with pytest.raises(OSError, match=r"3 checkpoints .* got 1,000"):
         checkpoints.prepare(make_state())
     with pytest.raises(OSError, match="got 1,000"):
         two.save(make_state(3))

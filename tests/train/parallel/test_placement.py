@@ -40,7 +40,9 @@ def test_the_gathered_batch_is_sharded():
         jax.debug.inspect_array_sharding(batch["x"], callback=shardings.append)
         return step(state, batch)
 
-    train.fit(inspected, linear_state(), make_numbers(16, 32), epochs=1, mesh=parallel.make_mesh({"data": 8}), scan=True)
+    train.fit(
+        inspected, linear_state(), make_numbers(16, 32), epochs=1, mesh=parallel.make_mesh({"data": 8}), scan=True
+    )
     assert {sharding.shard_shape((16,)) for sharding in shardings} == {(2,)}
 
 
@@ -115,7 +117,7 @@ def test_parse_and_make_a_mesh():
     for text in ("", "data", "data=0", "data=-1", "data=2,data=4", "data=2,", "8"):
         with pytest.raises(ValueError, match=f"got {text!r}"):
             parallel.parse_mesh(text)
-    with pytest.raises(ValueError, match="expected 16 devices .* got 8"):
+    with pytest.raises(ValueError, match=r"expected 16 devices .* got 8"):
         parallel.make_mesh({"data": 4, "model": 4})
     for axes in ({"data": 0}, {}):
         with pytest.raises(ValueError, match=f"got {axes}"):
@@ -137,9 +139,9 @@ def test_make_a_mesh_from_flags():
     assert dict(parallel.mesh_from_flags(devices=4).shape) == {"data": 4}
     assert dict(parallel.mesh_from_flags(axes="data=2,model=4").shape) == {"data": 2, "model": 4}
     assert dict(parallel.mesh_from_flags(devices=8, axes="data=8").shape) == {"data": 8}
-    with pytest.raises(ValueError, match="expected 8 devices .* got --devices 4"):
+    with pytest.raises(ValueError, match=r"expected 8 devices .* got --devices 4"):
         parallel.mesh_from_flags(devices=4, axes="data=8")
-    with pytest.raises(ValueError, match="expected 16 devices .* got 8"):
+    with pytest.raises(ValueError, match=r"expected 16 devices .* got 8"):
         parallel.mesh_from_flags(devices=16)
     assert dict(parallel.mesh_from_flags(processes=2).shape) == {"data": 8}
     with pytest.raises(ValueError, match="divisible by 2 processes, got 7"):
@@ -224,5 +226,5 @@ def test_make_a_state_that_is_sharded_from_the_start():
 def test_the_original_of_a_placed_state_survives_donation():
     _, step, state, loader = make_run()
     placed = parallel.place(state, parallel.make_mesh({"data": 8}))
-    train.fit(step, placed, loader, epochs=1 / 3, mesh=parallel.make_mesh({"data": 8}))
+    train.fit(step, placed, loader, epochs=1 / 5, mesh=parallel.make_mesh({"data": 8}))
     assert all(not leaf.is_deleted() for leaf in jax.tree.leaves(state))
