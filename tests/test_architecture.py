@@ -45,7 +45,7 @@ FLOORS_OF_TRAIN = {
     "gradient": 0,
     "report": 0,
     "step": 1,
-    "guard": 1,
+    "guard": 2,
     "parallel": 2,
     "checkpointing": 3,
     "hooks": 4,

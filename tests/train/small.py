@@ -36,7 +36,8 @@ class Normalised(nn.Module):
         return nn.Dense(8, name="down")(nn.relu(x))
 
 
-def make_loader(batch_size=BATCH, size=48, **kwargs):
+def make_loader(batch_size=BATCH, size=80, **kwargs):
+    """Make a loader of five batches an epoch, so that `STEPS` are two chunks of one length and one program."""
     generator = np.random.default_rng(0)
     x = generator.normal(size=(size, 8)).astype(np.float32)
     return data.Loader({"image": x, "label": np.argmax(x, axis=1).astype(np.int32)}, batch_size, seed=1, **kwargs)

@@ -163,7 +163,7 @@ def test_unsupported_leaves_raise_and_the_file_stays(path):
     assert len(list(path.parent.iterdir())) == 1
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=st.lists(st.text(min_size=1).filter(lambda name: "/" not in name), unique=True, max_size=4))
 def test_every_name_survives_or_raises(path, names):
     variables = {name: np.float32([number]) for number, name in enumerate(names)}

@@ -70,7 +70,7 @@ def errors(process, step, state, loader, mesh):
 
 
 def stop(process, step, state, loader, mesh):
-    """Train until a signal to process 1 only; return the step, the signal, and the signals received after."""
+    """Train until a signal to process 1 only; return the step, the signal, and the counts of late signals."""
     received_late = []
     before = signal.signal(signal.SIGTERM, lambda *_: received_late.append(True))
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def run_two_processes(folder):
-    """Run two processes of four devices, one of which kills itself; return outputs, exit codes, survival."""
+    """Run two processes of four devices; one kills itself. Return outputs, exit codes and the other's survival."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -76,7 +76,7 @@ def check_inputs_that_differ_raise_in_both(outputs):
         )
         assert kernel[1] != kernel[2]
     assert "x is int64[8] of digest" in arrays
-    assert "last step is 3 in process 0, 6 in process 1; start all with the same" in steps
+    assert "last step is 5 in process 0, 10 in process 1; start all with the same" in steps
 
 
 def check_two_processes_of_four_devices_equal_one_of_eight(folder, outputs):
@@ -173,7 +173,7 @@ def test_a_hook_of_the_first_process_receives_the_collected_state_on_request():
         train.OnFirstProcess(lambda report: states.append(report.state), state=True),
     ]
     trained, _ = train.fit(step, state, loader, epochs=2, mesh=parallel.make_mesh({"data": 8}), hooks=hooks)
-    assert reports == [(3, None), (6, None)]
+    assert reports == [(5, None), (10, None)]
     np.testing.assert_array_equal(states[-1].params["up"]["kernel"], trained.params["up"]["kernel"])
 
 
