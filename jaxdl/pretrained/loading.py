@@ -49,8 +49,8 @@ def load(
         **changes: fields of the model.
 
     Raises:
-        ValueError: entries are missing, unexpected or of another shape, all listed; or the source has no weights of this
-            model.
+        ValueError: entries are missing, unexpected or of another shape, all listed; or the source has no weights of
+            this model.
     """
     model = models.create(model_name, **changes)
     if (fresh is None) != (key is None):
