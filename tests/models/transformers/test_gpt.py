@@ -182,7 +182,7 @@ def test_what_was_exported_is_loaded_by_name():
         (lambda: pretrained.template(MODEL.clone(num_layers=0), (3,), "int32"), "must be at least 1; came 0"),
         (lambda: MODEL.clone(d_model=9).init_carry((1,)), "divide the 9 features; got num_heads=2"),
         (lambda: jax.eval_shape(learn_from_windows), "cannot begin anew in single rows"),
-        (lambda: pretrained.rules_of(MODEL.clone(scan_blocks=True), "huggingface"), "block by block"),
+        (lambda: pretrained.rules_of(MODEL.clone(scan_blocks=True), "huggingface"), "stack_blocks"),
     ],
 )
 def test_mistakes_are_answered_with_what_was_expected(call, message):
