@@ -8,7 +8,7 @@
 import dataclasses
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flax import linen
 
@@ -92,7 +92,7 @@ def description(name: str) -> str:
     return _find(name).description
 
 
-def create(name: str, **changes: object) -> linen.Module:
+def create(name: str, **changes: Any) -> linen.Module:
     """Create a registered model, with some of its fields changed.
 
     Raises:

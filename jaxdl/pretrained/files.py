@@ -159,7 +159,7 @@ def _inside(holds: Mapping[str, Any], entry: str | None) -> Mapping[str, Any]:
     return holds
 
 
-def _arrays(holds: dict, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
+def _arrays(holds: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, np.ndarray]]:
     """List the arrays of nested dictionaries, each with the keys that lead to it, joined by dots."""
     for name, value in holds.items():
         if isinstance(value, dict):

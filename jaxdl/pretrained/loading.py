@@ -59,7 +59,7 @@ def load(
     wanted = template(model, *example)
     entries = files.read(file_or_mapping, entry, prefix)
     variables = convert(entries, wanted, rules_of(model, source), fresh=fresh, without=without)
-    return variables if fresh is None else _fill(variables, model, key, *example)
+    return variables if key is None else _fill(variables, model, key, *example)
 
 
 def export(model_name: str, variables: PyTree, source: str = "torchvision", **changes: object) -> dict[str, np.ndarray]:
@@ -138,7 +138,7 @@ def convert(
             result[path] = leaves[path]
         elif role[path] == "loaded":
             array, problem = _leaf(path, place, entries, leaves[path].shape)
-            if problem:
+            if array is None:
                 problems.append(problem)
             else:
                 result[path] = jnp.asarray(array.astype(dtype or leaves[path].dtype))

@@ -314,7 +314,8 @@ class InceptionV3(linen.Module):
             check_image_size("InceptionV3 with its auxiliary head (auxiliary_weight=0 removes it)", x, 299)
         check_image_size("InceptionV3", x, 75)
         x = standardized_to_half(x) if self.transform_input else x
-        conv, out = partial(ConvNorm, epsilon=EPSILON, dtype=self.dtype), {}
+        conv = partial(ConvNorm, epsilon=EPSILON, dtype=self.dtype)
+        out: dict[str, Array] = {}
         x = out["conv1"] = conv(scale_channels(32, self.width), (3, 3), 2, name="conv1")(x, train)
         x = out["conv2"] = conv(scale_channels(32, self.width), (3, 3), name="conv2")(x, train)
         x = out["conv3"] = conv(scale_channels(64, self.width), (3, 3), padding=1, name="conv3")(x, train)
@@ -325,7 +326,7 @@ class InceptionV3(linen.Module):
         for name in self.modules:
             x = out[name] = V3_MODULES[name](width=self.width, dtype=self.dtype, name=name)(x, train)
             if name == "mixed6e" and has_head:
-                out["auxiliary"] = self._auxiliary_head(x)
+                out["auxiliary"] = self._auxiliary_head(out[name])
         x = out["pool"] = global_average_pool(x)
         x = Dropout(self.dropout_rate)(x, train=train)
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen
+from flax.linen.dtypes import promote_dtype
 
 from jaxdl.checks import check_one_of
 from jaxdl.models.registry import register
@@ -195,7 +196,7 @@ class Subsampling(linen.Module):
         shape = x.shape[-1:]
         coefficient = self.param("coefficient", partial(_published_init, fan_in=4), shape, jnp.float32)
         bias = self.param("bias", linen.initializers.zeros, shape, jnp.float32)
-        x, coefficient, bias = linen.dtypes.promote_dtype(x, coefficient, bias, dtype=self.dtype)
+        x, coefficient, bias = promote_dtype(x, coefficient, bias, dtype=self.dtype)
         return 4 * average_pool(x, 2) * coefficient[None, None, None] + bias[None, None, None]
 
 
@@ -218,7 +219,7 @@ class TableConv(linen.Module):
         init = partial(_published_init, fan_in=fan_in)
         sparse = self.param("kernel", init, (*self.kernel_size, len(pairs)), jnp.float32)
         bias = self.param("bias", linen.initializers.zeros, (len(self.table),), jnp.float32)
-        x, sparse, bias = linen.dtypes.promote_dtype(x, sparse, bias, dtype=self.dtype)
+        x, sparse, bias = promote_dtype(x, sparse, bias, dtype=self.dtype)
         dense = jnp.zeros((*self.kernel_size, x.shape[-1], len(self.table)), sparse.dtype)
         kernel = dense.at[:, :, source, target].set(sparse)
         return convolve(x, kernel) + bias[None, None, None]
@@ -238,8 +239,8 @@ def _published_init(key: Key, shape: Sequence[int], dtype: Any = jnp.float32, fa
 
     ``fan_in`` is by default the product of all dimensions but the last.
     """
-    fan_in = np.prod(shape[:-1]) if fan_in is None else fan_in
-    bound = jnp.broadcast_to(jnp.asarray(2.4 / np.asarray(fan_in), dtype), shape)
+    inputs = np.asarray(np.prod(shape[:-1]) if fan_in is None else fan_in)
+    bound = jnp.broadcast_to(jnp.asarray(2.4 / inputs, dtype), shape)
     return jax.random.uniform(key, shape, dtype, -1, 1) * bound
 
 
