@@ -73,14 +73,14 @@ def export_cell(parameters: Mapping[str, Any], cell: Cell, source: str) -> dict[
     return _WRITERS[source](cell, arrays["kernel"], arrays["recurrent_kernel"], bias, second)
 
 
-def load_torch(state_dict: Entries, cell: Cell, *, layers: int = 1, bidirectional: bool = False) -> PyTree:
-    """Return the parameters of ``recurrent.RNN(cell, layers, bidirectional)`` from torch's module.
+def load_torch(state_dict: Entries, cell: Cell, *, num_layers: int = 1, bidirectional: bool = False) -> PyTree:
+    """Return the parameters of ``recurrent.RNN(cell, num_layers, bidirectional)`` from torch's module.
 
     Raises:
         ValueError: as `load_cell`, or entries that belong to no layer.
     """
     entries, result, used = read(state_dict), {}, set()
-    for index in range(layers):
+    for index in range(num_layers):
         layer = {}
         for direction, suffix in _suffixes(index, bidirectional).items():
             names = {name: name + suffix for name in TORCH}
@@ -91,14 +91,14 @@ def load_torch(state_dict: Entries, cell: Cell, *, layers: int = 1, bidirectiona
             used |= set(names.values())
         result[f"layer{index}"] = layer if bidirectional else layer["forward"]
     if entries.keys() - used:
-        raise ValueError(f"expected entries of {layers} layers alone, got {sorted(entries.keys() - used)} too")
+        raise ValueError(f"expected entries of {num_layers} layers alone, got {sorted(entries.keys() - used)} too")
     return result
 
 
-def export_torch(parameters: PyTree, cell: Cell, *, layers: int = 1, bidirectional: bool = False) -> dict[str, Any]:
+def export_torch(parameters: PyTree, cell: Cell, *, num_layers: int = 1, bidirectional: bool = False) -> dict[str, Any]:
     """Return the ``state_dict`` of torch's module: the inverse of `load_torch`."""
     result = {}
-    for index in range(layers):
+    for index in range(num_layers):
         layer = parameters[f"layer{index}"]
         for direction, suffix in _suffixes(index, bidirectional).items():
             exported = export_cell(layer[direction] if bidirectional else layer, cell, "torch")

@@ -41,7 +41,7 @@ def test_stacked_layers_in_both_directions_compute_what_torch_computes(name):
     torch = pytest.importorskip("torch", reason="parity with torch")
     kind = {"vanilla": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[name]
     network = kind(D, H, num_layers=2, bidirectional=True, batch_first=True).double()
-    options = {"layers": 2, "bidirectional": True}
+    options = {"num_layers": 2, "bidirectional": True}
     state = {key: value.clone() for key, value in network.state_dict().items()}
     parameters = load_torch(state, CELLS[name], **options)
     x = sequence()
@@ -131,7 +131,7 @@ def test_unexpected_and_missing_layers_raise():
     with pytest.raises(ValueError, match=r"1 layers alone, got \['bias_hh_l1', "):
         load_torch(state, cells.GRU(H))
     with pytest.raises(ValueError, match=r"weight_ih_l2, .* got bias_hh_l0, "):
-        load_torch(state, cells.GRU(H), layers=3)
+        load_torch(state, cells.GRU(H), num_layers=3)
 
 
 def test_a_missing_bias_of_flax_raises():

@@ -34,7 +34,7 @@ def test_logits_and_gradient_match_torch():
     cell = LSTM(3)
     params = {
         "embedding": {"embedding": jnp.asarray(embedding.weight.detach().numpy())},
-        "rnn": load_torch(rnn.state_dict(), cell, layers=2),
+        "rnn": load_torch(rnn.state_dict(), cell, num_layers=2),
         "output": {"kernel": output.weight.detach().numpy().T, "bias": output.bias.detach().numpy()},
     }
     model = RecurrentLanguageModel(vocab_size=5, cell=cell, embedding_dim=4, num_layers=2)
