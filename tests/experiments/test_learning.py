@@ -27,9 +27,9 @@ def fit_by_a_loop(batches, key):
 
 def test_fit_batches_equals_a_loop():
     indices = draw_batches(0, EXAMPLES, (5, 4))
-    state, metrics = jax.jit(lambda batches: fit_batches(loss, optim.momentum(0.1, 0.9), VARIABLES, EXAMPLES, batches))(
-        indices
-    )
+    examples = jax.device_put(EXAMPLES)
+    fit = jax.jit(lambda batches: fit_batches(loss, optim.momentum(0.1, 0.9), VARIABLES, examples, batches))
+    state, metrics = fit(indices)
     batches = [{name: values[row] for name, values in EXAMPLES.items()} for row in indices]
     chex.assert_trees_all_close((state.params, metrics["loss"]), fit_by_a_loop(batches, jax.random.key(0)), rtol=1e-5)
 
