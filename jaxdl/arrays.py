@@ -58,7 +58,7 @@ def fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     """
     mask = widen(mask)
     if mask.ndim > len(shape) or any(m not in (1, n) for m, n in zip(mask.shape, shape, strict=False)):
-        raise ValueError(f"expected a mask over the leading dimensions of {shape}, got shape {mask.shape}")
+        raise ValueError(f"expected a mask over the leading dimensions of {shape}, got {mask.shape}")
     return mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
 
 

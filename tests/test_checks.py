@@ -154,13 +154,8 @@ def test_the_subclass_of_a_decorated_module_keeps_its_own_fields():
 
 
 def test_create_answers_with_the_new_name_too(monkeypatch):
-    for table in ("_BUILDERS", "_INPUT_SHAPES", "_INPUT_DTYPES"):
-        monkeypatch.setattr(registry, table, {})
-
-    def head():
-        return Head(3)
-
-    models.register((4,))(head)
+    monkeypatch.setattr(registry, "_ENTRIES", {})
+    models.register("head", Head, input_shape=(4,), num_classes=3)
     assert models.create("head", num_classes=5).num_classes == 5
     with pytest.raises(ValueError, match="got 'features'; it is 'num_classes' now"):
         models.create("head", features=5)

@@ -26,9 +26,10 @@ def test_the_doctor_finds_missing_and_old_packages(capsys, monkeypatch):
 
 def test_list_models_by_pattern(capsys):
     assert main(["models"]) == 0
-    assert capsys.readouterr().out.split() == [*models.list()]
+    rows = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert rows == [[name, models.description(name)] for name in models.list()]
     assert main(["models", "lenet*"]) == 0
-    assert capsys.readouterr().out.split() == ["lenet5", "lenet5_original"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["lenet5", "lenet5_original"]
 
 
 def test_inspect_shows_a_model_layer_by_layer(capsys):

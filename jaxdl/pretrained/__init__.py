@@ -1,6 +1,14 @@
-"""Weights of torchvision, timm and Hugging Face as variables of our models, and back; one file of names a family."""
+"""Weights of torchvision, timm, Hugging Face, torch and Keras as variables of our models, and back.
 
-from jaxdl.pretrained import recurrent
+- `load`, `export`: the weights of a registered model, from a file or a mapping and to one
+- `convert`, `template`, `rules_of`: the same for a model of your own
+- `read`, `save`: files of arrays, which run no code
+- `Rule`, `to_theirs`, `Layout`, `Change`; `rules`, `layouts`: how names and layouts of weights correspond
+- `recurrent`: cells of torch, Keras and flax
+- `families`: the names of each family of models
+"""
+
+from jaxdl.pretrained import families, layouts, loading, recurrent, rules
 from jaxdl.pretrained.files import read, save
 from jaxdl.pretrained.layouts import Change, Layout
 from jaxdl.pretrained.loading import convert, export, load, rules_of, template
@@ -12,9 +20,13 @@ __all__ = [
     "Rule",
     "convert",
     "export",
+    "families",
+    "layouts",
     "load",
+    "loading",
     "read",
     "recurrent",
+    "rules",
     "rules_of",
     "save",
     "template",

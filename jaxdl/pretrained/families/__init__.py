@@ -1,1 +1,5 @@
-"""Names of weights, one family of models a file."""
+"""Names of weights, one family of models a file: ``RULES`` has the rules of a model by the source of its weights."""
+
+from jaxdl.pretrained.families import alexnet, bert, densenet, googlenet, gpt, inception, resnet, vgg, vit, xception
+
+__all__ = ["alexnet", "bert", "densenet", "googlenet", "gpt", "inception", "resnet", "vgg", "vit", "xception"]

@@ -183,7 +183,7 @@ def test_exported_weights_load_by_name():
         (lambda: pretrained.template(MODEL.clone(num_layers=0), (3,), "int32"), "num_layers .* got 0"),
         (lambda: MODEL.clone(d_model=9).init_carry((1,)), "d_model = 9, got 2"),
         (lambda: jax.eval_shape(train_on_windows), "whose carry is a cache"),
-        (lambda: pretrained.rules_of(MODEL.clone(scan_blocks=True), "huggingface"), "block by block"),
+        (lambda: pretrained.rules_of(MODEL.clone(scan_blocks=True), "huggingface"), "scan_blocks"),
     ],
 )
 def test_invalid_arguments_raise(call, message):
