@@ -14,6 +14,8 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# A worker for every core is at work already: more threads of torch would spin and wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
 import pytest
