@@ -26,7 +26,7 @@ def public_names(module: ModuleType) -> list[str]:
     path = Path(inspect.getsourcefile(module) or "")
     kinds = (ast.FunctionDef, ast.ClassDef)
     names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, kinds)]
-    return [name for name in names if not name.startswith("_")]
+    return [name for name in dict.fromkeys(names) if not name.startswith("_")]  # an overload repeats a name
 
 
 def is_package(name: str) -> bool:

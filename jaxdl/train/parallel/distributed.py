@@ -1,7 +1,7 @@
 """Training in several processes, on one host or many.
 
 Every process runs the same program and first calls `initialize`. Then ``jax.devices()`` lists the devices of all
-processes, a mesh spans them, and each process reads its own rows of every batch:
+processes, a mesh spans them, and each process reads its own rows of every batch::
 
     distributed.initialize("10.0.0.1:9000", processes=4, process=i)
     mesh = parallel.make_mesh({"data": len(jax.devices())})
