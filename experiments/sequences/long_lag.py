@@ -62,7 +62,7 @@ def adding_error(outputs: Array, y: Array) -> tuple[Array, Array]:
 
 def draw_copy(key: Key, count: int, lag: int) -> tuple[Array, Array]:
     """Sample the copy task with one-hot inputs and the symbols to repeat as classes."""
-    x, y = sequences.copy(key, count, lag, length=LENGTH, num_num_symbols=SYMBOLS)
+    x, y = sequences.copy(key, count, lag, length=LENGTH, num_symbols=SYMBOLS)
     return jax.nn.one_hot(x, SYMBOLS + 2), y[:, -LENGTH:] - 1
 
 
