@@ -138,7 +138,7 @@ def assess(run: Run, early: Found, late: Found) -> None:
 
 def draw(found: Found, length: int) -> Figure:
     """Draw memory, saturation and error along the stream, every seed and the mean."""
-    figure, axes = panels(3, size=(4.33, 3.6))
+    figure, axes = panels(3, size=(13 / 3, 3.6))
     for axis, (measure, title) in zip(axes[0], TITLES.items(), strict=True):
         curves = {name: smooth(values[measure], length) for name, values in found.items()}
         plot_variants(axis, curves, {name: length + np.arange(curve.shape[1]) for name, curve in curves.items()})

@@ -172,7 +172,7 @@ def draw_rates(rates: np.ndarray, last: np.ndarray, chosen: dict[str, int]) -> F
 
 def draw_norms(found: Found, rates: np.ndarray, chosen: dict[str, int]) -> Figure:
     """Draw the losses of all runs at both rates, and the norms of one run's gradient before and after clipping."""
-    figure, (axes,) = panels(3, size=(4.67, 3.8))
+    figure, (axes,) = panels(3, size=(14 / 3, 3.8))
     for axis, (name, i) in zip(axes, chosen.items(), strict=False):
         for k, (variant, colour) in enumerate(VARIANTS.items()):
             loss = np.minimum(np.nan_to_num(found["loss"][k, i], nan=np.inf), LARGEST)

@@ -148,7 +148,7 @@ def keeps_bound(norms: np.ndarray, bound: np.ndarray) -> np.ndarray:
 
 def draw_decay(vanilla: dict[str, Found], decay: Found) -> Figure:
     """Draw the norms of vanilla networks by lag, with their bound."""
-    figure, (axes,) = panels(len(ACTIVATIONS), size=(4.67, 4), sharey=True)
+    figure, (axes,) = panels(len(ACTIVATIONS), size=(14 / 3, 4), sharey=True)
     lags = np.arange(STEPS + 1)
     for axis, activation in zip(axes, ACTIVATIONS, strict=True):
         names = [name for name in VANILLA if name.startswith(activation)]
@@ -169,7 +169,7 @@ def draw_decay(vanilla: dict[str, Found], decay: Found) -> Figure:
 
 def draw_paths(lstm: dict[str, Found]) -> Figure:
     """Draw the two paths of an LSTM's gradient by lag."""
-    figure, (axes,) = panels(len(BIASES), size=(4.33, 3.6), sharey=True)
+    figure, (axes,) = panels(len(BIASES), size=(13 / 3, 3.6), sharey=True)
     lags = STEPS - np.arange(STEPS + 1)
     for axis, (name, bias) in zip(axes, BIASES.items(), strict=True):
         parts = ("forget", "output", "total")

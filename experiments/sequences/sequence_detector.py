@@ -169,7 +169,7 @@ def make_run(cell: cells.Cell, config: Config) -> tuple[Callable, Callable]:
 
 def draw_learning(found: dict[str, dict[str, np.ndarray]], report_every: int) -> Figure:
     """Draw the accuracy over the updates, and over the position in long strings."""
-    figure, axes = panels(len(LANGUAGES), size=(3.67, 2.8), rows=2)
+    figure, axes = panels(len(LANGUAGES), size=(11 / 3, 2.8), rows=2)
     for number, language in enumerate(LANGUAGES):
         curves = {name: values["curve"][number] for name, values in found.items()}
         updates = {name: report_every * np.arange(1, curve.shape[1] + 1) for name, curve in curves.items()}
@@ -189,7 +189,7 @@ def draw_learning(found: dict[str, dict[str, np.ndarray]], report_every: int) ->
 
 def draw_stream(found: dict[str, dict[str, np.ndarray]]) -> Figure:
     """Draw the outputs of the first run of each cell for the first 64 bits of a string, and the labels."""
-    figure, axes = panels(1, size=(11, 1.67), rows=len(LANGUAGES), sharex=True)
+    figure, axes = panels(1, size=(11, 5 / 3), rows=len(LANGUAGES), sharex=True)
     for number, (axis, language) in enumerate(zip(axes[:, 0], LANGUAGES, strict=True)):
         first = next(iter(found.values()))
         bits, label = (first[part][number, 0][:64] for part in ("bits", "label"))
