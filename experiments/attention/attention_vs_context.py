@@ -10,21 +10,22 @@ tested greedily on sentences of six lengths that are not in the training set. Me
 the end included, and the BLEU of the longest sentences.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
-from experiments.harness.claims import interval, judge
-from experiments.harness.figures import COLOURS, plot_band
-from experiments.harness.members import train_members
+from experiments.harness.claims import judge
+from experiments.harness.figures import COLOURS
+from experiments.harness.members import train_configured
 from experiments.harness.run_folder import Run, slug
+from experiments.harness.sequence_plots import legend, panels, plot_interval
+from experiments.harness.sequence_settings import OnExamples
 from experiments.harness.translations import bleu
 from jaxdl import decode, tree
 from jaxdl.data.sources import translation as languages
@@ -42,9 +43,10 @@ NETWORKS = {"initial": 43, "every_step": 35, "attention": 32}
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(OnExamples):
     """Small encoder-decoders with different contexts of the decoder."""
 
+    LEAST_SEEDS = 2
     SMOKE = {
         "seeds": 2,
         "sentences": 16,
@@ -56,17 +58,12 @@ class Config(configuration.Config):
     }
 
     seeds: int = 4
-    """Independent runs of each network."""
     sentences: int = 6400
     """Training sentences."""
     tested: int = 100
     """Test sentences of each length, at most a quarter of those that there are."""
     epochs: float = 7.0
-    """Passes over the training sentences."""
-    batch_size: int = 64
-    """Sentences in an update."""
     learning_rate: float = 0.01
-    """Learning rate of Adam, with a cosine decay."""
     contexts: tuple[str, ...] = tuple(NETWORKS)
     """Contexts of the decoder; attention must be one of them."""
     cell: Literal["gru", "vanilla"] = "gru"
@@ -76,10 +73,9 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=2, sentences=1, tested=1, batch_size=1)
+        configuration.at_least(self, sentences=1, tested=1)
         known = "attention" in self.contexts and set(self.contexts) <= NETWORKS.keys()
         configuration.require(known, "contexts", f"attention and others of {', '.join(NETWORKS)}", self.contexts)
-        configuration.positive(self, "epochs", "learning_rate")
 
 
 def make(context: str, config: Config) -> EncoderDecoder:
@@ -100,18 +96,11 @@ def run(config: Config, run: Run) -> dict[str, float]:
     learned = leave_out(
         tested, languages.two_rules(config.seed, 2 * sentences, (LEAST, MOST), num_words=WORDS), sentences
     )
+    settings = replace(config, batch_size=min(config.batch_size, sentences))
     right, scores, result = {}, {}, {}
     for context in config.contexts:
         model = make(context, config)
-        members, _ = train_members(
-            translation(model, bos_id=languages.BOS_ID),
-            learned,
-            members=config.seeds,
-            epochs=config.epochs,
-            batch_size=min(config.batch_size, sentences),
-            learning_rate=config.learning_rate,
-            seed=config.seed,
-        )
+        members, _ = train_configured(translation(model, bos_id=languages.BOS_ID), learned, settings)
         variables = tree.stack(members)
         generate = jax.jit(jax.vmap(partial(translate, model), (0, None, None)))
         outputs = {n: np.asarray(generate(variables, x["source"], x["source_length"])) for n, x in tested.items()}
@@ -167,12 +156,11 @@ def assess(run: Run, right: dict[str, np.ndarray]) -> None:
 
 def draw(right: dict[str, np.ndarray]) -> Figure:
     """Draw the share of correct words over the length, with intervals over the runs."""
-    figure, axis = plt.subplots(figsize=(6.4, 4))
+    figure, ((axis,),) = panels(1, size=(6.4, 4))
     for (context, shares), colour in zip(right.items(), COLOURS, strict=False):
-        mean, low, high = np.transpose([interval(at_length) for at_length in shares.T])
-        plot_band(axis, LENGTHS, mean, np.maximum(low, 0), np.minimum(high, 1), colour, style="o-", label=context)
+        plot_interval(axis, LENGTHS, shares, colour, highest=1, style="o-", label=context)
     guess = [(n / WORDS + 1) / (n + 1) for n in LENGTHS]
     axis.plot(LENGTHS, guess, color="black", linewidth=0.8, linestyle=":", label="guessed words, correct end")
     axis.set(xlabel="words in the sentence", ylabel="share of correct words", ylim=(0, 1.02), xticks=LENGTHS)
-    axis.legend(frameon=False, title="context of the decoder", loc="upper right", bbox_to_anchor=(1, 0.97))
+    legend(axis, title="context of the decoder", loc="upper right", bbox_to_anchor=(1, 0.97))
     return figure

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration, figures
 from experiments.harness.run_folder import Run
+from experiments.harness.sequence_plots import panels, show_weights
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_task
 from experiments.harness.translations import chrf
@@ -159,15 +159,12 @@ def draw_attention(
     source, lengths, target = (test[name][chosen] for name in ("source", "source_length", "target"))
     look = jax.jit(lambda *x: model.apply(variables, *x, return_intermediates=True)[1])
     features = look(source, shift_right(target, target_vocabulary.bos_id), lengths)
-    figure, axes = plt.subplots(2, -(-len(chosen) // 2), figsize=(11, 7), squeeze=False)
+    columns = -(-len(chosen) // 2)
+    figure, axes = panels(columns, size=(11 / columns, 3.5), rows=2)
     for axis, *row in zip(axes.flat, source, lengths, target, features["attention"], strict=False):
         tokens, length, answer, weights = row
-        axis.imshow(np.asarray(weights)[:, :length], cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axis.set_xticks(range(length), source_vocabulary.decode(tokens[:length]), fontfamily="monospace", fontsize=8)
         names = ["end" if token == EOS else token for token in target_vocabulary.decode(answer)]
-        axis.set_yticks(range(len(names)), names, fontfamily="monospace", fontsize=8)
-        axis.tick_params(length=0)
-        axis.grid(visible=False)
+        show_weights(axis, weights[:, :length], source_vocabulary.decode(tokens[:length]), names)
     figure.supxlabel("source", fontsize=10)
     figure.supylabel("target", fontsize=10)
     return figure

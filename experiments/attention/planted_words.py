@@ -10,21 +10,21 @@ the largest of the document, a word if its weight is the largest of its sentence
 that is so in more than half of the documents; by chance it would be in a quarter or a sixth.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.claims import judge
-from experiments.harness.figures import COLOURS
-from experiments.harness.members import train_members
+from experiments.harness.members import train_configured
 from experiments.harness.run_folder import Run
+from experiments.harness.sequence_plots import bars_of_runs, panels, show_weights, write_words
+from experiments.harness.sequence_settings import OnExamples
 from jaxdl import tree
 from jaxdl.models.sequence.hierarchical import HierarchicalAttentionNetwork
 from jaxdl.nn.recurrent import cells
@@ -39,9 +39,10 @@ TASKS = {"a key word": False, "a key word beside a cue": True}
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(OnExamples):
     """Small hierarchical attention networks."""
 
+    LEAST_SEEDS = 2
     SMOKE = {
         "seeds": 2,
         "documents": 8,
@@ -53,17 +54,12 @@ class Config(configuration.Config):
     }
 
     seeds: int = 5
-    """Independent runs."""
     documents: int = 4000
     """Training documents."""
     tested: int = 500
     """Test documents."""
-    epochs: float = 5.0
-    """Passes over the documents."""
     batch_size: int = 32
-    """Documents in an update."""
     learning_rate: float = 0.01
-    """Learning rate of Adam, with a cosine decay."""
     tasks: tuple[Literal[1, 2], ...] = (1, 2)
     """Tasks: without and with the cue."""
     cell: Literal["gru", "vanilla"] = "gru"
@@ -73,8 +69,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=2, documents=1, tested=1, batch_size=1, hidden_size=1)
-        configuration.positive(self, "epochs", "learning_rate")
+        configuration.at_least(self, documents=1, tested=1, hidden_size=1)
 
 
 def draw_documents(seed: int, count: int, cued: bool) -> dict[str, np.ndarray]:
@@ -110,19 +105,13 @@ def run(config: Config, run: Run) -> dict[str, float]:
     size, counts = config.hidden_size, (config.documents, config.tested)
     cell = cells.GRU(size) if config.cell == "gru" else cells.Vanilla(size)
     model = HierarchicalAttentionNetwork(CUE + 1, CLASSES, size, cell, attention_dim=size)
+    settings = replace(config, batch_size=min(config.batch_size, config.documents))
     found, shown, result = {}, {}, {}
     for number in config.tasks:
         name, cued = list(TASKS.items())[number - 1]
         learned, test = (draw_documents(2 * config.seed + part, n, cued) for part, n in enumerate(counts))
-        members, _ = train_members(
-            sequence_classification(model),
-            {key: learned[key] for key in ("token", "length", "label")},
-            members=config.seeds,
-            epochs=config.epochs,
-            batch_size=min(config.batch_size, config.documents),
-            learning_rate=config.learning_rate,
-            seed=config.seed,
-        )
+        arrays = {key: learned[key] for key in ("token", "length", "label")}
+        members, _ = train_configured(sequence_classification(model), arrays, settings)
         weights = attend(model, members, test)
         found[name], shown[name] = find(weights, test), (test, weights)
         result |= {f"{key}_{number}": float(np.mean(values)) for key, values in found[name].items()}
@@ -167,12 +156,9 @@ def assess(run: Run, name: str, found: dict[str, np.ndarray]) -> None:
 
 def draw_found(found: dict[str, dict[str, np.ndarray]]) -> Figure:
     """Draw the shares of every run."""
-    figure, axes = plt.subplots(1, len(found), figsize=(5 * len(found), 3.4), sharey=True, squeeze=False)
+    figure, axes = panels(len(found), size=(5, 3.4), sharey=True)
     for axis, (name, shares) in zip(axes[0], found.items(), strict=True):
-        for i, (values, colour) in enumerate(zip(shares.values(), COLOURS, strict=False)):
-            axis.bar(i, values.mean(), color=colour, alpha=0.4)
-            axis.plot(np.full(len(values), i), values, ".", color=colour)
-        axis.set_xticks(range(len(shares)), [what.replace("_", " ") for what in shares])
+        bars_of_runs(axis, shares)
         axis.set(title=name, ylim=(0, 1.02))
     axes[0, 0].set_ylabel("share of documents")
     return figure
@@ -180,7 +166,7 @@ def draw_found(found: dict[str, dict[str, np.ndarray]]) -> Figure:
 
 def draw_looks(shown: dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]]) -> Figure:
     """Draw the attention of the first network in two documents of each task."""
-    figure, axes = plt.subplots(len(shown), 2, figsize=(12, 3 * len(shown)), squeeze=False)
+    figure, axes = panels(2, size=(6, 3), rows=len(shown))
     for row, (name, (test, weights)) in zip(axes, shown.items(), strict=True):
         for n, axis in enumerate(row):
             draw_document(axis, test, weights, n)
@@ -192,15 +178,15 @@ def draw_document(axis: Axes, test: dict[str, np.ndarray], attention: dict[str, 
     """Draw a document, a sentence per row: the weight of the sentence on the left, those of its words behind them."""
     count = int((test["length"][n] > 0).sum())
     weights = np.concatenate([attention["sentence"][0, n, :count, None], attention["word"][0, n, :count]], axis=1)
-    axis.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for i in range(count):
-        for t in range(test["length"][n, i]):
-            token = test["token"][n, i, t]
-            key = f"KEY {(token - FIRST_KEY) // KEYS}"
-            text = "CUE" if token == CUE else key if token >= FIRST_KEY else f"w{token}"
-            colour = "white" if weights[i, t + 1] > 0.5 else "black"
-            axis.text(t + 1, i, text, ha="center", va="center", fontsize=8, color=colour)
+    show_weights(axis, weights)
+    length, token = test["length"][n, :count], test["token"][n]
+    write_words(axis, [[spell(t) for t in token[i, :words]] for i, words in enumerate(length)], weights, first=1)
     axis.axvline(0.5, color="black", linewidth=1)
     axis.set_xticks([0], ["sentence"])
-    axis.set_yticks([])
-    axis.grid(visible=False)
+
+
+def spell(token: int) -> str:
+    """Return the text of a token in the figure."""
+    if token >= FIRST_KEY:
+        return "CUE" if token == CUE else f"KEY {(token - FIRST_KEY) // KEYS}"
+    return f"w{token}"

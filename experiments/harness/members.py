@@ -60,6 +60,12 @@ def train_members(
     return [tree.take(states.variables, member) for member in range(members)], history
 
 
+def train_configured(task: tasks.Task, arrays: dict[str, Any], config: Any) -> tuple[list[PyTree], History]:
+    """Train members with the settings ``seeds``, ``epochs``, ``batch_size``, ``learning_rate`` and ``seed``."""
+    settings = {name: getattr(config, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
+    return train_members(task, arrays, members=config.seeds, **settings)
+
+
 def predict_members(model: linen.Module, members: list[PyTree], x: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Apply a model of sequences with the variables of every member, ``[members, N, ...]``."""
     predict = jax.jit(model.apply)

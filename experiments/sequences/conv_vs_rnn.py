@@ -19,15 +19,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.claims import interval
-from experiments.harness.figures import COLOURS, plot_runs
 from experiments.harness.learning import fit_samples
+from experiments.harness.recurrent import chunk_means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import init_each
+from experiments.harness.sequence_plots import legend, panels, plot_variants
+from experiments.harness.sequence_settings import OnNewSequences
 from jaxdl import optim
 from jaxdl.models.sequence.classifiers import ConvolutionalClassifier, RecurrentClassifier
 from jaxdl.nn.convolution.convolution import Conv
@@ -92,28 +93,17 @@ TASKS = {"pattern": draw_pattern, "order": draw_order}
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(OnNewSequences):
     """Three networks on two tasks."""
 
-    SMOKE = {
-        "seeds": 2,
-        "steps": 2,
-        "length": SHORTEST,
-        "batch_size": 2,
-        "report_every": 1,
-        "networks": COMPARED,
-    }
+    SMOKE = {"seeds": 2, "steps": 2, "length": SHORTEST, "batch_size": 2, "report_every": 1, "networks": COMPARED}
 
     seeds: int = 5
-    """Independent runs of each network."""
     steps: int = 600
-    """Updates."""
     length: int = 40
     """Length of a sequence in tokens."""
     batch_size: int = 32
-    """Sequences in a batch."""
     learning_rate: float = 3e-3
-    """Learning rate of Adam."""
     report_every: int = 50
     """Updates over which the accuracy is averaged."""
     networks: tuple[str, ...] = tuple(NETWORKS)
@@ -122,10 +112,9 @@ class Config(configuration.Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         configuration.at_least(self, report_every=1)
-        configuration.at_least(self, seeds=2, steps=self.report_every, length=SHORTEST, batch_size=1)
+        configuration.at_least(self, steps=self.report_every, length=SHORTEST)
         known = set(COMPARED) <= set(self.networks) <= NETWORKS.keys()
         configuration.require(known, "networks", f"{', '.join(COMPARED)} and others", self.networks)
-        configuration.positive(self, "learning_rate")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -170,7 +159,7 @@ def make_run(model: linen.Module, config: Config) -> tuple[Callable, Callable]:
 
         keys = jax.random.split(key, chunks * config.report_every)
         _, metrics = fit_samples(task.loss, optimizer, variables, sample, keys, key)
-        return jnp.mean(metrics["accuracy"].reshape(chunks, -1), axis=1)
+        return chunk_means(metrics["accuracy"], chunks)
 
     return init, learn
 
@@ -197,16 +186,13 @@ def compare(found: dict[tuple[str, str], np.ndarray], result: dict[str, float]) 
 
 def draw_learning(found: dict[tuple[str, str], np.ndarray], result: dict[str, float], report_every: int) -> Figure:
     """Draw the accuracies over updates and over time, every seed and the mean."""
-    figure, axes = plt.subplots(2, 2, figsize=(9, 6), sharey=True)
+    figure, axes = panels(2, size=(4.5, 3), rows=2, sharey=True)
     for row, task in zip(axes, TASKS, strict=True):
-        for name, colour in zip(NETWORKS, COLOURS, strict=False):
-            if (task, name) not in found:
-                continue
-            curve = found[task, name]
-            steps = report_every * np.arange(1, curve.shape[1] + 1)
-            for axis, x in zip(row, (steps, steps * result[f"{name}_milliseconds"] / 1e3), strict=True):
-                plot_runs(axis, curve, colour, x=x, label=name)
+        curves = {name: found[task, name] for name in NETWORKS if (task, name) in found}
+        steps = {name: report_every * np.arange(1, curve.shape[1] + 1) for name, curve in curves.items()}
+        plot_variants(row[0], curves, steps)
+        plot_variants(row[1], curves, {name: x * result[f"{name}_milliseconds"] / 1e3 for name, x in steps.items()})
         row[0].set(xlabel="updates", ylabel="accuracy on new sequences", title=task, ylim=(0.45, 1.02))
         row[1].set(xlabel="seconds of training", title=task, xscale="log")
-    axes[0, 0].legend(frameon=False)
+    legend(axes[0, 0])
     return figure

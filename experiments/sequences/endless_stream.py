@@ -15,17 +15,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.claims import judge
-from experiments.harness.figures import COLOURS, plot_runs, smooth
+from experiments.harness.figures import smooth
 from experiments.harness.learning import fit_samples
+from experiments.harness.recurrent import as_batch, readout_loss
 from experiments.harness.run_folder import Run, slug
+from experiments.harness.sequence_plots import legend, panels, plot_variants
+from experiments.harness.sequence_settings import OnNewSequences
 from jaxdl import losses, optim
 from jaxdl.data.sources import sequences
-from jaxdl.nn import recurrent
 from jaxdl.nn.dense import linear
 from jaxdl.nn.recurrent import cells
 from jaxdl.typing import Array, Batch, Key, PyTree
@@ -38,34 +39,31 @@ CELLS = {
     "forget gate": cells.LSTM(HIDDEN),
 }
 OLD, _, NEW = CELLS
+TITLES = {
+    "memory": "Mean absolute memory",
+    "saturated": f"Share of memories where tanh' < {SLOPE:g}",
+    "error": "Mean squared error",
+}
 Found = dict[str, dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(OnNewSequences):
     """Small LSTMs, trained on short sequences with Adam and clipped gradients, then run on a long stream."""
 
     SMOKE = {"seeds": 2, "steps": 2, "length": 4, "stream": 8, "batch_size": 2, "cells": (OLD, NEW)}
 
-    seeds: int = 8
-    """Independent runs of each cell."""
     length: int = 40
     """Steps of a sequence in training."""
     stream: int = 2000
     """Steps of the stream of the test."""
     steps: int = 1000
-    """Updates."""
-    batch_size: int = 20
-    """Sequences in a batch, always new."""
-    learning_rate: float = 0.01
-    """Learning rate of Adam."""
     cells: tuple[str, ...] = tuple(CELLS)
     """Cells; those without and with a forget gate must be among them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=2, length=1, steps=1, batch_size=1)
-        configuration.positive(self, "learning_rate")
+        configuration.at_least(self, length=1)
         known = {OLD, NEW} <= set(self.cells) <= CELLS.keys()
         configuration.require(known, "cells", f"{OLD!r}, {NEW!r} and others", self.cells)
         configuration.require(self.stream >= 2 * self.length, "stream", f">= {2 * self.length}", self.stream)
@@ -90,26 +88,15 @@ def run(config: Config, run: Run) -> dict[str, float]:
 def make_learn(cell: cells.LSTM, config: Config) -> Callable[[Key], dict[str, Array]]:
     """Make the function that trains a network on short sequences and records its memory on a long one."""
     optimizer = optax.chain(optim.clip_by_global_norm(1.0), optim.adam(config.learning_rate))
-
-    def loss(variables: dict[str, PyTree], batch: Batch, key: Key) -> tuple[Array, tuple[dict, dict]]:
-        params = variables["params"]
-        _, h = recurrent.scan(cell, params["cell"], batch["x"])
-        return losses.mean_squared_error(linear(h, **params["output"]), batch["y"]), ({}, {})
-
-    def draw(key: Key, count: int, length: int) -> Batch:
-        return dict(zip(("x", "y"), sequences.latch(key, count, length), strict=True))
+    loss = readout_loss(cell, lambda outputs, y: (losses.mean_squared_error(outputs, y), {}))
 
     def follow(params: PyTree, batch: Batch) -> dict[str, Array]:
         def step(state: cells.LSTMState, inputs: tuple[Array, Array]) -> tuple[cells.LSTMState, dict[str, Array]]:
             x, y = inputs
             state, h = cell(params["cell"], state, x)
-            squared = jnp.square(linear(h, **params["output"]) - y)
-            slope = 1 - jnp.square(jnp.tanh(state.c))
-            return state, {
-                "error": jnp.mean(squared),
-                "memory": jnp.mean(jnp.abs(state.c)),
-                "saturated": jnp.mean(slope < SLOPE),
-            }
+            error = jnp.mean(jnp.square(linear(h, **params["output"]) - y))
+            memory, slope = jnp.mean(jnp.abs(state.c)), 1 - jnp.square(jnp.tanh(state.c))
+            return state, {"error": error, "memory": memory, "saturated": jnp.mean(slope < SLOPE)}
 
         inputs = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), (batch["x"], batch["y"]))
         return jax.lax.scan(step, cell.init_carry((STREAMS,)), inputs)[1]
@@ -120,11 +107,11 @@ def make_learn(cell: cells.LSTM, config: Config) -> Callable[[Key], dict[str, Ar
         params = {"cell": cells.init_cell(cell_key, cell, 2), "output": {"kernel": kernel, "bias": jnp.zeros(1)}}
 
         def sample(key: Key) -> Batch:
-            return draw(key, config.batch_size, config.length)
+            return as_batch(sequences.latch(key, config.batch_size, config.length))
 
         keys = jax.random.split(train_key, config.steps)
         state, _ = fit_samples(loss, optimizer, {"params": params}, sample, keys, key)
-        return follow(state.params, draw(test_key, STREAMS, config.stream))
+        return follow(state.params, as_batch(sequences.latch(test_key, STREAMS, config.stream)))
 
     return learn
 
@@ -151,19 +138,12 @@ def assess(run: Run, early: Found, late: Found) -> None:
 
 def draw(found: Found, length: int) -> Figure:
     """Draw memory, saturation and error along the stream, every seed and the mean."""
-    figure, axes = plt.subplots(1, 3, figsize=(13, 3.6))
-    titles = {
-        "memory": "Mean absolute memory",
-        "saturated": f"Share of memories where tanh' < {SLOPE:g}",
-        "error": "Mean squared error",
-    }
-    for axis, (measure, title) in zip(axes, titles.items(), strict=True):
-        for (name, values), colour in zip(found.items(), COLOURS, strict=False):
-            curves = smooth(values[measure], length)
-            plot_runs(axis, curves, colour, x=length + np.arange(curves.shape[1]), label=name)
+    figure, axes = panels(3, size=(13 / 3, 3.6))
+    for axis, (measure, title) in zip(axes[0], TITLES.items(), strict=True):
+        curves = {name: smooth(values[measure], length) for name, values in found.items()}
+        plot_variants(axis, curves, {name: length + np.arange(curve.shape[1]) for name, curve in curves.items()})
         axis.axvline(length, color="black", linewidth=0.8, linestyle=":")
         axis.set(xscale="log", xlabel="step of the stream; dotted: length in training", title=title)
-    axes[0].set_yscale("log")
-    axes[2].set_yscale("log")
-    axes[0].legend(frameon=False)
+        axis.set_yscale("linear" if measure == "saturated" else "log")
+    legend(axes[0, 0])
     return figure

@@ -19,15 +19,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import special
 
 from experiments.harness import configuration
-from experiments.harness.claims import interval, judge
-from experiments.harness.figures import COLOURS, plot_band, smooth
+from experiments.harness.claims import judge
+from experiments.harness.figures import COLOURS, smooth
 from experiments.harness.learning import fit_samples
 from experiments.harness.run_folder import Run, slug
+from experiments.harness.sequence_plots import legend, panels, plot_interval
+from experiments.harness.sequence_settings import OnNewSequences
 from jaxdl import decode, losses, optim
 from jaxdl.data.sources import sequences
 from jaxdl.decode.generation import Choice
@@ -48,19 +49,14 @@ Found = dict[str, dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(OnNewSequences):
     """Small generators, each trained in four ways."""
 
     SMOKE = {"seeds": 2, "steps": 2, "length": 12, "batch_size": 2, "sources": ("chain",)}
 
-    seeds: int = 8
-    """Independent runs."""
     length: int = 50
     """Steps of a sequence."""
-    steps: int = 1500
-    """Updates."""
     batch_size: int = 16
-    """Sequences in a batch, always new."""
     learning_rate: float = 0.005
     """Learning rate of Adam, with a cosine decay."""
     sources: tuple[str, ...] = ("pendulum", "pendulum, gradient through own words", "chain")
@@ -68,8 +64,6 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=2, steps=1, batch_size=1)
-        configuration.positive(self, "learning_rate")
         configuration.require(self.length > PROMPT + 1, "length", f"> {PROMPT + 1}", self.length)
 
 
@@ -242,29 +236,28 @@ def assess(run: Run, name: str, values: dict[str, np.ndarray]) -> None:
 
 def draw_errors(found: Found) -> Figure:
     """Draw the errors over time after the prompt, along the truth and along own outputs."""
-    figure, axes = plt.subplots(1, len(found), figsize=(4.6 * len(found), 3.8), squeeze=False)
-    for axis, (name, values) in zip(axes[0], found.items(), strict=True):
+    figure, (axes,) = panels(len(found), size=(4.6, 3.8))
+    for axis, (name, values) in zip(axes, found.items(), strict=True):
         for i, (taught, colour) in enumerate(zip(TAUGHT, COLOURS, strict=False)):
             for kind, style in (("free", "-"), ("forced", ":")):
-                mean, low, high = np.transpose([interval(at_time) for at_time in values[kind][i].T])
-                time = 1 + np.arange(len(mean))
+                time = 1 + np.arange(values[kind].shape[-1])
                 settings = {"style": style, "alpha": 0.12, "label": taught if kind == "free" else None}
-                plot_band(axis, time, mean, np.maximum(low, 0.2 * mean), high, colour, **settings)
+                plot_interval(axis, time, values[kind][i], colour, lowest=lambda mean: 0.2 * mean, **settings)
         axis.set(yscale="log", xlabel="step after the prompt", ylabel=UNITS[name.split(",")[0]])
         axis.set_title(name)
-    axes[0, -1].legend(frameon=False, title="trained by", fontsize=8, loc="center")
+    legend(axes[-1], title="trained by", fontsize=8, loc="center")
     figure.suptitle("Error along own words, and dotted along the truth", fontsize=11)
     return figure
 
 
 def draw_teaching(p: np.ndarray, found: Found) -> Figure:
     """Draw the teacher probabilities during training and the losses."""
-    figure, axes = plt.subplots(1, 1 + len(found), figsize=(4.2 * (1 + len(found)), 3.4))
+    figure, (axes,) = panels(1 + len(found), size=(4.2, 3.4))
     for i, (taught, colour) in enumerate(zip(TAUGHT, COLOURS, strict=False)):
         axes[0].plot(p[i], color=colour, label=taught)
         for axis, (name, values) in zip(axes[1:], found.items(), strict=True):
             axis.plot(smooth(values["loss"][i], 25).mean(axis=0), color=colour)
             axis.set(yscale="log", xlabel="step", title=f"Training loss, {name.replace(', ', chr(10))}")
     axes[0].set(xlabel="step", title="Teacher probability")
-    axes[0].legend(frameon=False)
+    legend(axes[0])
     return figure

@@ -14,18 +14,17 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 import optax
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS
 from experiments.harness.learning import fit_samples
+from experiments.harness.recurrent import as_batch, readout_loss
 from experiments.harness.run_folder import Run, slug
+from experiments.harness.sequence_plots import legend, panels, plot_medians
 from jaxdl import losses, optim
 from jaxdl.data.sources import sequences
-from jaxdl.nn import recurrent
-from jaxdl.nn.dense import linear
 from jaxdl.nn.recurrent import cells
 from jaxdl.typing import Array, Batch, Key, PyTree
 
@@ -112,18 +111,16 @@ def initialize(random: np.random.Generator, runs: int) -> PyTree:
 
 def make_learn(config: Config) -> Callable[..., dict[str, Array]]:
     """Make the function that trains a network and returns losses and norms before and after clipping."""
-
-    def loss(variables: dict[str, PyTree], batch: Batch, key: Key) -> tuple[Array, tuple[dict, dict]]:
-        params = variables["params"]
-        _, h = recurrent.scan(CELL, params["cell"], batch["x"])
-        return losses.mean_squared_error(linear(h[:, -1] / HIDDEN**0.5, **params["output"]), batch["y"]), ({}, {})
+    loss = readout_loss(
+        CELL, lambda y, target: (losses.mean_squared_error(y, target), {}), lambda h: h[:, -1] / HIDDEN**0.5
+    )
 
     def learn(key: Key, params: PyTree, rate: Array, radius: Array, max_norm: Array) -> dict[str, Array]:
         cell = {**params["cell"], "recurrent_kernel": radius * params["cell"]["recurrent_kernel"]}
         optimizer = optax.chain(optim.clip_by_global_norm(max_norm), optim.sgd(rate))
 
         def sample(key: Key) -> Batch:
-            return dict(zip(("x", "y"), sequences.adding(key, config.batch_size, config.lag), strict=True))
+            return as_batch(sequences.adding(key, config.batch_size, config.lag))
 
         variables, keys = {"params": {**params, "cell": cell}}, jax.random.split(key, config.steps)
         _, metrics = fit_samples(loss, optimizer, variables, sample, keys, key)
@@ -162,31 +159,29 @@ def assess(run: Run, losses: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
 
 def draw_rates(rates: np.ndarray, last: np.ndarray, chosen: dict[str, int]) -> Figure:
     """Draw the last loss by rate, every run and the median."""
-    figure, axis = plt.subplots(figsize=(6.5, 3.8))
-    for k, (variant, colour) in enumerate(VARIANTS.items()):
-        shown = np.minimum(last[k], 1e3)
-        axis.plot(rates, np.median(shown, axis=-1), color=colour, label=variant)
-        axis.plot(rates * 1.05 ** (k - 1), shown, ".", color=colour, markersize=5, alpha=0.6)
+    figure, ((axis,),) = panels(1, size=(6.5, 3.8))
+    shown = {variant: np.minimum(values, 1e3).T for variant, values in zip(VARIANTS, last, strict=True)}
+    plot_medians(axis, rates, shown, spacing=1.05, colours=VARIANTS.values())
     axis.axhline(1 / 6, color="black", linewidth=0.8, linestyle=":", label="loss without memory")
     for (name, i), style in zip(chosen.items(), ("--", "-."), strict=True):
         axis.axvline(rates[i], color="black", linewidth=0.8, linestyle=style, label=f"{name} rate")
     axis.set(xscale="log", yscale="log", xlabel="learning rate", title="Last loss; at the top: beyond, or NaN")
-    axis.legend(frameon=False, fontsize=8, loc="center left")
+    legend(axis, fontsize=8, loc="center left")
     return figure
 
 
 def draw_norms(found: Found, rates: np.ndarray, chosen: dict[str, int]) -> Figure:
     """Draw the losses of all runs at both rates, and the norms of one run's gradient before and after clipping."""
-    figure, axes = plt.subplots(1, 3, figsize=(14, 3.8))
+    figure, (axes,) = panels(3, size=(14 / 3, 3.8))
     for axis, (name, i) in zip(axes, chosen.items(), strict=False):
         for k, (variant, colour) in enumerate(VARIANTS.items()):
             loss = np.minimum(np.nan_to_num(found["loss"][k, i], nan=np.inf), LARGEST)
             axis.plot(loss.T, color=colour, linewidth=0.5, alpha=0.5)
             axis.plot(np.median(loss, axis=0), color=colour, label=variant)
         axis.set(yscale="log", xlabel="step", title=f"Loss at the {name} rate, {rates[i]:.2g}")
-    axes[0].legend(frameon=False)
+    legend(axes[0])
     for part, colour in (("before", COLOURS[1]), ("after", COLOURS[0])):
         axes[2].plot(found[part][1, chosen["exploding"], 0], ".", color=colour, markersize=3, label=part)
     axes[2].set(yscale="log", xlabel="step", title="Norm of one run's gradient, before and after clipping")
-    axes[2].legend(frameon=False)
+    legend(axes[2])
     return figure

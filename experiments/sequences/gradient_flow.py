@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.claims import judge
-from experiments.harness.figures import COLOURS, plot_band
+from experiments.harness.figures import COLOURS
+from experiments.harness.recurrent import forget_gate, orthogonal_gates
 from experiments.harness.run_folder import Run, slug
+from experiments.harness.sequence_plots import legend, panels, plot_ranges
 from jaxdl.interpret import gradient_flow
 from jaxdl.nn import activations
 from jaxdl.nn.recurrent import cells
@@ -92,16 +92,15 @@ def measure_vanilla(random: np.random.Generator, seeds: int) -> dict[str, Found]
 def measure_lstm(random: np.random.Generator, seeds: int) -> dict[str, Found]:
     """Return the norms of the two paths of ``d c_T / d c_k`` ``[seeds, k]``, and those of ``d c_t / d c_k``."""
     cell = cells.LSTM(SIZE)
-    U = np.concatenate([np.linalg.qr(random.normal(size=(seeds, SIZE, SIZE)))[0] for _ in cell.gates], axis=-1)
+    U = orthogonal_gates(cell, lambda: random.normal(size=(seeds, SIZE, SIZE)))
     W = random.normal(size=(seeds, INPUTS, 4 * SIZE)) / INPUTS**0.5
     x = random.normal(size=(seeds, STEPS, INPUTS))
-    is_forget = np.repeat(np.array(cell.gates) == "f", SIZE)
 
     @jax.jit
     @jax.vmap
     def measure(bias: Array) -> tuple[gradient_flow.Paths, Array]:
         def one(U: Array, W: Array, x: Array) -> tuple[gradient_flow.Paths, Array]:
-            parameters = {"kernel": W, "recurrent_kernel": U, "bias": bias * is_forget}
+            parameters = {"kernel": W, "recurrent_kernel": U, "bias": bias * forget_gate(SIZE)}
             step = lambda state, x: cell(parameters, state, x)[0]  # noqa: E731
             start = cell.init_carry()
             return gradient_flow.lstm_paths(step, start, x), gradient_flow.jacobian_norms(step, start, x)
@@ -149,40 +148,35 @@ def keeps_bound(norms: np.ndarray, bound: np.ndarray) -> np.ndarray:
 
 def draw_decay(vanilla: dict[str, Found], decay: Found) -> Figure:
     """Draw the norms of vanilla networks by lag, with their bound."""
-    figure, axes = plt.subplots(1, len(ACTIVATIONS), figsize=(14, 4), sharey=True)
+    figure, (axes,) = panels(len(ACTIVATIONS), size=(14 / 3, 4), sharey=True)
     lags = np.arange(STEPS + 1)
     for axis, activation in zip(axes, ACTIVATIONS, strict=True):
         names = [name for name in VANILLA if name.startswith(activation)]
+        plot_ranges(axis, lags, {f"{VANILLA[name][1]:g} / gamma": 10.0 ** decay[name] for name in names})
         for name, colour in zip(names, COLOURS, strict=False):
             radius = VANILLA[name][1]
-            draw_band(axis, lags, 10.0 ** decay[name], colour, f"{radius:g} / gamma")
             bound = np.exp(np.log(vanilla["bound"][name]).mean(axis=0))
             axis.plot(lags, bound, "--", color=colour, linewidth=1)
             axis.plot(lags, radius**lags, ":", color=colour, linewidth=1)
         axis.set(yscale="log", ylim=(1e-15, 1e15), xlabel="t - k", title=f"vanilla network, {activation}")
     axes[0].set_ylabel("norm of d s_t / d s_k")
-    axes[0].legend(frameon=False, title="spectral radius", loc="lower left")
+    legend(axes[0], title="spectral radius", loc="lower left")
     dashed = axes[1].plot([], [], "k--", linewidth=1, label="(gamma largest singular value)^(t - k)")
     dotted = axes[1].plot([], [], "k:", linewidth=1, label="(gamma spectral radius)^(t - k)")
-    axes[1].legend(handles=dashed + dotted, frameon=False, loc="lower left", fontsize=8)
+    legend(axes[1], handles=dashed + dotted, loc="lower left", fontsize=8)
     return figure
-
-
-def draw_band(axis: Axes, x: np.ndarray, values: np.ndarray, colour: str, label: str) -> None:
-    """Draw the median and the range over the seeds."""
-    plot_band(axis, x, np.median(values, axis=0), values.min(axis=0), values.max(axis=0), colour, label=label)
 
 
 def draw_paths(lstm: dict[str, Found]) -> Figure:
     """Draw the two paths of an LSTM's gradient by lag."""
-    figure, axes = plt.subplots(1, len(BIASES), figsize=(13, 3.6), sharey=True)
+    figure, (axes,) = panels(len(BIASES), size=(13 / 3, 3.6), sharey=True)
     lags = STEPS - np.arange(STEPS + 1)
     for axis, (name, bias) in zip(axes, BIASES.items(), strict=True):
-        for part, colour in zip(("forget", "output", "total"), COLOURS, strict=False):
-            draw_band(axis, lags, np.maximum(lstm[part][name], 1e-30), colour, part)
+        parts = ("forget", "output", "total")
+        plot_ranges(axis, lags, {part: np.maximum(lstm[part][name], 1e-30) for part in parts})
         axis.set(yscale="log", ylim=(1e-20, 1e4), xlabel="T - k", title=f"{name}: forget bias {bias:g}")
     axes[0].set_ylabel("norm of the part of d c_T / d c_k")
-    axes[0].legend(frameon=False, title="path")
+    legend(axes[0], title="path")
     return figure
 
 
@@ -190,7 +184,7 @@ def draw_heat(vanilla: PyTree, lstm: PyTree) -> Figure:
     """Draw the norms between all pairs of times of one network of each kind."""
     shown = {name: vanilla[name][0] for name in ("identity, 2", "tanh, 0.5", "tanh, 1", "tanh, 2")}
     shown |= {name: lstm[name][0] for name in ("LSTM, closed", "LSTM, open")}
-    figure, axes = plt.subplots(1, len(shown), figsize=(2.6 * len(shown), 3), sharey=True)
+    figure, (axes,) = panels(len(shown), size=(2.6, 3), sharey=True)
     for axis, (name, norms) in zip(axes, shown.items(), strict=True):
         logarithm = np.ma.masked_less_equal(norms, 0)
         image = axis.imshow(np.ma.log10(logarithm), cmap="RdBu_r", vmin=-6, vmax=6)

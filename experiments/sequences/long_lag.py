@@ -17,18 +17,17 @@ from typing import Literal, NamedTuple
 import jax
 import numpy as np
 import optax
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS
-from experiments.harness.learning import fit_samples
+from experiments.harness.learning import Metrics, fit_samples
+from experiments.harness.recurrent import Measure, as_batch, forget_gate, orthogonal_gates, readout_loss
 from experiments.harness.run_folder import Run, slug
+from experiments.harness.sequence_plots import legend, panels, plot_medians
+from experiments.harness.sequence_settings import OnNewSequences
 from jaxdl import losses, metrics, optim
 from jaxdl.data.sources import sequences
-from jaxdl.nn import recurrent
-from jaxdl.nn.dense import linear
 from jaxdl.nn.recurrent import cells
 from jaxdl.typing import Array, Batch, Key, PyTree
 
@@ -43,21 +42,21 @@ Found = dict[str, np.ndarray]
 class Task(NamedTuple):
     """A task with a lag.
 
-    ``draw(key, count, lag)`` samples ``x [N, T, D]`` and ``y``; ``error(outputs [N, T, K], y)`` returns the loss and
-    the relative error.
+    ``draw(key, count, lag)`` samples ``x [N, T, D]`` and ``y``; ``measure(outputs [N, T, K], y)`` returns the loss and
+    the relative ``"error"``.
     """
 
     lags: tuple[int, ...]
     inputs: int
     outputs: int
     draw: Callable[[Key, int, int], tuple[Array, Array]]
-    error: Callable[[Array, Array], tuple[Array, Array]]
+    measure: Measure
 
 
-def adding_error(outputs: Array, y: Array) -> tuple[Array, Array]:
+def adding_error(outputs: Array, y: Array) -> tuple[Array, Metrics]:
     """Return the mean squared error at the last step, and relative to the error without memory."""
     loss = losses.mean_squared_error(outputs[:, -1], y)
-    return loss, 6 * loss
+    return loss, {"error": 6 * loss}
 
 
 def draw_copy(key: Key, count: int, lag: int) -> tuple[Array, Array]:
@@ -66,9 +65,10 @@ def draw_copy(key: Key, count: int, lag: int) -> tuple[Array, Array]:
     return jax.nn.one_hot(x, SYMBOLS + 2), y[:, -LENGTH:] - 1
 
 
-def copy_error(outputs: Array, y: Array) -> tuple[Array, Array]:
+def copy_error(outputs: Array, y: Array) -> tuple[Array, Metrics]:
     """Return the cross-entropy of the repeated symbols and their error rate."""
-    return losses.cross_entropy(outputs[:, -LENGTH:], y), 1 - metrics.accuracy(outputs[:, -LENGTH:], y)
+    outputs = outputs[:, -LENGTH:]
+    return losses.cross_entropy(outputs, y), {"error": 1 - metrics.accuracy(outputs, y)}
 
 
 TASKS = {
@@ -78,28 +78,16 @@ TASKS = {
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(OnNewSequences):
     """Small recurrent networks, trained with Adam and clipped gradients on new examples."""
 
     SMOKE = {"seeds": 2, "steps": 2, "batch_size": 2, "tasks": ("adding",), "lags": 1}
 
     seeds: int = 10
-    """Independent runs of each network at each lag."""
-    steps: int = 1500
-    """Updates."""
-    batch_size: int = 20
-    """Examples in a batch."""
-    learning_rate: float = 0.01
-    """Learning rate of Adam."""
     tasks: tuple[Literal["adding", "copy"], ...] = ("adding", "copy")
     """Tasks."""
     lags: int | None = None
     """Number of lags of each task, from the shortest; all by default."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, seeds=2, steps=1, batch_size=1)
-        configuration.positive(self, "learning_rate")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -135,15 +123,15 @@ def initialize(random: np.random.Generator, task: Task, seeds: int) -> dict[str,
     def parameters(cell: cells.Cell) -> PyTree:
         shapes = {name: shape for name, (_, shape) in cell.shapes(task.inputs).items()}
         drawn = {name: np.zeros((seeds, *shape), np.float32) for name, shape in shapes.items()}
-        orthogonal = [np.linalg.qr(normal(HIDDEN, HIDDEN))[0] for _ in cell.gates]
-        drawn |= {"kernel": normal(*shapes["kernel"]), "recurrent_kernel": np.concatenate(orthogonal, axis=-1)}
+        orthogonal = orthogonal_gates(cell, lambda: normal(HIDDEN, HIDDEN))
+        drawn |= {"kernel": normal(*shapes["kernel"]), "recurrent_kernel": orthogonal}
         output = {"kernel": normal(HIDDEN, task.outputs), "bias": np.zeros((seeds, task.outputs), np.float32)}
         return {"cell": drawn, "output": output}
 
     start = {name: parameters(cell) for name, cell in CELLS.items()}
-    lstm, is_forget = start.pop("LSTM"), np.repeat(np.array(cells.LSTM.gates) == "f", HIDDEN)
+    lstm = start.pop("LSTM")
     for name, value in BIASES.items():
-        bias = lstm["cell"]["bias"] + np.float32(value) * is_forget
+        bias = lstm["cell"]["bias"] + np.float32(value) * forget_gate(HIDDEN)
         start[name] = {**lstm, "cell": {**lstm["cell"], "bias": bias}}
     return start
 
@@ -162,21 +150,17 @@ def train_all(task: Task, lag: int, config: Config, keys: Key, start: dict[str, 
 def make_learn(cell: cells.Cell, task: Task, lag: int, config: Config) -> Callable[[Key, PyTree], Array]:
     """Make the function that trains a network and returns its error on new examples."""
     optimizer = optax.chain(optim.clip_by_global_norm(1.0), optim.adam(config.learning_rate))
+    loss = readout_loss(cell, task.measure)
 
-    def loss(variables: dict[str, PyTree], batch: Batch, key: Key) -> tuple[Array, tuple[dict, dict]]:
-        params = variables["params"]
-        _, h = recurrent.scan(cell, params["cell"], batch["x"])
-        value, share = task.error(linear(h, **params["output"]), batch["y"])
-        return value, ({}, {"error": share})
-
-    def draw(key: Key, count: int) -> Batch:
-        return dict(zip(("x", "y"), task.draw(key, count, lag), strict=True))
+    def sample(key: Key, count: int) -> Batch:
+        return as_batch(task.draw(key, count, lag))
 
     def learn(key: Key, params: PyTree) -> Array:
         train_key, test_key = jax.random.split(key)
-        keys, sample = jax.random.split(train_key, config.steps), partial(draw, count=config.batch_size)
-        state, _ = fit_samples(loss, optimizer, {"params": params}, sample, keys, key)
-        _, (_, measured) = loss(state.variables, draw(test_key, TESTED), key)
+        keys = jax.random.split(train_key, config.steps)
+        draw_batch = partial(sample, count=config.batch_size)
+        state, _ = fit_samples(loss, optimizer, {"params": params}, draw_batch, keys, key)
+        _, (_, measured) = loss(state.variables, sample(test_key, TESTED), key)
         return measured["error"]
 
     return learn
@@ -207,17 +191,15 @@ def assess(run: Run, learned: dict[str, Found]) -> None:
 
 def draw(errors: dict[str, Found]) -> Figure:
     """Draw the error at every lag, of every seed and the median."""
-    figure, axes = plt.subplots(1, len(errors), figsize=(6 * len(errors), 3.8), sharey=True, squeeze=False)
+    figure, axes = panels(len(errors), size=(6, 3.8), sharey=True)
     for axis, (task, found) in zip(axes[0], errors.items(), strict=True):
         lags = np.array(TASKS[task].lags[: next(iter(found.values())).shape[1]])
-        for i, ((name, values), colour) in enumerate(zip(found.items(), (*COLOURS, "#1a202c"), strict=True)):
-            place, shown = lags * 1.03 ** (i - 2.5), np.maximum(values, 1e-3)
-            axis.plot(place, np.median(shown, axis=0), color=colour, linewidth=1.8, label=name)
-            axis.plot(place, shown.T, ".", color=colour, markersize=5, alpha=0.6)
+        shown = {name: np.maximum(values, 1e-3) for name, values in found.items()}
+        plot_medians(axis, lags, shown, spacing=1.03, colours=(*COLOURS, "#1a202c"))
         axis.axhline(SOLVED, color="black", linewidth=0.8, linestyle=":")
         axis.set(xscale="log", yscale="log", xlabel="lag in steps", title=f"{task}: solved below the dotted line")
         axis.set_xticks(lags, lags)
         axis.minorticks_off()
     axes[0, 0].set_ylabel("relative error")
-    axes[0, 0].legend(frameon=False, fontsize=8)
+    legend(axes[0, 0], fontsize=8)
     return figure

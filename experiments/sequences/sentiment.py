@@ -17,16 +17,17 @@ from typing import Literal
 
 import numpy as np
 from flax import linen
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from experiments.harness import configuration, figures
+from experiments.harness import configuration
 from experiments.harness.errors import preparing
 from experiments.harness.figures import COLOURS
-from experiments.harness.members import train_members
+from experiments.harness.members import train_configured
 from experiments.harness.run_folder import Run
+from experiments.harness.sequence_plots import accuracy_bars, panels
+from experiments.harness.sequence_settings import OnExamples
 from jaxdl import data, train
 from jaxdl.data.bucketing import pad
 from jaxdl.data.sources.corpora import review_folder
@@ -38,22 +39,8 @@ from jaxdl.nn.recurrent import cells
 from jaxdl.tasks.sequences import sequence_classification
 
 GOAL = {"templates_recurrent_accuracy": 0.97}
-NOUNS = [
-    "acting",
-    "plot",
-    "story",
-    "music",
-    "ending",
-    "cast",
-    "camera",
-    "script",
-    "humour",
-    "dialogue",
-    "pace",
-    "hero",
-    "villain",
-    "scenery",
-]
+NOUNS = ["acting", "plot", "story", "music", "ending", "cast", "camera", "script", "humour", "dialogue"]
+NOUNS += ["pace", "hero", "villain", "scenery"]
 GOOD = ["good", "great", "superb", "moving", "clever", "funny", "charming", "brilliant"]
 BAD = ["bad", "awful", "dull", "weak", "silly", "boring", "clumsy", "terrible"]
 DEGREES = ("", "very", "quite", "really")
@@ -64,18 +51,10 @@ JUDGEMENTS = 3
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(OnExamples):
     """Three networks and a logistic regression."""
 
-    SMOKE = {
-        "most": 30,
-        "length": 8,
-        "hidden_size": 4,
-        "cell": "vanilla",
-        "epochs": 1.0,
-        "batch_size": 8,
-        "seeds": 1,
-    }
+    SMOKE = {"most": 30, "length": 8, "hidden_size": 4, "cell": "vanilla", "epochs": 1.0, "batch_size": 8, "seeds": 1}
     FORMER = {"vocabulary": "vocab_size"}
 
     data_dir: Path | None = None
@@ -92,19 +71,11 @@ class Config(configuration.Config):
     """Size of embeddings, states and filters."""
     cell: Literal["lstm", "vanilla"] = "lstm"
     """Recurrent cell."""
-    seeds: int = 2
-    """Independent runs of each network, on the same batches."""
-    epochs: float = 5.0
-    """Passes over the training reviews."""
-    batch_size: int = 64
-    """Reviews in a batch."""
     learning_rate: float = 2e-3
-    """Learning rate of Adam, with a cosine decay."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, most=30, length=5, vocab_size=10, hidden_size=1, seeds=1, batch_size=1)
-        configuration.positive(self, "epochs", "learning_rate")
+        configuration.at_least(self, most=30, length=5, vocab_size=10, hidden_size=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -151,8 +122,7 @@ def learn(
 ) -> tuple[list[float], list[dict]]:
     """Train every seed; return the accuracies of the test and the history of training."""
     task = sequence_classification(model)
-    settings = {name: getattr(config, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
-    members, history = train_members(task, arrays, members=config.seeds, **settings)
+    members, history = train_configured(task, arrays, config)
     evaluation = train.make_evaluation(task.measure, test)
     return [evaluation(member)["accuracy"] for member in members], history
 
@@ -222,12 +192,10 @@ def grams(words: list[str], n: int) -> list[tuple[str, ...]]:
 
 def draw_learning(found: dict[str, list[dict]], result: dict[str, float], title: str) -> Figure:
     """Draw the accuracy in training and the accuracies of the test."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
+    figure, (axes,) = panels(2, size=(5, 3.6))
     for history, colour in zip(found.values(), COLOURS, strict=False):
         axes[0].plot([row["epoch"] for row in history], [row["train/accuracy"] for row in history], color=colour)
     axes[0].set(xlabel="epoch", ylabel="accuracy in training", ylim=(0.45, 1.02), title=title)
-    bars = {name.removeprefix(f"{title}_").removesuffix("_accuracy"): v for name, v in result.items() if "_acc" in name}
-    colours = [*COLOURS[:3], *["grey"] * (len(bars) - 3)]
-    figures.bars(axes[1], {name.replace("_", " "): value for name, value in bars.items()}, colours)
-    axes[1].set(xlim=(0.5, 1.05), xlabel="accuracy in the test")
+    colours = [*COLOURS[:3], *["grey"] * len(result)]
+    accuracy_bars(axes[1], result, lambda i, name: colours[i], prefix=f"{title}_", xlim=(0.5, 1.05))
     return figure

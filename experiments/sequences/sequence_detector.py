@@ -20,14 +20,16 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
-from experiments.harness.figures import COLOURS, plot_runs
+from experiments.harness.figures import COLOURS
 from experiments.harness.learning import fit_samples
+from experiments.harness.recurrent import chunk_means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import init_each
+from experiments.harness.sequence_plots import legend, panels, plot_variants
+from experiments.harness.sequence_settings import OnNewSequences
 from jaxdl import optim
 from jaxdl.models.sequence.classifiers import Tagger
 from jaxdl.nn.recurrent import cells
@@ -57,7 +59,7 @@ LANGUAGES = {
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(OnNewSequences):
     """Three cells, three languages."""
 
     SMOKE = {
@@ -70,17 +72,14 @@ class Config(configuration.Config):
         "cells": ("vanilla", "gru"),
     }
     FORMER = {"units": "hidden_size"}
+    LEAST_SEEDS = 1
 
     seeds: int = 6
-    """Independent runs of each."""
     hidden_size: int = 16
     """Size of the state."""
-    steps: int = 1500
-    """Updates."""
     length: int = 32
     """Bits of a string in training; those of the test have eight times as many."""
     batch_size: int = 32
-    """Strings in a batch."""
     learning_rate: float = 1e-2
     """Learning rate of Adam, with a cosine decay."""
     report_every: int = 50
@@ -91,8 +90,7 @@ class Config(configuration.Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         configuration.at_least(self, report_every=1)
-        configuration.at_least(self, seeds=1, hidden_size=1, steps=self.report_every, length=4, batch_size=1)
-        configuration.positive(self, "learning_rate")
+        configuration.at_least(self, hidden_size=1, steps=self.report_every, length=4)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -159,7 +157,7 @@ def make_run(cell: cells.Cell, config: Config) -> tuple[Callable, Callable]:
         logits = model.apply(state.variables, test["bit"])
         right = jnp.argmax(logits, axis=-1) == test["label"]
         return {
-            "curve": jnp.mean(metrics["accuracy"].reshape(chunks, -1), axis=1),
+            "curve": chunk_means(metrics["accuracy"], chunks),
             "right": right,
             "probability": jax.nn.softmax(logits[0])[:, 1],
             "bits": jnp.argmax(test["bit"][0], axis=-1),
@@ -171,12 +169,13 @@ def make_run(cell: cells.Cell, config: Config) -> tuple[Callable, Callable]:
 
 def draw_learning(found: dict[str, dict[str, np.ndarray]], report_every: int) -> Figure:
     """Draw the accuracy over the updates, and over the position in long strings."""
-    figure, axes = plt.subplots(2, len(LANGUAGES), figsize=(11, 5.6), squeeze=False)
+    figure, axes = panels(len(LANGUAGES), size=(11 / 3, 2.8), rows=2)
     for number, language in enumerate(LANGUAGES):
+        curves = {name: values["curve"][number] for name, values in found.items()}
+        updates = {name: report_every * np.arange(1, curve.shape[1] + 1) for name, curve in curves.items()}
+        plot_variants(axes[0, number], curves, updates, styles=STYLES)
         for (name, values), colour in zip(found.items(), COLOURS, strict=False):
-            curve, right = values["curve"][number], values["right"][number]
-            updates = report_every * np.arange(1, curve.shape[1] + 1)
-            plot_runs(axes[0, number], curve, colour, x=updates, style=STYLES[name], label=name)
+            right = values["right"][number]
             places = np.arange(1, right.shape[-1] + 1)
             axes[1, number].plot(places, right.mean(axis=(0, 1)), STYLES[name], color=colour, linewidth=1.4)
         axes[0, number].set(title=language, xlabel="updates", ylim=(0.45, 1.02))
@@ -184,13 +183,13 @@ def draw_learning(found: dict[str, dict[str, np.ndarray]], report_every: int) ->
         axes[1, number].set(xlabel="bits read (dotted: length in training)", ylim=(0.45, 1.02), xscale="log")
     axes[0, 0].set_ylabel("accuracy in training")
     axes[1, 0].set_ylabel("accuracy on long strings")
-    axes[0, 0].legend(frameon=False)
+    legend(axes[0, 0])
     return figure
 
 
 def draw_stream(found: dict[str, dict[str, np.ndarray]]) -> Figure:
     """Draw the outputs of the first run of each cell for the first 64 bits of a string, and the labels."""
-    figure, axes = plt.subplots(len(LANGUAGES), 1, figsize=(11, 5), sharex=True, squeeze=False)
+    figure, axes = panels(1, size=(11, 5 / 3), rows=len(LANGUAGES), sharex=True)
     for number, (axis, language) in enumerate(zip(axes[:, 0], LANGUAGES, strict=True)):
         first = next(iter(found.values()))
         bits, label = (first[part][number, 0][:64] for part in ("bits", "label"))
@@ -202,5 +201,5 @@ def draw_stream(found: dict[str, dict[str, np.ndarray]]) -> Figure:
         axis.set(ylabel=language, ylim=(-0.3, 1.05), yticks=[0, 1], xticks=[])
         axis.grid(visible=False)
     axes[0, 0].set_title("Probability that the string so far is in the language; grey: it is", fontsize=10)
-    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    legend(axes[0, 0], fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure

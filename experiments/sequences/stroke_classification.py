@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -26,8 +25,10 @@ from sklearn.preprocessing import StandardScaler
 from experiments.harness import configuration, figures
 from experiments.harness.errors import preparing
 from experiments.harness.figures import COLOURS
-from experiments.harness.members import predict_members, train_members
+from experiments.harness.members import predict_members, train_configured
 from experiments.harness.run_folder import Run
+from experiments.harness.sequence_plots import accuracy_bars, panels
+from experiments.harness.sequence_settings import OnExamples
 from jaxdl import data, metrics
 from jaxdl.data import strokes
 from jaxdl.data.bucketing import pad
@@ -46,17 +47,10 @@ NETWORKS = {  # and whether they read the segments in their order
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(OnExamples):
     """Recurrent networks and logistic regressions on strokes."""
 
-    SMOKE = {
-        "most": 80,
-        "seeds": 1,
-        "epochs": 1.0,
-        "batch_size": 16,
-        "networks": ("gru",),
-        "hidden_size": 4,
-    }
+    SMOKE = {"most": 80, "seeds": 1, "epochs": 1.0, "batch_size": 16, "networks": ("gru",), "hidden_size": 4}
 
     data: Literal["digits", "mnist"] = "digits"
     """Data set."""
@@ -65,13 +59,7 @@ class Config(configuration.Config):
     most: int = 8_000
     """Maximal number of images, a quarter of them for the test."""
     seeds: int = 3
-    """Independent runs of each network."""
     epochs: float = 60.0
-    """Passes over the training digits."""
-    batch_size: int = 64
-    """Digits in a batch."""
-    learning_rate: float = 3e-3
-    """Learning rate of Adam, with a cosine decay."""
     networks: tuple[str, ...] = tuple(NETWORKS)
     """Networks; the mistakes of the first bidirectional one, or else of the first, are drawn."""
     hidden_size: int | None = None
@@ -79,8 +67,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, most=80, seeds=1, batch_size=1)
-        configuration.positive(self, "epochs", "learning_rate")
+        configuration.at_least(self, most=80)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -133,8 +120,7 @@ def learn(
     """Train every seed; return the logits of the test, ``[seeds, N, 10]``."""
     model = model if config.hidden_size is None else model.clone(cell=cells.Vanilla(config.hidden_size))
     task = sequence_classification(model, inputs="stroke")
-    settings = {name: getattr(config, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
-    members, _ = train_members(task, arrays, members=config.seeds, **settings)
+    members, _ = train_configured(task, arrays, config)
     return predict_members(model, members, test["stroke"], test["length"])
 
 
@@ -161,7 +147,7 @@ def fit_logistic_regression(see: Callable, learned: dict[str, Any], tested: dict
 
 def draw_strokes(part: dict[str, Any]) -> Figure:
     """Draw three images of each digit and the path of the pen: a colour per stroke, from the dot."""
-    figure, axis = plt.subplots(figsize=(12, 3.8))
+    figure, ((axis,),) = panels(1, size=(12, 3.8))
     edge = part["image"].shape[1]
     for digit in range(10):
         for row, number in enumerate(np.flatnonzero(part["label"] == digit)[:3]):
@@ -179,9 +165,6 @@ def draw_strokes(part: dict[str, Any]) -> Figure:
 
 def draw_accuracies(result: dict[str, float]) -> Figure:
     """Draw the accuracies of the test."""
-    figure, axis = plt.subplots(figsize=(6.5, 2.4))
-    bars = {name.removesuffix("_accuracy").replace("_", " "): value for name, value in result.items()}
-    colours = [COLOURS[2 if "logistic" in name else 1 if "shuffled" in name else 0] for name in bars]
-    figures.bars(axis, bars, colours)
-    axis.set(xlim=(0, 1.1), xlabel="accuracy in the test")
+    figure, ((axis,),) = panels(1, size=(6.5, 2.4))
+    accuracy_bars(axis, result, lambda i, name: COLOURS[2 if "logistic" in name else 1 if "shuffled" in name else 0])
     return figure

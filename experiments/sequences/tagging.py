@@ -18,14 +18,14 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration, figures
 from experiments.harness.errors import UsageError, preparing
-from experiments.harness.figures import COLOURS
-from experiments.harness.members import predict_members, train_members
+from experiments.harness.members import predict_members, train_configured
 from experiments.harness.run_folder import Run
+from experiments.harness.sequence_plots import grouped_bars, legend, panels
+from experiments.harness.sequence_settings import OnExamples
 from jaxdl import metrics
 from jaxdl.data.bucketing import pad
 from jaxdl.data.epochs import permutation
@@ -41,7 +41,7 @@ TESTED = 5  # every fifth module is for the test
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(OnExamples):
     """Two taggers and two tables."""
 
     SMOKE = {"lines": 40, "seeds": 1, "epochs": 1.0, "batch_size": 16, "hidden_size": 4}
@@ -54,21 +54,13 @@ class Config(configuration.Config):
     """Maximal number of words of a line."""
     known: int = 300
     """Number of known words."""
-    seeds: int = 2
-    """Independent runs of each tagger."""
     epochs: float = 3.0
-    """Passes over the training lines."""
-    batch_size: int = 64
-    """Lines in a batch."""
-    learning_rate: float = 3e-3
-    """Learning rate of Adam, with a cosine decay."""
     hidden_size: int | None = None
     """Size of vanilla cells in place of the LSTMs."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, lines=1, length=1, known=1, seeds=1, batch_size=1)
-        configuration.positive(self, "epochs", "learning_rate")
+        configuration.at_least(self, lines=1, length=1, known=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float | bool]:
@@ -144,8 +136,7 @@ def learn(
     """Train a tagger with every seed."""
     cell = cells.LSTM(units) if config.hidden_size is None else cells.Vanilla(config.hidden_size)
     model = Tagger(config.known + 2, classes, cell=cell, bidirectional=both)
-    settings = {name: getattr(config, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
-    return model, train_members(tagging(model), arrays, members=config.seeds, **settings)[0]
+    return model, train_configured(tagging(model), arrays, config)[0]
 
 
 def look_up(
@@ -175,11 +166,8 @@ def f1_of(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray
 
 def draw_tags(scores: dict[str, np.ndarray], tags: list[str]) -> Figure:
     """Draw the F1 scores of every tag for the taggers and the tables."""
-    figure, axis = plt.subplots(figsize=(11, 3.8))
-    for number, ((name, score), colour) in enumerate(zip(scores.items(), COLOURS, strict=False)):
-        places = np.arange(len(tags)) + (number - 1.5) / 5
-        axis.bar(places, score, width=0.2, color=colour, label=name.replace("_", " "))
-    axis.set_xticks(range(len(tags)), tags, rotation=30, ha="right")
+    figure, ((axis,),) = panels(1, size=(11, 3.8))
+    grouped_bars(axis, scores, tags)
     axis.set(ylabel="F1", ylim=(0, 1.02))
-    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    legend(axis, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
