@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -43,6 +44,19 @@ def fit_samples(
     step = train.make_step(loss, optimizer)
     start = train.TrainState.create(variables, optimizer, key)
     return jax.lax.scan(lambda state, key: step(state, sample(key)), start, keys)
+
+
+def descend(loss: Callable[[Array], Array], optimizer: optax.GradientTransformation, w: Array, steps: int) -> Array:
+    """Return the path ``[steps + 1, ...]`` of an optimizer from ``w``, the start included."""
+
+    def step(carry: tuple, _: None) -> tuple:
+        w, state = carry
+        updates, state = optimizer.update(jax.grad(loss)(w), state, w)
+        w = optax.apply_updates(w, updates)
+        return (w, state), w
+
+    _, path = jax.lax.scan(step, (w, optimizer.init(w)), length=steps)
+    return jnp.concatenate([w[None], path])
 
 
 def best_rate(scores: np.ndarray) -> int:

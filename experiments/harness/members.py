@@ -92,6 +92,27 @@ def train_on_samples(
     return train.fit(step, states, loader, epochs=epochs, evaluate=evaluate)
 
 
+def at_early_stop(history: History, name: str, patience: int) -> dict[str, np.ndarray]:
+    """Take the metrics of each run at its best epoch by a metric that is to fall, ``[runs]``, with early stopping.
+
+    A run stops after ``patience`` epochs without a lower value of ``evaluation/<name>``.
+    """
+    rows = [row for row in history if f"evaluation/{name}" in row]
+    chosen = []
+    for curve in np.stack([row[f"evaluation/{name}"] for row in rows]).T:
+        best = 0
+        for epoch, value in enumerate(curve):
+            best = epoch if value < curve[best] else best
+            if epoch - best >= patience:
+                break
+        chosen.append(best)
+    return {
+        metric.removeprefix("evaluation/"): np.array([rows[epoch][metric][run] for run, epoch in enumerate(chosen)])
+        for metric in rows[0]
+        if metric.startswith("evaluation/")
+    }
+
+
 def orders(size: int, runs: int, *, seed: int) -> np.ndarray:
     """Return a permutation of all examples for every run, ``[runs, size]``."""
     return np.stack([permutation(size, seed, run) for run in range(runs)])

@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.claims import judge
-from experiments.harness.figures import COLOURS
+from experiments.harness.curves import PALETTE, draw_contours, plot_path
+from experiments.harness.learning import descend
 from experiments.harness.run_folder import Run
 from jaxdl import optim
 from jaxdl.optim import schedules
@@ -32,7 +32,6 @@ CLAIMS = (5,)
 HIGHEST, LOWEST, CYCLES = 0.1, 0.001, 5
 CYCLICAL = ("triangular", "cosine restarts")
 DECAYS = ("exponential decay", "step decay", "inverse time decay", "cosine decay")
-PALETTE = (*COLOURS, "#1a202c")
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("schedules", draw_schedules())
     rates = table(compared(config.steps), config.steps)
     saddles = draw_saddles(np.random.default_rng(config.seed), config.runs)
-    paths = np.asarray(descend(np.stack([*rates.values()]), saddles))
+    paths = np.asarray(descend_all(np.stack([*rates.values()]), saddles))
     left = {name: has_left(path) for name, path in zip(rates, paths, strict=True)}
     cyclical = np.mean([left[name][:, -1] for name in CYCLICAL], axis=0)
     for decay in DECAYS:
@@ -107,20 +106,12 @@ def loss(w: Sequence[Array], a: Array, c: Array) -> Array:
 
 
 @jax.jit
-def descend(rates: Array, saddles: Saddles) -> Array:
+def descend_all(rates: Array, saddles: Saddles) -> Array:
     """Return the paths ``[S, N, T + 1, 2]`` of ``N`` runs with each of the schedules ``[S, T]``."""
 
     def one(rates: Array, saddle: Saddles) -> Array:
         optimizer = optim.sgd(lambda step: rates[step])
-
-        def step(carry: tuple, _: None) -> tuple:
-            w, state = carry
-            updates, state = optimizer.update(jax.grad(loss)(w, saddle.a, saddle.c), state)
-            w = optax.apply_updates(w, updates)
-            return (w, state), w
-
-        _, path = jax.lax.scan(step, (saddle.w, optimizer.init(saddle.w)), length=rates.size)
-        return jnp.concatenate([saddle.w[None], path])
+        return descend(lambda w: loss(w, saddle.a, saddle.c), optimizer, saddle.w, rates.size)
 
     return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(rates, saddles)
 
@@ -181,29 +172,19 @@ def draw_saddle(saddles: Saddles, rates: dict, paths: np.ndarray, left: dict[str
     needed = np.where(left["triangular"].any(axis=1), left["triangular"].argmax(axis=1), steps)
     travelled = np.cumsum(rates["triangular"])[np.sort(needed) - 1]
     example = int(np.argmax(np.abs(saddles.w[:, 0])))
-    draw_contours(axes[3], saddles.a[example], saddles.c[example])
-    for colour, (name, rate), path in zip(PALETTE, rates.items(), paths, strict=True):
+    a, c = saddles.a[example], saddles.c[example]
+    draw_contours(axes[3], lambda w: loss(w, a, c), (-0.3, 2.6, -1.3, 1.3), offset=0.02)
+    for colour, (name, rate), path in zip(PALETTE, rates.items(), paths, strict=False):
         axes[0].plot(rate, color=colour, label=f"{name}, sum {rate.sum():.0f}", linewidth=1.3)
         axes[1].plot(left[name].mean(0), color=colour)
         axes[2].plot(rate.sum(), left[name][:, -1].mean(), "o", color=colour)
-        place = path[example] * np.sign(saddles.w[example])
-        axes[3].plot(*place.T, color=colour, linewidth=1.2)
-        axes[3].plot(*place[-1], "o", color=colour, markeredgecolor="white", markersize=7)
+        plot_path(axes[3], path[example] * np.sign(saddles.w[example]), colour)
     every = np.arange(1, 1 + travelled.size) / travelled.size
     axes[2].plot(travelled, every, color="grey", linewidth=1, zorder=0, label="triangular, as it goes")
     axes[0].set(title="learning rate", xlabel="step", yscale="log")
     axes[1].set(title="runs that have left the saddle", xlabel="step", ylabel="share", ylim=(-0.03, 1.03))
     axes[2].set(title="runs that have left at the end", xlabel="sum of the rates", ylim=(-0.03, 1.03))
+    axes[3].set(title="one run", xlabel="x", ylabel="y")
     axes[2].legend(fontsize=8, loc="lower right")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     return figure
-
-
-def draw_contours(axis: Axes, a: float, c: float) -> None:
-    """Draw the contours of one loss."""
-    x, y = np.meshgrid(np.linspace(-0.3, 2.6, 120), np.linspace(-1.3, 1.3, 120))
-    height = np.log10(loss((x, y), a, c) + 0.02)
-    greys = plt.get_cmap("Greys")(np.linspace(0.05, 0.5, 12))
-    axis.contourf(x, y, height, levels=np.linspace(height.min(), height.max(), 13), colors=greys)
-    axis.set(title="one run", xlabel="x", ylabel="y")
-    axis.grid(visible=False)

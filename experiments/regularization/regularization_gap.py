@@ -20,9 +20,10 @@ import optax
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness.claims import interval, judge
+from experiments.harness.claims import judge
+from experiments.harness.curves import plot_distribution, plot_gaps
 from experiments.harness.figures import COLOURS
-from experiments.harness.members import Repeated, orders, train_on_samples
+from experiments.harness.members import Repeated, at_early_stop, orders, train_on_samples
 from experiments.harness.run_folder import Run
 from jaxdl import data, losses, metrics, models, optim, train, tree
 from jaxdl.data import augmentation
@@ -83,7 +84,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     outputs = dict(zip(METHODS, logits[:-MEMBERS], strict=False))
     outputs["bagging"] = np.asarray(ensemble.average_predictions(logits[-MEMBERS:]))
     measured = {name: jax.device_get(measure(output, arrays["label"], order)) for name, output in outputs.items()}
-    measured["early stopping"] = stopped_early(history)
+    measured["early stopping"] = at_early_stop(history, "validation_loss", PATIENCE)
     weights = {name: kernels(states.params, i, seeds) for i, name in enumerate(METHODS) if name in PENALTIES}
     judge_weights(run, weights)
     judge_gaps(run, measured)
@@ -183,25 +184,6 @@ def measure(logits: Array, labels: Array, order: Array) -> dict[str, Array]:
     }
 
 
-def stopped_early(history: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Take each seed's metrics at its best epoch, with the given ``PATIENCE`` for the validation loss."""
-    rows = [row for row in history if "evaluation/validation_loss" in row]
-    validation = np.stack([row["evaluation/validation_loss"] for row in rows])
-    chosen = []
-    for curve in validation.T:
-        best = 0
-        for epoch, value in enumerate(curve):
-            best = epoch if value < curve[best] else best
-            if epoch - best >= PATIENCE:
-                break
-        chosen.append(best)
-    names = [name for name in rows[0] if name.startswith("evaluation/")]
-    return {
-        name.removeprefix("evaluation/"): np.array([rows[epoch][name][seed] for seed, epoch in enumerate(chosen)])
-        for name in names
-    }
-
-
 def kernels(params: PyTree, method: int, seeds: int) -> np.ndarray:
     """Return the kernels of a method's networks, flattened to ``[seeds, count]``."""
     leaves = [leaf for name, leaf in tree.flatten(params).items() if name.endswith("kernel")]
@@ -234,16 +216,12 @@ def judge_gaps(run: Run, measured: dict[str, dict[str, np.ndarray]]) -> None:
 def draw_gaps(measured: dict[str, dict[str, np.ndarray]]) -> Figure:
     """Draw error and loss on the training and the test digits, with intervals over the seeds."""
     figure, axes = plt.subplots(1, 2, figsize=(12, 4), sharey=True)
-    names = ["plain", *REGULARIZERS, "L2", "L1"][::-1]
+    names = ["plain", *REGULARIZERS, "L2", "L1"]
     for axis, kind in zip(axes, ("error", "loss"), strict=True):
-        for split, colour, offset in (("train", COLOURS[0], 0.12), ("test", COLOURS[1], -0.12)):
-            mean, low, high = np.transpose([interval(measured[name][f"{split}_{kind}"]) for name in names])
-            places = np.arange(len(names)) + offset
-            axis.errorbar(mean, places, xerr=[mean - low, high - mean], fmt="o", color=colour, capsize=3, label=split)
-        train_, test = ([measured[name][f"{split}_{kind}"].mean() for name in names] for split in ("train", "test"))
-        axis.hlines(np.arange(len(names)), train_, test, color="grey", linewidth=1, zorder=0)
-        axis.set(title=f"{kind}: the grey line is the gap", yticks=range(len(names)), yticklabels=names)
-        axis.set_xlim(left=min(0, axis.get_xlim()[0]))
+        plot_gaps(
+            axis, names, {part: [measured[name][f"{part}_{kind}"] for name in names] for part in ("train", "test")}
+        )
+        axis.set_title(f"{kind}: the grey line is the gap")
     axes[0].legend(frameon=False)
     return figure
 
@@ -253,7 +231,7 @@ def draw_weights(weights: dict[str, np.ndarray]) -> Figure:
     figure, axes = plt.subplots(1, len(weights), figsize=(13, 3.2), sharey=True)
     edges = np.linspace(-0.4, 0.4, 82)
     for axis, (name, w) in zip(axes, weights.items(), strict=True):
-        axis.hist(w.ravel(), edges, color=COLOURS[0], weights=np.full(w.size, 1 / w.size))
+        plot_distribution(axis, w, edges, COLOURS[0])
         seen = f"{np.mean(w == 0):.0%} are zero, norm {np.linalg.norm(w, axis=1).mean():.1f}"
         axis.set(title=f"{name}\n{seen}", yscale="log")
         axis.set_xlabel("weight")
