@@ -24,12 +24,35 @@ def draw_batches(seed: int | np.random.Generator, examples: Batch, shape: tuple[
 
 
 def fit_batches(
-    loss: Loss, optimizer: optax.GradientTransformation, variables: PyTree, examples: Batch, batches: Array
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    variables: PyTree,
+    examples: Batch,
+    batches: Array,
+    *,
+    follow: Callable[[train.TrainState], Metrics] = lambda state: {},
 ) -> tuple[train.TrainState, Metrics]:
-    """Train on the examples at the indices ``batches [steps, B]``; return the state and the metrics ``[steps]``."""
+    """Train on the examples at the indices ``batches [steps, B]``; return the state and the metrics ``[steps]``.
+
+    ``follow(state)`` gives further metrics after every step.
+    """
     step = train.make_step(loss, optimizer)
     start = train.TrainState.create(variables, optimizer, jax.random.key(0))  # the loss draws nothing
-    return jax.lax.scan(lambda state, index: step(state, tree.take(examples, index)), start, batches)
+
+    def update(state: train.TrainState, index: Array) -> tuple[train.TrainState, Metrics]:
+        state, metrics = step(state, tree.take(examples, index))
+        return state, {**metrics, **follow(state)}
+
+    return jax.lax.scan(update, start, batches)
+
+
+def fit_one_batch(
+    loss: Loss, optimizer: optax.GradientTransformation, variables: PyTree, batch: Batch, steps: int, key: Key
+) -> tuple[train.TrainState, Metrics]:
+    """Train on the same batch in every step; return the state and the metrics ``[steps]``."""
+    step = train.make_step(loss, optimizer)
+    start = train.TrainState.create(variables, optimizer, key)
+    return jax.lax.scan(lambda state, _: step(state, batch), start, length=steps)
 
 
 def fit_samples(

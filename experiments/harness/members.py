@@ -6,10 +6,12 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 from flax import linen
 
 from experiments.harness.configuration import Config, at_least
 from experiments.harness.errors import preparing
+from experiments.harness.learning import Loss
 from experiments.harness.seeds import init_each
 from jaxdl import data, optim, tasks, train, tree
 from jaxdl.data.batching import permutation
@@ -111,6 +113,31 @@ def at_early_stop(history: History, name: str, patience: int) -> dict[str, np.nd
         for metric in rows[0]
         if metric.startswith("evaluation/")
     }
+
+
+def train_in_own_orders(
+    config: Repeated,
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    init: Callable[[Key], PyTree],
+    arrays: dict[str, Any],
+    *,
+    batch_size: int,
+    evaluate: Callable[[train.TrainState], dict[str, Any]] | None = None,
+) -> tuple[train.TrainState, History]:
+    """Train variables ``init(key)`` for every run on all examples, each run in an order of its own."""
+    size = len(arrays["label"])
+    create = jax.jit(jax.vmap(lambda key: train.TrainState.create(init(key), optimizer, key)))
+    return train_on_samples(
+        train.make_step(loss, optimizer),
+        create(jax.random.split(jax.random.key(config.seed), config.seeds)),
+        arrays,
+        orders(size, config.seeds, seed=config.seed),
+        epochs=config.epochs,
+        batch_size=min(batch_size, size),
+        seed=config.seed,
+        evaluate=evaluate,
+    )
 
 
 def orders(size: int, runs: int, *, seed: int) -> np.ndarray:

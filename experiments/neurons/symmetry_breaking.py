@@ -7,7 +7,6 @@ the batches. Measured are the largest difference between the weights into two hi
 accuracy.
 """
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,9 +19,11 @@ from matplotlib.figure import Figure
 from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.errors import preparing
-from experiments.harness.figures import COLOURS, plot_runs, smooth
+from experiments.harness.learning import fit_batches
+from experiments.harness.plots import image_rows, plot_smooth_runs
+from experiments.harness.results import means
 from experiments.harness.run_folder import Run
-from jaxdl import data, models, optim, tasks, train, tree
+from jaxdl import data, models, optim, tasks, tree
 from jaxdl.typing import Array, Batch, Key, PyTree
 
 CLAIMS = (6,)
@@ -65,32 +66,30 @@ def run(config: Config, run: Run) -> dict[str, float]:
     assess(run, found)
     run.figure("learning", draw_learning(found))
     run.figure("units", draw_units(found))
-    return {f"accuracy_{name}": float(np.mean(found[name]["final"])) for name in STARTS} | {
-        f"largest_difference_{name}": float(np.max(found[name]["difference"])) for name in STARTS
-    }
+    return means(
+        accuracy={name: each["final"] for name, each in found.items()},
+        largest_difference={name: np.max(each["difference"]) for name, each in found.items()},
+    )
 
 
 def make_run(task: tasks.Task, config: Config, examples: Batch) -> Callable[[Key], dict[str, Array]]:
     """Make the function that trains from every initialization on the same batches and records the hidden units."""
-    optimizer = optim.sgd(config.learning_rate)
-    step = train.make_step(task.loss, optimizer)
-
-    def follow(state: train.TrainState, index: Array) -> tuple[train.TrainState, dict[str, Array]]:
-        state, metrics = step(state, tree.take(examples, index))
-        return state, {
-            "accuracy": metrics["accuracy"],
-            "difference": difference(units(state.params, config.hidden_size)),
-        }
 
     def learn(key: Key) -> dict[str, Array]:
         init_key, order_key = jax.random.split(key)
         batches = jax.random.randint(order_key, (config.steps, config.batch_size), 0, len(examples["label"]))
 
         def from_start(variables: PyTree) -> dict[str, Array]:
-            start = train.TrainState.create(variables, optimizer, key)
-            state, followed = jax.lax.scan(follow, start, batches)
+            state, curves = fit_batches(
+                task.loss,
+                optim.sgd(config.learning_rate),
+                variables,
+                examples,
+                batches,
+                follow=lambda state: {"difference": difference(units(state.params, config.hidden_size))},
+            )
             final = task.measure(state.variables, examples)["accuracy"].value
-            return {**followed, "final": final, "units": units(state.params, config.hidden_size)}
+            return {**curves, "final": final, "units": units(state.params, config.hidden_size)}
 
         variables = task.init(init_key, tree.take(examples, slice(1)))
         return jax.vmap(from_start)(tree.stack([fill(name, variables) for name in STARTS]))
@@ -132,25 +131,17 @@ def assess(run: Run, found: dict[str, dict[str, np.ndarray]]) -> None:
 def draw_learning(found: dict[str, dict[str, np.ndarray]]) -> Figure:
     """Draw the difference of the units and the accuracy over the steps, every seed and the mean."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
-    for name, colour, style in zip(STARTS, COLOURS, ("-", "-", "--"), strict=False):
-        for axis, measure in zip(axes, ("difference", "accuracy"), strict=True):
-            plot_runs(axis, smooth(found[name][measure], 25), colour, style=style, label=name)
-    axes[0].set(xlabel="step", title="Largest difference of two hidden units' weights")
-    axes[1].set(xlabel="step", title="Accuracy on the batches", ylim=(0, 1.02))
+    for axis, measure in zip(axes, ("difference", "accuracy"), strict=True):
+        curves = {name: found[name][measure] for name in STARTS}
+        plot_smooth_runs(axis, curves, 25, styles=("-", "-", "--"))
+    axes[0].set_title("Largest difference of two hidden units' weights")
+    axes[1].set(title="Accuracy on the batches", ylim=(0, 1.02))
     axes[0].legend(frameon=False, title="initialised with")
     return figure
 
 
 def draw_units(found: dict[str, dict[str, np.ndarray]]) -> Figure:
     """Draw the learned weights of eight hidden units as pictures, in a row for each start."""
-    figure, axes = plt.subplots(3, 8, figsize=(8, 3.4))
-    for row, name in zip(axes, STARTS, strict=True):
-        kernels = found[name]["units"][0].T.reshape(-1, 8, 8)
-        limit = np.abs(kernels).max()
-        for axis, kernel in itertools.zip_longest(row, kernels[:8]):
-            axis.set(xticks=[], yticks=[])
-            if kernel is not None:
-                axis.imshow(kernel, cmap="RdBu", vmin=-limit, vmax=limit)
-        row[0].set_ylabel(name)
+    figure = image_rows({name: found[name]["units"][0].T.reshape(-1, 8, 8)[:8] for name in STARTS}, kind="signed")
     figure.suptitle("Weights into eight hidden units after learning: blue is positive, red negative", fontsize=11)
     return figure

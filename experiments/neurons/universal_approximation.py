@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.figures import COLOURS
+from experiments.harness.learning import fit_one_batch
 from experiments.harness.run_folder import Run
-from jaxdl import losses, models, optim, train
+from jaxdl import losses, models, optim
 from jaxdl.models import neurons
 from jaxdl.optim import schedules
 from jaxdl.typing import Array, Batch, Key, PyTree
@@ -85,12 +86,9 @@ def make_fit(config: Config, width: int) -> Callable[[Key], Array]:
     def loss(variables: PyTree, batch: Batch, key: Key) -> tuple[Array, tuple[dict, dict]]:
         return losses.mean_squared_error(model.apply(variables, batch["x"], train=True), batch["y"]), ({}, {})
 
-    step = train.make_step(loss, optimizer)
-
     def fit(key: Key) -> Array:
         batch = {"x": x, "y": target(x)}
-        start = train.TrainState.create(model.init(key, x), optimizer, key)
-        state, _ = jax.lax.scan(lambda state, _: (step(state, batch)[0], None), start, length=config.steps)
+        state, _ = fit_one_batch(loss, optimizer, model.init(key, x), batch, config.steps, key)
         return model.apply(state.variables, POINTS[:, None], train=False)[:, 0]
 
     return fit

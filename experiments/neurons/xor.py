@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.figures import COLOURS
+from experiments.harness.learning import fit_one_batch
 from experiments.harness.run_folder import Run
-from jaxdl import losses, models, optim, train
+from jaxdl import losses, models, optim
 from jaxdl.models import neurons
 from jaxdl.typing import Array, Batch, Key, PyTree
 
@@ -86,17 +87,13 @@ def make_neuron(config: Config) -> Callable[[Key], dict[str, Array]]:
 def make_network(config: Config, width: int) -> Callable[[Key], dict[str, Array]]:
     """Make the function that trains a network with ``width`` hidden units."""
     model = models.create("mlp", hidden_sizes=(width,), num_classes=1, activation="tanh")
-    optimizer = optim.sgd(config.learning_rate)
 
     def loss(variables: PyTree, batch: Batch, key: Key) -> tuple[Array, tuple[dict, dict]]:
         return losses.binary_cross_entropy(model.apply(variables, batch["x"], train=True)[:, 0], batch["y"]), ({}, {})
 
-    step = train.make_step(loss, optimizer)
-
     def learn(key: Key) -> dict[str, Array]:
-        batch = {"x": INPUTS, "y": TABLE}
-        start = train.TrainState.create(model.init(key, INPUTS), optimizer, key)
-        state, metrics = jax.lax.scan(lambda state, _: step(state, batch), start, length=config.steps)
+        batch, start = {"x": INPUTS, "y": TABLE}, model.init(key, INPUTS)
+        state, metrics = fit_one_batch(loss, optim.sgd(config.learning_rate), start, batch, config.steps, key)
         corners, plane = (model.apply(state.variables, x, train=False)[:, 0] for x in (INPUTS, PLANE))
         return {"loss": metrics["loss"], "corners": corners, "plane": plane}
 

@@ -21,9 +21,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
-from experiments.harness.claims import interval, judge
-from experiments.harness.figures import COLOURS, plot_samples, show_images
+from experiments.harness.claims import judge
+from experiments.harness.figures import COLOURS
 from experiments.harness.learning import fit_samples
+from experiments.harness.plots import heat_maps, image_rows, plot_groups
+from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from jaxdl import losses, optim
 from jaxdl.nn import Conv, average_pool
@@ -85,15 +87,23 @@ def run(config: Config, run: Run) -> dict[str, float]:
     kinds = [kind if kind == "resize" else int(kind) for kind in config.kinds]
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     found = {kind: jax.device_get(jax.jit(jax.vmap(partial(learn, kind, config)))(keys)) for kind in kinds}
-    log = {kind: {when: np.log10(one[when] + FLOOR) for when in ("before", "after")} for kind, one in found.items()}
+    log = {when: {kind: np.log10(one[when] + FLOOR) for kind, one in found.items()} for when in ("before", "after")}
     counts = {kind: np.asarray(overlap(kind)) for kind in kinds if kind != "resize"}
     assess(run, log)
     run.figure("overlap", draw_overlap(counts))
     run.figure("artefacts", draw_artefacts(log))
     run.figure("images", draw_images(found))
-    result = {f"log10_artefact_{when}_{kind}": float(log[kind][when].mean()) for kind in kinds for when in log[kind]}
-    result |= {f"loss_{kind}": float(one["loss"].mean()) for kind, one in found.items()}
-    return result | {f"overlap_{kind}": float(count.max() / count.min()) for kind, count in counts.items()}
+    return means(
+        log10_artefact_before=log["before"],
+        log10_artefact_after=log["after"],
+        loss={kind: one["loss"] for kind, one in found.items()},
+        overlap={kind: count.max() / count.min() for kind, count in counts.items()},
+    )
+
+
+def label(kind: int | str) -> str:
+    """Return the words for a decoder."""
+    return f"size {kind}" if isinstance(kind, int) else kind
 
 
 def overlap(size: int) -> Array:
@@ -145,58 +155,45 @@ def artefact(images: Array) -> Array:
     return jnp.sum(waves * band[None]) / jnp.sum(waves)
 
 
-def assess(run: Run, log: dict[int | str, dict[str, np.ndarray]]) -> None:
+def assess(run: Run, log: dict[str, dict[int | str, np.ndarray]]) -> None:
     """Judge whether sizes divisible by the stride have less artifact, and whether they remove it."""
-    for when, words in (("before", "before learning"), ("after", "after learning")):
+    for when, found in log.items():
         for odd, even in ((3, 4), (5, 4), (5, 6)):
-            if {odd, even} <= log.keys():
-                less = log[odd][when] - log[even][when]
-                statement = f"{words}, size {even} has less artefact than size {odd} with stride 2"
+            if {odd, even} <= found.keys():
+                less = found[odd] - found[even]
+                statement = f"{when} learning, size {even} has less artefact than size {odd} with stride 2"
                 run.claim(judge(17, statement, "powers of ten less", less))
                 if even == 4:
-                    statement = f"{words}, size 4 removes the artefact of size {odd} to a tenth"
+                    statement = f"{when} learning, size 4 removes the artefact of size {odd} to a tenth"
                     run.claim(judge(17, statement, "powers of ten less, of at least 1", less, above=1.0))
-        if "resize" in log:
-            less = log["resize"][when] - log[4][when]
-            statement = f"{words}, size 4 has less artefact than resizing and convolving"
-            run.claim(judge(17, statement, "powers of ten less", less))
+        if "resize" in found:
+            statement = f"{when} learning, size 4 has less artefact than resizing and convolving"
+            run.claim(judge(17, statement, "powers of ten less", found["resize"] - found[4]))
 
 
 def draw_overlap(counts: dict[int, np.ndarray]) -> Figure:
     """Draw the number of kernels that contribute to every output."""
     figure, axes = plt.subplots(1, len(counts), figsize=(3 * len(counts), 3.3), squeeze=False)
-    for axis, (size, count) in zip(axes[0], counts.items(), strict=True):
-        axis.imshow(count, cmap="Blues", vmin=0, vmax=1.3 * max(c.max() for c in counts.values()))
-        for (row, column), number in np.ndenumerate(count):
-            axis.text(column, row, f"{number:.0f}", ha="center", va="center", fontsize=8)
-        axis.set(title=f"size {size}, stride 2", xticks=[], yticks=[])
-        axis.grid(visible=False)
+    maps = {f"size {size}, stride 2": count for size, count in counts.items()}
+    highest = 1.3 * max(count.max() for count in counts.values())
+    heat_maps(axes, maps, numbers=True, cmap="Blues", vmin=0, vmax=highest)
+    plt.setp(axes.flat, xticks=[], yticks=[])
     return figure
 
 
-def draw_artefacts(log: dict[int | str, dict[str, np.ndarray]]) -> Figure:
+def draw_artefacts(log: dict[str, dict[int | str, np.ndarray]]) -> Figure:
     """Draw the artefact of every decoder, with the mean and its interval."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
-    for axis, when in zip(axes, ("before", "after"), strict=True):
-        for place, (kind, values) in enumerate(log.items()):
-            mean, low, high = interval(values[when])
-            colour = COLOURS[kind % 2] if isinstance(kind, int) else COLOURS[2]
-            plot_samples(axis, place, values[when], colour, marker=".", linestyle="", alpha=0.4)
-            axis.errorbar(place + 0.28, mean, yerr=[[mean - low], [high - mean]], fmt="o", color=colour, capsize=3)
-        names = [kind if kind == "resize" else f"size {kind}" for kind in log]
-        axis.set(title=f"{when} learning", xticks=range(len(log)), xticklabels=names)
+    for axis, (when, found) in zip(axes, log.items(), strict=True):
+        colours = [COLOURS[kind % 2] if isinstance(kind, int) else COLOURS[2] for kind in found]
+        plot_groups(axis, {label(kind): values for kind, values in found.items()}, colours)
+        axis.set_title(f"{when} learning")
     axes[0].set_ylabel("artefact: log10 of the share of power")
     return figure
 
 
 def draw_images(found: dict[int | str, dict[str, np.ndarray]]) -> Figure:
     """Draw one image of the first seed: the target and the outputs of each decoder before and after training."""
-    figure, axes = plt.subplots(2, len(found) + 1, figsize=(2.2 * (len(found) + 1), 4.8))
-    for axis in axes.flat:
-        axis.set_axis_off()
-    target = next(iter(found.values()))["images"][0, 0]
-    show_images(axes[0, 0], [target], ["target"], cmap="gray")
-    for column, (kind, one) in zip(axes.T[1:], found.items(), strict=True):
-        titles = [f"{kind if kind == 'resize' else f'size {kind}'}, {when}" for when in ("before", "after")]
-        show_images(column, one["images"][0, 1:], titles, cmap="gray")
-    return figure
+    images = [one["images"][0] for one in found.values()]
+    rows = {when: [images[0][0], *(three[i] for three in images)] for i, when in ((1, "before"), (2, "after"))}
+    return image_rows(rows, ["target", *map(label, found)], size=2.2, kind="scaled")

@@ -19,8 +19,10 @@ from matplotlib.figure import Figure
 from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.errors import preparing
-from experiments.harness.figures import COLOURS, plot_runs, plot_samples, smooth
+from experiments.harness.figures import COLOURS
 from experiments.harness.learning import Learn, draw_batches, fit_batches, search_rate_then_measure
+from experiments.harness.plots import plot_groups, plot_smooth_runs
+from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import initialize
 from jaxdl import data, optim, tasks
@@ -89,10 +91,10 @@ def run(config: Config, run: Run) -> dict[str, float]:
             found[kind, depth] = {**curves, "rate": rate, "error": np.mean(curves["wrong"][:, last], axis=1)}
     assess(run, found, *depths)
     run.figure("training", draw(found, *depths))
-    name = "{}_{}".format
-    return {f"error_{name(*key)}": float(np.mean(values["error"])) for key, values in found.items()} | {
-        f"best_rate_{name(*key)}": float(values["rate"]) for key, values in found.items()
-    }
+    return means(
+        error={key: values["error"] for key, values in found.items()},
+        best_rate={key: values["rate"] for key, values in found.items()},
+    )
 
 
 def make_learn(model: ResNet, examples: Batch, steps: int) -> Learn:
@@ -125,20 +127,13 @@ def assess(run: Run, found: Found, shallow: int, deep: int) -> None:
 def draw(found: Found, shallow: int, deep: int) -> Figure:
     """Draw the training error of plain and residual networks over the steps, and the final one."""
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), width_ratios=(2, 2, 1))
-    colours = {shallow: COLOURS[0], deep: COLOURS[1]}
     for axis, kind in zip(axes, ("plain", "residual"), strict=False):
-        for depth, colour in colours.items():
-            wrong = found[kind, depth]["wrong"]
-            curves = 100 * smooth(wrong, 15)
-            steps = np.arange(curves.shape[1]) + 15 / 2
-            plot_runs(axis, curves, colour, x=steps, label=f"{depth} layers")
-        axis.set(xlabel="step", title=f"Training error, {kind} networks", ylim=(-2, 92))
+        plot_smooth_runs(axis, {f"{depth} layers": 100 * found[kind, depth]["wrong"] for depth in (shallow, deep)}, 15)
+        axis.set(title=f"Training error, {kind} networks", ylim=(-2, 92))
         axis.legend(frameon=False)
     axes[0].set_ylabel("wrong, %")
-    for place, ((_, depth), values) in enumerate(found.items()):
-        error = 100 * values["error"]
-        plot_samples(axes[2], place, error, colours[depth], marker="o", linestyle="", markersize=4)
-        axes[2].hlines(error.mean(), place - 0.3, place + 0.3, color=colours[depth])
-    axes[2].set_xticks(range(4), [f"{kind}\n{depth}" for kind, depth in found], fontsize=8)
+    errors = {f"{kind}\n{depth}": 100 * values["error"] for (kind, depth), values in found.items()}
+    plot_groups(axes[2], errors, [COLOURS[depth == deep] for _, depth in found])
+    axes[2].tick_params(axis="x", labelsize=8)
     axes[2].set(title="Final error, %")
     return figure

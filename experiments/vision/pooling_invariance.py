@@ -22,9 +22,11 @@ from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.claims import judge
-from experiments.harness.members import Repeated, orders, train_on_samples
+from experiments.harness.members import Repeated, train_in_own_orders
+from experiments.harness.plots import heat_maps
+from experiments.harness.results import means
 from experiments.harness.run_folder import Run
-from jaxdl import data, losses, optim, train
+from jaxdl import data, losses, optim, tree
 from jaxdl.nn import Conv, global_max_pool, max_pool
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
@@ -76,19 +78,19 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Train both tasks with every network, measure at every shift, judge, draw."""
     kinds = config.kinds
     dataset = data.digits()
-    train_set, test_set = (
-        {name: part[name][: config.examples] for name in ("image", "label")} for part in (dataset.train, dataset.test)
-    )
+    train_set, test_set = (tree.take(part, slice(config.examples)) for part in (dataset.train, dataset.test))
     right, error = {}, {}
     for kind in kinds:
-        params = learn(kind, config.seed, train_set, config.seeds, config.epochs)
+        params = learn(config, kind, train_set)
         right[kind], error[kind] = np.asarray(measure(kind, params, test_set)).transpose(1, 2, 0)
     assess(run, right, error)
     run.figure("shifts", draw(right, error))
     centre = int(np.flatnonzero(~SHIFTS.any(axis=1))[0])
-    result = {f"accuracy_centred_{kind}": float(right[kind][:, centre].mean()) for kind in kinds}
-    result |= {f"accuracy_shifted_{kind}": float(right[kind][:, NEAR].mean()) for kind in kinds}
-    return result | {f"location_pixels_{kind}": float(pixels(error[kind]).mean()) for kind in kinds}
+    return means(
+        accuracy_centred={kind: values[:, centre] for kind, values in right.items()},
+        accuracy_shifted={kind: values[:, NEAR] for kind, values in right.items()},
+        location_pixels={kind: pixels(values) for kind, values in error.items()},
+    )
 
 
 def place(images: Array, shifts: Array) -> Array:
@@ -97,16 +99,12 @@ def place(images: Array, shifts: Array) -> Array:
     return jax.vmap(lambda x, shift: jnp.roll(x, shift, (0, 1)))(field, shifts)
 
 
-def learn(kind: str, seed: int, arrays: dict[str, np.ndarray], seeds: int, epochs: int) -> PyTree:
+def learn(config: Config, kind: str, arrays: dict[str, np.ndarray]) -> PyTree:
     """Train both tasks for every seed, each on its own order of the digits; return the parameters."""
-    optimizer = optim.adam(RATE)
 
-    @jax.jit
-    @jax.vmap
-    def create(key: Key) -> train.TrainState:
+    def init(key: Key) -> PyTree:
         keys, x = dict(zip(OUTPUTS, jax.random.split(key), strict=True)), jnp.zeros((1, 16, 16, 1))
-        params = {task: Net(kind, n).init(keys[task], x)["params"] for task, n in OUTPUTS.items()}
-        return train.TrainState.create({"params": params}, optimizer, key)
+        return {"params": {task: Net(kind, n).init(keys[task], x)["params"] for task, n in OUTPUTS.items()}}
 
     def loss(variables: PyTree, batch: Batch, key: Key) -> tuple[Array, tuple[dict, dict]]:
         """Add the losses of both tasks, which share no parameters."""
@@ -116,11 +114,8 @@ def learn(kind: str, seed: int, arrays: dict[str, np.ndarray], seeds: int, epoch
         found = Net(kind, 2).apply({"params": params["where"]}, place(x, shifts))
         return losses.cross_entropy(logits, batch["label"]) + jnp.mean((found - shifts) ** 2), ({}, {})
 
-    step, states = train.make_step(loss, optimizer), create(jax.random.split(jax.random.key(seed), seeds))
-    own = orders(len(arrays["label"]), seeds, seed=seed)
-    return train_on_samples(step, states, arrays, own, epochs=epochs, batch_size=min(BATCH, own.shape[1]), seed=seed)[
-        0
-    ].params
+    state, _ = train_in_own_orders(config, loss, optim.adam(RATE), init, arrays, batch_size=BATCH)
+    return state.params
 
 
 @partial(jax.jit, static_argnums=0)
@@ -160,16 +155,15 @@ def draw(right: dict[str, np.ndarray], error: dict[str, np.ndarray]) -> Figure:
     """Draw accuracy and error of location as maps over the shifts."""
     figure, axes = plt.subplots(2, len(right), figsize=(3.2 * len(right), 6))
     side, extent = 2 * MARGIN + 1, [-MARGIN - 0.5, MARGIN + 0.5, MARGIN + 0.5, -MARGIN - 0.5]
-    lost = {kind: np.sqrt(value.mean(axis=0)) for kind, value in error.items()}
-    rows = (
-        ("share of correct digits", "viridis", 1.0, {k: v.mean(axis=0) for k, v in right.items()}),
-        ("error of location in pixels, up to 1", "magma", 1.0, lost),
-    )
-    for line, (title, colours, highest, values) in zip(axes, rows, strict=True):
-        for axis, kind in zip(line, values, strict=True):
-            picture = axis.imshow(values[kind].reshape(side, side), colours, vmin=0, vmax=highest, extent=extent)
-            axis.set(title=kind, xlabel="shift to the right", xticks=range(-4, 5, 2), yticks=range(-4, 5, 2))
-            axis.grid(visible=False)
+    correct = {kind: value.mean(axis=0).reshape(side, side) for kind, value in right.items()}
+    lost = {kind: np.sqrt(value.mean(axis=0)).reshape(side, side) for kind, value in error.items()}
+    for line, title, colours, maps in (
+        (axes[0], "share of correct digits", "viridis", correct),
+        (axes[1], "error of location in pixels, up to 1", "magma", lost),
+    ):
+        image = heat_maps(line, maps, cmap=colours, vmin=0, vmax=1, extent=extent)
         line[0].set_ylabel("shift downwards")
-        figure.colorbar(picture, ax=line, label=title)
+        figure.colorbar(image, ax=line, label=title)
+    for axis in axes.flat:
+        axis.set(xlabel="shift to the right", xticks=range(-4, 5, 2), yticks=range(-4, 5, 2))
     return figure

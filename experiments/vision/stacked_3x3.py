@@ -19,11 +19,13 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
-from experiments.harness.claims import interval, judge
+from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS
-from experiments.harness.members import Repeated, orders, train_on_samples
+from experiments.harness.members import Repeated, train_in_own_orders
+from experiments.harness.plots import plot_mean
+from experiments.harness.results import means
 from experiments.harness.run_folder import Run
-from jaxdl import data, optim, tasks, train, tree
+from jaxdl import data, optim, tasks, tree
 from jaxdl.nn import Conv, convolve, max_pool, receptive_field
 from jaxdl.typing import Array, ArrayLike, Batch
 
@@ -80,40 +82,29 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Train every network, count and measure, judge, draw."""
     names = config.blocks
     dataset = data.digits()
-    examples, test = (
-        {name: array[: config.examples] for name, array in part.items()} for part in (dataset.train, dataset.test)
-    )
+    examples, test = (tree.take(part, slice(config.examples)) for part in (dataset.train, dataset.test))
     accuracy, count = {}, {}
     for name in names:
-        net = Net(BLOCKS[name])
-        accuracy[name], count[name] = learn(net, config.seed, examples, test, config.seeds, config.epochs)
+        accuracy[name], count[name] = learn(config, Net(BLOCKS[name]), examples, test)
     fields = {name: receptive_field([(size,) for size in BLOCKS[name]]) for name in names}
     seen = {name: side_seen(BLOCKS[name]) for name in names}
     assess(run, accuracy, count, seen)
     run.figure("stacked", draw(accuracy, count))
-    short = {name: name.replace(" ", "_") for name in names}
-    return {
-        **{f"accuracy_{short[name]}": float(accuracy[name][-1].mean()) for name in names},
-        **{f"parameters_of_blocks_{short[name]}": count[name] for name in names},
-        **{f"receptive_field_{short[name]}": fields[name] for name in names},
-        **{f"side_seen_{short[name]}": seen[name] for name in names},
-    }
+    last = {name: values[-1] for name, values in accuracy.items()}
+    return means(accuracy=last, parameters_of_blocks=count, receptive_field=fields, side_seen=seen)
 
 
-def learn(net: Net, seed: int, examples: Batch, test: Batch, seeds: int, epochs: int) -> tuple[np.ndarray, int]:
+def learn(config: Config, net: Net, examples: Batch, test: Batch) -> tuple[np.ndarray, int]:
     """Train a network for every seed; return its accuracy after each epoch, and the parameters of its blocks."""
-    optimizer, task = optim.adam(RATE), tasks.classification(net)
-    keys, first = jax.random.split(jax.random.key(seed), seeds), tree.take(examples, slice(1))
-    create = jax.jit(jax.vmap(lambda key: train.TrainState.create(task.init(key, first), optimizer, key)))
+    task, first = tasks.classification(net), tree.take(examples, slice(1))
     measure = jax.jit(jax.vmap(lambda variables: task.measure(variables, test)["accuracy"].value))
-    state, history = train_on_samples(
-        train.make_step(task.loss, optimizer),
-        create(keys),
+    state, history = train_in_own_orders(
+        config,
+        task.loss,
+        optim.adam(RATE),
+        lambda key: task.init(key, first),
         examples,
-        orders(len(examples["label"]), seeds, seed=seed),
-        epochs=epochs,
-        batch_size=min(BATCH, len(examples["label"])),
-        seed=seed,
+        batch_size=BATCH,
         evaluate=lambda state: {"accuracy": np.asarray(measure(state.variables))},
     )
     count = sum(leaf[0].size for path, leaf in tree.flatten(state.params).items() if path.startswith("block"))
@@ -149,10 +140,8 @@ def draw(accuracy: dict[str, np.ndarray], count: dict[str, int]) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
     for (name, values), colour in zip(accuracy.items(), COLOURS, strict=False):
         axes[0].plot(np.arange(1, len(values) + 1), values.mean(axis=1), color=colour, label=name)
-        mean, low, high = interval(values[-1])
         axes[1].plot(np.full(len(values[-1]), count[name]), values[-1], ".", color=colour, alpha=0.3)
-        bars = [[mean - low], [high - mean]]
-        axes[1].errorbar(count[name], mean, yerr=bars, fmt="o", color=colour, capsize=3, label=name)
+        plot_mean(axes[1], count[name], values[-1], colour, label=name)
     least = min(values[-1].min() for values in accuracy.values())
     axes[0].set(xlabel="epoch", title="Test accuracy, mean of the networks", ylim=(least - 0.05, 1))
     axes[1].set(xlabel="parameters of the blocks", title="Test accuracy of every network after the last epoch")

@@ -1,0 +1,26 @@
+"""Results by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def means(**tables: Mapping[Any, Any]) -> dict[str, float]:
+    """Name the mean of every row of every table, ``table_row``; integers stay integers.
+
+    A row's name may be a tuple, and its spaces and hyphens become underscores.
+
+    >>> means(loss={"fine-tune": np.array([1.0, 2.0]), ("plain", 8): 0.5}, units={2: 7})
+    {'loss_fine_tune': 1.5, 'loss_plain_8': 0.5, 'units_2': 7}
+    """
+    return {
+        f"{table}_{_word(name)}": value if isinstance(value, int) else float(np.mean(value))
+        for table, rows in tables.items()
+        for name, value in rows.items()
+    }
+
+
+def _word(name: Any) -> str:
+    parts = name if isinstance(name, tuple) else (name,)
+    return "_".join(str(part).replace(" ", "_").replace("-", "_") for part in parts)
