@@ -63,6 +63,8 @@ def image_rows(
         }
         show_images(line, images, **styles[kind])
         line[0].set_ylabel(name)
+        for axis in line[len(images) :]:
+            axis.set_axis_off()
     for axis, title in zip(axes[0], titles, strict=True) if titles else ():
         axis.set_title(title, fontsize=9)
     return figure

@@ -27,7 +27,9 @@ from rich.table import Table
 from experiments.harness import configuration
 from experiments.harness.claims import interval
 from experiments.harness.errors import preparing
-from experiments.harness.figures import COLOURS, plot_samples
+from experiments.harness.figures import COLOURS
+from experiments.harness.plots import image_rows, plot_groups
+from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from jaxdl import data, losses, metrics, optim, tree
 from jaxdl.nn.convolution.convolution import Conv
@@ -170,16 +172,9 @@ def run(config: Config, run: Run) -> dict[str, float | str]:
     run.console.print(table(accuracies, rates), advice_table(verdicts))
     run.figure("cases", draw_cases(accuracies))
     run.figure("examples", draw_examples(source, targets))
-    result = {
-        f"{'_'.join(case)}_{name.replace(' ', '_').replace('-', '_')}": float(values.mean())
-        for case, found in accuracies.items()
-        for name, values in found.items()
-    }
-    return (
-        {"source": known}
-        | result
-        | {"advice_kept": sum(low > 0 for _, low, _ in verdicts.values()), "advice": len(verdicts)}
-    )
+    kept = sum(low > 0 for _, low, _ in verdicts.values())
+    result = means(**{"_".join(case): found for case, found in accuracies.items()})
+    return {"source": known, **result, "advice_kept": kept, "advice": len(verdicts)}
 
 
 def digits(generator: np.random.Generator, config: Config) -> tuple[tuple[np.ndarray, np.ndarray], Examples]:
@@ -363,11 +358,8 @@ def draw_cases(accuracies: Accuracies) -> Figure:
     figure, axes = plt.subplots(2, 2, figsize=(8.5, 6))
     for axis, ((similarity, size), found) in zip(axes.flat, accuracies.items(), strict=True):
         advised = {better for better, _ in ADVICE[similarity, size]}
-        for place, values in enumerate(found.values()):
-            style = {"marker": "o", "linestyle": "", "markersize": 3, "alpha": 0.5}
-            plot_samples(axis, place, values, COLOURS[place], width=0.4, **style)
-            axis.plot([place - 0.3, place + 0.3], [values.mean()] * 2, color=COLOURS[place], linewidth=2.5)
-        axis.set_xticks(range(4), [f"{name}\n(advised)" if name in advised else name for name in found])
+        groups = {f"{name}\n(advised)" if name in advised else name: values for name, values in found.items()}
+        plot_groups(axis, groups, COLOURS[: len(groups)])
         axis.set(title=f"{similarity} target, {size} examples", ylabel="accuracy on the target")
     return figure
 
@@ -375,11 +367,10 @@ def draw_cases(accuracies: Accuracies) -> Figure:
 def draw_examples(source: tuple[np.ndarray, np.ndarray], targets: dict[str, Examples]) -> Figure:
     """Draw three images of each class of the source and of the targets."""
     rows = {"source": source} | {name: examples.pool for name, examples in targets.items()}
-    figure, axes = plt.subplots(len(rows), 1, figsize=(12, 3))
-    for axis, (name, (image, label)) in zip(axes, rows.items(), strict=True):
-        shown = np.concatenate([image[label == number][:3, ..., 0] for number in range(5)])
-        framed = np.pad(shown, ((0, 0), (1, 1), (1, 1)), constant_values=1)
-        axis.imshow(np.hstack(framed), cmap="gray", vmin=0, vmax=1)
-        axis.set(xticks=[], yticks=[], ylabel=name)
-        axis.grid(visible=False)
-    return figure
+    return image_rows(
+        {
+            name: np.concatenate([image[label == number][:3, ..., 0] for number in range(5)])
+            for name, (image, label) in rows.items()
+        },
+        size=0.8,
+    )

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.harness.learning import draw_batches, fit_batches, fit_samples, search_rate_then_measure
+from experiments.harness.learning import draw_batches, fit_batches, fit_one_batch, fit_samples, search_rate_then_measure
 from jaxdl import optim, train
 
 EXAMPLES = {"x": np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32), "label": np.arange(12) % 2}
@@ -32,6 +32,25 @@ def test_fit_batches_equals_a_loop():
     state, metrics = fit(indices)
     batches = [{name: values[row] for name, values in EXAMPLES.items()} for row in indices]
     chex.assert_trees_all_close((state.params, metrics["loss"]), fit_by_a_loop(batches, jax.random.key(0)), rtol=1e-5)
+
+
+def test_fit_batches_follows_the_state_after_every_step():
+    indices, examples = draw_batches(0, EXAMPLES, (5, 4)), jax.device_put(EXAMPLES)
+
+    def fit(batches):
+        follow = {"follow": lambda state: {"w": state.params["w"]}}
+        return fit_batches(loss, optim.momentum(0.1, 0.9), VARIABLES, examples, batches, **follow)
+
+    state, metrics = jax.jit(fit)(indices)
+    chex.assert_shape(metrics["w"], (5, 3))
+    chex.assert_trees_all_equal(metrics["w"][-1], state.params["w"])
+
+
+def test_fit_one_batch_equals_a_loop():
+    key = jax.random.key(0)
+    fit = jax.jit(lambda batch: fit_one_batch(loss, optim.momentum(0.1, 0.9), VARIABLES, batch, 5, key))
+    state, metrics = fit(EXAMPLES)
+    chex.assert_trees_all_close((state.params, metrics["loss"]), fit_by_a_loop([EXAMPLES] * 5, key), rtol=1e-5)
 
 
 def test_fit_samples_equals_a_loop():
