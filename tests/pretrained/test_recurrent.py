@@ -28,7 +28,7 @@ def sequence():
 
 @pytest.fixture
 def keras_layers():
-    """Keras on JAX, in single precision: it computes parts in it whatever it is told."""
+    """Keras on JAX, in single precision: it computes parts in it whatever the dtype."""
     os.environ.setdefault("KERAS_BACKEND", "jax")
     with warnings.catch_warnings(), jax.numpy_rank_promotion("allow"):
         warnings.simplefilter("ignore")

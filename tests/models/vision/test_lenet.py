@@ -170,7 +170,7 @@ def test_the_bitmaps_are_ten_different_signs():
     assert different.min() >= 6
 
 
-def test_first_values_are_within_the_papers_bound(key):
+def test_initialization_is_within_the_bound_of_the_paper(key):
     params = jax.jit(LeNet5Original(output="dense").init)(key, jnp.zeros((1, 28, 28, 1)))["params"]
     bounds = {"c1": 2.4 / 25, "s2": 2.4 / 4, "c3": 2.4 / 75, "c5": 2.4 / 400, "f6": 2.4 / 120, "output": 2.4 / 84}
     for name, bound in bounds.items():

@@ -115,7 +115,7 @@ def test_scanned_blocks_give_what_unrolled_blocks_give(small):
     np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
 
 
-def test_scanned_blocks_draw_their_own_first_values_and_their_own_dropout(small, key):
+def test_scanned_blocks_have_their_own_initialization_and_dropout(small, key):
     model, _, x = small
     model = model.clone(scan_blocks=True, dropout_rate=0.5)
 
