@@ -46,7 +46,7 @@ NETWORKS = {"initial": 43, "every_step": 35, "attention": 32}
 class Config(OnExamples):
     """Small encoder-decoders with different contexts of the decoder."""
 
-    LEAST_SEEDS = 2
+    LEAST = {"seeds": 2, "sentences": 1, "tested": 1}
     SMOKE = {
         "seeds": 2,
         "sentences": 16,
@@ -73,7 +73,6 @@ class Config(OnExamples):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, sentences=1, tested=1)
         known = "attention" in self.contexts and set(self.contexts) <= NETWORKS.keys()
         configuration.require(known, "contexts", f"attention and others of {', '.join(NETWORKS)}", self.contexts)
 

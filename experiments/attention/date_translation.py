@@ -51,6 +51,8 @@ class Config(configuration.Config):
         "epochs": 1.0,
     }
     FORMER = {"features": "hidden_size", "embedding": "embedding_dim"}
+    LEAST = {"dates": 1, "tested": 1, "hidden_size": 1, "embedding_dim": 1, "beams": 1, "batch_size": 1}
+    POSITIVE = ("epochs",)
 
     dates: int = 8000
     """Training pairs."""
@@ -72,8 +74,6 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, dates=1, tested=1, hidden_size=1, embedding_dim=1, beams=1, batch_size=1)
-        configuration.positive(self, "epochs")
         configuration.require(self.dates + self.tested <= 36_525, "dates", "<= 36525 with --tested", self.dates)
 
 

@@ -19,7 +19,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.members import train_configured
 from experiments.harness.run_folder import Run
@@ -42,7 +41,7 @@ TASKS = {"a key word": False, "a key word beside a cue": True}
 class Config(OnExamples):
     """Small hierarchical attention networks."""
 
-    LEAST_SEEDS = 2
+    LEAST = {"seeds": 2, "documents": 1, "tested": 1, "hidden_size": 1}
     SMOKE = {
         "seeds": 2,
         "documents": 8,
@@ -66,10 +65,6 @@ class Config(OnExamples):
     """Recurrent cell."""
     hidden_size: int = 16
     """Size of states, embeddings and attention vectors."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, documents=1, tested=1, hidden_size=1)
 
 
 def draw_documents(seed: int, count: int, cued: bool) -> dict[str, np.ndarray]:

@@ -1,9 +1,10 @@
 """Claims of the textbook: measured over seeds, with a confidence interval and a verdict."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -51,6 +52,22 @@ def judge(claim: int, statement: str, measure: str, samples: Any, *, above: floa
     value, low, high = share(samples) if samples.dtype == bool else interval(samples.astype(np.float64))
     verdict = "reproduced" if low > above else "not reproduced"
     return Claim(claim, statement, measure, value, (low, high), samples.size, verdict)
+
+
+class Statement(NamedTuple):
+    """What `judge` takes: the number of the claim, the statement, the measure, the samples, and the bound."""
+
+    claim: int
+    statement: str
+    measure: str
+    samples: Any
+    above: float = 0.0
+
+
+def judge_all(run: Run, statements: Iterable[Statement]) -> None:
+    """Judge several statements and record the verdicts in the run."""
+    for *statement, above in statements:
+        run.claim(judge(*statement, above=above))
 
 
 def interval(samples: np.ndarray) -> tuple[float, float, float]:

@@ -45,18 +45,25 @@ class Options:
 class Config:
     """The base of every experiment's configuration.
 
-    ``SMOKE`` holds the values that replace those of the fields in a smoke run. ``FORMER`` maps former names of fields
-    to the present ones, so that run folders of earlier versions can be resumed.
+    ``SMOKE`` holds the values that replace those of the fields in a smoke run. ``LEAST`` holds lower bounds of fields
+    and ``POSITIVE`` the names of fields above 0, both in addition to those of the base classes. ``FORMER`` maps former
+    names of fields to the present ones, so that run folders of earlier versions can be resumed.
     """
 
     SMOKE: ClassVar[dict[str, Any]] = {}
+    LEAST: ClassVar[dict[str, int]] = {}
+    POSITIVE: ClassVar[tuple[str, ...]] = ()
     FORMER: ClassVar[dict[str, str]] = {}
 
     seed: int = 0
     """Seed of all random numbers."""
 
     def __post_init__(self) -> None:
-        require(self.seed >= 0, "seed", ">= 0", self.seed)
+        bounds = {"seed": 0}
+        for base in reversed(type(self).__mro__):
+            bounds |= vars(base).get("LEAST", {})
+            positive(self, *vars(base).get("POSITIVE", ()))
+        at_least(self, **bounds)
 
     def smoke(self) -> Self:
         """Return the configuration of a smoke run."""

@@ -1,6 +1,7 @@
 """Training of many runs as one program, and the choice of learning rates by other runs than those that are judged."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments.harness.configuration import Config
 from jaxdl import train, tree
 from jaxdl.typing import Array, Batch, Key, PyTree
 
@@ -15,6 +17,25 @@ Metrics = dict[str, Array]
 Loss = Callable[[PyTree, Batch, Key], tuple[Array, tuple[dict[str, PyTree], Metrics]]]
 Learn = Callable[[Array, PyTree], dict[str, Array]]
 """``learn(rate, run)`` trains one run at a learning rate and returns its curves ``[steps]``."""
+
+
+@dataclass(frozen=True)
+class RateSearch(Config):
+    """Independent runs at the best of several learning rates, which other runs choose."""
+
+    SMOKE = {"seeds": 2, "search_seeds": 1, "steps": 2, "batch_size": 4}
+    LEAST = {"seeds": 2, "search_seeds": 1, "steps": 1, "batch_size": 1}
+
+    seeds: int = 12
+    """Independent runs that are judged."""
+    search_seeds: int = 3
+    """Other runs at each rate, which choose the best."""
+    rates: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
+    """Learning rates."""
+    steps: int = 300
+    """Updates."""
+    batch_size: int = 64
+    """Examples in an update."""
 
 
 def draw_batches(seed: int | np.random.Generator, examples: Batch, shape: tuple[int, ...]) -> np.ndarray:

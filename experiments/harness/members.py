@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
 import optax
 from flax import linen
 
-from experiments.harness.configuration import Config, at_least
+from experiments.harness.configuration import Config
 from experiments.harness.errors import preparing
 from experiments.harness.learning import Loss
 from experiments.harness.seeds import init_each
@@ -27,14 +27,12 @@ History = list[dict[str, Any]]
 class Repeated(Config):
     """Independent runs, which differ in their random numbers."""
 
+    LEAST: ClassVar[dict[str, int]] = {"seeds": 2, "epochs": 1}
+
     seeds: int = 16
     """Independent runs of each kind."""
     epochs: int = 20
     """Passes over the training examples."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(self, seeds=2, epochs=1)
 
 
 def train_members(
@@ -138,6 +136,21 @@ def train_in_own_orders(
         seed=config.seed,
         evaluate=evaluate,
     )
+
+
+def balanced_order(seed: int | np.random.Generator, label: np.ndarray) -> np.ndarray:
+    """Return a random order of labelled examples in which the classes alternate, so that every prefix is balanced.
+
+    >>> label = np.array([0, 0, 0, 1, 1, 1])
+    >>> label[balanced_order(0, label)].reshape(3, 2).sum(axis=1).tolist()
+    [1, 1, 1]
+    """
+    order = np.random.default_rng(seed).permutation(len(label))
+    turn = np.empty(len(label), int)
+    for name in np.unique(label):
+        own = label[order] == name
+        turn[own] = np.arange(own.sum())
+    return order[np.argsort(turn, kind="stable")]
 
 
 def orders(size: int, runs: int, *, seed: int) -> np.ndarray:

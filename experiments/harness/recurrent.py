@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+import jax
 import numpy as np
 
 from experiments.harness.learning import Loss, Metrics
+from jaxdl.decode import StepFunction
 from jaxdl.nn import recurrent
 from jaxdl.nn.dense import linear
 from jaxdl.nn.recurrent import cells
@@ -27,6 +29,17 @@ def readout_loss(cell: cells.Cell, measure: Measure, select: Callable[[Array], A
         return value, ({}, metrics)
 
     return loss
+
+
+def readout_step(cell: cells.Cell, params: dict[str, PyTree]) -> StepFunction:
+    """Make the step ``(carry, x_t) -> (carry, y_t)`` of a cell with such parameters; tokens ``[N]`` become one-hot."""
+
+    def step(carry: PyTree, x: Array) -> tuple[PyTree, Array]:
+        size = params["cell"]["kernel"].shape[0]
+        carry, h = cell(params["cell"], carry, jax.nn.one_hot(x, size) if x.ndim == 1 else x)
+        return carry, linear(h, **params["output"])
+
+    return step
 
 
 def as_batch(examples: tuple[Array, Array]) -> Batch:

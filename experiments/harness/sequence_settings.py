@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from experiments.harness.configuration import Config, at_least, positive
+from experiments.harness.configuration import Config
 
 
 @dataclass(frozen=True)
 class OnNewSequences(Config):
     """Independent runs with Adam on new sequences in every update."""
 
-    LEAST_SEEDS: ClassVar[int] = 2
+    LEAST: ClassVar[dict[str, int]] = {"seeds": 2, "steps": 1, "batch_size": 1}
+    POSITIVE: ClassVar[tuple[str, ...]] = ("learning_rate",)
 
     seeds: int = 8
     """Independent runs of each network."""
@@ -21,17 +22,13 @@ class OnNewSequences(Config):
     learning_rate: float = 0.01
     """Learning rate of Adam."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(self, seeds=self.LEAST_SEEDS, steps=1, batch_size=1)
-        positive(self, "learning_rate")
-
 
 @dataclass(frozen=True)
 class OnExamples(Config):
     """Independent runs with Adam and a cosine decay, on the same batches of training examples."""
 
-    LEAST_SEEDS: ClassVar[int] = 1
+    LEAST: ClassVar[dict[str, int]] = {"seeds": 1, "batch_size": 1}
+    POSITIVE: ClassVar[tuple[str, ...]] = ("epochs", "learning_rate")
 
     seeds: int = 2
     """Independent runs of each network."""
@@ -41,8 +38,3 @@ class OnExamples(Config):
     """Examples in an update."""
     learning_rate: float = 3e-3
     """Learning rate of Adam, with a cosine decay."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(self, seeds=self.LEAST_SEEDS, batch_size=1)
-        positive(self, "epochs", "learning_rate")

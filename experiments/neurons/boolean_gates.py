@@ -34,15 +34,12 @@ class Config(configuration.Config):
     """All functions of two inputs."""
 
     SMOKE = {"counted": (1,)}
+    LEAST = {"max_mistakes": 1}
 
     max_mistakes: int = 100
     """Mistakes after which a perceptron stops."""
     counted: tuple[int, ...] = (1, 3)
     """Numbers of inputs for which the separable functions are counted, besides two."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, max_mistakes=1)
 
 
 def run(config: Config, run: Run) -> dict[str, int]:

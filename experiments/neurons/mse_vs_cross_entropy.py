@@ -43,6 +43,7 @@ class Config(configuration.Config):
 
     SMOKE = {"seeds": 2, "search_seeds": 1, "wrong_steps": 5, "steps": 5, "rates": RATES[::6], "batch_size": 4}
     FORMER = {"hidden": "hidden_size"}
+    LEAST = {"seeds": 2, "steps": STRIDE, "search_seeds": 1, "hidden_size": 1, "wrong_steps": 1, "batch_size": 1}
 
     seeds: int = 24
     """Independent runs that are measured."""
@@ -58,10 +59,6 @@ class Config(configuration.Config):
     """Updates with correct labels; the accuracy is measured every five."""
     batch_size: int = 64
     """Examples in an update."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, seeds=2, steps=STRIDE, search_seeds=1, hidden_size=1, wrong_steps=1, batch_size=1)
 
 
 def squared_error(logits: Array, labels: Array) -> Array:

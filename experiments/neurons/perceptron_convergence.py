@@ -31,6 +31,7 @@ class Config(configuration.Config):
     """Random linearly separable sets."""
 
     SMOKE = {"sets": 4, "followed": 4}
+    LEAST = {"sets": 1, "points": 1, "dimensions": 1, "followed": 1}
 
     sets: int = 1000
     """Number of sets."""
@@ -40,10 +41,6 @@ class Config(configuration.Config):
     """Dimension of the points."""
     followed: int = 200
     """Number of corrections over which the angle is recorded."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, sets=1, points=1, dimensions=1, followed=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -36,6 +36,8 @@ class Config(configuration.Config):
 
     SMOKE = {"seeds": 2, "steps": 2, "hidden_size": 4, "batch_size": 4}
     FORMER = {"hidden": "hidden_size"}
+    LEAST = {"seeds": 2, "hidden_size": 2, "steps": 1, "batch_size": 1}
+    POSITIVE = ("learning_rate",)
 
     seeds: int = 16
     """Independent runs of each initialization."""
@@ -47,11 +49,6 @@ class Config(configuration.Config):
     """Examples in an update."""
     learning_rate: float = 0.5
     """Learning rate."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, seeds=2, hidden_size=2, steps=1, batch_size=1)
-        configuration.positive(self, "learning_rate")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -35,6 +35,8 @@ class Config(configuration.Config):
     """Networks with one hidden layer of tanh units, fitted to one function."""
 
     SMOKE = {"seeds": 2, "steps": 2, "widths": (1, 2)}
+    LEAST = {"seeds": 1, "steps": 1, "points": 1}
+    POSITIVE = ("learning_rate",)
 
     seeds: int = 16
     """Independent runs at each width."""
@@ -46,11 +48,6 @@ class Config(configuration.Config):
     """Training points, evenly spaced."""
     learning_rate: float = 0.02
     """Largest learning rate of Adam, with a cosine decay."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, seeds=1, steps=1, points=1)
-        configuration.positive(self, "learning_rate")
 
 
 def target(x: Array) -> Array:

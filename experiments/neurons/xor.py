@@ -36,6 +36,8 @@ class Config(configuration.Config):
     """A sigmoid neuron and networks with one hidden layer of tanh units, trained by gradient descent."""
 
     SMOKE = {"seeds": 2, "steps": 2, "widths": (1, 2)}
+    LEAST = {"seeds": 1, "steps": 1}
+    POSITIVE = ("learning_rate",)
 
     seeds: int = 200
     """Independent runs."""
@@ -48,9 +50,7 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=1, steps=1)
         configuration.require(2 in self.widths, "widths", "a list with 2", self.widths)
-        configuration.positive(self, "learning_rate")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

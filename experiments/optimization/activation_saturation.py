@@ -57,6 +57,7 @@ class Config(configuration.Config):
 
     SMOKE = {"seeds": 2, "search_seeds": 1, "steps": 2, "rates": RATES[::6], "hidden_size": 4, "batch_size": 4}
     FORMER = {"width": "hidden_size"}
+    LEAST = {"seeds": 2, "search_seeds": 1, "hidden_size": 1, "steps": 1, "batch_size": 1}
 
     seeds: int = 12
     """Independent runs at each rate that are measured."""
@@ -70,10 +71,6 @@ class Config(configuration.Config):
     """Updates."""
     batch_size: int = 64
     """Examples in an update."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, seeds=2, search_seeds=1, hidden_size=1, steps=1, batch_size=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -44,6 +44,7 @@ class Config(configuration.Config):
 
     SMOKE = {"seeds": 2, "steps": 2, "rates": RATES[:2], "num_layers": 1, "num_filters": 2, "batch_size": 4}
     FORMER = {"width": "num_filters", "depth": "num_layers"}
+    LEAST = {"seeds": 2, "num_filters": 1, "num_layers": 1, "steps": 1, "batch_size": 1}
 
     seeds: int = 8
     """Independent runs at each rate."""
@@ -57,10 +58,6 @@ class Config(configuration.Config):
     """Updates."""
     batch_size: int = 32
     """Examples in an update."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, seeds=2, num_filters=1, num_layers=1, steps=1, batch_size=1)
 
 
 class Network(linen.Module):

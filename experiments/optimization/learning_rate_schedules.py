@@ -39,15 +39,12 @@ class Config(configuration.Config):
     """Schedules at a saddle point."""
 
     SMOKE = {"steps": 20, "runs": 2}
+    LEAST = {"steps": 20, "runs": 2}
 
     steps: int = 1000
     """Steps of a run."""
     runs: int = 256
     """Initial points and curvatures."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, steps=20, runs=2)
 
 
 class Saddles(NamedTuple):

@@ -78,6 +78,7 @@ class Config(configuration.Config):
     """Optimizers on surfaces."""
 
     SMOKE = {"steps": 4, "frames": 2, "optimizers": (*COMPARED, "adam")}
+    LEAST = {"steps": 2, "frames": 1}
 
     steps: int = 500
     """Steps of every run."""
@@ -88,7 +89,6 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, steps=2, frames=1)
         needed = {*COMPARED, "adam"}
         known = needed <= set(self.optimizers) <= OPTIMIZERS.keys()
         configuration.require(known, "optimizers", f"{', '.join(sorted(needed))} and others", self.optimizers)

@@ -34,6 +34,7 @@ class Config(configuration.Config):
     """Figures of augmentations."""
 
     SMOKE = {"batch_size": 6, "pictures": ("photograph",), "shown": ("composed",), "shrink": 13}
+    LEAST = {"batch_size": 1, "repeats": 1, "shrink": 1}
 
     batch_size: int = 256
     """Images in a batch whose throughput is measured."""
@@ -45,10 +46,6 @@ class Config(configuration.Config):
     """Augmentations to draw."""
     shrink: int = 3
     """Edge of the blocks of pixels over which the photograph is averaged."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, batch_size=1, repeats=1, shrink=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -33,6 +33,8 @@ class Config(configuration.Config):
     """Polynomials on a noisy curve."""
 
     SMOKE = {"training_sets": 40}
+    LEAST = {"training_sets": 4}
+    POSITIVE = ("noise",)
 
     training_sets: int = 4000
     """Number of training sets."""
@@ -43,8 +45,6 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, training_sets=4)
-        configuration.positive(self, "noise")
         configuration.require(self.points > DEGREES, "points", f"> {DEGREES}", self.points)
 
 

@@ -32,13 +32,10 @@ class Config(configuration.Config):
     """Noise and ridge regression."""
 
     SMOKE = {"draws": 50}
+    LEAST = {"draws": 10}
 
     draws: int = 20_000
     """Samples of the noise for the loss and the gradient, and steps of training."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, draws=10)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

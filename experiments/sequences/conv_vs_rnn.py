@@ -97,6 +97,7 @@ class Config(OnNewSequences):
     """Three networks on two tasks."""
 
     SMOKE = {"seeds": 2, "steps": 2, "length": SHORTEST, "batch_size": 2, "report_every": 1, "networks": COMPARED}
+    LEAST = {"report_every": 1}
 
     seeds: int = 5
     steps: int = 600
@@ -111,7 +112,6 @@ class Config(OnNewSequences):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, report_every=1)
         configuration.at_least(self, steps=self.report_every, length=SHORTEST)
         known = set(COMPARED) <= set(self.networks) <= NETWORKS.keys()
         configuration.require(known, "networks", f"{', '.join(COMPARED)} and others", self.networks)

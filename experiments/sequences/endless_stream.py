@@ -52,6 +52,7 @@ class Config(OnNewSequences):
     """Small LSTMs, trained on short sequences with Adam and clipped gradients, then run on a long stream."""
 
     SMOKE = {"seeds": 2, "steps": 2, "length": 4, "stream": 8, "batch_size": 2, "cells": (OLD, NEW)}
+    LEAST = {"length": 1}
 
     length: int = 40
     """Steps of a sequence in training."""
@@ -63,7 +64,6 @@ class Config(OnNewSequences):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, length=1)
         known = {OLD, NEW} <= set(self.cells) <= CELLS.keys()
         configuration.require(known, "cells", f"{OLD!r}, {NEW!r} and others", self.cells)
         configuration.require(self.stream >= 2 * self.length, "stream", f">= {2 * self.length}", self.stream)

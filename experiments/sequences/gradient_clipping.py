@@ -42,6 +42,8 @@ class Config(configuration.Config):
     """Vanilla networks on the adding problem, trained by stochastic gradient descent."""
 
     SMOKE = {"seeds": 2, "steps": 2, "lag": 4, "batch_size": 2, "rates": RATES[::6]}
+    LEAST = {"seeds": 2, "lag": 2, "steps": 1, "batch_size": 1}
+    POSITIVE = ("radius", "max_norm")
 
     seeds: int = 16
     """Independent runs at each rate that are measured; four others choose the rate."""
@@ -57,11 +59,6 @@ class Config(configuration.Config):
     """Updates."""
     batch_size: int = 20
     """Sequences in a batch, always new."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, seeds=2, lag=2, steps=1, batch_size=1)
-        configuration.positive(self, "radius", "max_norm")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

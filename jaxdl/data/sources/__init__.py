@@ -3,6 +3,7 @@
 Images
     `digits`, `mnist`, `fashion_mnist`, `cifar10`: classic data sets.
     `image_folder`: images in one folder for each class.
+    `patterns`: random characters and gratings.
 Text
     `read_text`, `python_source`, `tiny_shakespeare`: plain text.
     `movie_reviews`, and `corpora`: reviews with labels, sentences with tags.
@@ -13,7 +14,7 @@ Synthetic tasks
     `translation`: dates, and a language with two rules.
 """
 
-from jaxdl.data.sources import corpora, python_code, sequences, synthetic, translation
+from jaxdl.data.sources import corpora, patterns, python_code, sequences, synthetic, translation
 from jaxdl.data.sources.folder import image_folder
 from jaxdl.data.sources.images import cifar10, digits, fashion_mnist, mnist
 from jaxdl.data.sources.reviews import movie_reviews
@@ -27,6 +28,7 @@ __all__ = [
     "image_folder",
     "mnist",
     "movie_reviews",
+    "patterns",
     "python_code",
     "python_source",
     "read_text",
