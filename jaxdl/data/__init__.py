@@ -27,9 +27,11 @@ from jaxdl.data.epochs import EpochLoader, permutation
 from jaxdl.data.files import archive, cifar, downloads, idx, pickles
 from jaxdl.data.registry import list_datasets, load
 from jaxdl.data.sources import (
+    automata,
     cifar10,
     corpora,
     digits,
+    documents,
     fashion_mnist,
     image_folder,
     mnist,
@@ -40,6 +42,7 @@ from jaxdl.data.sources import (
     read_text,
     sequences,
     synthetic,
+    templates,
     tiny_shakespeare,
     translation,
 )
@@ -61,12 +64,14 @@ __all__ = [
     "as_size",
     "audio",
     "augmentation",
+    "automata",
     "choose_boundaries",
     "cifar",
     "cifar10",
     "corpora",
     "count_examples",
     "digits",
+    "documents",
     "downloads",
     "fashion_mnist",
     "files",
@@ -93,6 +98,7 @@ __all__ = [
     "statistics",
     "strokes",
     "synthetic",
+    "templates",
     "text",
     "tiny_shakespeare",
     "translation",
