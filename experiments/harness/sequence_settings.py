@@ -1,17 +1,17 @@
 """Settings that experiments on sequences share: independent runs with Adam, on new or on given examples."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from experiments.harness.configuration import Config
+from experiments.harness.configuration import Config, at_least
 
 
 @dataclass(frozen=True)
 class OnNewSequences(Config):
     """Independent runs with Adam on new sequences in every update."""
 
-    LEAST: ClassVar[dict[str, int]] = {"seeds": 2, "steps": 1, "batch_size": 1}
-    POSITIVE: ClassVar[tuple[str, ...]] = ("learning_rate",)
+    SMOKE = {"seeds": 2, "steps": 2, "batch_size": 2}
+    LEAST = {"seeds": 2, "steps": 1, "batch_size": 1}
+    POSITIVE = ("learning_rate",)
 
     seeds: int = 8
     """Independent runs of each network."""
@@ -24,11 +24,32 @@ class OnNewSequences(Config):
 
 
 @dataclass(frozen=True)
+class Reported(OnNewSequences):
+    """Runs on new sequences with the accuracy averaged over chunks of updates."""
+
+    SMOKE = {**OnNewSequences.SMOKE, "report_every": 1}
+    LEAST = {"report_every": 1}
+
+    report_every: int = 50
+    """Updates over which the accuracy is averaged."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, steps=self.report_every)
+
+    @property
+    def chunks(self) -> int:
+        """The number of whole chunks; further updates are left out."""
+        return self.steps // self.report_every
+
+
+@dataclass(frozen=True)
 class OnExamples(Config):
     """Independent runs with Adam and a cosine decay, on the same batches of training examples."""
 
-    LEAST: ClassVar[dict[str, int]] = {"seeds": 1, "batch_size": 1}
-    POSITIVE: ClassVar[tuple[str, ...]] = ("epochs", "learning_rate")
+    SMOKE = {"seeds": 2, "epochs": 1.0}
+    LEAST = {"seeds": 1, "batch_size": 1}
+    POSITIVE = ("epochs", "learning_rate")
 
     seeds: int = 2
     """Independent runs of each network."""

@@ -82,6 +82,9 @@ class Base(configuration.Config):
 @dataclasses.dataclass(frozen=True)
 class Config(Base):
     LEAST: ClassVar[dict[str, int]] = {"batch_size": 2}
+    CHOICES: ClassVar[dict] = {"cells": (("gru", "lstm"), ("gru",))}
+
+    cells: tuple[str, ...] = ("gru",)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +92,8 @@ class Config(Base):
     [
         ({"batch_size": 1}, "--batch-size: expected >= 2, got 1"),
         ({"steps": 0}, "--steps: expected >= 1, got 0"),
+        ({"cells": ("lstm",)}, r"got \('lstm',\)"),
+        ({"cells": ("gru", "rnn")}, r"got \('gru', 'rnn'\)"),
         ({"learning_rate": 0.0}, "--learning-rate: expected > 0, got 0.0"),
         ({"learning_rate": float("nan")}, "--learning-rate: expected > 0, got nan"),
     ],
