@@ -12,6 +12,7 @@ which it does not do in the paper.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -122,35 +123,31 @@ THROUGH = PENDULUM._replace(choose=lambda key, y: y)
 SOURCES = {"pendulum": PENDULUM, "pendulum, gradient through own words": THROUGH, "chain": CHAIN}
 
 
-def make_learn(source: Source, config: Config) -> Callable[[Key, Array, Array], dict[str, Array]]:
-    """Make the function that trains a generator with the teacher probabilities ``p [steps]`` and evaluates it."""
-    cell = cells.GRU(HIDDEN)
+def learn(source: Source, config: Config, key: Key, truth: Array, teacher_probability: Array) -> dict[str, Array]:
+    """Train a generator with the teacher probabilities ``p [steps]`` and evaluate it."""
+    cell, keys = cells.GRU(HIDDEN), jax.random.split(key, 6)
     rate = optim.schedules.cosine_decay(config.learning_rate, config.steps)
     optimizer = optax.chain(optim.clip_by_global_norm(1.0), optim.adam(rate))
 
+    def sample(inputs: tuple[Key, Array]) -> Batch:
+        key, p = inputs
+        return {"x": source.draw(key, config.batch_size, config.length, truth), "p": p}
+
     def loss(variables: dict[str, PyTree], batch: Batch, key: Key) -> tuple[Array, tuple[dict, dict]]:
-        outputs = continue_from(key, readout_step(cell, variables["params"]), batch["x"], batch["p"], source.choose)
+        step = readout_step(cell, variables["params"])
+        outputs = continue_from(key, step, batch["x"], batch["p"], source.choose)
         return source.loss(outputs, batch["x"][:, PROMPT:]), ({}, {})
 
-    def learn(key: Key, truth: Array, teacher_probability: Array) -> dict[str, Array]:
-        keys = jax.random.split(key, 6)
-
-        def sample(inputs: tuple[Key, Array]) -> Batch:
-            key, p = inputs
-            return {"x": source.draw(key, config.batch_size, config.length, truth), "p": p}
-
-        output = initializers.lecun_normal()(keys[2], (HIDDEN, source.size))
-        params = {
-            "cell": cells.init_cell(keys[1], cell, source.size),
-            "output": {"kernel": output, "bias": jnp.zeros(source.size)},
-        }
-        inputs = jax.random.split(keys[3], config.steps), teacher_probability
-        state, metrics = fit_samples(loss, optimizer, {"params": params}, sample, inputs, key)
-        x = source.draw(keys[4], TESTED, config.length, truth)
-        forced, free = source.errors(keys[5], readout_step(cell, state.params), x, truth)
-        return {"loss": metrics["loss"], "forced": forced, "free": free}
-
-    return learn
+    output = initializers.lecun_normal()(keys[2], (HIDDEN, source.size))
+    params = {
+        "cell": cells.init_cell(keys[1], cell, source.size),
+        "output": {"kernel": output, "bias": jnp.zeros(source.size)},
+    }
+    inputs = jax.random.split(keys[3], config.steps), teacher_probability
+    state, metrics = fit_samples(loss, optimizer, {"params": params}, sample, inputs, key)
+    x = source.draw(keys[4], TESTED, config.length, truth)
+    forced, free = source.errors(keys[5], readout_step(cell, state.params), x, truth)
+    return {"loss": metrics["loss"], "forced": forced, "free": free}
 
 
 def teacher_probabilities(steps: int) -> np.ndarray:
@@ -168,8 +165,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     random, found = np.random.default_rng(config.seed), {}
     for name in config.sources:
         truth = np.stack([SOURCES[name].truth(random) for _ in range(config.seeds)])
-        learn = jax.vmap(jax.vmap(make_learn(SOURCES[name], config), (None, None, 0)), (0, 0, None), out_axes=1)
-        found[name] = jax.device_get(jax.jit(learn)(keys, truth, p))
+        in_all_ways = jax.vmap(partial(learn, SOURCES[name], config), (None, None, 0))
+        found[name] = jax.device_get(jax.jit(jax.vmap(in_all_ways, (0, 0, None), out_axes=1))(keys, truth, p))
         judge_all(run, statements(name, found[name]))
     run.figure("exposure", drawings.draw_exposure(found, TAUGHT, UNITS))
     run.figure("teaching", drawings.draw_teaching(p, found, TAUGHT))
