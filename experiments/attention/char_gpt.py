@@ -76,16 +76,6 @@ class Config(TextGeneration):
         require(divides, "num-heads", f"a divisor of --d-model {self.d_model}", self.num_heads)
 
 
-def overlapping(tokens: np.ndarray, length: int) -> dict[str, np.ndarray]:
-    """Cut a text into rows that overlap by half; the mask selects the new tokens of each."""
-    half, last = length // 2, len(tokens) - 1
-    starts = np.arange(0, max(last - half, 1), half)
-    places = starts[:, None] + np.arange(length)
-    counts = (places < last) & ((np.arange(length) >= half) | (starts[:, None] == 0))
-    token, target = (tokens[np.minimum(places + shift, last)] for shift in (0, 1))
-    return {"token": token, "target": target, "mask": counts.astype(np.float32)}
-
-
 def generate(config: Config, model: models.GPT, params: PyTree, prompt: np.ndarray) -> np.ndarray:
     """Sample after a prompt, half a context at a time, with the last half context as the prefix."""
     half = model.context_length // 2
@@ -117,7 +107,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     model = models.create("gpt_tiny", vocab_size=len(vocabulary), **sizes)
     optimizer = config.optimizer.make(train.count_steps(config.epochs, loader.steps_per_epoch))
     task = language_model(model, unit="character", window=None)
-    test = overlapping(tokens[1], config.context_length)
+    test = text.overlapping_rows(tokens[1], config.context_length)
     state, result = train_task(run, task, loader, optimizer, test, epochs=config.epochs)
     run.figure("curve", curve(run, "character", baselines))
     prompt = vocabulary.encode(config.prompt or "\n")

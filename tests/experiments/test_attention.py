@@ -6,28 +6,6 @@ from experiments.attention import attention_vs_context, planted_words
 from jaxdl.data.sources import translation
 
 
-def test_only_the_planted_sentence_has_key_and_cue_of_the_class():
-    for cued in (False, True):
-        test = planted_words.draw_documents(0, 200, cued)
-        decoys = 0
-        for token, length, label, (planted, key, cue) in zip(*test.values(), strict=True):
-            for i, words in enumerate(length):
-                sentence = token[i, :words]
-                kinds = (sentence - planted_words.FIRST_KEY) // planted_words.KEYS
-                is_key = (sentence >= planted_words.FIRST_KEY) & (sentence < planted_words.CUE)
-                has_cue = (sentence == planted_words.CUE).any()
-                assert not token[i, words:].any()
-                if i == planted:
-                    assert np.flatnonzero(is_key).tolist() == [key]
-                    assert kinds[key] == label
-                    assert np.flatnonzero(sentence == planted_words.CUE).tolist() == ([cue] if cued else [])
-                else:
-                    assert not (is_key.any() and has_cue)
-                    assert label not in kinds[is_key]
-                    decoys += is_key.sum() + has_cue
-        assert (decoys > 0) == cued
-
-
 def test_find_compares_the_largest_weights():
     test = {"place": np.array([[1, 2, 0], [0, 1, 3]]), "label": np.array([3, 1])}
     word, sentence = np.zeros((1, 2, 2, 4)), np.array([[[0.2, 0.8], [0.4, 0.6]]])
