@@ -55,7 +55,7 @@ def judge(claim: int, statement: str, measure: str, samples: Any, *, above: floa
 
 
 class Statement(NamedTuple):
-    """What `judge` takes: the number of the claim, the statement, the measure, the samples, and the bound."""
+    """The arguments of `judge`: number of the claim, statement, measure, samples and bound."""
 
     claim: int
     statement: str

@@ -79,3 +79,9 @@ def translate(
         }
         for method, (tokens, log_p) in found.items()
     }
+
+
+def word_accuracy(outputs: np.ndarray, test: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the share of correct words, the end included, for every run of outputs ``[runs, N, T]``."""
+    mask = np.arange(outputs.shape[-1]) < test["target_length"][:, None]
+    return np.array([np.mean((row == test["target"])[mask]) for row in outputs])
