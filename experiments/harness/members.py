@@ -83,6 +83,12 @@ def apply_members(model: linen.Module, params: PyTree, x: Array) -> Array:
     return jax.vmap(lambda params: model.apply({"params": params}, x))(params)
 
 
+@partial(jax.jit, static_argnums=0)
+def predict_probabilities(model: linen.Module, params: PyTree, x: Array) -> Array:
+    """Return the probabilities of the classes by the parameters of every run, ``[runs, N, K]``."""
+    return jax.nn.softmax(apply_members(model, params, x))
+
+
 def measure_splits(logits: Array, labels: Array, order: Array, *, splits: dict[str, slice]) -> dict[str, Array]:
     """Measure ``{split}_error`` and ``{split}_loss`` ``[runs]`` of logits ``[runs, N, K]``.
 

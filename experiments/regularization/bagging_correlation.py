@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness.claims import Statement, judge_all
-from experiments.harness.members import Repeated, apply_members, simulate_averages, train_on_samples
+from experiments.harness.members import Repeated, predict_probabilities, simulate_averages, train_on_samples
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import initialize_dense
@@ -49,7 +49,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Train the ensembles, measure the errors and their correlation, judge, draw."""
     seeds, dataset = config.seeds, data.digits()
     params = train_all(config.seed, dataset.train, seeds, config.epochs)
-    probabilities = np.asarray(jax.nn.softmax(apply_members(MODEL, params, dataset.test["image"])))
+    probabilities = np.asarray(predict_probabilities(MODEL, params, dataset.test["image"]))
     probabilities = probabilities.reshape(len(CONDITIONS) - 1, seeds, MEMBERS, -1, MODEL.num_classes)
     alike = np.broadcast_to(probabilities[:1, :, :1], probabilities[:1].shape)
     probabilities = dict(zip(CONDITIONS, np.concatenate([alike, probabilities]), strict=True))

@@ -72,7 +72,10 @@ def run(config: Config, run: Run) -> dict[str, float]:
     learners = {name: jax.jit(jax.vmap(partial(learn, CELLS[name], config))) for name in config.cells}
     found = {name: jax.device_get(learn_all(keys)) for name, learn_all in learners.items()}
     parts = slice(0, config.length), slice(config.stream - config.length, None)
-    early, late = (jax.tree.map(lambda values, part=part: np.mean(values[:, part], axis=1), found) for part in parts)
+    early, late = (
+        {name: {m: np.mean(value[:, part], axis=1) for m, value in values.items()} for name, values in found.items()}
+        for part in parts
+    )
     judge_all(run, statements(early, late))
     run.figure("stream", drawings.draw_memories(found, config.length, TITLES))
     return {

@@ -87,7 +87,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         state, accuracy[name] = train_and_test(config, task, optim.adam(RATE), examples, test, batch_size=BATCH)
         count[name] = sum(leaf[0].size for path, leaf in tree.flatten(state.params).items() if path.startswith("block"))
     fields = {name: receptive_field([(size,) for size in BLOCKS[name]]) for name in names}
-    seen = {name: np.count_nonzero(jax.grad(middle)(jnp.ones((11, 1)), BLOCKS[name])) for name in names}
+    seen = {name: int(np.count_nonzero(jax.grad(middle)(jnp.ones((11, 1)), BLOCKS[name]))) for name in names}
     last = {name: values[-1] for name, values in accuracy.items()}
     judge_all(run, statements(last, count, seen))
     run.figure("stacked", drawings.draw_stacked(accuracy, count))
