@@ -82,6 +82,21 @@ def fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     return mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
 
 
+def check_boolean(mask: ArrayLike) -> Array:
+    """Return a mask as an array; one of numbers, which might be added to scores elsewhere, is refused.
+
+    Raises:
+        TypeError: the mask is not Boolean.
+    """
+    mask = jnp.asarray(mask)
+    if mask.dtype != bool:
+        raise TypeError(
+            f"expected a Boolean mask, got {mask.dtype}; cast one of 1 and 0 with mask != 0, an additive one with "
+            "mask >= 0"
+        )
+    return mask
+
+
 def check_weights(mask: Array) -> None:
     """Check that a mask holds no number below 0, as one that is added to scores does; a traced one passes unchecked.
 

@@ -117,7 +117,7 @@ def check_indices(name: str, indices: object, size: int) -> None:
     ValueError: expected tokens in 0 .. 4, got -1
     """
     known = known_value(indices)
-    if known is not None and known.size and not (0 <= known.min() and known.max() < size):
+    if known is not None and known.size and not (known.min() >= 0 and known.max() < size):
         outside = known.min() if known.min() < 0 else known.max()
         raise ValueError(f"expected {name} in 0 .. {size - 1}, got {outside}")
 

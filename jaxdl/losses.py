@@ -114,7 +114,8 @@ def binary_cross_entropy(
     """Return ``-y ln p - (1 - y) ln(1 - p)`` with ``p = sigmoid(logits)``, averaged over all elements.
 
     The logarithms are computed as ``-ln(1 + e^-z)`` and ``-ln(1 + e^z)``, which neither overflow nor cancel; ``0 ln 0``
-    is 0, so that an infinite logit has a loss of 0 where it is right and of infinity where it is wrong. The outputs are independent binary labels; for one class of K, see ``cross_entropy``. Label smoothing replaces ``y`` by
+    is 0, so an infinite logit has a loss of 0 where it is right and of infinity where it is wrong. The outputs are
+    independent binary labels; for one class of K, see ``cross_entropy``. Label smoothing replaces ``y`` by
     ``(1 - e) y + e / 2``.
 
     Args:

@@ -73,7 +73,13 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         carry = _continued_carry(variables, batch) if "start" in batch else None
         (logits, out), collections = apply_in_training(
-            model, _without_carry(variables), batch["token"], key, carry=carry, return_intermediates=True
+            model,
+            _without_carry(variables),
+            batch["token"],
+            key,
+            rows=batch.get("mask"),
+            carry=carry,
+            return_intermediates=True,
         )
         value = losses.cross_entropy(logits, batch["target"], mask=batch.get("mask"))
         if "start" in batch:
