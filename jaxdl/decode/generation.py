@@ -77,7 +77,7 @@ def generate(
         pad_id: the token after the end.
 
     Raises:
-        ValueError: ``max_length`` is not positive, ``first`` is not ``[B]``, or ``eos_id`` is outside of the vocabulary.
+        ValueError: ``max_length`` is not positive, ``first`` is not ``[B]``, or ``eos_id`` is not in the vocabulary.
     """
     first = _check_start(first, max_length)
     (size,) = first.shape
@@ -88,10 +88,9 @@ def generate(
             check_indices("eos_id", eos_id, logits.shape[-1])
         step_key = None if key is None else jax.random.fold_in(key, state.step)
         token = choose(step_key, logits).astype(jnp.int32)
-        log_p = jnp.take_along_axis(_log_softmax(logits), token[:, None], axis=-1, mode="fill", fill_value=jnp.nan)[
-            :, 0
-        ]
-        log_p = jnp.where(token < 0, jnp.nan, log_p)
+        exists = (token >= 0) & (token < logits.shape[-1])
+        log_p = jnp.take_along_axis(_log_softmax(logits), token[:, None], axis=-1)[:, 0]
+        log_p = jnp.where(exists, log_p, jnp.nan)
         finished = state.finished | jnp.isnan(log_p)
         token = jnp.where(finished, pad_id, token)
         tokens, lengths, log_probability = state.generated

@@ -37,8 +37,10 @@ def translation(model: linen.Module, *, bos_id: int, label_smoothing: float = 0.
 
     def options(batch: Batch) -> dict[str, Any]:
         target_in = shift_right(batch["target"], bos_id)
-        if "target_length" in batch:  # whatever the values of the padding, the model reads tokens
-            target_in = jnp.where(valid_steps(batch["target_length"], target_in.shape[1]), target_in, bos_id)
+        padding = (target_mask(batch) == 0) & (target_in < 0)  # of -1 or -100: the model reads tokens
+        if "target_length" in batch:
+            padding |= ~valid_steps(batch["target_length"], target_in.shape[1])
+        target_in = jnp.where(padding, bos_id, target_in)
         return {"target_in": target_in, "source_lengths": batch.get("source_length")}
 
     def init(key: Key, batch: Batch) -> Variables:

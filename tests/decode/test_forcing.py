@@ -80,3 +80,11 @@ def test_invalid_arguments_raise(change, message, key):
     arguments = {"first": FIRST, "targets": TARGETS, "teacher_probability": 1.0} | change
     with pytest.raises(ValueError, match=message):
         decode.scheduled_sampling(key, step_fn, jnp.zeros((B, D)), **arguments)
+
+
+@pytest.mark.parametrize("p", [np.float32(1.5), np.array([0.5, -0.1, 0.0]), jnp.array(2.0)])
+def test_a_probability_outside_of_0_to_1_raises_in_every_form(p, key):
+    with pytest.raises(ValueError, match="teacher_probability"):
+        decode.scheduled_sampling(
+            key, lambda carry, x: (carry, x), None, np.ones((1, 1)), np.ones((1, 3, 1)), teacher_probability=p
+        )
