@@ -215,6 +215,7 @@ class PReLU(linen.Module):
     @linen.compact
     def __call__(self, x: Array) -> Array:
         """Map ``[..., C]`` to ``[..., C]``."""
+        x = to_floating(x)
         shape = (x.shape[-1],) if self.per_channel else ()
         alpha = self.param("alpha", linen.initializers.constant(self.initial_slope), shape, self.param_dtype)
         return prelu(x, alpha.astype(x.dtype))
@@ -229,6 +230,7 @@ class Swish(linen.Module):
     @linen.compact
     def __call__(self, x: Array) -> Array:
         """Map ``[...]`` to ``[...]``."""
+        x = to_floating(x)
         beta = self.param("beta", linen.initializers.constant(self.initial_beta), (), self.param_dtype)
         return swish(x, beta.astype(x.dtype))
 

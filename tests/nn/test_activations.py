@@ -163,6 +163,10 @@ def test_integers_give_what_their_floating_point_numbers_give(dtype):
             "maxout": activations.maxout(x, 2)
         }
 
+    for module, name in ((activations.PReLU(), "alpha"), (activations.Swish(), "beta")):
+        fraction = {"params": {name: np.full(4 if name == "alpha" else (), 0.25, np.float32)}}
+        y = jax.jit(module.apply)(fraction, -x.astype(np.int8))
+        np.testing.assert_array_equal(y, jax.jit(module.apply)(fraction, -x.astype(np.int8).astype(np.float32)))
     for ours, expected in zip(jax.tree.leaves(all_of(x)), jax.tree.leaves(all_of(x.astype(np.float32))), strict=True):
         assert ours.dtype == np.float32
         np.testing.assert_array_equal(ours, expected)
