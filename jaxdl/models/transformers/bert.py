@@ -115,7 +115,7 @@ class BERT(linen.Module):
             x = clear_padding(x, mask, self.vocab_size)
         z, embedding = self._embed(x, segment)
         if mask is not None and jnp.issubdtype(mask.dtype, jnp.number):
-            z = jnp.where((mask >= 0)[..., None], z, jnp.nan)
+            z = jnp.where(jnp.all(mask >= 0, axis=1)[:, None, None], z, jnp.nan)
         out = {"embedded": drop(norm(name="embedding_norm")(z))}
         block = partial(
             Block,

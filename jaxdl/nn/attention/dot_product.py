@@ -222,7 +222,7 @@ def clear_hidden(x: ArrayLike, mask: ArrayLike) -> Array:
     [1.0, 0.0, 2.0]
     """
     x = jnp.asarray(x)
-    hidden = ~jnp.any(jnp.atleast_2d(_check_boolean(mask)), axis=-2)  # [..., S]
+    hidden = ~jnp.any(jnp.atleast_2d(check_boolean(mask)), axis=-2)  # [..., S]
     if hidden.ndim > x.ndim - 1 or hidden.shape[-1] not in (1, x.shape[-2]):
         return x  # no mask of these keys: an error elsewhere
     hidden = expand_leading(hidden, x.ndim - 1)[..., None]
