@@ -27,7 +27,7 @@ class EarlyStopping:
     """Stop when an evaluated metric has not improved for ``patience`` evaluations; keep the best state.
 
     With ``best_t = min(best_(t-1), m_t)`` (``max`` for ``mode="max"``) the run ends at the first evaluation ``t`` with
-    the last improvement by more than ``min_delta`` at evaluation ``t - patience``.
+    the last improvement by more than ``min_delta`` at evaluation ``t - patience``. NaN never improves.
 
     Args:
         metric: a name in the result of ``evaluate``, ``"loss"`` for instance.
@@ -96,8 +96,9 @@ class EarlyStopping:
             like: a state with the structure of the best one.
         """
         for row in rows:
-            if row.get(f"evaluation/{self.metric}") is not None:
-                self._improves(row[f"evaluation/{self.metric}"], row["step"])
+            if f"evaluation/{self.metric}" in row:
+                value = row[f"evaluation/{self.metric}"]
+                self._improves(math.nan if value is None else value, row["step"])  # a file has null for NaN
         if self.checkpoints is None or not self.best_step:
             return
         try:

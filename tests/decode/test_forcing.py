@@ -97,3 +97,11 @@ def test_a_prompt_is_input_whatever_the_probability(key):
 def test_a_prompt_is_shorter_than_the_sequences(length, key):
     with pytest.raises(ValueError, match=f"got {length}"):
         decode.continue_prompt(key, step_fn, jnp.zeros((B, D)), np.zeros((B, T + 1, D)), length)
+
+
+@pytest.mark.parametrize("p", [np.float32(1.5), np.array([0.5, -0.1, 0.0]), jnp.array(2.0)])
+def test_a_probability_outside_of_0_to_1_raises_in_every_form(p, key):
+    with pytest.raises(ValueError, match="teacher_probability"):
+        decode.scheduled_sampling(
+            key, lambda carry, x: (carry, x), None, np.ones((1, 1)), np.ones((1, 3, 1)), teacher_probability=p
+        )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import check_tokens
+from jaxdl.models.layers import Embed, check_tokens
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, check_depth, run_blocks
 from jaxdl.nn.attention.cache import Cache, init_cache
@@ -95,7 +95,7 @@ class GPT(linen.Module):
         """
         x = check_tokens("x", x, context_length=self.context_length)
         check_depth(self.num_layers)
-        embedding = linen.Embed(
+        embedding = Embed(
             self.vocab_size, self.d_model, embedding_init=normal(0.02), dtype=self.dtype, name="embedding"
         )
         table = self.param("positions", normal(0.02), (self.context_length, self.d_model), jnp.float32)

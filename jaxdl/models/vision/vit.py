@@ -86,7 +86,7 @@ class VisionTransformer(linen.Module):
         x = jnp.asarray(x)
         size = self.patch_size
         out: dict[str, Array] = {}
-        if x.ndim != 4 or min(x.shape) < 1 or x.shape[1] % size or x.shape[2] % size:
+        if x.ndim != 4 or min(x.shape[1:]) < 1 or x.shape[1] % size or x.shape[2] % size:
             hint = channels_last_hint(x.shape)
             raise ValueError(f"expected images [B, H, W, C] of whole patches of {size} x {size}, got {x.shape}{hint}")
         x = out["patches"] = Conv(self.d_model, (size, size), size, dtype=self.dtype, name="patch_embedding")(x)
