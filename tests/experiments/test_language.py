@@ -67,8 +67,16 @@ def test_contexts_of_the_first_tokens_extend_into_the_training_text():
     reached = ngrams.kneser_ney(TRAIN, np.array([TRAIN[-1], 2, 1]), 3, 4)[-1]
     np.testing.assert_allclose(whole[0], reached, rtol=1e-12)
     np.testing.assert_allclose(ngrams.bits(np.array([0.5, 0.125])), 2.0)
-    with pytest.raises(ValueError, match=r"100 \*\* 20"):
-        ngrams.kneser_ney(TRAIN, TRAIN, 20, 100)
+    with pytest.raises(ValueError, match="at least 3 tokens of training and 2 of testing, got 2 and 3"):
+        ngrams.kneser_ney(TRAIN[:2], np.array([2, 1, 3]), 3, 4)
+
+
+def test_neither_the_vocabulary_nor_the_order_is_limited():
+    few = ngrams.kneser_ney(TRAIN, TRAIN, 5, 4)
+    spread = 10_000 * TRAIN  # the same text with other numbers
+    many = ngrams.kneser_ney(spread, spread, 5, 50_000)
+    np.testing.assert_allclose(many, few, rtol=0.05)  # unseen tokens have another probability
+    assert ngrams.kneser_ney(TRAIN, TRAIN, 20, 100).min() > 0
 
 
 def test_text_of_the_training_compresses_better():

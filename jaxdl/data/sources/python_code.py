@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxdl.data.epochs import permutation
+
+
+from jaxdl.data.files.opening import shorten
 from jaxdl.data.sources.corpora import TaggedSentence
 
 TAGS = (
@@ -58,8 +61,8 @@ def tagged_lines(source: str) -> list[TaggedSentence]:
     try:
         roles = _roles(ast.parse(source), source.split("\n"))
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
-    except (SyntaxError, ValueError, tokenize.TokenError, RecursionError) as error:
-        raise ValueError(f"expected Python source, got {error}") from error
+    except (SyntaxError, ValueError, tokenize.TokenError, RecursionError, MemoryError) as error:  # the last two: depth
+        raise ValueError(f"expected Python source, got {shorten(error) or 'too many nested expressions'}") from error
     lines, words = [], []
     for token in tokens:
         if token.type in (tokenize.NEWLINE, tokenize.ENDMARKER):

@@ -62,6 +62,7 @@ class GPT(linen.Module):
         dropout_rate: of ``z_0`` and of the branches of a block.
         attention_dropout_rate: of the weights of attention.
         epsilon: of the norms.
+        activation: of the MLP.
         scan_blocks: compile all blocks but the first once; such a model takes no carry.
         dtype: of the computation.
 
@@ -80,6 +81,7 @@ class GPT(linen.Module):
     dropout_rate: float = 0.1
     attention_dropout_rate: float = 0.1
     epsilon: float = 1e-5
+    activation: str = "gelu_tanh"
     scan_blocks: bool = False
     dtype: Any = None
 
@@ -108,7 +110,7 @@ class GPT(linen.Module):
             self.num_heads,
             self.mlp_dim or 4 * self.d_model,
             causal=True,
-            activation="gelu_tanh",
+            activation=self.activation,
             dropout_rate=self.dropout_rate,
             mlp_dropout_rate=0.0,
             attention_dropout_rate=self.attention_dropout_rate,

@@ -60,7 +60,9 @@ def test_tags_of_the_standard_library_obey_the_grammar():
     assert seen == set(TAGS)
 
 
-@pytest.mark.parametrize("source", ["x = (", "def f(:", "a\0b", "x = 'open"])
+@pytest.mark.parametrize(
+    "source", ["x = (", "def f(:", "a\0b", "x = 'open", "-" * 50_000 + "1", "[" * 500, "a" + ".b" * 50_000]
+)
 def test_invalid_Python_is_an_error(source):
     with pytest.raises(ValueError, match="expected Python source, got"):
         tagged_lines(source)
