@@ -69,7 +69,7 @@ class Config(TextGeneration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, d_model=1, num_layers=1, num_heads=1, batch_size=1)
+        at_least(self, d_model=1, num_layers=1, num_heads=1, batch_size=1, min_count=1)
         even = self.context_length >= 4 and self.context_length % 2 == 0
         require(even, "context-length", "an even number >= 4", self.context_length)
         divides = self.d_model % self.num_heads == 0

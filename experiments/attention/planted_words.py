@@ -151,7 +151,7 @@ def assess(run: Run, name: str, found: dict[str, np.ndarray]) -> None:
     """Judge by the share of documents of every run."""
     for what, words in (("sentence", "sentence"), ("key", "key word in it")):
         statement = f"{name}: the planted {words} has the largest weight in more than half of the documents"
-        run.claim(judge(24, statement, "share of documents", found[what], above=0.5))
+        run.claim(judge(24, statement, "share of documents", found[what], above=0.5, within=(0, 1)))
 
 
 def draw_found(found: dict[str, dict[str, np.ndarray]]) -> Figure:

@@ -132,7 +132,8 @@ def assess(run: Run, vanilla: dict[str, Found], decay: Found, lstm: dict[str, Fo
     # Floats, not a share with its interval: one exception refutes a bound, no sample proves it.
     kept = [keeps_bound(vanilla["norms"][name], vanilla["bound"][name]).astype(float) for name in VANILLA]
     statement = "the norm never exceeds (gamma lambda)^(t - k)"
-    run.claim(judge(18, statement, "share of networks without any exception", np.stack(kept), above=1 - 1e-9))
+    measure_kept = "share of networks without any exception"
+    run.claim(judge(18, statement, measure_kept, np.stack(kept), above=1 - 1e-9, within=(0, 1)))
     opened, closed = (np.log10(lstm["total"][name][:, STEPS - LAG]) for name in ("LSTM, open", "LSTM, closed"))
     statement = "LSTM: gradients do not vanish while forget gates are open"
     run.claim(judge(18, statement, measure, opened, above=-1.0))

@@ -133,7 +133,7 @@ def draw(found: Found, shallow: int, deep: int) -> Figure:
         axis.legend(frameon=False)
     axes[0].set_ylabel("wrong, %")
     errors = {f"{kind}\n{depth}": 100 * values["error"] for (kind, depth), values in found.items()}
-    plot_groups(axes[2], errors, [COLOURS[depth == deep] for _, depth in found])
+    plot_groups(axes[2], errors, [COLOURS[depth == deep] for _, depth in found], within=(0, 1))
     axes[2].tick_params(axis="x", labelsize=8)
     axes[2].set(title="Final error, %")
     return figure

@@ -141,7 +141,7 @@ def draw(accuracy: dict[str, np.ndarray], count: dict[str, int]) -> Figure:
     for (name, values), colour in zip(accuracy.items(), COLOURS, strict=False):
         axes[0].plot(np.arange(1, len(values) + 1), values.mean(axis=1), color=colour, label=name)
         axes[1].plot(np.full(len(values[-1]), count[name]), values[-1], ".", color=colour, alpha=0.3)
-        plot_mean(axes[1], count[name], values[-1], colour, label=name)
+        plot_mean(axes[1], count[name], values[-1], colour, label=name, within=(0, 1))
     least = min(values[-1].min() for values in accuracy.values())
     axes[0].set(xlabel="epoch", title="Test accuracy, mean of the networks", ylim=(least - 0.05, 1))
     axes[1].set(xlabel="parameters of the blocks", title="Test accuracy of every network after the last epoch")

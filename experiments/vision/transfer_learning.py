@@ -359,7 +359,7 @@ def draw_cases(accuracies: Accuracies) -> Figure:
     for axis, ((similarity, size), found) in zip(axes.flat, accuracies.items(), strict=True):
         advised = {better for better, _ in ADVICE[similarity, size]}
         groups = {f"{name}\n(advised)" if name in advised else name: values for name, values in found.items()}
-        plot_groups(axis, groups, COLOURS[: len(groups)])
+        plot_groups(axis, groups, COLOURS[: len(groups)], within=(0, 1))
         axis.set(title=f"{similarity} target, {size} examples", ylabel="accuracy on the target")
     return figure
 
