@@ -109,4 +109,4 @@ def statements(name: str, found: dict[str, np.ndarray]) -> Iterator[Statement]:
     """State the claim by the share of documents of every run."""
     for what, words in (("sentence", "sentence"), ("key", "key word in it")):
         statement = f"{name}: the planted {words} has the largest weight in more than half of the documents"
-        yield Statement(24, statement, "share of documents", found[what], above=0.5)
+        yield Statement(24, statement, "share of documents", found[what], 0.5, within=(0, 1))

@@ -58,7 +58,7 @@ def train_members(
 
     states = init_each(create, jax.random.split(jax.random.key(seed), members))
     step = jax.vmap(train.make_step(task.loss, optimizer), in_axes=(0, None))
-    states, history = train.fit(step, states, loader, epochs=epochs)
+    states, history = train.fit(step, states, loader, epochs=epochs, hooks=[train.StopAtNonfinite()])
     return [tree.take(states.variables, member) for member in range(members)], history
 
 
@@ -121,7 +121,7 @@ def train_on_samples(
     """Train each of the states ``[runs, ...]`` on the examples at its own indices, ``samples [runs, n]``."""
     loader = data.Loader({"index": np.arange(samples.shape[1])}, batch_size, seed=seed)
     step = ensemble.on_samples(step, arrays, samples)
-    return train.fit(step, states, loader, epochs=epochs, evaluate=evaluate)
+    return train.fit(step, states, loader, epochs=epochs, evaluate=evaluate, hooks=[train.StopAtNonfinite()])
 
 
 def at_early_stop(history: History, name: str, patience: int) -> dict[str, np.ndarray]:

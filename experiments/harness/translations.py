@@ -10,11 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import decode
+from jaxdl.data.text import combining_marks
 from jaxdl.data.vocabulary import Vocabulary
 from jaxdl.models import EncoderDecoder, step_function
 from jaxdl.typing import PyTree
-
-from jaxdl.data.text import combining_marks
 
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """Letters of scripts without spaces: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""

@@ -16,9 +16,8 @@ def draw_gaps(measured: Mapping[str, Mapping[str, np.ndarray]], names: Sequence[
     """Draw error and loss on the training and the test digits, with intervals over the seeds."""
     figure, axes = plt.subplots(1, 2, figsize=(12, 4), sharey=True)
     for axis, kind in zip(axes, ("error", "loss"), strict=True):
-        plot_gaps(
-            axis, names, {part: [measured[name][f"{part}_{kind}"] for name in names] for part in ("train", "test")}
-        )
+        samples = {part: [measured[name][f"{part}_{kind}"] for name in names] for part in ("train", "test")}
+        plot_gaps(axis, names, samples, within=(0, 1 if kind == "error" else np.inf))
         axis.set_title(f"{kind}: the grey line is the gap")
     axes[0].legend(frameon=False)
     return figure

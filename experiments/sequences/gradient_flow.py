@@ -124,7 +124,7 @@ def statements(kept: list[np.ndarray], decay: Found, lstm: Found) -> Iterator[St
     # Floats, not a share with its interval: one exception refutes a bound, no sample proves it.
     exceptions = np.stack(kept).astype(float)
     statement = "the norm never exceeds (gamma lambda)^(t - k)"
-    yield Statement(18, statement, "share of networks without any exception", exceptions, above=1 - 1e-9)
+    yield Statement(18, statement, "share of networks without any exception", exceptions, 1 - 1e-9, within=(0, 1))
     opened, closed = (np.log10(lstm[name][:, STEPS - LAG]) for name in ("LSTM, open", "LSTM, closed"))
     yield Statement(18, "LSTM: gradients do not vanish while forget gates are open", measure, opened, above=-1.0)
     statement = "LSTM: gradients vanish where forget gates are closed"

@@ -21,7 +21,7 @@ def draw_cases(
     for axis, (case, found) in zip(axes.flat, accuracies.items(), strict=True):
         advised = {better for better, _ in advice[case]}
         groups = {f"{name}\n(advised)" if name in advised else name: values for name, values in found.items()}
-        plot_groups(axis, groups, COLOURS[: len(groups)])
+        plot_groups(axis, groups, COLOURS[: len(groups)], within=(0, 1))
         axis.set(title=f"{case[0]} target, {case[1]} examples", ylabel="accuracy on the target")
     return figure
 
@@ -125,7 +125,7 @@ def draw_stacked(accuracy: Arrays, count: Mapping[str, int]) -> Figure:
     for (name, values), colour in zip(accuracy.items(), COLOURS, strict=False):
         axes[0].plot(np.arange(1, len(values) + 1), values.mean(axis=1), color=colour, label=name)
         axes[1].plot(np.full(len(values[-1]), count[name]), values[-1], ".", color=colour, alpha=0.3)
-        plot_mean(axes[1], count[name], values[-1], colour, label=name)
+        plot_mean(axes[1], count[name], values[-1], colour, label=name, within=(0, 1))
     least = min(values[-1].min() for values in accuracy.values())
     axes[0].set(xlabel="epoch", title="Test accuracy, mean of the networks", ylim=(least - 0.05, 1))
     axes[1].set(xlabel="parameters of the blocks", title="Test accuracy of every network after the last epoch")
@@ -144,7 +144,7 @@ def draw_degradation(found: Mapping[tuple[str, int], Arrays], shallow: int, deep
         axis.legend(frameon=False)
     axes[0].set_ylabel("wrong, %")
     errors = {f"{kind}\n{depth}": 100 * values["error"] for (kind, depth), values in found.items()}
-    plot_groups(axes[2], errors, [COLOURS[depth == deep] for _, depth in found])
+    plot_groups(axes[2], errors, [COLOURS[depth == deep] for _, depth in found], within=(0, 100))
     axes[2].tick_params(axis="x", labelsize=8)
     axes[2].set(title="Final error, %")
     return figure

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxdl.data.epochs import permutation
-
-
 from jaxdl.data.files.opening import shorten
 from jaxdl.data.sources.corpora import TaggedSentence
 
