@@ -29,10 +29,10 @@ Recurrent networks
 
 Attention
     `dot_product_attention`, `attend`, `scaled_dot_product`; modules: `MultiHeadAttention`, `Attention`,
-    `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`; learned scores: `additive_scores`,
-    `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`, `DotScore`,
-    `GeneralScore`, `ConcatScore`, `init_score`; key-value cache: `Cache`, `init_cache`, `extend_cache`; positions:
-    `sinusoidal_positions`, `rotary_embedding`.
+    `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`; learned scores:
+    `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`,
+    `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
+    positions: `sinusoidal_positions`, `rotary_embedding`.
 
 Initialization
     Namespace ``initializers``: ``lecun_normal``, ``he_normal``, ``xavier_uniform``, ``orthogonal`` and so on.
@@ -73,6 +73,7 @@ from jaxdl.nn.attention import (
     additive_scores,
     attend,
     causal_mask,
+    clear_hidden,
     combine_masks,
     concat_scores,
     dot_product_attention,
@@ -203,6 +204,7 @@ __all__ = [
     "blind_unpool",
     "causal_mask",
     "cells",
+    "clear_hidden",
     "combine_masks",
     "concat_scores",
     "convolution",

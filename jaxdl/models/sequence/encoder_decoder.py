@@ -25,6 +25,7 @@ from flax import linen
 from jaxdl.checks import check_one_of, check_positive_integer, renamed_fields
 from jaxdl.models.layers import check_tokens, collect
 from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last
+from jaxdl.nn.attention.dot_product import clear_hidden, padding_mask
 from jaxdl.nn.attention.scores import AdditiveScore, Score, ScoreParameters
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.attention_cell import AttentionCell
@@ -145,8 +146,9 @@ class Decoder(linen.Module):
         parts = jnp.split(jnp.tanh(self.initial(memory.summary)), ends[:-1], axis=-1)  # one [B, H] a state
         layers = jax.tree.unflatten(jax.tree.structure(states), parts)
         if self.context == "attention":
-            keys = self.score.keys(self._score(memory.states.shape[-1]), memory.states)
-            return DecoderCarry(layers, AttendedSource(keys, memory.states, memory.mask))
+            values = clear_hidden(memory.states, padding_mask(memory.mask))
+            keys = self.score.keys(self._score(values.shape[-1]), values)
+            return DecoderCarry(layers, AttendedSource(keys, values, memory.mask))
         return DecoderCarry(layers, memory.summary if self.context == "every_step" else None)
 
     def __call__(self, tokens: Array, carry: DecoderCarry, train: bool = False) -> tuple[Array, dict[str, Any]]:

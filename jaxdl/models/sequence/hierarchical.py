@@ -14,7 +14,7 @@ from jaxdl.checks import renamed_fields
 from jaxdl.models.layers import collect
 from jaxdl.models.sequence.encoder_decoder import Encoder, EncoderDecoder, Memory
 from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last
-from jaxdl.nn.attention.dot_product import attend, padding_mask
+from jaxdl.nn.attention.dot_product import attend, clear_hidden, padding_mask
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.cells import GRU, Cell
 from jaxdl.nn.recurrent.modules import RNN
@@ -45,6 +45,7 @@ class AttentionPooling(linen.Module):
     @linen.compact
     def __call__(self, x: Array, mask: ArrayLike) -> tuple[Array, Array]:
         """Pool ``x`` ``[..., T, D]`` where the mask ``[..., T]`` is not 0: return ``[..., D]`` and the weights."""
+        x = clear_hidden(x, padding_mask(mask))
         hidden = jnp.tanh(linen.Dense(self.hidden_size, dtype=self.dtype, name="hidden")(x))
         vector = self.param("vector", linen.initializers.normal(self.hidden_size**-0.5), (self.hidden_size,))
         scores = hidden @ vector.astype(x.dtype)

@@ -93,6 +93,8 @@ def dot_product_attention(
     >>> dot_product_attention(jnp.zeros((3, 1)), positions, positions, causal=True).ravel().tolist()
     [1.0, 2.0, 3.0]
     """
+    if mask is not None:
+        k = clear_hidden(k, mask)
     scores = scaled_dot_product(q, k, scale)  # [..., T, S]
     if causal:
         queries, keys = scores.shape[-2:]
@@ -195,12 +197,36 @@ def attend(
         raise TypeError(f"expected floating-point values, got {v.dtype}; cast with v.astype(float)")
     if mask is not None:
         mask = _fit_mask(mask, scores.shape)  # rank of the scores
+        v = clear_hidden(v, mask)
     weights = softmax(widen(scores), mask=mask)  # [..., T, S]
     dropped = weights if key is None else dropout(key, weights, dropout_rate)
     wide = jnp.promote_types(v.dtype, jnp.float32)
     y = jnp.einsum("...ts,...se->...te", dropped.astype(v.dtype), v, preferred_element_type=wide).astype(v.dtype)
     chex.assert_shape(y, (*scores.shape[:-1], v.shape[-1]))  # [..., T, E]
     return (y, weights) if return_weights else y
+
+
+def clear_hidden(x: ArrayLike, mask: ArrayLike) -> Array:
+    """Replace NaN and infinity by 0 in keys or values ``[..., S, D]`` that are hidden from every query.
+
+    A weight of 0 alone does not hide them, ``0 NaN = NaN``, neither in a mean nor in its gradient. Finite entries stay.
+
+    Args:
+        x: ``[..., S, D]``.
+        mask: Booleans that broadcast to ``[..., T, S]``.
+
+    Raises:
+        TypeError: the mask is not Boolean.
+
+    >>> clear_hidden(jnp.array([[1.0], [jnp.nan], [2.0]]), jnp.array([[True, False, False]])).ravel().tolist()
+    [1.0, 0.0, 2.0]
+    """
+    x = jnp.asarray(x)
+    hidden = ~jnp.any(jnp.atleast_2d(_check_boolean(mask)), axis=-2)  # [..., S]
+    if hidden.ndim > x.ndim - 1 or hidden.shape[-1] not in (1, x.shape[-2]):
+        return x  # no mask of these keys: an error elsewhere
+    hidden = expand_leading(hidden, x.ndim - 1)[..., None]
+    return jnp.where(hidden & ~jnp.isfinite(x), jnp.zeros((), x.dtype), x)
 
 
 def causal_mask(queries: int, keys: int | None = None, first: ArrayLike = 0) -> Array:

@@ -24,7 +24,7 @@ from flax import linen
 
 from jaxdl.checks import check_positive_integer, renamed_fields
 from jaxdl.nn import initializers
-from jaxdl.nn.attention.dot_product import attend, scaled_dot_product
+from jaxdl.nn.attention.dot_product import attend, clear_hidden, scaled_dot_product
 from jaxdl.nn.dense import linear
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -314,6 +314,8 @@ class Attention(linen.Module):
             raise TypeError(f"expected floating-point queries, got {q.dtype}; cast with q.astype(float)")
         parameters = ScoreParameters(self.score, name="score")(q.shape[-1], k.shape[-1])
         parameters = jax.tree.map(lambda leaf: leaf.astype(q.dtype), parameters)
+        if mask is not None:
+            k = clear_hidden(k, mask)
         scores = self.score(parameters, q, k)  # [..., T, S]
         if return_weights:
             return attend(scores, k if v is None else v, mask, return_weights=True)
