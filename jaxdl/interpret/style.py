@@ -46,7 +46,7 @@ def gram_matrix(features: ArrayLike) -> Array:
 def style_loss(features: ArrayLike, gram: ArrayLike) -> Array:
     """Compute ``sum_(i, j) (G_ij - A_ij)^2 / (4 C^2)``, the distance to a style's Gram matrix.
 
-    For images of the size of the style's it equals the ``1 / (4 N^2 M^2) sum (V V^T - A)^2`` of Gatys et al. (2016), with
+    For images of the size of the style's it equals ``1 / (4 N^2 M^2) sum (V V^T - A)^2`` of Gatys et al. (2016), with
     ``N = C`` channels and ``M = H W`` positions.
 
     Args:
@@ -92,8 +92,8 @@ def neural_style(
 ) -> Callable[[Array], Array]:
     """Make the loss of an image with the content of one image and the style of another (Gatys et al., 2016).
 
-    ``alpha mean_l content_l + beta mean_l style_l + gamma TV``, summed over the batch, for `minimize` with Adam or L-BFGS
-    from the content image.
+    ``alpha mean_l content_l + beta mean_l style_l + gamma TV``, summed over the batch: for `minimize` with Adam or
+    L-BFGS, from the content image.
 
     Args:
         features: ``x -> {layer: [B, H, W, C]}``.
@@ -147,11 +147,11 @@ def deep_dream(
     pixels: int = 16,
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> Array:
-    """Amplify what a layer sees: raise ``mean(h^2)`` of its activations, from coarse to fine (Mordvintsev et al., 2015).
+    """Raise the mean square ``mean(h^2)`` of activations, from coarse to fine (Mordvintsev et al., 2015).
 
-    The image is reduced ``octaves - 1`` times by ``scale``. At each size, from the smallest, ``steps`` steps of gradient
-    ascent ``x + step_size g / mean|g|`` on jittered images; the detail that they added is enlarged to the next size and
-    added to the image of that size.
+    The image is reduced ``octaves - 1`` times by ``scale``. At each size, from the smallest, follow ``steps`` steps of
+    gradient ascent ``x + step_size g / mean|g|`` on jittered images; the detail that they added is enlarged to the next
+    size and added to the image of that size.
 
     Args:
         activations: ``[B, H, W, C] -> h`` of any shape, for images of every size; smaller than the layer's window gives
@@ -180,7 +180,9 @@ def deep_dream(
     height, width = image.shape[1:3]
     sizes = [(round(height / scale**n), round(width / scale**n)) for n in reversed(range(octaves))]
     if min(sizes[0]) < 1:
-        raise ValueError(f"expected octaves and a scale that leave a pixel, got {octaves} and {scale} for {image.shape}")
+        raise ValueError(
+            f"expected octaves and a scale that leave a pixel, got {octaves} and {scale} for {image.shape}"
+        )
 
     def ascend(x: Array, key: Key) -> tuple[Array, None]:
         gradient = jax.grad(lambda x: jnp.mean(activations(jitter(key, x, pixels)) ** 2))(x)
