@@ -36,6 +36,7 @@ from jaxdl.interpret.synthesis import (
 )
 from jaxdl.interpret.trust import (
     cascading_randomization,
+    curve_area,
     independent_randomization,
     infidelity,
     max_sensitivity,
@@ -52,6 +53,7 @@ __all__ = [
     "cascading_randomization",
     "confidence",
     "content_loss",
+    "curve_area",
     "cut_patches",
     "deep_dream",
     "fgsm",
