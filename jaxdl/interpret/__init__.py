@@ -84,6 +84,7 @@ from jaxdl.interpret.synthesis import (
 )
 from jaxdl.interpret.trust import (
     cascading_randomization,
+    curve_area,
     independent_randomization,
     infidelity,
     max_sensitivity,
@@ -101,6 +102,7 @@ __all__ = [
     "cascading_randomization",
     "confidence",
     "content_loss",
+    "curve_area",
     "cut_patches",
     "deconvolution",
     "deconvolution_rule",

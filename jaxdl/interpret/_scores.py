@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl.arrays import to_floating
 from jaxdl.typing import Array, ArrayLike
@@ -16,17 +17,15 @@ def as_images(x: ArrayLike, bounds: Bounds) -> Array:
     """Convert examples ``[B, ...]`` to floating-point numbers; a traced array is not compared with the bounds.
 
     Raises:
-        ValueError: ``x`` has no leading dimension, the bounds are not increasing, or a value lies outside of them.
+        ValueError: the bounds are not increasing, or a value lies outside of them.
     """
     x = to_floating(x)
-    if x.ndim == 0:
-        raise ValueError("expected x of the shape [B, ...], got (); add a batch dimension, x[None]")
     if bounds is None:
         return x
     low, high = bounds
     if not low < high:
         raise ValueError(f"expected bounds (low, high) with low < high, got {bounds}")
-    if isinstance(x, jax.core.Tracer):
+    if isinstance(x, Tracer):
         return x
     values = np.asarray(x)
     if not np.all((values >= low) & (values <= high)):

@@ -1,7 +1,7 @@
 """Adversarial examples: small changes of an image that change the decision of a network.
 
-The attacks raise a loss, a function of the examples ``[B, ...]`` that returns one number for each of them (or their
-sum). ``untargeted_loss`` and ``targeted_loss`` make it from a classifier:
+The attacks raise a loss, a function of examples ``[B, ...]`` that returns one number for each, ``[B]``, or of a single
+example. ``untargeted_loss`` and ``targeted_loss`` make it from a classifier:
 
     untargeted    cross-entropy of the true label: away from it
     targeted      minus the cross-entropy of a chosen label: towards it
@@ -12,6 +12,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl import losses, metrics
 from jaxdl.arrays import widen
@@ -26,8 +27,8 @@ def fgsm(loss: Function, x: ArrayLike, epsilon: ArrayLike, *, bounds: Bounds = (
     """Compute ``x' = clip(x + epsilon sign(d loss / d x))``, the fast gradient sign method (Goodfellow et al., 2015).
 
     Args:
-        loss: to raise, ``[B, ...] -> [B]`` or a single number.
-        x: ``[B, ...]`` within the bounds; integers become floating-point numbers.
+        loss: to raise, ``[B, ...] -> [B]``, or for a single example ``[...] -> []``.
+        x: ``[B, ...]`` or ``[...]``, within the bounds; integers become floating-point numbers.
         epsilon: the largest change of a pixel.
         bounds: of the pixels, ``(low, high)``; None for no limits.
 
@@ -60,8 +61,8 @@ def pgd(
         "l2"      ``d = g / ||g||``      ``||x_t - x|| <= epsilon``
 
     Args:
-        loss: to raise, ``[B, ...] -> [B]`` or a single number.
-        x: ``[B, ...]`` within the bounds; integers become floating-point numbers.
+        loss: to raise, ``[B, ...] -> [B]``, or for a single example ``[...] -> []``.
+        x: ``[B, ...]`` or ``[...]``, within the bounds; integers become floating-point numbers.
         epsilon: the radius of the ball.
         step_size: the length of a step in the same norm.
         steps: number of steps.
@@ -83,16 +84,17 @@ def pgd(
     check_in_range("step_size", step_size, 0.0, includes_high=False)
     check_positive_integer("steps", steps)
     x = as_images(x, bounds)
-    check_scores("loss", loss, x)
+    if check_scores("loss", loss, x) == ():  # a single example
+        settings = {"bounds": bounds, "key": key}
+        return pgd(lambda x: loss(x[0])[None], x[None], epsilon, step_size, steps, norm, **settings)[0]
     direction, project, draw = (jnp.sign, _to_cube, _in_cube) if norm == "linf" else (_unit, _to_sphere, _in_sphere)
     epsilon, step_size = jnp.asarray(epsilon, x.dtype), jnp.asarray(step_size, x.dtype)
     start = x if key is None else _clip(x + epsilon * draw(key, x), bounds)
-    return _ascend(
-        loss,
-        start,
-        steps,
-        lambda at, g: _clip(project(at + step_size * direction(g), x, epsilon), bounds),
-    )
+
+    def move(at: Array, g: Array) -> Array:
+        return _clip(project(at + step_size * direction(g), x, epsilon), bounds)
+
+    return _ascend(loss, start, steps, move)
 
 
 def fooling_images(
@@ -203,7 +205,7 @@ def _cross_entropy(scores: Array, labels: ArrayLike) -> Array:
             f"expected logits [B, K] and one class for each example, got the shapes {list(scores.shape)} and "
             f"{list(jnp.shape(labels))}"
         )
-    if not isinstance(labels, jax.core.Tracer):
+    if not isinstance(labels, Tracer):
         wrong = [int(label) for label in np.asarray(labels) if not 0 <= label < scores.shape[1]]
         if wrong:
             raise ValueError(f"expected classes in 0 .. {scores.shape[1] - 1}, got {wrong[0]}")

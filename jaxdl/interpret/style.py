@@ -93,7 +93,8 @@ def neural_style(
     """Make the loss of an image with the content of one image and the style of another (Gatys et al., 2016).
 
     ``alpha mean_l content_l + beta mean_l style_l + gamma TV``, summed over the batch: for `minimize` with Adam or
-    L-BFGS, from the content image.
+    L-BFGS, from the content image. The content grows with the square of the features and with the number of positions,
+    the style with the fourth power of the features: a network of other units needs another ``beta``.
 
     Args:
         features: ``x -> {layer: [B, H, W, C]}``.
@@ -122,15 +123,14 @@ def neural_style(
     targets = {layer: of_content[layer] for layer in content_layers}
     grams = {layer: gram_matrix(of_style[layer]) for layer in style_layers}
 
+    weights = [jnp.asarray(each, content.dtype) for each in (content_weight, style_weight, variation_weight)]
+
     def loss(x: Array) -> Array:
         found = features(x)
-        contents = sum(jnp.sum(content_loss(found[layer], target)) for layer, target in targets.items())
-        styles = sum(jnp.sum(style_loss(found[layer], gram)) for layer, gram in grams.items())
-        return (
-            content_weight * contents / len(targets)
-            + style_weight * styles / len(grams)
-            + variation_weight * jnp.sum(total_variation(x))
-        )
+        contents = [jnp.sum(content_loss(found[layer], target)) for layer, target in targets.items()]
+        styles = [jnp.sum(style_loss(found[layer], gram)) for layer, gram in grams.items()]
+        terms = [jnp.mean(jnp.stack(contents)), jnp.mean(jnp.stack(styles)), jnp.sum(total_variation(x))]
+        return jnp.dot(jnp.stack(weights), jnp.stack(terms))
 
     return loss
 

@@ -198,8 +198,8 @@ def inversion_loss(
 ) -> Callable[[Array], Array]:
     """Make the loss of an image whose embedding is to be the target (Mahendran and Vedaldi, 2015).
 
-    ``||embed(x) - target||^2 / ||target||^2 + variation * sum_b TV_beta(x)_b / (H W C)``, for `minimize`. The regularizer
-    is on the image, not on the embedding.
+    ``||embed(x) - target||^2 / ||target||^2 + variation * sum_b TV_beta(x)_b / (H W C)``, for `minimize`: the
+    regularizer is on the image, not on the embedding.
 
     Args:
         embed: ``[B, H, W, C] -> [B, ...]``.
@@ -300,7 +300,8 @@ def fourier_spectrum(x: ArrayLike, *, decay: float = 1.0) -> Array:
     x = widen_floating(x)
     if x.ndim != 4:
         raise ValueError(f"expected images [B, H, W, C], got {x.shape}")
-    z = jnp.fft.rfft2(x, axes=(1, 2), norm="ortho") / _scale(*x.shape[1:3], decay)
+    _, height, width, _ = x.shape
+    z = jnp.fft.rfft2(x, axes=(1, 2), norm="ortho") / _scale(height, width, decay)
     return jnp.stack([z.real, z.imag], axis=-1)
 
 

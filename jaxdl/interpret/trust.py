@@ -105,7 +105,8 @@ def cascading_randomization(
     input. For a map that explains the network, the similarity falls.
 
     Args:
-        attribute: ``params -> [B, ...]``, the maps of some examples.
+        attribute: ``params -> [B, ...]``, the maps of some examples; compile it with `jax.jit`, as it is called once
+            per layer.
         params: trained parameters.
         fresh: a new initialization, a tree like the parameters.
         layers: regular expressions that match the paths of each layer's leaves, such as ``"^conv1/"``.
@@ -235,6 +236,29 @@ def sensitivity_n(
     return _correlation(sums.T, effects.T)
 
 
+def curve_area(scores: ArrayLike) -> Array:
+    """Compute the area under a curve of scores over the share of replaced positions, from 0 to 1, by trapezoids.
+
+    For deletion a small area is good, for insertion a large one (Petsiuk et al., 2018).
+
+    Args:
+        scores: ``[T + 1, ...]`` at the shares ``0, 1 / T, .., 1``, as from `deletion_curve`.
+
+    Returns:
+        ``[...]``, in units of the score.
+
+    Raises:
+        ValueError: there are fewer than two points.
+
+    >>> curve_area(jnp.array([4.0, 2.0, 0.0])).item()
+    2.0
+    """
+    scores = widen_floating(scores)
+    if scores.ndim == 0 or len(scores) < 2:
+        raise ValueError(f"expected scores [T + 1, ...] with T >= 1, got {scores.shape}")
+    return jnp.mean((scores[1:] + scores[:-1]) / 2, axis=0)
+
+
 def random_subsets(key: Key, shape: tuple[int, ...], n: int, count: int) -> Array:
     """Draw ``count`` subsets of exactly ``n`` features, Boolean arrays ``[count, *shape]``.
 
@@ -277,17 +301,12 @@ def _similarities(
     masks: dict[str, PyTree],
     similarity: Similarity,
 ) -> dict[str, Array]:
-    """Compare the maps, each replacement in one call of the same compiled function."""
     trained = attribute(params)
-
-    @jax.jit
-    def compare(params: PyTree, trained: Array) -> Array:
-        return similarity(attribute(params), trained)
 
     def replaced(mask: PyTree) -> PyTree:
         return jax.tree.map(lambda new, w, inside: new if inside else w, fresh, params, mask)
 
-    return {layer: compare(replaced(mask), trained) for layer, mask in masks.items()}
+    return {layer: similarity(attribute(replaced(mask)), trained) for layer, mask in masks.items()}
 
 
 def _maps(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:

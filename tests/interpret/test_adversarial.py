@@ -91,7 +91,7 @@ def test_pgd_leaves_neither_the_ball_nor_the_range_of_pixels(seed, epsilon, step
 def test_the_random_start_is_uniform_in_the_ball():
     x = np.zeros((400, 3), np.float32)
     flat = jax.jit(
-        lambda key, norm: interpret.pgd(lambda x: jnp.sum(x) * 0, x, 1.0, 0.0, 1, norm, bounds=None, key=key),
+        lambda key, norm: interpret.pgd(lambda x: 0 * jnp.sum(x, -1), x, 1.0, 0.0, 1, norm, bounds=None, key=key),
         static_argnums=1,
     )
     for norm in ("linf", "l2"):
@@ -130,6 +130,12 @@ def test_integers_and_empty_batches_and_vmap_over_radii():
     close(sums, [[[0.1, 0.1]], [[0.5, 0.5]]], rtol=1e-6)
 
 
+def test_a_loss_of_one_number_makes_a_single_example():
+    image, slope = np.zeros((2, 2), np.float32), np.array([[1.0, 2.0], [0.0, 2.0]], np.float32)
+    found = interpret.pgd(lambda x: jnp.sum(slope * x), image, 0.5, 0.5, 2, "l2")
+    close(found, slope / 6, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -140,7 +146,6 @@ def test_integers_and_empty_batches_and_vmap_over_radii():
         ({"norm": "l1"}, "got 'l1'"),
         ({"x": X + 1}, "got values from 1.*bounds="),
         ({"x": np.full((1, D), np.nan)}, "got values from nan"),
-        ({"x": 0.5}, r"got \(\)"),
         ({"bounds": (1.0, 0.0)}, r"got \(1.0, 0.0\)"),
         ({"loss": logits}, r"got \[4, 3\]"),
         ({"loss": interpret.untargeted_loss(logits, np.array([0, 1, 3, 1]))}, "got 3"),

@@ -90,6 +90,13 @@ def test_sensitivity_n_by_a_loop():
     close(interpret.sensitivity_n(lambda x: x @ linear, X, X * linear, subsets), np.ones(B))
 
 
+def test_the_area_under_a_curve_is_numpys():
+    scores = RNG.normal(size=(9, B))
+    close(interpret.curve_area(scores), np.trapezoid(scores, dx=1 / 8, axis=0))
+    with pytest.raises(ValueError, match=r"got \(1, 3\)"):
+        interpret.curve_area(scores[:1])
+
+
 def test_cascading_replaces_more_and_more_and_independent_one():
     params = {"a": {"kernel": np.arange(3.0)}, "b": {"kernel": np.arange(3.0)}, "c": {"kernel": np.ones(3)}}
     fresh = {name: {"kernel": 10.0 + leaf["kernel"]} for name, leaf in params.items()}
