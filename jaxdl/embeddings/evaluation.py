@@ -24,7 +24,7 @@ class PairScore(NamedTuple):
     coverage: float
 
 
-class Question(NamedTuple):
+class _Question(NamedTuple):
     """``a`` is to ``b`` as ``c`` is to ``answer``: rows of the vocabulary, None for unknown words."""
 
     section: str
@@ -111,7 +111,7 @@ def evaluate_analogies(
     same: dict[str, list[int]] = {}
     for row, word in enumerate(spelling):
         same.setdefault(word, []).append(row)
-    correct = []
+    hits = []
     for first in range(0, len(known), QUESTIONS_AT_ONCE):
         part = known[first : first + QUESTIONS_AT_ONCE]
         rows = np.array([question.words for question in part])
@@ -120,8 +120,8 @@ def evaluate_analogies(
         for (*asked, answer), (a, b, c) in zip(rows, places.reshape(-1, 3), strict=True):
             scores = score(cosines[a], cosines[b], cosines[c])
             scores[[row for word in asked for row in same[spelling[word]]]] = -np.inf
-            correct.append(spelling[int(np.argmax(scores))] == spelling[answer])
-    return _by_section(questions, {id(question): hit for question, hit in zip(known, correct, strict=True)})
+            hits.append(spelling[int(np.argmax(scores))] == spelling[answer])
+    return _by_section(questions, known, hits)
 
 
 def analogy_coverage(vectors: Vectors, path: str | Path, *, ignore_case: bool = True) -> dict[str, float]:
@@ -130,7 +130,7 @@ def analogy_coverage(vectors: Vectors, path: str | Path, *, ignore_case: bool = 
     Arguments and errors as for `evaluate_analogies`.
     """
     questions = _read_questions(vectors, path, ignore_case)
-    return _by_section(questions, {id(question): question.known for question in questions})
+    return _by_section(questions, questions, [question.known for question in questions])
 
 
 def choose_synonym(vectors: Vectors, word: str, choices: Sequence[str]) -> str | None:
@@ -181,7 +181,7 @@ def _read_pairs(path: str | Path) -> list[tuple[str, str, float]]:
     return pairs
 
 
-def _read_questions(vectors: Vectors, path: str | Path, ignore_case: bool) -> list[Question]:
+def _read_questions(vectors: Vectors, path: str | Path, ignore_case: bool) -> list[_Question]:
     find = _finder(vectors, ignore_case)
     section, questions = None, []
     for number, line in enumerate(Path(path).expanduser().read_text(encoding="utf-8").splitlines(), start=1):
@@ -191,22 +191,19 @@ def _read_questions(vectors: Vectors, path: str | Path, ignore_case: bool) -> li
         elif len(words) == 4:
             if section is None:
                 raise ValueError(f"{path}, line {number}: expected a section, ': NAME', first, got {line!r}")
-            questions.append(Question(section, tuple(map(find, words))))
+            questions.append(_Question(section, tuple(map(find, words))))
     if not questions:
         raise ValueError(f"{path}: expected lines of four words, got none")
     return questions
 
 
-def _by_section(questions: list[Question], values: dict[int, bool]) -> dict[str, float]:
-    """Average the values of the questions that have one, by section and in total."""
+def _by_section(questions: list[_Question], measured: list[_Question], values: list[bool]) -> dict[str, float]:
+    """Average the values of the measured questions in every section of all questions, and in total."""
     sections: dict[str, list[bool]] = {question.section: [] for question in questions}
-    for question in questions:
-        if id(question) in values:
-            sections[question.section].append(values[id(question)])
-    every = [value for hits in sections.values() for value in hits]
-    return {
-        name: float(np.mean(hits)) if hits else float("nan") for name, hits in (*sections.items(), ("total", every))
-    }
+    for question, value in zip(measured, values, strict=True):
+        sections[question.section].append(value)
+    sections["total"] = values
+    return {name: float(np.mean(found)) if found else float("nan") for name, found in sections.items()}
 
 
 def _is_number(field: str) -> bool:

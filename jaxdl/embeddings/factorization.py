@@ -1,8 +1,8 @@
 """Word vectors from a matrix of counts by truncated singular value decomposition, dense or sparse.
 
 With ``M = U Sigma Z^T``, the ``D`` largest singular values give words ``U Sigma^p`` and contexts ``Z Sigma^(1-p)``. The
-products of their rows approximate ``M`` best in squared error, whatever ``p`` is. ``p = 1`` keeps the geometry of the rows of
-``M``; 1/2 and 0, which weight the directions more evenly, are often better (Levy and Goldberg, 2014).
+products of their rows approximate ``M`` best in squared error, whatever ``p`` is. ``p = 1`` keeps the geometry of the
+rows of ``M``; 1/2 and 0, which weight the directions more evenly, are often better (Levy and Goldberg, 2014).
 """
 
 from typing import Any

@@ -6,7 +6,7 @@ format                        content
 ``"word2vec"``                a line ``V D``, then a line ``word x_1 .. x_D`` for every word
 ``"word2vec_binary"``         a line ``V D``, then every word, a space and ``D`` little-endian float32
 ``"glove"``                   as ``"word2vec"``, without the first line
-``"npy"``                     NumPy's matrix in ``PATH``, the words as lines of ``PATH.words``; can be mapped into memory
+``"npy"``                     NumPy's matrix in ``PATH``, which is mapped into memory; a word per line in ``PATH.words``
 ============================  ======================================================================
 
 The first three are those of gensim's ``KeyedVectors``, in both directions. Files are read as a stream, and nothing is
@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 
 from jaxdl.checks import check_one_of
-from jaxdl.embeddings.word_vectors import Vectors, first_duplicate
+from jaxdl.embeddings.word_vectors import Vectors
 
 FORMATS = ("word2vec", "word2vec_binary", "glove", "npy")
 INFLATION = 1032
@@ -66,14 +66,11 @@ def load(path: str | Path, format: str | None = None, *, limit: int | None = Non
         with _open(path) as file:
             format = format or _detect(file)
             read = _read_binary if format == "word2vec_binary" else _read_text
-            words, vectors = read(file, _room(path), format == "glove", limit, errors)
+            return Vectors(*read(file, _room(path), format == "glove", limit, errors))
     except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    if (word := first_duplicate(words)) is not None:
-        raise ValueError(f"{path}: expected distinct words, got {word!r} twice")
-    return Vectors(words, vectors)
 
 
 def save(vectors: Vectors, path: str | Path, format: str = "word2vec") -> None:
@@ -92,9 +89,7 @@ def save(vectors: Vectors, path: str | Path, format: str = "word2vec") -> None:
     check_one_of("format", format, FORMATS)
     for word in vectors.words:
         if not word or " " in word or "\n" in word:
-            raise ValueError(
-                f"expected words without spaces and line ends, got {word!r}; replace them, by _ for instance"
-            )
+            raise ValueError(f"expected words without spaces and line ends, got {word!r}; write _ instead")
         if any("\ud800" <= character <= "\udfff" for character in word):
             raise ValueError(f"expected words of valid Unicode, got {word!r}")
     if format == "npy":
@@ -110,8 +105,8 @@ def _encode(vectors: Vectors, format: str) -> Iterator[bytes]:
     if format != "glove":
         yield f"{len(vectors)} {size}\n".encode()
     line = " ".join(["%s", *["%.9g"] * size]) + "\n"
-    for word, row in zip(vectors.words, vectors.vectors, strict=True):
-        row = np.asarray(row, "<f4")
+    for word, vector in zip(vectors.words, vectors.vectors, strict=True):
+        row = np.asarray(vector, "<f4")
         yield f"{word} ".encode() + row.tobytes() if format == "word2vec_binary" else (line % (word, *row)).encode()
 
 

@@ -30,7 +30,7 @@ def fill_embedding(
         The variables with the new table.
 
     Raises:
-        ValueError: the pattern does not match one leaf, the leaf does not have the shape ``[V, D]``, or no word is known.
+        ValueError: the pattern does not match one leaf, the leaf is not ``[V, D]``, or no word is known.
 
     >>> variables = {"params": {"embedding": {"embedding": jnp.zeros((3, 2))}}}
     >>> vectors = Vectors(["cat", "dog"], np.array([[1.0, 2.0], [3.0, 4.0]]))

@@ -48,7 +48,7 @@ def stream_cooccurrence(
     max_pairs: int = 2**24,
     folder: str | Path | None = None,
 ) -> scipy.sparse.csr_array:
-    """Sum the weights of the contexts within ``k`` words of each word in the same sentence; ``X`` ``[V, V]``, symmetric.
+    """Sum the weights of the contexts within ``k`` words of each word in the same sentence, ``[V, V]``, symmetric.
 
     With `uniform` weights these are the counts of `jaxdl.embeddings.cooccurrence`.
 

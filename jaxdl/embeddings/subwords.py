@@ -47,7 +47,7 @@ def hash_ngram(ngram: str) -> int:
     """Hash the UTF-8 bytes of an n-gram to 32 bits by FNV-1a, with fastText's sign extension of each byte.
 
     >>> hash_ngram("<ca")
-    1970234167
+    1066916747
     """
     value = OFFSET
     for byte in ngram.encode():

@@ -1,12 +1,12 @@
 """Fast training of word vectors by negative sampling: skip-gram, CBOW, and skip-gram with subwords.
 
-A batch is a row of ``R`` words of running text. One step, ``step(state, batch) -> (state, metrics)``, is a compiled loop
+A batch is a row of ``R`` words of running text. A step, ``step(state, batch) -> (state, metrics)``, is a compiled loop
 over it, and `jaxdl.train.fit` runs the steps, with progress, checkpoints and resumption:
 
 1. Frequent words are discarded at random; the others move together.
 2. The text is cut into groups of ``S`` words. The contexts of a group are the ``S + 2 k`` words in and around it, and
    its words share ``N`` negatives, so that all scores of a group are one product of matrices.
-3. Each word draws its window from ``1 .. k``; a sentence border ends it. For a word with ``m`` contexts a negative has the
+3. Each word draws its window from ``1 .. k``; a sentence ends it. For a word with ``m`` contexts a negative has the
    weight ``m negatives / N``: the expectation is that of ``negatives`` draws for every pair.
 4. The gradients of ``G`` groups from distant parts of the row are added to the rows of the tables in place.
 
@@ -71,7 +71,7 @@ class Sampling:
     shared: int = 32
     threshold: float | None = 1e-3
     groups: int = 8
-    max_repeats: float | None = None
+    max_repeats: float | None = 16
 
     def __post_init__(self):
         for name in ("window", "negatives", "shared", "groups"):
@@ -81,7 +81,7 @@ class Sampling:
                 check_in_range(name, getattr(self, name), includes_low=False)
 
 
-class Groups(NamedTuple):
+class _Groups(NamedTuple):
     """The words of ``G`` groups.
 
     Attributes:
@@ -98,7 +98,7 @@ class Groups(NamedTuple):
 
 
 Step = Callable[[Word2VecState, Batch], tuple[Word2VecState, dict[str, Array]]]
-Update = Callable[[Tables, Groups, ArrayLike], tuple[Tables, Array]]
+Update = Callable[[Tables, _Groups, ArrayLike], tuple[Tables, Array]]
 """Maps tables, groups and the learning rate to the updated tables and the mean loss before the update."""
 
 
@@ -160,7 +160,7 @@ def make_skip_gram_step(counts: ArrayLike, learning_rate: float | Schedule, samp
     4.1589
     """
 
-    def update(tables: Tables, groups: Groups, rate: ArrayLike) -> tuple[Tables, Array]:
+    def update(tables: Tables, groups: _Groups, rate: ArrayLike) -> tuple[Tables, Array]:
         h = tables.words[groups.words]
         contexts, d_h, loss = _skip_gram(tables.contexts, h, groups, rate, sampling)
         return Tables(_add(tables.words, groups.words, d_h, sampling), contexts), loss
@@ -177,7 +177,7 @@ def make_subword_step(
     """
     rows, mask = jnp.asarray(subwords.rows), jnp.asarray(subwords.mask)
 
-    def update(tables: Tables, groups: Groups, rate: ArrayLike) -> tuple[Tables, Array]:
+    def update(tables: Tables, groups: _Groups, rate: ArrayLike) -> tuple[Tables, Array]:
         own, weight = rows[groups.words], mask[groups.words][..., None]
         h = jnp.sum(tables.words[own] * weight, axis=2) / jnp.sum(weight, axis=2)
         contexts, d_h, loss = _skip_gram(tables.contexts, h, groups, rate, sampling)
@@ -193,7 +193,7 @@ def make_cbow_step(counts: ArrayLike, learning_rate: float | Schedule, sampling:
     Benton and Stratos, 2021), so that the learning rate here is larger, 0.075 for instance.
     """
 
-    def update(tables: Tables, groups: Groups, rate: ArrayLike) -> tuple[Tables, Array]:
+    def update(tables: Tables, groups: _Groups, rate: ArrayLike) -> tuple[Tables, Array]:
         count = jnp.sum(groups.window, axis=2, keepdims=True)
         valid = count[..., 0] > 0
         share = groups.window / jnp.maximum(count, 1)
@@ -215,7 +215,7 @@ def make_cbow_step(counts: ArrayLike, learning_rate: float | Schedule, sampling:
 
 
 def _skip_gram(
-    table: Array, h: Array, groups: Groups, rate: ArrayLike, sampling: Sampling
+    table: Array, h: Array, groups: _Groups, rate: ArrayLike, sampling: Sampling
 ) -> tuple[Array, Array, Array]:
     """Update the contexts of hidden vectors ``[G, S, D]``; return them, the update of ``h``, and the mean loss."""
     others = jnp.concatenate([groups.contexts, groups.negatives], axis=1)
@@ -278,7 +278,7 @@ def _compact(token: Array, sentence: Array, keep: Array, size: int, window: int)
     return token, sentence
 
 
-def _groups(text: tuple[Array, Array], reach: Array, negatives: Array, t: Array, turns: Array, window: int) -> Groups:
+def _groups(text: tuple[Array, Array], reach: Array, negatives: Array, t: Array, turns: Array, window: int) -> _Groups:
     """Gather the groups of a turn; group ``g`` is in the ``g``-th part of the text, which has ``turns`` groups."""
     offset = jnp.arange(GROUP_SIZE + 2 * window)
     place = ((jnp.arange(len(negatives)) * turns + t) * GROUP_SIZE)[:, None] + offset[None, :]
@@ -288,4 +288,4 @@ def _groups(text: tuple[Array, Array], reach: Array, negatives: Array, t: Array,
     distance = jnp.abs(offset[None, :] - offset[window : window + GROUP_SIZE, None])[None]
     is_context = (distance > 0) & (distance <= reach[inner][:, :, None]) & (own == sentence[:, None, :]) & (own >= 0)
     words = token[:, window : window + GROUP_SIZE]
-    return Groups(words, token, negatives, is_context.astype(jnp.float32))
+    return _Groups(words, token, negatives, is_context.astype(jnp.float32))

@@ -117,7 +117,9 @@ def negative_sampling_loss(h: Array, positive: Array, negatives: Array) -> Array
 
 
 def margin_loss(h: Array, positive: Array, negatives: Array, margin: float = 1.0) -> Array:
-    """Compute the contrastive loss ``sum_k max(0, margin + h . n_k - h . c)``; arguments as in `negative_sampling_loss`.
+    """Compute the contrastive loss ``sum_k max(0, margin + h . n_k - h . c)``.
+
+    Arguments and result as for `negative_sampling_loss`.
 
     Source: Collobert and Weston, "A unified architecture for natural language processing" (2008).
 

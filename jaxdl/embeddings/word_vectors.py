@@ -42,7 +42,7 @@ class Vectors:
                 f"expected vectors [{len(self.words)}, D] for {len(self.words)} words, got shape {self.vectors.shape}"
             )
         if len(self.ids) != len(self.words):
-            raise ValueError(f"expected distinct words, got {first_duplicate(self.words)!r} twice")
+            raise ValueError(f"expected distinct words, got {_first_duplicate(self.words)!r} twice")
 
     def __len__(self) -> int:
         return len(self.words)
@@ -111,7 +111,7 @@ class Vectors:
     @cached_property
     def inverse_norms(self) -> np.ndarray:
         """``1 / |v|`` of each vector, 0 for the zero vector, ``[V]``."""
-        parts = [self.vectors[first : first + ROWS] for first in range(0, len(self), ROWS)]
+        parts = [_widen(self.vectors[first : first + ROWS]) for first in range(0, len(self), ROWS)]
         norms = np.concatenate([np.empty(0, np.float32), *(np.linalg.norm(part, axis=1) for part in parts)])
         return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
 
@@ -122,24 +122,23 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
     """
-    vectors = np.asarray(vectors)
-    vectors = vectors.astype(np.promote_types(vectors.dtype, np.float32))
+    vectors = _widen(np.asarray(vectors))
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
 
 
-def first_duplicate(words: Sequence[str]) -> str | None:
-    """Return the first word that occurs a second time.
-
-    >>> first_duplicate(["a", "b", "a"])
-    'a'
-    """
+def _first_duplicate(words: Sequence[str]) -> str | None:
+    """Return the first word that occurs a second time."""
     seen: set[str] = set()
     for word in words:
         if word in seen:
             return word
         seen.add(word)
     return None
+
+
+def _widen(vectors: np.ndarray) -> np.ndarray:
+    return vectors.astype(np.promote_types(vectors.dtype, np.float32), copy=False)
 
 
 def _advice(word: str, words: Sequence[str]) -> str:
