@@ -30,8 +30,8 @@ def stepper(cell):
 
 def test_norms_equal_those_of_differentiating_the_whole():
     cell, x = cells.GRU(H), inputs()
-    step, s_0 = stepper(cell)(draw(cell)), np.full(H, 0.1)
-    norms = jax.jit(lambda x: gradient_flow.jacobian_norms(step, s_0, x))(x)
+    step, s_0 = jax.jit(stepper(cell)(draw(cell))), np.full(H, 0.1)
+    norms = np.asarray(jax.jit(lambda x: gradient_flow.jacobian_norms(step, s_0, x))(x))
     s = [s_0]
     for x_t in x:
         s.append(step(s[-1], x_t))
@@ -41,11 +41,12 @@ def test_norms_equal_those_of_differentiating_the_whole():
             state = step(state, x_t)
         return state
 
+    jacobian = jax.jit(jax.jacrev(go), static_argnums=(1, 2))
     for k, t in ((0, 5), (1, 3), (2, 2), (4, 5)):
-        close(norms[t, k], np.linalg.norm(jax.jacrev(go)(s[k], k, t), 2))
+        close(norms[t, k], np.linalg.norm(jacobian(s[k], k, t), 2))
     assert not np.triu(norms, 1).any()
-    frobenius = jax.jit(lambda x: gradient_flow.jacobian_norms(step, s_0, x, order="fro"))(x)
-    close(frobenius[5, 0], np.linalg.norm(jax.jacrev(go)(s_0, 0, 5)))
+    frobenius = np.asarray(jax.jit(lambda x: gradient_flow.jacobian_norms(step, s_0, x, order="fro"))(x))
+    close(frobenius[5, 0], np.linalg.norm(jacobian(s_0, 0, 5)))
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
@@ -89,13 +90,13 @@ def test_the_forget_path_is_the_product_of_the_forget_gates_and_the_rest_is_the_
     cell, x = cells.LSTM(H), inputs()
     parameters, start = draw(cell), cells.LSTMState(np.full(H, 0.2), np.full(H, -0.1))
     paths = jax.jit(lambda parameters: gradient_flow.lstm_paths(stepper(cell)(parameters), start, x))
-    forget, output, total = paths(parameters)
+    forget, output, total = jax.device_get(paths(parameters))
 
-    state, gates = start, []
+    step, state, gates = jax.jit(partial(cell, parameters)), start, []
     for x_t in x:
         a = x_t @ parameters["kernel"] + state.h @ parameters["recurrent_kernel"] + parameters["bias"]
         gates.append(1 / (1 + np.exp(-a[H : 2 * H])))
-        state, _ = cell(parameters, state, x_t)
+        state, _ = step(state, x_t)
     for k in range(T + 1):
         close(forget[k], np.prod(gates[k:], axis=0).max() if k < T else 1.0)
 
@@ -105,7 +106,7 @@ def test_the_forget_path_is_the_product_of_the_forget_gates_and_the_rest_is_the_
             state, _ = cell(parameters, state, x_t)
         return state.c
 
-    whole = jax.jacrev(last_memory)(start.c)
+    whole = jax.jit(jax.jacrev(last_memory))(start.c)
     close(total[0], np.linalg.norm(whole, 2))
     close(output[0], np.linalg.norm(whole - np.diag(np.prod(gates, axis=0)), 2))
     assert output[T] == 0

@@ -197,7 +197,7 @@ def test_v3_has_the_published_parameters_and_sizes(key):
 
 
 def test_images_that_are_too_small_for_v3_or_its_head_are_refused(key):
-    model = InceptionV3(num_classes=5, width=1 / 16)
+    model = InceptionV3(num_classes=5, width=1 / 16, modules=KEPT)
     with pytest.raises(ValueError, match=r"InceptionV3 expected .* at least 75, got \(1, 74, 74, 3\)"):
         model.init(key, jnp.zeros((1, 74, 74, 3)))
     with pytest.raises(ValueError, match=r"auxiliary_weight=0 .* at least 299, got \(1, 298, 299, 3\)"):

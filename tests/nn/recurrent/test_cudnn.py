@@ -26,11 +26,15 @@ def reference(x, h, c, weights, lengths, size, features, layers, share, both_way
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
 def test_the_arguments_of_cudnn_describe_the_scan(lengths, reverse):
-    to_float32 = partial(jax.tree.map, partial(jnp.asarray, dtype=jnp.float32))
-    parameters, carry, x = map(to_float32, (draw(CELL), draw_carry(CELL), inputs()))
-    lengths = None if lengths is None else jnp.asarray(lengths)
-    mine = recurrent.scan(CELL, parameters, x, carry, lengths=lengths, reverse=reverse)
-    other = cudnn.lstm(parameters, carry, x, lengths, reverse, run=reference)
+    arrays = jax.tree.map(np.float32, (draw(CELL), draw_carry(CELL), inputs()))
+
+    @jax.jit
+    def both(parameters, carry, x):
+        given = None if lengths is None else jnp.asarray(lengths)
+        mine = recurrent.scan(CELL, parameters, x, carry, lengths=given, reverse=reverse)
+        return mine, cudnn.lstm(parameters, carry, x, given, reverse, run=reference)
+
+    mine, other = both(*arrays)
     jax.tree.map(close, other, mine)
 
 
