@@ -29,9 +29,14 @@ class Small(nn.Module):
 
 def test_initialization_matches_init_without_running_the_network(key):
     model, x = Small(), np.zeros((2, 8, 8, 3), np.int64)
-    ours = init_model(model, key, x.astype(np.float32))
-    params, dropout = jax.random.split(key)
-    expected = model.init({"params": params, "dropout": dropout}, jnp.zeros(x.shape), train=True)
+
+    @jax.jit
+    def both(key):
+        params, dropout = jax.random.split(key)
+        expected = model.init({"params": params, "dropout": dropout}, jnp.zeros(x.shape), train=True)
+        return init_model(model, key, x.astype(np.float32)), expected
+
+    ours, expected = both(key)
     assert jax.tree.structure(ours) == jax.tree.structure(dict(expected))
     jax.tree.map(np.testing.assert_array_equal, ours, dict(expected))
     assert multiplies(model, jnp.zeros(x.shape)) == [True, False]
@@ -45,8 +50,8 @@ def multiplies(model, x):
 
 def test_initialization_supports_vmap_over_keys(key):
     x, keys = jnp.zeros((1, 4, 4, 2)), jax.random.split(key, 2)
-    many = jax.vmap(lambda key: init_model(ConvNorm(4, (3, 3)), key, x))(keys)
-    one = init_model(ConvNorm(4, (3, 3)), keys[1], x)
+    init = jax.jit(lambda key: init_model(ConvNorm(4, (3, 3)), key, x))
+    many, one = jax.device_get((jax.jit(jax.vmap(init))(keys), init(keys[1])))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, rtol=1e-6), many, one)
 
 
