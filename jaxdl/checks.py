@@ -3,7 +3,6 @@
 import difflib
 import functools
 import math
-import operator
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -93,7 +92,7 @@ def check_decay(name: str, value: object) -> None:
 
 
 def check_positive_integer(name: str, value: object) -> None:
-    """Check that a value is an integer of at least 1, of Python, of NumPy or in an array of no dimensions.
+    """Check that a value is an integer of at least 1, Python's or NumPy's.
 
     Raises:
         ValueError: the value is less than 1, or not an integer.
@@ -102,7 +101,7 @@ def check_positive_integer(name: str, value: object) -> None:
     Traceback (most recent call last):
     ValueError: expected steps to be an integer >= 1, got 2.5
     """
-    if not is_integer(value) or operator.index(value) < 1:  # pyright: ignore[reportArgumentType]
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"expected {name} to be an integer >= 1, got {value!r}")
 
 
