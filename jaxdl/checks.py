@@ -4,10 +4,14 @@ import difflib
 import functools
 import math
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import jax
 import numpy as np
+from jax.core import Tracer
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -23,7 +27,7 @@ def known_value(value: object) -> np.ndarray | None:
     >>> jax.jit(lambda x: x if known_value(x) is None else -x)(1.0).item()
     1.0
     """
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return None
     if isinstance(value, jax.Array):
         return np.asarray(value) if value.is_fully_addressable else None
@@ -40,7 +44,7 @@ def is_zero(value: object) -> bool:
     return known is not None and bool(np.all(known == 0))
 
 
-def is_integer(value: object) -> bool:
+def is_integer(value: object) -> "TypeIs[int]":
     """Return whether a value is one integer, of Python, of NumPy or in an array of no dimensions; Booleans are not.
 
     >>> is_integer(np.int64(3)), is_integer(np.array(3)), is_integer(3.0), is_integer(True)
