@@ -10,7 +10,7 @@ from jaxdl.arrays import fit_mask
 from jaxdl.metrics import Mean
 from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.tasks.language import Perplexity
-from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, init_model
+from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, init_model, nats_of
 from jaxdl.typing import Array, ArrayLike, Batch, Key
 
 
@@ -57,7 +57,7 @@ def translation(model: linen.Module, *, bos_id: int, label_smoothing: float = 0.
         logits = apply_in_evaluation(model, variables, batch["source"], **options(batch))
         target, mask = batch["target"], target_mask(batch)
         right = metrics.correct(logits, target)
-        nats = metrics.mean(losses.cross_entropy(logits, target, reduction="none"), mask)
+        nats = metrics.mean(nats_of(logits, target, mask), mask)
         return {
             "loss": nats,
             "accuracy": metrics.mean(right, mask),

@@ -13,7 +13,7 @@ from jaxdl import losses, metrics
 from jaxdl.arrays import fit_mask
 from jaxdl.metrics import Mean
 from jaxdl.nn.recurrent.inputs import valid_steps
-from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, init_model
+from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, init_model, nats_of
 from jaxdl.typing import Array, Batch, Key
 
 MaskOf = Callable[[Batch], Array | None]
@@ -85,7 +85,7 @@ def _labeling(
         logits = apply_in_evaluation(model, variables, batch[inputs], lengths=batch.get("length"))
         labels, mask = batch["label"], mask_of(batch)
         return {
-            "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
+            "loss": metrics.mean(nats_of(logits, labels, mask), mask),
             "accuracy": metrics.mean(metrics.correct(logits, labels), mask),
             **_tag_metrics(metrics.predict(logits), labels, mask, tags),
         }

@@ -8,7 +8,7 @@ from flax import linen
 
 from jaxdl import losses, metrics
 from jaxdl.metrics import Mean
-from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, init_model
+from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, init_model, nats_of
 from jaxdl.typing import Array, Batch, Key
 
 
@@ -55,7 +55,7 @@ def classification(
         logits = apply_in_evaluation(model, variables, batch[inputs])
         labels, mask = batch["label"], batch.get("mask")
         return {
-            "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
+            "loss": metrics.mean(nats_of(logits, labels, mask), mask),
             "accuracy": metrics.mean(metrics.correct(logits, labels), mask),
         }
 
