@@ -3,6 +3,7 @@
 import difflib
 import functools
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -149,12 +150,23 @@ def did_you_mean(name: object, names: Iterable[str]) -> str:
     "did you mean 'lenet5'?"
     >>> did_you_mean("gru", ["lenet5", "vgg16"])
     "choose from 'lenet5', 'vgg16'"
+    >>> did_you_mean("--lr", ["--learning-rate", "--model"])
+    "did you mean '--learning-rate'?"
     """
     names = sorted(names)
-    nearest = difflib.get_close_matches(str(name), names, n=2)
+    nearest = [known for known in names if _initials(known) == _initials(str(name), whole=True)][:2]
+    nearest = nearest or difflib.get_close_matches(str(name), names, n=2)
     if nearest:
         return f"did you mean {' or '.join(map(repr, nearest))}?"
     return f"choose from {', '.join(map(repr, names))}"
+
+
+def _initials(name: str, *, whole: bool = False) -> str | None:
+    """Return the initials of a name of several words, or the ``whole`` name as initials: "lr" for "learning-rate"."""
+    words = [word for word in re.split("[-_. ]+", name.lower()) if word]
+    if whole:
+        return "".join(words)
+    return "".join(word[0] for word in words) if len(words) > 1 else None
 
 
 def renamed_fields(**new_names: str) -> Callable[[_Class], _Class]:

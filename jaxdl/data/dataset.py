@@ -20,6 +20,7 @@ class Dataset:
         test: the same arrays of the test set.
         classes: names of the classes, ``classes[label]``.
         source: origin of the data.
+        validation: the same arrays of a validation set beside the test set, None if there is none.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Dataset:
     test: Mapping[str, np.ndarray]
     classes: tuple[str, ...]
     source: str = ""
+    validation: Mapping[str, np.ndarray] | None = None
 
 
 def as_examples(image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:

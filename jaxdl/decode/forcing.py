@@ -69,6 +69,51 @@ def scheduled_sampling(
     return carry, einops.rearrange(outputs, "t b ... -> b t ...")
 
 
+def continue_prompt(
+    key: Key,
+    step_fn: StepFunction,
+    carry: PyTree,
+    sequences: ArrayLike,
+    prompt_length: int,
+    *,
+    teacher_probability: ArrayLike = 1.0,
+    choose: Choice | None = None,
+) -> Array:
+    """Continue sequences by `scheduled_sampling`, with their first elements as a prompt that is always input.
+
+    With ``teacher_probability`` 1 the outputs are those along the truth, with 0 those along the model's own outputs;
+    the difference between their errors is the exposure gap.
+
+    Args:
+        key: for the Bernoulli draws and the choices.
+        step_fn: as in `scheduled_sampling`.
+        carry: the initial carry.
+        sequences: tokens ``[B, T]`` or vectors ``[B, T, D]``.
+        prompt_length: ``P``, from 1 to ``T - 1``.
+        teacher_probability: ``p`` after the prompt, a scalar; may be traced.
+        choose: as in `scheduled_sampling`.
+
+    Returns:
+        The outputs ``[B, T - P, V]`` or ``[B, T - P, D]``, for the elements after the prompt.
+
+    Raises:
+        ValueError: the prompt is not shorter than the sequences, or as for `scheduled_sampling`.
+
+    >>> def double(carry, x):
+    ...     return carry, 2 * x
+    >>> continue_prompt(jax.random.key(0), double, None, jnp.ones((1, 5, 1)), 2, teacher_probability=0.0)[0, :, 0]
+    Array([2., 4., 8.], dtype=float32)
+    """
+    sequences = jnp.asarray(sequences)
+    if not 1 <= prompt_length < sequences.shape[1]:
+        raise ValueError(f"expected prompt_length in 1 .. {sequences.shape[1] - 1}, got {prompt_length}")
+    forced = jnp.arange(sequences.shape[1] - 1) < prompt_length - 1
+    probability = jnp.where(forced, 1.0, teacher_probability)
+    options = {"teacher_probability": probability, "choose": choose}
+    _, outputs = scheduled_sampling(key, step_fn, carry, sequences[:, 0], sequences[:, 1:], **options)
+    return outputs[:, prompt_length - 1 :]
+
+
 def inverse_sigmoid_decay(k: float) -> Schedule:
     """Make the schedule ``p = k / (k + e^(step / k))`` for ``teacher_probability`` (Bengio et al., 2015).
 

@@ -8,10 +8,10 @@ from flax import linen
 
 from jaxdl.arrays import check_weights
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import Embed, check_tokens, clear_padding
+from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
-from jaxdl.nn.activations import gelu
+from jaxdl.nn.activations import get_activation
 from jaxdl.nn.attention.dot_product import padding_mask
 from jaxdl.nn.initializers import normal, zeros
 from jaxdl.nn.noise import Dropout
@@ -37,8 +37,8 @@ class BERT(linen.Module):
         pooled = tanh(z_L[first] W + b)               of the first token, which represents the text
 
     - None: ``y = z_L``, ``[B, T, D]``;
-    - "masked_language_model": ``y = transform_norm(gelu(z_L W + b)) E^T + output_bias``, the logits ``[B, T, V]`` of
-      the tokens, masked ones included;
+    - "masked_language_model": ``y = transform_norm(activation(z_L W + b)) E^T + output_bias``, the logits
+      ``[B, T, V]`` of the tokens, masked ones included;
     - "classification": ``y = pooled W + b``, the logits ``[B, num_classes]`` of the text.
 
     Intermediates are ``embedded`` (``z_0``), ``encoder_block1`` (``z_1``), ``encoder_block1_attention`` (its weights,
@@ -57,6 +57,7 @@ class BERT(linen.Module):
         dropout_rate: of ``z_0``, of the branches of a block, and of ``pooled`` for "classification".
         attention_dropout_rate: of the weights of attention.
         epsilon: of the norms.
+        activation: of the MLPs and of the masked language model's head.
         scan_blocks: compile all blocks but the first once.
         dtype: of the computation.
 
@@ -79,6 +80,7 @@ class BERT(linen.Module):
     dropout_rate: float = 0.1
     attention_dropout_rate: float = 0.1
     epsilon: float = 1e-12
+    activation: str = "gelu"
     scan_blocks: bool = False
     dtype: Any = None
 
@@ -116,12 +118,14 @@ class BERT(linen.Module):
         z, embedding = self._embed(x, segment)
         if mask is not None and jnp.issubdtype(mask.dtype, jnp.number):
             z = jnp.where(jnp.all(mask >= 0, axis=1)[:, None, None], z, jnp.nan)
-        out = {"embedded": drop(norm(name="embedding_norm")(z))}
+        out: dict[str, Any] = {}
+        z = collect(out, "embedded", drop(norm(name="embedding_norm")(z)))
         block = partial(
             Block,
             self.num_heads,
             self.mlp_dim,
             norm_first=False,
+            activation=self.activation,
             dropout_rate=self.dropout_rate,
             mlp_dropout_rate=0.0,
             attention_dropout_rate=self.attention_dropout_rate,
@@ -131,17 +135,17 @@ class BERT(linen.Module):
         )
         attention_mask = None if mask is None else padding_mask(mask)
         z, intermediates = run_blocks(
-            block, "encoder", self.num_layers, out["embedded"], train, mask=attention_mask, scan=self.scan_blocks
+            block, "encoder", self.num_layers, z, train, mask=attention_mask, scan=self.scan_blocks
         )
         out |= intermediates
         y = z
         if self.head == "masked_language_model":
-            y = norm(name="transform_norm")(gelu(dense(self.d_model, name="transform")(z)))
+            y = norm(name="transform_norm")(get_activation(self.activation)(dense(self.d_model, name="transform")(z)))
             bias = self.param("output_bias", zeros, (self.vocab_size,), jnp.float32)
             y = embedding.attend(y)
             y = y + bias.astype(y.dtype)[None, None]
         else:
-            out["pooled"] = jnp.tanh(dense(self.d_model, name="pooler")(z[:, 0]))
+            collect(out, "pooled", jnp.tanh(dense(self.d_model, name="pooler")(z[:, 0])))
         if self.head == "classification":
             y = dense(self.num_classes, name="output")(drop(out["pooled"]))
         return (y, out) if return_intermediates else y
