@@ -12,7 +12,15 @@ from jaxdl.arrays import fit_mask
 from jaxdl.checks import check_positive_integer
 from jaxdl.metrics import Mean
 from jaxdl.nn import recurrent
-from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, check_names, init_model
+from jaxdl.tasks.task import (
+    Task,
+    Variables,
+    apply_in_evaluation,
+    apply_in_training,
+    check_names,
+    init_model,
+    nats_of,
+)
 from jaxdl.typing import Array, Batch, Key, PyTree
 
 CARRY, STATES = "carry", "states"
@@ -101,7 +109,7 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
 
         def measure_window(carry: PyTree, part: Mapping[str, Array]) -> tuple[PyTree, Mean]:
             logits, out = apply_in_evaluation(model, weights, part["token"], carry=carry, return_intermediates=True)
-            nats = losses.cross_entropy(logits, part["target"], reduction="none")
+            nats = nats_of(logits, part["target"], part["mask"])
             return out.get("carry"), metrics.mean(nats, part["mask"])
 
         if _is_cache(jax.eval_shape(lambda: init_carry(size))):

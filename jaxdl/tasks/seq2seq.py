@@ -18,6 +18,7 @@ from jaxdl.tasks.task import (
     apply_in_training,
     check_names,
     init_model,
+    nats_of,
 )
 from jaxdl.typing import Array, ArrayLike, Batch, Key
 
@@ -71,7 +72,7 @@ def translation(model: linen.Module, *, bos_id: int, label_smoothing: float = 0.
         logits = apply_in_evaluation(model, variables, batch["source"], **rest)
         target, mask = batch["target"], target_mask(batch)
         right = metrics.correct(logits, target)
-        nats = metrics.mean(losses.cross_entropy(logits, target, reduction="none"), mask)
+        nats = metrics.mean(nats_of(logits, target, mask), mask)
         return {
             "loss": nats,
             "accuracy": metrics.mean(right, mask),

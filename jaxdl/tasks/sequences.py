@@ -22,6 +22,7 @@ from jaxdl.tasks.task import (
     apply_in_training,
     check_names,
     init_model,
+    nats_of,
 )
 from jaxdl.typing import Array, Batch, Key
 
@@ -112,7 +113,7 @@ def _labeling(
         logits = apply_in_evaluation(model, variables, batch[inputs], lengths=batch.get("length"))
         labels, mask = batch["label"], mask_of(batch)
         return {
-            "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
+            "loss": metrics.mean(nats_of(logits, labels, mask), mask),
             "accuracy": metrics.mean(metrics.correct(logits, labels), mask),
             **_tag_metrics(metrics.predict(logits), labels, mask, tags),
         }

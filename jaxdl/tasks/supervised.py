@@ -9,7 +9,15 @@ from flax import linen
 
 from jaxdl import losses, metrics
 from jaxdl.metrics import Mean
-from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, check_names, init_model
+from jaxdl.tasks.task import (
+    Task,
+    Variables,
+    apply_in_evaluation,
+    apply_in_training,
+    check_names,
+    init_model,
+    nats_of,
+)
 from jaxdl.typing import Array, Batch, Key
 
 
@@ -63,7 +71,7 @@ def classification(
         logits = apply_in_evaluation(model, variables, batch[inputs])
         labels, mask = batch["label"], batch.get("mask")
         return {
-            "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
+            "loss": metrics.mean(nats_of(logits, labels, mask), mask),
             "accuracy": metrics.mean(_correct(logits, labels), mask),
         }
 
@@ -72,4 +80,4 @@ def classification(
 
 def _correct(logits: Array, labels: Array) -> Array:
     """Return `metrics.correct` for class indices, or for the most probable classes."""
-    return metrics.correct(logits, jnp.argmax(labels, axis=-1) if jnp.ndim(labels) == jnp.ndim(logits) else labels)
+    return metrics.correct(logits, metrics.predict(labels) if jnp.ndim(labels) == jnp.ndim(logits) else labels)

@@ -11,6 +11,7 @@ from flax import linen
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
+from jaxdl import losses
 from jaxdl.checks import did_you_mean
 from jaxdl.metrics import Mean
 from jaxdl.nn.normalization import row_mask
@@ -103,6 +104,12 @@ def apply_in_training(
 def apply_in_evaluation(model: linen.Module, variables: Variables, x: Array, **options: Any) -> Any:
     """Apply a model with ``train=False``; return its output."""
     return model.apply(variables, x, train=False, **options)
+
+
+def nats_of(logits: Array, labels: Array, mask: Array | None) -> Array:
+    """Return the cross-entropy of each label, 0 where the mask is 0: a label there may have any value, such as -100."""
+    counts = None if mask is None else mask != 0
+    return losses.cross_entropy(logits, labels, mask=counts, reduction="none")
 
 
 def init_model(model: linen.Module, key: Key, x: Array, **options: Any) -> Variables:
