@@ -138,16 +138,16 @@ class Run:
             raise UsageError(f"{self.directory} is not empty: give another --out, or --resume to continue its run")
         elif there - BEFORE_START and not written.exists():
             raise UsageError(f"nothing to resume in {self.directory}: it has no config.json")
-        self.resume = self.resume and written.exists()
+        if self.resume and not any((self.shared / "checkpoints").glob("[0-9]*")):
+            self.console.print(f"note: there is no checkpoint in {self.shared}: the run starts over")
         self.directory.mkdir(parents=True, exist_ok=True)
         self.lock = lock(self.directory)
-        if self.resume:
+        if self.resume and written.exists():
             self._adopt(read_json(written))
             self.before = _readable_manifest(self.directory)
             self.parts = self._parts_before()
-            if not any((self.shared / "checkpoints").glob("[0-9]*")):
-                self.console.print(f"note: there is no checkpoint in {self.shared}: the run starts over")
         else:
+            self.resume = self.resume and self.process > 0  # the checkpoints are those of process 0
             write_json(written, {**self.identity, **self.config})
         self.write_manifest("running", {})
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.errors import preparing
-from experiments.harness.learning import fit_batches
+from experiments.harness.learning import check_learned, fit_batches
 from experiments.harness.plots import image_rows, plot_smooth_runs
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
@@ -62,6 +62,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     learn = make_run(tasks.classification(model), config, examples)
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     measured = jax.device_get(jax.jit(jax.vmap(learn, out_axes=1))(keys))
+    check_learned(measured["loss"])
     found = {name: tree.take(measured, i) for i, name in enumerate(STARTS)}
     assess(run, found)
     run.figure("learning", draw_learning(found))

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.figures import COLOURS
-from experiments.harness.learning import fit_one_batch
+from experiments.harness.learning import check_learned, fit_one_batch
 from experiments.harness.run_folder import Run
 from jaxdl import losses, models, optim
 from jaxdl.models import neurons
@@ -58,6 +58,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     learners = {0: make_neuron(config)} | {width: make_network(config, width) for width in config.widths}
     found = {width: jax.device_get(jax.jit(jax.vmap(learn))(keys)) for width, learn in learners.items()}
+    check_learned([values["loss"][:, -1] for values in found.values()])
     right = {width: np.sum((values["corners"] > 0) == (TABLE > 0), axis=1) for width, values in found.items()}
     run.figure("regions", draw(found, right))
     perceptron = neurons.learn_perceptron(INPUTS, TABLE)

@@ -25,7 +25,7 @@ from scipy import special
 from experiments.harness import configuration
 from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS, smooth
-from experiments.harness.learning import fit_samples
+from experiments.harness.learning import check_learned, fit_samples
 from experiments.harness.run_folder import Run, slug
 from experiments.harness.sequence_plots import legend, panels, plot_interval
 from experiments.harness.sequence_settings import OnNewSequences
@@ -209,6 +209,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         truth = np.stack([source.truth(random) for _ in range(config.seeds)])
         learn = jax.vmap(jax.vmap(make_learn(source, config), (None, None, 0)), (0, 0, None), out_axes=1)
         found[name] = jax.device_get(jax.jit(learn)(keys, truth, p))
+        check_learned(found[name]["loss"])
         assess(run, name, found[name])
     run.figure("exposure", draw_errors(found))
     run.figure("teaching", draw_teaching(p, found))

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS
-from experiments.harness.learning import Metrics, fit_samples
+from experiments.harness.learning import Metrics, check_learned, fit_samples
 from experiments.harness.recurrent import Measure, as_batch, forget_gate, orthogonal_gates, readout_loss
 from experiments.harness.run_folder import Run, slug
 from experiments.harness.sequence_plots import legend, panels, plot_medians
@@ -100,6 +100,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         start = initialize(random, task, config.seeds)
         by_lag = [train_all(task, lag, config, keys, start) for lag in task.lags[: config.lags]]
         errors[name] = {network: np.stack([found[network] for found in by_lag], axis=1) for network in NETWORKS}
+        check_learned(list(errors[name].values()))
     learned = {name: longest(TASKS[name].lags, found) for name, found in errors.items()}
     assess(run, learned)
     run.figure("lags", draw(errors))

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.figures import COLOURS
-from experiments.harness.learning import fit_samples
+from experiments.harness.learning import check_learned, fit_samples
 from experiments.harness.recurrent import chunk_means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import init_each
@@ -101,6 +101,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         init, learn = make_run(CELLS[name](config.hidden_size), config)
         learn = jax.jit(jax.vmap(jax.vmap(learn, (None, 0, 0)), (0, None, None)))
         found[name] = jax.device_get(learn(jnp.arange(len(LANGUAGES)), init_each(init, keys), keys))
+        check_learned(found[name]["probability"])
     result = {}
     for number, language in enumerate(LANGUAGES):
         for name, values in found.items():
