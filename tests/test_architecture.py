@@ -30,7 +30,12 @@ LEVELS = {
     "doctor": 3,
     "__main__": 4,
 }
-SIBLINGS = {("arrays", "typing"), ("tree", "arrays"), ("tree", "typing")}  # the imports within a level that are allowed
+SIBLINGS = {
+    ("arrays", "typing"),
+    ("arrays", "checks"),
+    ("tree", "arrays"),
+    ("tree", "typing"),
+}  # the imports within a level that are allowed
 ROOMS = {
     "data": {"files", "sources"},
     "models": {"neurons", "sequence", "transformers", "vision"},

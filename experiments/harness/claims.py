@@ -1,9 +1,10 @@
 """Claims of the textbook: measured over seeds, with a confidence interval and a verdict."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.table import Table
@@ -59,6 +60,23 @@ def judge(
     value, low, high = share(samples) if samples.dtype == bool else interval(samples.astype(np.float64), within)
     verdict = "reproduced" if low > above else "not reproduced"
     return Claim(claim, statement, measure, value, (low, high), samples.size, verdict)
+
+
+class Statement(NamedTuple):
+    """The arguments of `judge`: number of the claim, statement, measure, samples, bound and possible values."""
+
+    claim: int
+    statement: str
+    measure: str
+    samples: Any
+    above: float = 0.0
+    within: tuple[float, float] = (-np.inf, np.inf)
+
+
+def judge_all(run: Run, statements: Iterable[Statement]) -> None:
+    """Judge several statements and record the verdicts in the run."""
+    for *statement, above, within in statements:
+        run.claim(judge(*statement, above=above, within=within))
 
 
 def interval(samples: np.ndarray, within: tuple[float, float] = (-np.inf, np.inf)) -> tuple[float, float, float]:

@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
@@ -52,18 +53,30 @@ class Options:
 class Config:
     """The base of every experiment's configuration.
 
-    ``SMOKE`` holds the values that replace those of the fields in a smoke run. ``FORMER`` maps former names of fields
-    to the present ones, so that run folders of earlier versions can be resumed.
+    ``SMOKE`` holds the values that replace those of the fields in a smoke run. ``LEAST`` holds lower bounds of fields
+    and ``POSITIVE`` the names of fields above 0, both in addition to those of the base classes. ``CHOICES`` maps
+    fields with several values to all that are possible, and those that must be among them. ``FORMER`` maps former names
+    of fields to the present ones, so that run folders of earlier versions can be resumed.
     """
 
     SMOKE: ClassVar[dict[str, Any]] = {}
+    LEAST: ClassVar[dict[str, int]] = {}
+    POSITIVE: ClassVar[tuple[str, ...]] = ()
+    CHOICES: ClassVar[dict[str, tuple[Iterable[str], Iterable[str]]]] = {}
     FORMER: ClassVar[dict[str, str]] = {}
 
     seed: int = 0
     """Seed of all random numbers."""
 
     def __post_init__(self) -> None:
-        require(self.seed >= 0, "seed", ">= 0", self.seed)
+        bounds = {"seed": 0}
+        for base in reversed(type(self).__mro__):
+            bounds |= vars(base).get("LEAST", {})
+            positive(self, *vars(base).get("POSITIVE", ()))
+        at_least(self, **bounds)
+        for name, (possible, needed) in self.CHOICES.items():
+            value, expected = getattr(self, name), f"{', '.join(needed)} and others of {', '.join(possible)}"
+            require({*needed} <= {*value} <= {*possible}, name, expected, value)
 
     def smoke(self) -> Self:
         """Return the configuration of a smoke run."""

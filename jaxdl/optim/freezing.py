@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from optax import GradientTransformation
 
+from jaxdl.optim.numerics import transformation
 from jaxdl.optim.regularization import Mask, masked
 from jaxdl.tree import flatten, map_with_path, select
 from jaxdl.typing import ArrayLike, PyTree
@@ -103,7 +104,7 @@ def scale_by_path(factors: Mapping[str, ArrayLike]) -> GradientTransformation:
 
         return map_with_path(scaled, updates), state
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)
 
 
 def discriminative_factors(groups: Sequence[str], decay: float = 2.6) -> dict[str, float]:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl import losses, metrics
+from jaxdl.arrays import fit_mask
 from jaxdl.checks import check_positive_integer
 from jaxdl.metrics import Mean
 from jaxdl.nn import recurrent
@@ -77,7 +78,13 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         check_names(batch, ["token", "target"])
         carry = _continued_carry(variables, batch) if "start" in batch else None
         (logits, out), collections = apply_in_training(
-            model, _without_carry(variables), batch["token"], key, carry=carry, return_intermediates=True
+            model,
+            _without_carry(variables),
+            _tokens(batch),
+            key,
+            rows=batch.get("mask"),
+            carry=carry,
+            return_intermediates=True,
         )
         value = losses.cross_entropy(logits, batch["target"], mask=batch.get("mask"))
         if "start" in batch:
@@ -90,7 +97,7 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         size, length = batch["token"].shape
         mask = batch.get("mask", jnp.ones(size))
         mask = jnp.broadcast_to(mask.reshape(size, -1), (size, length))
-        rows = {"mask": mask, "token": batch["token"], "target": batch["target"]}
+        rows = {"mask": mask, "token": _tokens(batch), "target": batch["target"]}
 
         def measure_window(carry: PyTree, part: Mapping[str, Array]) -> tuple[PyTree, Mean]:
             logits, out = apply_in_evaluation(model, weights, part["token"], carry=carry, return_intermediates=True)
@@ -106,6 +113,14 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         return {"loss": nats, bits: Mean(nats.total / math.log(2), nats.count), "perplexity": Perplexity(*nats)}
 
     return Task(init, loss, measure)
+
+
+def _tokens(batch: Batch) -> Array:
+    """Return the tokens, with 0 for negative numbers such as -1 or -100 in the padding."""
+    token = batch["token"]
+    if "mask" not in batch:
+        return token
+    return jnp.where((token < 0) & (fit_mask(batch["mask"], token.shape) == 0), 0, token)
 
 
 def _without_carry(variables: Variables) -> Variables:

@@ -48,15 +48,20 @@ def translation(model: linen.Module, *, bos_id: int, label_smoothing: float = 0.
 
     def options(batch: Batch) -> dict[str, Any]:
         check_names(batch, ["source", "target"])
-        return {"target_in": shift_right(batch["target"], bos_id), "source_lengths": batch.get("source_length")}
+        target_in = shift_right(batch["target"], bos_id)
+        padding = (target_mask(batch) == 0) & (target_in < 0)  # of -1 or -100: the model reads tokens
+        if "target_length" in batch:
+            padding |= ~valid_steps(batch["target_length"], target_in.shape[1])
+        target_in = jnp.where(padding, bos_id, target_in)
+        return {"target_in": target_in, "source_lengths": batch.get("source_length")}
 
     def init(key: Key, batch: Batch) -> Variables:
         rest = options(batch)
         return init_model(model, key, batch["source"], **rest)
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
-        rest = options(batch)
-        logits, collections = apply_in_training(model, variables, batch["source"], key, **rest)
+        rows, rest = batch.get("mask"), options(batch)
+        logits, collections = apply_in_training(model, variables, batch["source"], key, rows=rows, **rest)
         target, mask = batch["target"], target_mask(batch)
         value = losses.cross_entropy(logits, target, mask=mask, label_smoothing=label_smoothing)
         return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, target), mask).value})

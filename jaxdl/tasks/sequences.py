@@ -101,7 +101,9 @@ def _labeling(
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         check_names(batch, [inputs, "label"])
         lengths, labels, mask = batch.get("length"), batch["label"], mask_of(batch)
-        logits, collections = apply_in_training(model, variables, batch[inputs], key, lengths=lengths)
+        logits, collections = apply_in_training(
+            model, variables, batch[inputs], key, rows=batch.get("mask"), lengths=lengths
+        )
         value = losses.cross_entropy(logits, labels, mask=mask, label_smoothing=label_smoothing)
         return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, labels), mask).value})
 
@@ -112,7 +114,7 @@ def _labeling(
         return {
             "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
             "accuracy": metrics.mean(metrics.correct(logits, labels), mask),
-            **_tag_metrics(jnp.argmax(logits, axis=-1), labels, mask, tags),
+            **_tag_metrics(metrics.predict(logits), labels, mask, tags),
         }
 
     return Task(init, CountedLoss(loss, count), measure)

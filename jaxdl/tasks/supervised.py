@@ -23,8 +23,9 @@ def classification(
     """Learn ``p(label | x) = softmax(model(x))`` by cross-entropy ``-sum_k y_k ln p_k``.
 
     Batches have ``inputs`` (``[B, ...]``), ``"label"`` (``[B]`` integers, or ``[B, K]`` probabilities, as mixup and
-    cutmix make them) and may have ``"mask"`` (``[B]``). Training reports ``accuracy``; evaluation reports ``loss``
-    (without smoothing) and ``accuracy``. The most probable label is the right one.
+    cutmix make them) and may have ``"mask"`` (``[B]``): an example whose mask is 0 counts neither in the loss nor in
+    the moments of batch norms. Training reports ``accuracy``; evaluation reports ``loss`` (without smoothing) and
+    ``accuracy``. The most probable label is the right one.
 
     A model with auxiliary heads, such as GoogLeNet, has a dict of their weights ``model.auxiliary``; the training loss
     includes the weighted cross-entropy of each.
@@ -49,9 +50,9 @@ def classification(
         augment_key, model_key = jax.random.split(key)
         check_names(batch, [inputs, "label"])
         batch = augment(augment_key, batch) if augment else batch
-        output, collections = apply_in_training(model, variables, batch[inputs], model_key, **options)
-        logits, intermediates = output if heads else (output, {})
         labels, mask = batch["label"], batch.get("mask")
+        output, collections = apply_in_training(model, variables, batch[inputs], model_key, rows=mask, **options)
+        logits, intermediates = output if heads else (output, {})
         cross_entropy = partial(losses.cross_entropy, mask=mask, label_smoothing=label_smoothing)
         value = cross_entropy(logits, labels)
         value += sum(weight * cross_entropy(intermediates[name], labels) for name, weight in heads.items())

@@ -13,6 +13,7 @@ from jax.interpreters import partial_eval
 
 from jaxdl.checks import did_you_mean
 from jaxdl.metrics import Mean
+from jaxdl.nn.normalization import row_mask
 from jaxdl.typing import Array, Batch, Key, PyTree
 
 Variables = dict[str, PyTree]
@@ -75,20 +76,27 @@ def check_names(batch: Batch, names: Iterable[str]) -> None:
 
 
 def apply_in_training(
-    model: linen.Module, variables: Variables, x: Array, key: Key, **options: Any
+    model: linen.Module, variables: Variables, x: Array, key: Key, *, rows: Array | None = None, **options: Any
 ) -> tuple[Any, Variables]:
     """Apply a model with ``train=True``; return its output and its collections (batch statistics) after the pass.
+
+    Rows that fill up a batch are copies of examples: with the mask of a batch as ``rows`` they do not count in the
+    moments of any batch norm, so that these are those of the batch without them.
 
     Args:
         model: a module.
         variables: of the model.
         x: its input.
         key: for random layers, dropout for instance.
+        rows: the mask of the batch, ``[B, ...]``; a row whose mask is 0 everywhere does not count, see `nn.row_mask`.
         **options: for the model.
     """
     collections = [name for name in variables if name != "params"]
     rngs = {"dropout": key}
-    output, updated = model.apply(variables, x, train=True, mutable=collections, rngs=rngs, **options)
+    if rows is not None:
+        rows = jnp.any(rows != 0, axis=tuple(range(1, rows.ndim)))
+    with row_mask(rows):
+        output, updated = model.apply(variables, x, train=True, mutable=collections, rngs=rngs, **options)
     return output, dict(updated)
 
 

@@ -27,7 +27,7 @@ class EarlyStopping:
     """Stop when an evaluated metric has not improved for ``patience`` evaluations; keep the best state.
 
     With ``best_t = min(best_(t-1), m_t)`` (``max`` for ``mode="max"``) the run ends at the first evaluation ``t`` with
-    the last improvement by more than ``min_delta`` at evaluation ``t - patience``.
+    the last improvement by more than ``min_delta`` at evaluation ``t - patience``. NaN never improves.
 
     Args:
         metric: a name in the result of ``evaluate``, ``"loss"`` for instance.
@@ -98,8 +98,10 @@ class EarlyStopping:
             like: a state with the structure of the best one.
         """
         for row in rows:
-            if isinstance(row.get(f"evaluation/{self.metric}"), int | float):
-                self._improves(row[f"evaluation/{self.metric}"], row["step"])
+            if f"evaluation/{self.metric}" in row:
+                value = row[f"evaluation/{self.metric}"]
+                number = isinstance(value, int | float)
+                self._improves(value if number else math.nan, row["step"])  # a file has null for NaN
         if self.checkpoints is None or not self.best_step:
             return
         try:

@@ -17,6 +17,7 @@ from flax import linen
 
 from jaxdl.checks import renamed_fields
 from jaxdl.data.trees import Trees
+from jaxdl.models.layers import Embed
 from jaxdl.nn import initializers
 from jaxdl.nn.activations import sigmoid
 from jaxdl.nn.dense import linear
@@ -164,7 +165,7 @@ class RecursiveNetwork(linen.Module):
             ValueError: a node has more than ``max_children`` children.
         """
         del train  # nothing is random
-        x = linen.Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")(jnp.asarray(trees.token))
+        x = Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")(jnp.asarray(trees.token))
         shapes = self.cell.shapes(self.embedding_dim)
         parameters = {name: self.param(name, draw, shape) for name, (draw, shape) in shapes.items()}
         states = recur(self.cell, parameters, x, jnp.asarray(trees.children))

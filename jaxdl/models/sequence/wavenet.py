@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
+from jaxdl.models.layers import Embed
 from jaxdl.models.registry import register
 from jaxdl.nn.activations import relu, sigmoid, tanh
 from jaxdl.nn.convolution.convolution import Conv
@@ -165,7 +166,7 @@ class WaveNet(linen.Module):
         ``window(x, d)`` is ``[..., F, C]``, the ``F`` inputs that a layer of dilation ``d`` sees.
         """
         dense, out = partial(linen.Dense, dtype=self.dtype), {}
-        embed = linen.Embed(self.num_classes, self.residual_channels, dtype=self.dtype, name="embedding")
+        embed = Embed(self.num_classes, self.residual_channels, dtype=self.dtype, name="embedding")
         x = out["embedding"] = embed(x)
         skips, layers = [], self.layers()
         for number, (name, dilation) in enumerate(layers.items(), 1):

@@ -26,6 +26,8 @@ FORMAT = 1
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"
 MANIFEST_LIMIT = 256 * 2**20
 """The largest size of a manifest in bytes."""
+HEADER_LIMIT = 2**16
+"""The largest size of the header of an array in bytes."""
 LEAF_FIELDS = {"dtype", "shape", "sha256"}
 FIELDS = {"format": int, "step": int, "position": dict | None, "config": dict, "leaves": dict, "files": dict}
 
@@ -94,6 +96,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         DamagedError: a bit has changed, or the file is not a manifest.
     """
     path, seal = folder / MANIFEST, folder / SEAL
+    if folder.is_symlink():
+        raise DamagedError(f"{folder} is a symbolic link, not a folder")
     for file in (path, seal):
         if not _is_regular(file):
             raise DamagedError(f"{file} is missing or not a regular file")
@@ -168,7 +172,7 @@ def read(folder: Path, manifest: dict[str, Any], like: PyTree) -> PyTree:
     }
     nonempty = {name: target for name, target in targets.items() if target.size}
     for name, target in nonempty.items():
-        _check_header(folder / "state" / _folder_name(name) / ".zarray", name, target.shape)
+        _check_header(folder / "state" / _folder_name(name) / ".zarray", name, target.shape, np.dtype(target.dtype))
     values = {_folder_name(name): np.empty((), target.dtype) for name, target in nonempty.items()}
     with _orbax() as checkpointer:
         arguments = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in values}
@@ -220,15 +224,22 @@ def _seal(manifest: bytes) -> bytes:
     return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n".encode()
 
 
-def _check_header(path: Path, leaf: str, shape: tuple[int, ...]) -> None:
-    """Check that an array file's header has the shape of the leaf, and chunks no larger."""
+def _check_header(path: Path, leaf: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Check that an array file's header has the shape and the dtype of the leaf, no filters, and chunks no larger.
+
+    Its reader allocates what the header claims.
+    """
     try:
-        header = json.loads(path.read_bytes())
+        header = json.loads(path.read_bytes()) if path.stat().st_size <= HEADER_LIMIT else {}
         sound = header["shape"] == list(shape) and np.prod(header["chunks"], dtype=float) <= np.prod(shape, dtype=float)
+        sound = sound and len(header["chunks"]) == len(shape) and all(size > 0 for size in header["chunks"])
+        sound = sound and header["dtype"] in (dtype.str, dtype.name) and not header.get("filters")
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         sound = False
     if not sound:
-        raise DamagedError(f"{path} (leaf {leaf}) is damaged: expected the header of an array of shape {list(shape)}")
+        raise DamagedError(
+            f"{path} (leaf {leaf}) is damaged: expected the header of an array of shape {list(shape)} of {dtype}"
+        )
 
 
 @contextmanager

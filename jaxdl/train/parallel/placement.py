@@ -98,7 +98,7 @@ def place_arrays(arrays: Mapping[str, ArrayLike], mesh: Mesh | None, *, shard: b
 class PaddedLoader:
     """A loader that pads every batch with masked examples until the devices divide it.
 
-    The loss and its gradient are those of the original batch; only batch statistics without a mask include the copies.
+    The loss, its gradient and, with the tasks of ``jaxdl.tasks``, batch statistics are those of the original batch.
 
     >>> from jaxdl import data
     >>> loader = data.Loader({"x": np.arange(6)}, 3, shuffle=False)
