@@ -1,5 +1,7 @@
 """Training with what users bring: states, hooks, loaders, losses and optimizers of other forms than expected."""
 
+import io
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,10 @@ import optax
 import pytest
 from flax import linen, struct
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from rich.console import Console
 
 from jaxdl import data, metrics, models, optim, tasks, train
+from jaxdl.train.checkpointing import snapshot
 
 ARRAYS = {"x": np.arange(8, dtype=np.float32)}
 LOADER = data.Loader(ARRAYS, 2, shuffle=False)
@@ -203,3 +207,35 @@ def test_a_registered_model_is_a_submodule_with_a_name():
     variables = jax.eval_shape(Both().init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
     assert sorted(variables["params"]) == ["MLP_0", "encoder"]
     assert models.create("mlp", name="encoder").name == "encoder"
+
+
+def test_a_checkpoint_that_cannot_be_read_for_now_keeps_its_name(tmp_path, monkeypatch):
+    checkpoints = train.Checkpoints(tmp_path, config={})
+    for number in (1, 2):
+        checkpoints.save(make_state().replace(step=jnp.int32(number)))
+    digest = snapshot.file_digest
+
+    def fail(path):
+        if "00000002" in str(path):
+            raise OSError(5, "Input/output error")
+        return digest(path)
+
+    monkeypatch.setattr(snapshot, "file_digest", fail)
+    with pytest.warns(RuntimeWarning, match="cannot be read"):
+        assert int(checkpoints.restore(make_state(), fallback=True).step) == 1
+    assert checkpoints.steps() == [1, 2]
+    monkeypatch.setattr(snapshot, "file_digest", digest)
+    checkpoints.save(make_state().replace(step=jnp.int32(2)))
+    assert checkpoints.steps() == [1, 2]
+    assert (tmp_path / "00000002.damaged").exists()
+
+
+def test_the_progress_bar_shows_the_mean_loss_of_the_epoch_and_says_that_it_compiles():
+    with train.ProgressBar(8, "[run]", console=Console(file=io.StringIO(), width=120)) as bar:
+        shown = [bar.progress.tasks[0].fields["numbers"]]
+        for step, values in ((2, [4.0, 2.0]), (4, [1.0, 1.0]), (6, [0.5, 0.5])):
+            metrics_of_steps = {"loss": np.array(values)}
+            bar(train.Report(step, step / 4, None, metrics_of_steps, None, 1.0, 0.0, 8, 2))
+            shown.append(bar.progress.tasks[0].fields["numbers"])
+    assert shown[0] == "compiling"
+    assert [text.split("loss ")[1].split()[0] for text in shown[1:]] == ["3", "2", "0.5"]
