@@ -10,7 +10,16 @@ from experiments.harness.configuration import Config
 from experiments.harness.errors import unknown
 
 FOLDER = Path(__file__).parents[1]
-CHAPTERS = ("neurons", "optimization", "regularization", "vision", "sequences", "attention")
+CHAPTERS = (
+    "neurons",
+    "optimization",
+    "regularization",
+    "vision",
+    "interpret",
+    "sequences",
+    "attention",
+    "embeddings",
+)
 """The chapters, in reading order."""
 OTHER_FILES = ("__init__", "drawings")
 """Files of a chapter that are not experiments."""

@@ -1,4 +1,4 @@
-"""Parts that families of models share: normalized convolutions, classifier heads, checks of images and tokens."""
+"""Parts that families of models share: named intermediates, convolutions, classifier heads, checks of inputs."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,6 +8,7 @@ import einops
 import jax
 import jax.numpy as jnp
 from flax import linen
+from jax.ad_checkpoint import checkpoint_name
 
 from jaxdl.checks import check_indices, check_positive_integer
 from jaxdl.nn.convolution.convolution import Conv
@@ -77,6 +78,21 @@ class ConvNorm(linen.Module):
         return x if self.activation is None else self.activation(x)
 
 
+def collect(out: dict[str, Any], name: str, x: Array) -> Array:
+    """Add ``x`` to the intermediates of a model, tag it with its name, and return it tagged.
+
+    Continue with the result: `jaxdl.interpret` reads and replaces a tagged array in the program of any function, and
+    the policies of `jax.checkpoint` save it by its name.
+
+    Args:
+        out: the intermediates of the model; ``x`` is added to them.
+        name: of the intermediate.
+        x: ``[...]``.
+    """
+    out[name] = checkpoint_name(x, name)
+    return out[name]
+
+
 def classifier_head(
     x: Array,
     out: dict[str, Array],
@@ -114,7 +130,7 @@ def classifier_head(
         check_positive_integer(f"hidden_sizes[{number - 1}]", size)
         if not drop_outputs:
             x = Dropout(dropout_rate)(x, train=train)
-        x = out[f"dense{number}"] = jax.nn.relu(linen.Dense(size, dtype=dtype, name=f"dense{number}")(x))
+        x = collect(out, f"dense{number}", jax.nn.relu(linen.Dense(size, dtype=dtype, name=f"dense{number}")(x)))
         if drop_outputs:
             x = Dropout(dropout_rate)(x, train=train)
     return linen.Dense(num_classes, dtype=dtype, name="output")(x)

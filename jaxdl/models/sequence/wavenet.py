@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import Embed
+from jaxdl.models.layers import Embed, collect
 from jaxdl.models.registry import register
 from jaxdl.nn.activations import relu, sigmoid, tanh
 from jaxdl.nn.convolution.convolution import Conv
@@ -167,16 +167,16 @@ class WaveNet(linen.Module):
         """
         dense, out = partial(linen.Dense, dtype=self.dtype), {}
         embed = Embed(self.num_classes, self.residual_channels, dtype=self.dtype, name="embedding")
-        x = out["embedding"] = embed(x)
+        x = collect(out, "embedding", embed(x))
         skips, layers = [], self.layers()
         for number, (name, dilation) in enumerate(layers.items(), 1):
             last = number == len(layers)
             layer = GatedLayer(self.gate_channels, self.skip_channels, last, dtype=self.dtype, name=name)
-            out[name], skip = layer(window(x, dilation))
-            x = out[name]
+            x, skip = layer(window(x, dilation))
+            x = collect(out, name, x)
             skips.append(skip)
-        x = out["skip"] = relu(sum(skips[1:], skips[0]))
-        x = out["dense"] = relu(dense(self.skip_channels, name="dense")(x))
+        x = collect(out, "skip", relu(sum(skips[1:], skips[0])))
+        x = collect(out, "dense", relu(dense(self.skip_channels, name="dense")(x)))
         return dense(self.num_classes, name="output")(x), out
 
     def _check_samples(self, x: ArrayLike, ndim: int) -> Array:

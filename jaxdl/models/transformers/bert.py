@@ -8,7 +8,7 @@ from flax import linen
 
 from jaxdl.arrays import check_weights
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import Embed, check_tokens, clear_padding
+from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import get_activation
@@ -118,7 +118,8 @@ class BERT(linen.Module):
         z, embedding = self._embed(x, segment)
         if mask is not None and jnp.issubdtype(mask.dtype, jnp.number):
             z = jnp.where(jnp.all(mask >= 0, axis=1)[:, None, None], z, jnp.nan)
-        out = {"embedded": drop(norm(name="embedding_norm")(z))}
+        out: dict[str, Any] = {}
+        z = collect(out, "embedded", drop(norm(name="embedding_norm")(z)))
         block = partial(
             Block,
             self.num_heads,
@@ -134,7 +135,7 @@ class BERT(linen.Module):
         )
         attention_mask = None if mask is None else padding_mask(mask)
         z, intermediates = run_blocks(
-            block, "encoder", self.num_layers, out["embedded"], train, mask=attention_mask, scan=self.scan_blocks
+            block, "encoder", self.num_layers, z, train, mask=attention_mask, scan=self.scan_blocks
         )
         out |= intermediates
         y = z
@@ -144,7 +145,7 @@ class BERT(linen.Module):
             y = embedding.attend(y)
             y = y + bias.astype(y.dtype)[None, None]
         else:
-            out["pooled"] = jnp.tanh(dense(self.d_model, name="pooler")(z[:, 0]))
+            collect(out, "pooled", jnp.tanh(dense(self.d_model, name="pooler")(z[:, 0])))
         if self.head == "classification":
             y = dense(self.num_classes, name="output")(drop(out["pooled"]))
         return (y, out) if return_intermediates else y

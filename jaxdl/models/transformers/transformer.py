@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import Embed, check_tokens, clear_padding
+from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import Activation
 from jaxdl.nn.attention.cache import Cache, init_cache
@@ -228,9 +228,9 @@ class Transformer(_Stack):
                 f"expected source [B, S] and target_in [B, T] with the same B, got {source.shape} and {target_in.shape}"
             )
         memory, mask, encoded = self._encode(source, source_lengths, train)
-        y, decoded = self._decode(target_in, memory, mask, train)
-        logits = self.target_embedding.attend(y)
-        return (logits, {**encoded, "memory": memory, **decoded, "decoded": y}) if return_intermediates else logits
+        y, decoded = self._decode(target_in, collect(encoded, "memory", memory), mask, train)
+        logits = self.target_embedding.attend(collect(decoded, "decoded", y))
+        return (logits, encoded | decoded) if return_intermediates else logits
 
     def init_carry(
         self, source: ArrayLike, source_lengths: ArrayLike | None = None, *, max_length: int = 256
