@@ -88,7 +88,7 @@ def examples(count):
 
 
 def test_rows_that_fill_a_batch_count_in_no_batch_norm(key):
-    arrays, optimizer, rows = examples(9), optim.adam(0.1), 8
+    arrays, optimizer, rows = examples(9), optim.sgd(0.1), 8  # Adam amplifies the rounding of zero gradients
     task = tasks.classification(Normalized())
     step = train.make_step(task.loss, optimizer)
     start = train.TrainState.create(task.init(key, arrays), optimizer, key)
