@@ -12,7 +12,15 @@ from jaxdl.tasks.language import Perplexity, language_model
 from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
 from jaxdl.tasks.sequences import sequence_classification, tagging
 from jaxdl.tasks.supervised import classification
-from jaxdl.tasks.task import CountedLoss, Task, apply_in_evaluation, apply_in_training, check_names, init_model, masked_labels
+from jaxdl.tasks.task import (
+    CountedLoss,
+    Task,
+    apply_in_evaluation,
+    apply_in_training,
+    check_names,
+    init_model,
+    masked_labels,
+)
 
 __all__ = [
     "CountedLoss",

@@ -12,7 +12,15 @@ from jaxdl.arrays import fit_mask
 from jaxdl.checks import check_positive_integer
 from jaxdl.metrics import Mean
 from jaxdl.nn import recurrent
-from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, check_names, init_model, masked_labels
+from jaxdl.tasks.task import (
+    Task,
+    Variables,
+    apply_in_evaluation,
+    apply_in_training,
+    check_names,
+    init_model,
+    masked_labels,
+)
 from jaxdl.typing import Array, Batch, Key, PyTree
 
 CARRY, STATES = "carry", "states"

@@ -9,7 +9,15 @@ from flax import linen
 
 from jaxdl import losses, metrics
 from jaxdl.metrics import Mean
-from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, check_names, init_model, masked_labels
+from jaxdl.tasks.task import (
+    Task,
+    Variables,
+    apply_in_evaluation,
+    apply_in_training,
+    check_names,
+    init_model,
+    masked_labels,
+)
 from jaxdl.typing import Array, Batch, Key
 
 
