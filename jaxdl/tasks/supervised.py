@@ -16,7 +16,7 @@ from jaxdl.tasks.task import (
     apply_in_training,
     check_names,
     init_model,
-    nats_of,
+    masked_labels,
 )
 from jaxdl.typing import Array, Batch, Key
 
@@ -58,7 +58,8 @@ def classification(
         augment_key, model_key = jax.random.split(key)
         check_names(batch, [inputs, "label"])
         batch = augment(augment_key, batch) if augment else batch
-        labels, mask = batch["label"], batch.get("mask")
+        mask = batch.get("mask")
+        labels = masked_labels(batch["label"], mask)
         output, collections = apply_in_training(model, variables, batch[inputs], model_key, rows=mask, **options)
         logits, intermediates = output if heads else (output, {})
         cross_entropy = partial(losses.cross_entropy, mask=mask, label_smoothing=label_smoothing)
@@ -69,9 +70,10 @@ def classification(
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
         check_names(batch, [inputs, "label"])
         logits = apply_in_evaluation(model, variables, batch[inputs])
-        labels, mask = batch["label"], batch.get("mask")
+        mask = batch.get("mask")
+        labels = masked_labels(batch["label"], mask)
         return {
-            "loss": metrics.mean(nats_of(logits, labels, mask), mask),
+            "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
             "accuracy": metrics.mean(_correct(logits, labels), mask),
         }
 

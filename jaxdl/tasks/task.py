@@ -11,11 +11,11 @@ from flax import linen
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
-from jaxdl import losses
+from jaxdl.arrays import fit_mask
 from jaxdl.checks import did_you_mean
 from jaxdl.metrics import Mean
 from jaxdl.nn.normalization import row_mask
-from jaxdl.typing import Array, Batch, Key, PyTree
+from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 Variables = dict[str, PyTree]
 
@@ -76,6 +76,16 @@ def check_names(batch: Batch, names: Iterable[str]) -> None:
             raise ValueError(f"expected batches with {name!r}, got {found}; {did_you_mean(name, batch)}")
 
 
+def masked_labels(labels: ArrayLike, mask: ArrayLike | None) -> Array:
+    """Replace the labels whose mask is 0, which may be anything, by class 0.
+
+    >>> masked_labels(jnp.array([[2, -1], [1, 9]]), jnp.array([[1, 0], [1, 0]])).tolist()
+    [[2, 0], [1, 0]]
+    """
+    labels = jnp.asarray(labels)
+    return labels if mask is None else jnp.where(fit_mask(mask, labels.shape) != 0, labels, 0)
+
+
 def apply_in_training(
     model: linen.Module, variables: Variables, x: Array, key: Key, *, rows: Array | None = None, **options: Any
 ) -> tuple[Any, Variables]:
@@ -104,12 +114,6 @@ def apply_in_training(
 def apply_in_evaluation(model: linen.Module, variables: Variables, x: Array, **options: Any) -> Any:
     """Apply a model with ``train=False``; return its output."""
     return model.apply(variables, x, train=False, **options)
-
-
-def nats_of(logits: Array, labels: Array, mask: Array | None) -> Array:
-    """Return the cross-entropy of each label, 0 where the mask is 0: a label there may have any value, such as -100."""
-    counts = None if mask is None else mask != 0
-    return losses.cross_entropy(logits, labels, mask=counts, reduction="none")
 
 
 def init_model(model: linen.Module, key: Key, x: Array, **options: Any) -> Variables:
