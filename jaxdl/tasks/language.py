@@ -109,7 +109,7 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
 
         def measure_window(carry: PyTree, part: Mapping[str, Array]) -> tuple[PyTree, Mean]:
             logits, out = apply_in_evaluation(model, weights, part["token"], carry=carry, return_intermediates=True)
-            nats = nats_of(logits, part["target"], part["mask"])
+            nats = losses.cross_entropy(logits, part["target"], reduction="none")
             return out.get("carry"), metrics.mean(nats, part["mask"])
 
         if _is_cache(jax.eval_shape(lambda: init_carry(size))):
