@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
+from jaxdl.models.layers import collect
 from jaxdl.models.registry import register
 from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.typing import Array, ArrayLike
@@ -50,7 +51,7 @@ class MLP(linen.Module):
         out: dict[str, Array] = {}
         x = einops.rearrange(x, "b ... -> b (...)")
         for layer, size in enumerate(self.hidden_sizes, start=1):
-            x = out[f"hidden{layer}"] = activation(dense(size, name=f"hidden{layer}")(x))
+            x = collect(out, f"hidden{layer}", activation(dense(size, name=f"hidden{layer}")(x)))
         logits = dense(self.num_classes, name="output")(x)
         return (logits, out) if return_intermediates else logits
 

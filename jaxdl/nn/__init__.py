@@ -7,7 +7,8 @@ Linear maps and activations
 
 Normalization
     `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
-    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `moments`, `Moments`, `normalize`, `update_running`.
+    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` for the batches of a whole model; `moments`, `Moments`,
+    `normalize`, `update_running`.
 
 Noise
     `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
@@ -29,10 +30,10 @@ Recurrent networks
 
 Attention
     `dot_product_attention`, `attend`, `scaled_dot_product`; modules: `MultiHeadAttention`, `Attention`,
-    `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`; learned scores: `additive_scores`,
-    `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`, `DotScore`,
-    `GeneralScore`, `ConcatScore`, `init_score`; key-value cache: `Cache`, `init_cache`, `extend_cache`; positions:
-    `sinusoidal_positions`, `rotary_embedding`.
+    `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`; learned scores:
+    `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`,
+    `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
+    positions: `sinusoidal_positions`, `rotary_embedding`.
 
 Initialization
     Namespace ``initializers``: ``lecun_normal``, ``he_normal``, ``xavier_uniform``, ``orthogonal`` and so on.
@@ -73,6 +74,7 @@ from jaxdl.nn.attention import (
     additive_scores,
     attend,
     causal_mask,
+    clear_hidden,
     combine_masks,
     concat_scores,
     dot_product_attention,
@@ -124,6 +126,7 @@ from jaxdl.nn.normalization import (
     instance_norm,
     layer_norm,
     local_response_norm,
+    row_mask,
 )
 from jaxdl.nn.recurrent import (
     GRU,
@@ -203,6 +206,7 @@ __all__ = [
     "blind_unpool",
     "causal_mask",
     "cells",
+    "clear_hidden",
     "combine_masks",
     "concat_scores",
     "convolution",
@@ -247,6 +251,7 @@ __all__ = [
     "recurrent",
     "relu",
     "rotary_embedding",
+    "row_mask",
     "scaled_dot_product",
     "scaled_tanh",
     "scan",

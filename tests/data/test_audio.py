@@ -91,3 +91,16 @@ def test_expand_inverts_compress_and_has_fixed_points():
 def test_arguments_are_checked(call, got):
     with pytest.raises(ValueError, match=f"got {got}"):
         call()
+
+
+def test_the_integers_of_a_sound_file_are_samples():
+    sound = np.array([-1.0, -0.25, 0.0, 0.01, 0.5])
+    for dtype, largest, silence in ((np.int16, 2**15, 0), (np.int8, 2**7, 0), (np.uint8, 2**7, 128)):
+        integers = np.round(sound * largest + silence).astype(dtype)
+        samples = (integers.astype(np.float32) - silence) / largest
+        for function in (audio.mu_law_encode, audio.mu_law_compress):
+            np.testing.assert_array_equal(jax.jit(function)(integers), jax.jit(function)(samples))
+    assert audio.mu_law_encode(1) == 255
+    for dtype in (np.int32, np.uint16, bool):
+        with pytest.raises(TypeError, match=f"got {np.dtype(dtype)}"):
+            audio.mu_law_encode(np.ones(1, dtype))

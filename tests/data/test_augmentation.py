@@ -240,3 +240,13 @@ def test_half_precision_is_kept_and_parameters_may_be_traced(images, key):
 def test_arguments_are_checked(call, error, got, images, key):
     with pytest.raises(error, match=f"got {got}"):
         call(key, images)
+
+
+def test_sigma_may_be_a_number_of_any_kind(key):
+    images = np.random.default_rng(0).random((1, 4, 4, 1), dtype=np.float32)
+    for sigma in (np.float32(0.5), np.array(0.5), jnp.array(0.5)):
+        np.testing.assert_array_equal(
+            augmentation.elastic(key, images, sigma=sigma), augmentation.elastic(key, images, sigma=0.5)
+        )
+    with pytest.raises(ValueError, match="low, high"):
+        augmentation.blur(key, images, (np.float32(1), np.float32(0)), radius=1)

@@ -285,3 +285,60 @@ def test_inverse_sigmoid_decay_matches_its_formula():
 def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("alpha", [-4.0, 0.6])
+def test_beam_search_returns_what_has_ended_whatever_the_neighbours(alpha):
+    def steps(carry, token):
+        sure, count = carry  # where an example is sure, it ends at once; the other prefers to go on
+        end = jnp.where(sure, 1.0, -3.0)
+        logits = jnp.stack([jnp.zeros_like(end), 0.5 * jnp.ones_like(end), end], axis=-1)
+        return (sure, count + 1), logits + 0.01 * token[:, None]
+
+    def search(sure):
+        return decode.beam_search(
+            steps,
+            (jnp.asarray(sure), jnp.zeros((), jnp.int32)),
+            np.zeros(len(sure), int),
+            num_beams=2,
+            max_length=6,
+            eos_id=2,
+            length_penalty=alpha,
+        )
+
+    both, alone = jax.jit(search)([True, False]), jax.jit(search)([True])
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b[0]), both, alone)
+    for tokens, lengths in zip(both.tokens, both.lengths, strict=True):
+        for row, length in zip(tokens, lengths, strict=True):
+            assert length == 6 or row[length - 1] == 2
+
+
+@pytest.mark.parametrize("eos_id", [-1, V])
+def test_an_end_outside_of_the_vocabulary_raises(eos_id):
+    with pytest.raises(ValueError, match=f"eos_id in 0 .. {V - 1}, got {eos_id}"):
+        decode.greedy(step_fn, init_carry(), FIRST, max_length=T, eos_id=eos_id)
+    with pytest.raises(ValueError, match=f"got {eos_id}"):
+        decode.beam_search(step_fn, init_carry(), FIRST, num_beams=2, max_length=T, eos_id=eos_id)
+
+
+def test_without_a_most_probable_token_there_is_none(key):
+    logits = jnp.array([[0.0, jnp.nan, 1.0], [-jnp.inf] * 3, [-jnp.inf, 0.0, -jnp.inf]])
+    assert decode.greedy_token(None, logits).tolist() == [-1, -1, 1]
+    options = [{}, {"top_k": 2}, {"top_p": 0.5}, {"temperature": 0.5}]
+    tokens = jax.jit(lambda logits: [decode.sample_token(key, logits, **each) for each in options])(logits)
+    assert [token.tolist() for token in tokens] == [[-1, -1, 1]] * 4
+
+
+def test_a_traced_temperature_of_0_is_the_most_probable_token(key):
+    logits = jnp.array([[0.0, 2.0, 2.0], [3.0, 2.0, 1.0]])
+    draw = jax.jit(lambda temperature: decode.sample_token(key, logits, temperature=temperature))
+    assert draw(0.0).tolist() == [1, 0]
+    for zero in (np.float32(0), np.zeros(()), jnp.zeros(())):
+        with pytest.raises(ValueError, match=r"temperature .* got 0"):
+            decode.sample_token(key, logits, temperature=zero)
+
+
+def test_logits_of_bytes_are_ranked_as_numbers():
+    logits = np.array([200, 100, 0], np.uint8)
+    assert decode.keep_top_p(logits, 0.9).tolist() == [200, -np.inf, -np.inf]
+    assert decode.keep_top_k(logits, 2).tolist() == [200, 100, -np.inf]

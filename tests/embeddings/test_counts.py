@@ -140,3 +140,12 @@ def test_frequent_words_are_discarded_and_rare_words_kept(float64):
 def test_arguments_are_checked(call, got):
     with pytest.raises(ValueError, match=f"got {got}"):
         call()
+
+
+def test_tokens_outside_of_a_table_raise_or_give_nan():
+    table, tokens = np.array([[1, 2], [3, 4]], np.uint8), np.array([-1, 0, 2])
+    for function in (lambda tokens: embeddings.lookup(table, tokens), lambda tokens: embeddings.one_hot(tokens, 2)):
+        with pytest.raises(ValueError, match="got -1"):
+            function(tokens)
+        assert np.isnan(jax.jit(function)(tokens)).all(axis=1).tolist() == [True, False, True]
+    assert embeddings.lookup(table, 1).tolist() == [3, 4]

@@ -219,3 +219,23 @@ def test_more_towers_approximate_better():
 def test_mistakes_are_named_with_what_came(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("rule", ["add", "negated"])
+def test_points_that_are_not_finite_do_not_converge(bad, rule):
+    x, labels = np.array([[0.0, 0], [0, 1], [1, 0], [bad, 1]]), np.array([0.0, 1, 1, 1])
+    learn = jax.jit(lambda x, labels, mask=None: neurons.learn_perceptron(x, labels, rule=rule, mask=mask))
+    learned = learn(x, labels)
+    assert not learned.converged
+    assert learned.wrong == 1
+    assert np.isfinite(learned.weights).all()
+    assert learn(x, labels, np.array([1, 1, 1, 0])).converged
+    assert not learn(np.where(np.isfinite(x), x, 2.0), np.array([0, 1, 1, np.nan])).converged
+
+
+def test_a_neuron_of_nan_gives_nan_and_one_of_bytes_what_their_numbers_give():
+    assert np.isnan(neurons.perceptron(np.ones(2), 0.0, np.array([np.nan, 1.0])))
+    inputs = np.array([[0, 1], [1, 1]])
+    for dtype in (np.uint8, bool, np.float32):
+        assert neurons.mcculloch_pitts(inputs.astype(dtype), threshold=2).tolist() == [0, 1]

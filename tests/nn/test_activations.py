@@ -151,3 +151,41 @@ def test_invalid_arguments_raise(call, message):
 
 def test_a_function_is_returned_unchanged():
     assert activations.get_activation(jnp.sin) is jnp.sin
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
+def test_integers_give_what_their_floating_point_numbers_give(dtype):
+    x = np.array([0, 1, 2, 101], dtype)
+
+    @jax.jit
+    def all_of(x):
+        return {name: function(x) for name, function in activations.ACTIVATIONS.items()} | {
+            "maxout": activations.maxout(x, 2)
+        }
+
+    for module, name in ((activations.PReLU(), "alpha"), (activations.Swish(), "beta")):
+        fraction = {"params": {name: np.full(4 if name == "alpha" else (), 0.25, np.float32)}}
+        y = jax.jit(module.apply)(fraction, -x.astype(np.int8))
+        np.testing.assert_array_equal(y, jax.jit(module.apply)(fraction, -x.astype(np.int8).astype(np.float32)))
+    for ours, expected in zip(jax.tree.leaves(all_of(x)), jax.tree.leaves(all_of(x.astype(np.float32))), strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_at_infinity_a_function_has_its_limit_and_nan_stays_nan():
+    x = np.array([-np.inf, np.inf, np.nan], np.float32)
+    functions = {name: function for name, function in activations.ACTIVATIONS.items() if name != "softmax"}
+    values = jax.jit(lambda x: {name: function(x) for name, function in functions.items()})(x)
+    low = {"identity": -np.inf, "leaky_relu": -np.inf, "tanh": -1, "scaled_tanh": -1.7159, "elu": -1}
+    high = {"step": 1, "sigmoid": 1, "tanh": 1, "scaled_tanh": 1.7159}
+    for name, value in values.items():
+        np.testing.assert_allclose(value, [low.get(name, 0), high.get(name, np.inf), np.nan], rtol=1e-6, err_msg=name)
+    slopes = jax.jit(jax.vmap(jax.grad(lambda x: activations.gelu(x) + activations.silu(x))))(x[:1])
+    assert slopes.tolist() == [0]
+
+
+def test_complex_numbers_and_masks_of_numbers_are_type_errors():
+    with pytest.raises(TypeError, match="got complex64"):
+        activations.relu(np.array([1j], np.complex64))
+    with pytest.raises(TypeError, match="got float32"):
+        activations.softmax(np.zeros(2), mask=np.array([0.0, -1e4], np.float32))

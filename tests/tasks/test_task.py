@@ -1,4 +1,4 @@
-"""`init_model` returns the values of the model's own init, without running its network."""
+"""`init_model` returns the values of the model's own init, without running its network; masked rows do not count."""
 
 from functools import partial
 
@@ -6,9 +6,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from jaxdl import data, models, optim, tasks, train
 from jaxdl.models.layers import ConvNorm
+from jaxdl.models.scanning import scan_blocks
 from jaxdl.models.transformers.gpt import GPT
+from jaxdl.nn import normalization
+from jaxdl.nn.normalization import BatchNorm
 from jaxdl.tasks.task import init_model
 
 
@@ -55,3 +60,78 @@ def test_initialization_of_scanned_blocks_matches_init(key):
     expected = jax.jit(partial(model.init, train=True))(rngs, x)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), ours, expected)
     assert multiplies(model, x) == [True, False]
+
+
+class Normalized(nn.Module):
+    """A dense layer, a batch norm, blocks scanned with one each, and a dense layer."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        """Compute the logits."""
+        x = BatchNorm(name="norm")(nn.Dense(4, name="input")(x), train)
+        x, _ = scan_blocks(NormalizedBlock(name="blocks"), 2, x, train)
+        return nn.Dense(3, name="output")(x)
+
+
+class NormalizedBlock(nn.Module):
+    """A residual branch of a dense layer and a batch norm."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        """Map ``[B, 4]`` to the same shape."""
+        return x + jnp.tanh(BatchNorm(name="norm")(nn.Dense(4, name="dense")(x), train))
+
+
+def examples(count):
+    rng = np.random.default_rng(0)
+    return {"image": rng.normal(size=(count, 2)).astype(np.float32), "label": rng.integers(0, 3, count)}
+
+
+def test_rows_that_fill_a_batch_count_in_no_batch_norm(key):
+    arrays, optimizer, rows = examples(9), optim.adam(0.1), 8
+    task = tasks.classification(Normalized())
+    step = train.make_step(task.loss, optimizer)
+    start = train.TrainState.create(task.init(key, arrays), optimizer, key)
+    ragged, run = start, jax.jit(step)
+    for begin in (0, rows, 0, rows):
+        ragged, _ = run(ragged, {name: array[begin : begin + rows] for name, array in arrays.items()})
+    padded = data.Loader(arrays, rows, shuffle=False, drop_remainder=False)
+    for loader in (padded, train.parallel.PaddedLoader(padded, 6)):
+        for scan in (True, False):
+            state, _ = train.fit(step, jax.tree.map(jnp.copy, start), loader, epochs=2, scan=scan)
+            expected, got = (jax.tree.leaves((s.params, s.collections)) for s in (ragged, state))
+            for ours, theirs in zip(got, expected, strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.ResNet(depths=(1, 2), widths=(4, 8), stem="cifar", scan_blocks=True),
+        models.PreActivationResNet(depths=(1, 1), widths=(4, 8), shortcut="projection", block="bottleneck"),
+        models.DenseNet(growth_rate=2, depths=(1, 1)),
+        models.GoogLeNet(width=0.1, modules=("inception4a",)),
+        models.InceptionV2(width=0.1),
+        models.InceptionV3(width=0.1, modules=("mixed5b", "mixed6a", "mixed6b", "mixed7a", "mixed7b")),
+        models.VGG(depths=(1, 1), widths=(4, 4), hidden_sizes=(4,), batch_norm=True),
+        models.Xception(width=0.1, middle_blocks=1),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_every_batch_norm_of_every_family_gets_the_mask(model, monkeypatch):
+    masks = []
+
+    def recorded(x, *args, mask=None, **options):
+        masks.append(mask)
+        return batch_norm(x, *args, mask=mask, **options)
+
+    batch_norm = normalization.batch_norm
+    monkeypatch.setattr(normalization, "batch_norm", recorded)
+    size = 80 if isinstance(model, models.InceptionV3) else 32
+    batch = {"image": jnp.zeros((2, size, size, 3)), "label": jnp.zeros(2, int), "mask": jnp.array([1.0, 0.0])}
+    task = tasks.classification(model)
+    variables = jax.eval_shape(task.init, jax.random.key(0), batch)
+    masks.clear()
+    jax.eval_shape(task.loss, variables, batch, jax.random.key(0))
+    assert masks
+    assert all(mask is not None for mask in masks)

@@ -270,3 +270,20 @@ def test_batches_of_several_lengths_have_one_program_each():
         by_hand, _ = jax.jit(step)(by_hand, loader.batch(number))
     assert {loader.batch(number)["x"].shape[1] for number in range(loader.steps_per_epoch)} == {3, 5}
     np.testing.assert_allclose(state.params["w"], by_hand.params["w"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_nan_is_the_worst_value_of_a_run_and_of_its_resumption(mode):
+    values = [math.nan, 0.5, math.nan, math.nan]
+    stopping, resumed = (train.EarlyStopping("score", patience=2, mode=mode) for _ in range(2))
+    ended = []
+    for step, value in enumerate(values, 1):
+        report = train.Report(step, step, {"w": jnp.zeros(1)}, {}, {"score": value}, 0.0, 0.0, 4, 1)
+        ended.append(bool(stopping(report)))
+    assert ended == [False, False, False, True]
+    assert (stopping.best, stopping.best_step) == (0.5, 2)
+    rows = [
+        {"step": step, "evaluation/score": None if math.isnan(value) else value} for step, value in enumerate(values, 1)
+    ]
+    resumed.replay([{"step": 0}, *rows], like=None)
+    assert (resumed.best_step, resumed.exhausted) == (2, True)

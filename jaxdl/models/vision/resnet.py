@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import ConvNorm, check_image_size
+from jaxdl.models.layers import ConvNorm, check_image_size, collect
 from jaxdl.models.registry import register
 from jaxdl.models.scanning import scan_blocks
 from jaxdl.nn.convolution.convolution import Conv
@@ -35,7 +35,7 @@ from jaxdl.nn.initializers import he_normal, ones, zeros
 from jaxdl.nn.normalization import BatchNorm
 from jaxdl.typing import Array, ArrayLike
 
-Shortcut = Literal["projection", "padding"]
+Shortcut = Literal["projection", "padding", "padding_both_sides"]
 STEMS = {"imagenet": (7, 2), "cifar": (3, 1)}
 """Kernel size and stride of the convolution of each stem."""
 MIN_SIZE = 4
@@ -51,7 +51,8 @@ class _Block(linen.Module):
         width: channels inside the block.
         stride: factor by which the block reduces height and width.
         shortcut: where ``F(x)`` has another shape than ``x``, a 1x1 convolution ("projection"), or subsampling and
-            channels of zeros ("padding"); None for no shortcut, ``y = F(x)``.
+            channels of zeros, after the others ("padding") or half of them before ("padding_both_sides"); None for no
+            shortcut, ``y = F(x)``.
         zero_init: initialize the last scale, or with pre-activation the last kernel, with 0, so that ``F(x) = 0``.
         dtype: of the computation.
     """
@@ -70,8 +71,8 @@ class _PostActivationBlock(_Block):
             return y
         if x.shape == y.shape:
             return y + x
-        if self.shortcut == "padding":
-            return y + subsample_and_pad(x, self.stride, y.shape[-1])
+        if self.shortcut in PADDINGS:
+            return y + PADDINGS[self.shortcut](x, self.stride, y.shape[-1])
         project = ConvNorm(y.shape[-1], (1, 1), self.stride, activation=None, dtype=self.dtype, name="shortcut")
         return y + project(x, train)
 
@@ -83,8 +84,8 @@ class _PreActivationBlock(_Block):
             return y
         if x.shape == y.shape:
             return y + x
-        if self.shortcut == "padding":
-            return y + subsample_and_pad(x, self.stride, y.shape[-1])
+        if self.shortcut in PADDINGS:
+            return y + PADDINGS[self.shortcut](x, self.stride, y.shape[-1])
         return y + _conv(y.shape[-1], (1, 1), self.stride, dtype=self.dtype, name="shortcut")(normalized)
 
 
@@ -174,7 +175,7 @@ class _ResidualNetwork(linen.Module):
         block = partial(block, shortcut=shortcut, zero_init=self.zero_init, dtype=self.dtype)
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True), 1):
             first = block(width, stride=1 if stage == 1 else 2, name=f"stage{stage}_block1")
-            x = out[f"stage{stage}_block1"] = first(x, train)
+            x = collect(out, f"stage{stage}_block1", first(x, train))
             rest = range(2, depth + 1)
             if self.scan_blocks and rest:
                 scanned = block(width, name=f"stage{stage}_blocks")
@@ -182,14 +183,14 @@ class _ResidualNetwork(linen.Module):
                 out |= {f"stage{stage}_block{i}": y for i, y in zip(rest, outputs, strict=False)}
             else:
                 for i in rest:
-                    x = out[f"stage{stage}_block{i}"] = block(width, name=f"stage{stage}_block{i}")(x, train)
-            out[f"stage{stage}"] = x
+                    x = collect(out, f"stage{stage}_block{i}", block(width, name=f"stage{stage}_block{i}")(x, train))
+            x = collect(out, f"stage{stage}", x)
         return x
 
     def _check_fields(self) -> None:
         check_one_of("block", self.block, ("basic", "bottleneck"))
         check_one_of("stem", self.stem, STEMS)
-        check_one_of("shortcut", self.shortcut, ("projection", "padding", None))
+        check_one_of("shortcut", self.shortcut, ("projection", *PADDINGS, None))
         if len(self.depths) != len(self.widths) or not self.depths or min(*self.depths, *self.widths) < 1:
             raise ValueError(
                 f"expected depths and widths with a positive integer for each stage, got {self.depths} and "
@@ -222,7 +223,9 @@ class ResNet(_ResidualNetwork):
         widths: ``width`` of the blocks in each stage.
         block: "basic" for `BasicBlock`, or "bottleneck" for `Bottleneck`.
         stem: see the table.
-        shortcut: "projection", a 1x1 convolution, or "padding", subsampling and channels of zeros; None: see the table.
+        shortcut: "projection", a 1x1 convolution; "padding", subsampling and channels of zeros after the others, the
+            paper's option A; or "padding_both_sides", half of the zeros before the others, as in widespread
+            implementations in PyTorch, whose weights need it; None: see the table.
         residual: False for the plain network, ``y = F(x)``.
         zero_init: initialize every block as its shortcut, ``F(x) = 0`` (Goyal et al., 2017).
         scan_blocks: run the blocks of a stage after its first, which are alike, as one that is compiled once; their
@@ -251,11 +254,11 @@ class ResNet(_ResidualNetwork):
         out: dict[str, Array] = {}
         size, stride = STEMS[self.stem]
         stem = ConvNorm(self.widths[0], (size, size), stride, size // 2, dtype=self.dtype, name="stem")
-        x = out["stem"] = stem(x, train)
+        x = collect(out, "stem", stem(x, train))
         if self.stem == "imagenet":
-            x = out["stem_pool"] = max_pool(x, 3, stride=2, padding=1)
+            x = collect(out, "stem_pool", max_pool(x, 3, stride=2, padding=1))
         x = self._stages(block, x, train, out, return_intermediates)
-        x = out["pool"] = global_average_pool(x)
+        x = collect(out, "pool", global_average_pool(x))
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
 
@@ -286,12 +289,14 @@ class PreActivationResNet(_ResidualNetwork):
         block = {"basic": PreActivationBasicBlock, "bottleneck": PreActivationBottleneck}[self.block]
         out: dict[str, Array] = {}
         size, stride = STEMS[self.stem]
-        x = out["stem"] = _conv(self.widths[0], (size, size), stride, size // 2, dtype=self.dtype, name="stem")(x)
+        x = collect(
+            out, "stem", _conv(self.widths[0], (size, size), stride, size // 2, dtype=self.dtype, name="stem")(x)
+        )
         if self.stem == "imagenet":
-            x = out["stem_pool"] = max_pool(x, 3, stride=2, padding=1)
+            x = collect(out, "stem_pool", max_pool(x, 3, stride=2, padding=1))
         x = self._stages(block, x, train, out, return_intermediates)
-        x = out["norm"] = jax.nn.relu(BatchNorm(name="norm")(x, train))
-        x = out["pool"] = global_average_pool(x)
+        x = collect(out, "norm", jax.nn.relu(BatchNorm(name="norm")(x, train)))
+        x = collect(out, "pool", global_average_pool(x))
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
 
@@ -305,10 +310,25 @@ def subsample_and_pad(x: Array, stride: int, channels: int) -> Array:
     >>> subsample_and_pad(jnp.ones((1, 4, 4, 3)), 2, 6).shape
     (1, 2, 2, 6)
     """
+    return _pad_channels(x, stride, channels, before=0.0)
+
+
+def _subsample_and_pad_both_sides(x: Array, stride: int, channels: int) -> Array:
+    """Take every ``stride``-th pixel, and put half of the channels of zeros before the others, half after them."""
+    return _pad_channels(x, stride, channels, before=0.5)
+
+
+def _pad_channels(x: Array, stride: int, channels: int, before: float) -> Array:
     x = x[:, ::stride, ::stride]
-    if channels < x.shape[-1]:
+    missing = channels - x.shape[-1]
+    if missing < 0:
         raise ValueError(f"expected at least {x.shape[-1]} channels, got {channels}; give shortcut='projection'")
-    return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, channels - x.shape[-1])))
+    first = int(before * missing)
+    return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (first, missing - first)))
+
+
+PADDINGS = {"padding": subsample_and_pad, "padding_both_sides": _subsample_and_pad_both_sides}
+"""Shortcuts without parameters."""
 
 
 _IMAGENET_NETWORKS: dict[int, tuple[tuple[int, ...], Literal["basic", "bottleneck"]]] = {

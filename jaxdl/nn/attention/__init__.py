@@ -2,7 +2,7 @@
 
 Functions: `dot_product_attention`, `attend`, `scaled_dot_product`.
 
-Masks: `causal_mask`, `padding_mask`, `combine_masks`.
+Masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`.
 
 Scores: `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`; with parameters
 `AdditiveScore`, `DotScore`, `GeneralScore`, `ConcatScore`, the base class `Score`, and `init_score`.
@@ -18,6 +18,7 @@ from jaxdl.nn.attention.cache import Cache, extend_cache, init_cache
 from jaxdl.nn.attention.dot_product import (
     attend,
     causal_mask,
+    clear_hidden,
     combine_masks,
     dot_product_attention,
     padding_mask,
@@ -54,6 +55,7 @@ __all__ = [
     "additive_scores",
     "attend",
     "causal_mask",
+    "clear_hidden",
     "combine_masks",
     "concat_scores",
     "dot_product_attention",

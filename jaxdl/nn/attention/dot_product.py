@@ -18,7 +18,7 @@ from typing import Literal, overload
 import chex
 import jax.numpy as jnp
 
-from jaxdl.arrays import expand_leading, widen
+from jaxdl.arrays import check_boolean, check_weights, expand_leading, widen
 from jaxdl.nn.activations import softmax
 from jaxdl.nn.noise import dropout
 from jaxdl.typing import Array, ArrayLike, Key
@@ -93,6 +93,8 @@ def dot_product_attention(
     >>> dot_product_attention(jnp.zeros((3, 1)), positions, positions, causal=True).ravel().tolist()
     [1.0, 2.0, 3.0]
     """
+    if mask is not None:
+        k = clear_hidden(k, mask)
     scores = scaled_dot_product(q, k, scale)  # [..., T, S]
     if causal:
         queries, keys = scores.shape[-2:]
@@ -195,12 +197,36 @@ def attend(
         raise TypeError(f"expected floating-point values, got {v.dtype}; cast with v.astype(float)")
     if mask is not None:
         mask = _fit_mask(mask, scores.shape)  # rank of the scores
+        v = clear_hidden(v, mask)
     weights = softmax(widen(scores), mask=mask)  # [..., T, S]
     dropped = weights if key is None else dropout(key, weights, dropout_rate)
     wide = jnp.promote_types(v.dtype, jnp.float32)
     y = jnp.einsum("...ts,...se->...te", dropped.astype(v.dtype), v, preferred_element_type=wide).astype(v.dtype)
     chex.assert_shape(y, (*scores.shape[:-1], v.shape[-1]))  # [..., T, E]
     return (y, weights) if return_weights else y
+
+
+def clear_hidden(x: ArrayLike, mask: ArrayLike) -> Array:
+    """Replace NaN and infinity by 0 in keys or values ``[..., S, D]`` that are hidden from every query.
+
+    A weight of 0 alone does not hide them, ``0 NaN = NaN``, neither in a mean nor in its gradient. Finite entries stay.
+
+    Args:
+        x: ``[..., S, D]``.
+        mask: Booleans that broadcast to ``[..., T, S]``.
+
+    Raises:
+        TypeError: the mask is not Boolean.
+
+    >>> clear_hidden(jnp.array([[1.0], [jnp.nan], [2.0]]), jnp.array([[True, False, False]])).ravel().tolist()
+    [1.0, 0.0, 2.0]
+    """
+    x = jnp.asarray(x)
+    hidden = ~jnp.any(jnp.atleast_2d(check_boolean(mask)), axis=-2)  # [..., S]
+    if hidden.ndim > x.ndim - 1 or hidden.shape[-1] not in (1, x.shape[-2]):
+        return x  # no mask of these keys: an error elsewhere
+    hidden = expand_leading(hidden, x.ndim - 1)[..., None]
+    return jnp.where(hidden & ~jnp.isfinite(x), jnp.zeros((), x.dtype), x)
 
 
 def causal_mask(queries: int, keys: int | None = None, first: ArrayLike = 0) -> Array:
@@ -221,10 +247,18 @@ def causal_mask(queries: int, keys: int | None = None, first: ArrayLike = 0) -> 
 def padding_mask(valid: ArrayLike) -> Array:
     """Return the mask ``[..., 1, S]`` in which every query attends to the valid keys, of ``valid`` ``[..., S]``.
 
+    Args:
+        valid: Booleans, or numbers greater than 0 for valid keys.
+
+    Raises:
+        ValueError: a number is known to be negative, as in masks that are added to scores.
+
     >>> padding_mask(jnp.array([[1.0, 0.0]])).tolist()
     [[[True, False]]]
     """
-    return jnp.expand_dims(jnp.asarray(valid) != 0, -2)
+    valid = jnp.asarray(valid)
+    check_weights(valid)
+    return jnp.expand_dims(valid > 0, -2)
 
 
 def combine_masks(*masks: ArrayLike | None) -> Array | None:
@@ -237,7 +271,7 @@ def combine_masks(*masks: ArrayLike | None) -> Array | None:
     >>> combine_masks(padding_mask(jnp.array([[1, 1], [1, 0]])), causal_mask(2), None).astype(int).tolist()
     [[[1, 0], [1, 1]], [[1, 0], [1, 0]]]
     """
-    given = [_check_boolean(mask) for mask in masks if mask is not None]
+    given = [check_boolean(mask) for mask in masks if mask is not None]
     shapes = [mask.shape for mask in given]
     try:
         rank = len(jnp.broadcast_shapes(*shapes))
@@ -249,16 +283,9 @@ def combine_masks(*masks: ArrayLike | None) -> Array | None:
     return reduce(jnp.logical_and, [expand_leading(mask, rank) for mask in given]) if given else None
 
 
-def _check_boolean(mask: ArrayLike) -> Array:
-    mask = jnp.asarray(mask)
-    if mask.dtype != bool:
-        raise TypeError(f"expected a Boolean mask, got {mask.dtype}; cast with mask != 0")
-    return mask
-
-
 def _fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Align a Boolean mask with the trailing dimensions of the scores."""
-    mask = _check_boolean(mask)
+    mask = check_boolean(mask)
     fits = mask.ndim <= len(shape) and all(m in (1, n) for m, n in zip(mask.shape[::-1], shape[::-1], strict=False))
     if not fits:
         raise ValueError(f"expected a mask that broadcasts to [..., T, S] of shape {shape}, got {mask.shape}")

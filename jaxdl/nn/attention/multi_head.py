@@ -9,7 +9,7 @@ from flax import linen
 
 from jaxdl.checks import renamed_fields
 from jaxdl.nn.attention.cache import Cache, extend_cache
-from jaxdl.nn.attention.dot_product import causal_mask, combine_masks, dot_product_attention
+from jaxdl.nn.attention.dot_product import causal_mask, clear_hidden, combine_masks, dot_product_attention
 from jaxdl.nn.initializers import xavier_uniform
 from jaxdl.typing import Array, ArrayLike
 
@@ -82,6 +82,10 @@ class MultiHeadAttention(linen.Module):
         """
         if (self.fused or cache is not None) and not (key is None and value is None):
             raise ValueError("expected queries alone with fused layers or a cache, got keys or values; leave them out")
+        if mask is not None and cache is None:
+            # Before the layers, whose gradients are products with them.
+            query = clear_hidden(query, mask) if key is None else query
+            key, value = (x if x is None else clear_hidden(x, mask) for x in (key, value))
         key = query if key is None else key
         value = key if value is None else value
         features = query.shape[-1] if self.qkv_features is None else self.qkv_features

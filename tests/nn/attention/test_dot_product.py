@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -170,6 +171,36 @@ def test_what_is_hidden_changes_nothing():
     later_k[:, 3], later_v[:, 3] = -7.0, 5.0
     np.testing.assert_array_equal(run(q, k, v, mask)[:, :3], run(q, later_k, later_v, mask)[:, :3])
     assert not np.allclose(run(q, k, v, mask)[:, 3], run(q, later_k, later_v, mask)[:, 3])
+
+
+@pytest.mark.parametrize("filler", [np.nan, np.inf])
+def test_padding_of_any_content_changes_neither_values_nor_gradients(filler):
+    rng = np.random.default_rng(1)
+    draw32 = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+    layer = MultiHeadAttention(num_heads=2, qkv_features=4)
+    kernels = {name: {"kernel": draw32(4, 4), "bias": draw32(4)} for name in ("query", "key", "value", "output")}
+    x, valid = draw32(1, S, 4), np.array([[True, True, False, False]])
+    padded = np.where(valid[..., None], x, np.float32(filler))
+
+    @jax.jit
+    def run(params, x, memory):
+        def total(params, x, memory):
+            own = layer.apply({"params": params}, x, mask=att.padding_mask(valid))
+            cross = layer.apply({"params": params}, x[:, :2], memory, mask=att.padding_mask(valid))
+            plain = att.dot_product_attention(x[:, :2], memory, memory, att.padding_mask(valid))
+            y = own[:, :2] + cross + plain
+            return jnp.sum(y**2), y
+
+        (_, y), gradients = jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True)(params, x, memory)
+        return y, gradients
+
+    y, (params, *inputs) = run(kernels, x, x)
+    other_y, (other_params, *other_inputs) = run(kernels, padded, padded)
+    np.testing.assert_array_equal(y, other_y)
+    chex.assert_trees_all_close(params, other_params, rtol=1e-5, atol=1e-5)
+    for gradient, other in zip(inputs, other_inputs, strict=True):
+        np.testing.assert_allclose(gradient[:, :2], other[:, :2], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(other[:, 2:], 0)
 
 
 def test_queries_may_stand_later_among_the_keys():

@@ -239,3 +239,19 @@ def test_the_integers_of_numpy_are_taken():
     np.testing.assert_array_equal(
         pooling.blind_unpool(x, two, position=np.int64(1)), pooling.blind_unpool(x, 2, position=1)
     )
+
+
+def test_booleans_are_pooled_by_or_and_and():
+    x = np.random.default_rng(0).random((1, 5, 4, 2)) < 0.5
+
+    @jax.jit
+    def all_of(x):
+        windows = ((2, None), (3, 1))
+        maxima = [pooling.max_pool(x, window, stride=stride) for window, stride in windows]
+        return maxima, [pooling.min_pool(x, window, stride=stride) for window, stride in windows]
+
+    ours, expected = all_of(x), all_of(x.astype(np.float32))
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.astype(np.float32), b), ours, expected)
+    y, switches = pooling.max_pool_with_switches(x, 2)
+    np.testing.assert_array_equal(switches, pooling.max_pool_with_switches(x.astype(np.float32), 2)[1])
+    assert y.dtype == bool

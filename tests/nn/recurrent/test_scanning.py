@@ -298,3 +298,16 @@ def run(name, *args, **options):
 def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call(draw(WITH_VJP_RULE["gru"]), inputs())
+
+
+def test_a_mask_that_is_added_to_scores_raises():
+    with pytest.raises(ValueError, match="got -10000"):
+        recurrent.scan(cells.Vanilla(1), {}, np.ones((1, 2, 1), np.float32), mask=np.array([[0.0, -1e4]]))
+
+
+def test_chunks_of_a_batch_without_sequences():
+    def run(x):
+        parameters = recurrent.init_cell(jax.random.key(0), cells.GRU(2), 1)
+        return recurrent.scan(cells.GRU(2), parameters, x, remat_chunks=2)[1]
+
+    assert jax.eval_shape(run, jax.ShapeDtypeStruct((0, 5, 1), np.float32)).shape == (0, 5, 2)
