@@ -88,6 +88,7 @@ def test_an_update_of_subwords_goes_to_all_of_them(float64):
 
 def test_repeated_rows_are_limited():
     ids, updates = np.array([[0, 2, 0], [0, 0, 1]]), np.ones((2, 3, 1))
+
     def added(limit):
         return internals._add(jnp.zeros((3, 1)), ids, updates, Sampling(max_repeats=limit))
 
