@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from experiments.audit import files
 from experiments.audit.files import cite
 from jaxdl import models, nn, tree
+from jaxdl.nn.convolution import filters
 
 FEATURE_MAP = ((1, 3, 5, 8), (2, 4, 6, 9), (10, 7, 4, 6), (11, 3, 5, 4))
 
@@ -40,8 +41,8 @@ def parameters(name: str) -> int:
 def flip_difference(kernel: tuple[tuple[int, ...], ...]) -> jax.Array:
     """Return the largest difference between convolution and correlation with a kernel, of an impulse."""
     impulse = jnp.zeros((5, 5, 1)).at[2, 2, 0].set(1.0)
-    kernel = jnp.asarray(kernel, impulse.dtype)
-    return jnp.max(jnp.abs(nn.convolve_true(impulse, kernel) - nn.correlate(impulse, kernel)))
+    weights = jnp.asarray(kernel, impulse.dtype)
+    return jnp.max(jnp.abs(filters.convolve_true(impulse, weights) - filters.correlate(impulse, weights)))
 
 
 SYMMETRIC = ((0, 1, 2), (1, 0, 3), (2, 3, 4))

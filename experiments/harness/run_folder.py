@@ -12,10 +12,11 @@ import shutil
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import jax
 from jax.sharding import Mesh
@@ -61,7 +62,7 @@ class Run:
         before: the manifest before the run was resumed.
         parts: the earlier parts of the run, as in the manifest.
         times: seconds of this part spent in compilation and in steps.
-        lock: the locked file of the folder, while this process uses it.
+        unlock: unlocks the folder, once.
         claims: the claims that the experiment has judged.
     """
 
@@ -82,7 +83,7 @@ class Run:
         self.upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict
         self.identity = {"experiment": name, "smoke": smoke, **_without_paths(config)}
         self.times: dict[str, float] = {}
-        self.lock: IO[str] | None = None
+        self.unlock: Callable[[], Any] = lambda: None
 
     @classmethod
     def from_options(cls, name: str, config: dict[str, Any], options: Options) -> "Run":
@@ -138,16 +139,16 @@ class Run:
             raise UsageError(f"{self.directory} is not empty: give another --out, or --resume to continue its run")
         elif there - BEFORE_START and not written.exists():
             raise UsageError(f"nothing to resume in {self.directory}: it has no config.json")
-        self.resume = self.resume and written.exists()
+        if self.resume and not any((self.shared / "checkpoints").glob("[0-9]*")):
+            self.console.print(f"note: there is no checkpoint in {self.shared}: the run starts over")
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.lock = lock(self.directory)
-        if self.resume:
+        self.unlock = weakref.finalize(self, os.close, lock(self.directory))
+        if self.resume and written.exists():
             self._adopt(read_json(written))
             self.before = _readable_manifest(self.directory)
             self.parts = self._parts_before()
-            if not any((self.shared / "checkpoints").glob("[0-9]*")):
-                self.console.print(f"note: there is no checkpoint in {self.shared}: the run starts over")
         else:
+            self.resume = self.resume and self.process > 0  # the checkpoints are those of process 0
             write_json(written, {**self.identity, **self.config})
         self.write_manifest("running", {})
 
@@ -161,9 +162,7 @@ class Run:
 
     def release(self) -> None:
         """Unlock the folder for other processes."""
-        if self.lock is not None:
-            self.lock.close()
-            self.lock = None
+        self.unlock()
 
     def _adopt(self, written: dict[str, Any]) -> None:
         """Take over the identity of the run to resume, as its checkpoints have it, if it is this run's."""
@@ -312,28 +311,29 @@ def write_json(path: Path, content: Any) -> None:
     partial.replace(path)
 
 
-def lock(directory: Path) -> IO[str]:
-    """Lock a run folder for this process; the system unlocks it when the process ends, however it ends.
+def lock(directory: Path) -> int:
+    """Lock a run folder for this process, and return the descriptor of the lock.
+
+    The system unlocks it when the process ends, however it ends.
 
     Raises:
         UsageError: another process uses the folder.
     """
-    file = (directory / LOCK).open("a+")
+    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    me = f"process {os.getpid()} on {platform.node()} "
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        file.seek(0)
-        holder = file.read(200).strip() or "another process"
-        file.close()
-        if holder.startswith(f"process {os.getpid()} on {platform.node()} "):  # this process has it open twice
-            return (directory / LOCK).open("a+")
+        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
+        if holder.startswith(me):  # this process uses it twice
+            return descriptor
+        os.close(descriptor)
         raise UsageError(f"{directory} is used by {holder}: wait until it has ended, or stop it") from error
     except OSError:  # a file system without locks
-        return file
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {platform.node()} since {_moment(time.time())}\n")
-    file.flush()
-    return file
+        return descriptor
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{me}since {_moment(time.time())}\n".encode(), 0)
+    return descriptor
 
 
 def _names(directory: Path) -> set[str] | None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.harness import configuration
 from experiments.harness.claims import Statement, judge_all
-from experiments.harness.learning import fit_batches, training_digits
+from experiments.harness.learning import check_learned, fit_batches, training_digits
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.neurons import drawings
@@ -55,6 +55,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     learn_one = partial(learn, config, tasks.classification(model), training_digits())
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     measured = jax.device_get(jax.jit(jax.vmap(learn_one, out_axes=1))(keys))
+    check_learned(measured["loss"])
     found = {name: tree.take(measured, i) for i, name in enumerate(STARTS)}
     judge_all(run, statements(found))
     run.figure("learning", drawings.draw_symmetry(found))

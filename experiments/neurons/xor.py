@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness import configuration
-from experiments.harness.learning import fit_one_batch
+from experiments.harness.learning import check_learned, fit_one_batch
 from experiments.harness.run_folder import Run
 from experiments.neurons import drawings
 from jaxdl import losses, models, optim
@@ -55,6 +55,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     learners = {0: make_neuron(config)} | {width: make_network(config, width) for width in config.widths}
     found = {width: jax.device_get(jax.jit(jax.vmap(learn))(keys)) for width, learn in learners.items()}
+    check_learned([values["loss"][:, -1] for values in found.values()])
     right = {width: np.sum((values["corners"] > 0) == (TABLE > 0), axis=1) for width, values in found.items()}
     points = {value: INPUTS[value == TABLE] for value in (0, 1)}
     run.figure("regions", drawings.draw_xor(found, right, PLANE, points))

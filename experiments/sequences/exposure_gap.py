@@ -23,7 +23,7 @@ from scipy import special
 
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.configuration import require
-from experiments.harness.learning import fit_samples
+from experiments.harness.learning import check_learned, fit_samples
 from experiments.harness.recurrent import readout_step
 from experiments.harness.run_folder import Run, slug
 from experiments.harness.sequence_settings import OnNewSequences
@@ -167,6 +167,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         truth = np.stack([SOURCES[name].truth(random) for _ in range(config.seeds)])
         in_all_ways = jax.vmap(partial(learn, SOURCES[name], config), (None, None, 0))
         found[name] = jax.device_get(jax.jit(jax.vmap(in_all_ways, (0, 0, None), out_axes=1))(keys, truth, p))
+        check_learned(found[name]["loss"])
         judge_all(run, statements(name, found[name]))
     run.figure("exposure", drawings.draw_exposure(found, TAUGHT, UNITS))
     run.figure("teaching", drawings.draw_teaching(p, found, TAUGHT))

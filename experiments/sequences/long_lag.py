@@ -19,7 +19,7 @@ import numpy as np
 import optax
 
 from experiments.harness.claims import Statement, judge_all
-from experiments.harness.learning import Metrics, fit_samples
+from experiments.harness.learning import Metrics, check_learned, fit_samples
 from experiments.harness.recurrent import (
     Measure,
     as_batch,
@@ -105,6 +105,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         start = initialize(random, task, config.seeds)
         by_lag = [train_all(task, lag, config, keys, start) for lag in task.lags[: config.lags]]
         errors[name] = {network: np.stack([found[network] for found in by_lag], axis=1) for network in NETWORKS}
+        check_learned(list(errors[name].values()))
     learned = {
         task: {name: longest_solved(TASKS[task].lags, each, SOLVED) for name, each in found.items()}
         for task, found in errors.items()

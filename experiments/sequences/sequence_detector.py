@@ -20,7 +20,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from experiments.harness.learning import fit_samples
+from experiments.harness.learning import check_learned, fit_samples
 from experiments.harness.recurrent import chunk_means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import init_each
@@ -75,6 +75,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         start = init_each(partial(task.init, batch={"bit": jnp.zeros((1, config.length, 2))}), keys)
         learn_all = jax.vmap(jax.vmap(partial(learn, model, task, config), (None, 0, 0)), (0, None, None))
         found[name] = jax.device_get(jax.jit(learn_all)(languages, start, keys))
+        check_learned(found[name]["probability"])
     result = {}
     for number, language in enumerate(LANGUAGES):
         for name, values in found.items():

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen
 from jax.ad_checkpoint import checkpoint_name
 
-from jaxdl.checks import check_indices
+from jaxdl.checks import check_indices, check_positive_integer
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.convolution.geometry import Padding
 from jaxdl.nn.initializers import he_normal
@@ -44,7 +44,7 @@ class Embed(linen.Embed):
             raise ValueError(f"expected integer tokens, got {inputs.dtype}")
         check_indices("tokens", inputs, self.num_embeddings)
         (table,) = self.promote_dtype(self.embedding, dtype=self.dtype, inexact=False)
-        return table.at[inputs].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+        return jnp.asarray(table).at[inputs].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
 class ConvNorm(linen.Module):
@@ -121,9 +121,13 @@ def classifier_head(
 
     Returns:
         Logits ``[B, num_classes]``.
+
+    Raises:
+        ValueError: a dense layer has no unit.
     """
     x = einops.rearrange(x, "b h w c -> b (h w c)")
     for number, size in enumerate(hidden_sizes, 1):
+        check_positive_integer(f"hidden_sizes[{number - 1}]", size)
         if not drop_outputs:
             x = Dropout(dropout_rate)(x, train=train)
         x = collect(out, f"dense{number}", jax.nn.relu(linen.Dense(size, dtype=dtype, name=f"dense{number}")(x)))

@@ -10,6 +10,7 @@ import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from flax import linen
 
 from jaxdl.checks import did_you_mean
@@ -22,6 +23,9 @@ class _Entry(NamedTuple):
     description: str
     fields: Mapping[str, object]
 
+
+LEAST = {"num_classes": 0, "num_layers": 1, "num_heads": 1, "d_model": 1, "context_length": 1}
+"""The least values of counts among the fields of models; sizes are at least 1."""
 
 _ENTRIES: dict[str, _Entry] = {}
 
@@ -99,7 +103,8 @@ def create(name: str, /, **changes: Any) -> linen.Module:
     name="encoder")`` names it.
 
     Raises:
-        ValueError: no model has this name, or the model has no such field; the error suggests the nearest.
+        ValueError: no model has this name, or the model has no such field; the error suggests the nearest. Or a count
+            is too small.
 
     >>> from jaxdl import models
     >>> models.create("mlp", hidden_sizes=(32,)).hidden_sizes
@@ -119,6 +124,14 @@ def create(name: str, /, **changes: Any) -> linen.Module:
             known = [field for field in fields if field not in {"parent", "name"}]
             advice = f"it is {renamed!r} now" if renamed else did_you_mean(change, known)
             raise ValueError(f"expected a field of model {name!r}, got {change!r}; {advice}")
+    for field, value in changes.items():
+        least = LEAST.get(field, 1 if field.endswith(("_size", "_dim")) else None)
+        if (
+            least is not None
+            and isinstance(value, int | float | np.number)
+            and not (isinstance(value, int | np.integer) and value >= least)
+        ):
+            raise ValueError(f"expected {field} of model {name!r} to be an integer >= {least}, got {value!r}")
     if is_class:
         return entry.family(**{**entry.fields, **changes})
     model = entry.family(**entry.fields)

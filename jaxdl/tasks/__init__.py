@@ -5,14 +5,22 @@
 - `language`: `language_model`; `Perplexity` is its metric.
 - `seq2seq`: `translation`; `shift_right` and `target_mask` of its targets.
 - `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`, `CountedLoss`,
-  `check_names`.
+  `check_names`, `masked_labels`.
 """
 
 from jaxdl.tasks.language import Perplexity, language_model
 from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
 from jaxdl.tasks.sequences import sequence_classification, tagging
 from jaxdl.tasks.supervised import classification
-from jaxdl.tasks.task import CountedLoss, Task, apply_in_evaluation, apply_in_training, check_names, init_model
+from jaxdl.tasks.task import (
+    CountedLoss,
+    Task,
+    apply_in_evaluation,
+    apply_in_training,
+    check_names,
+    init_model,
+    masked_labels,
+)
 
 __all__ = [
     "CountedLoss",
@@ -24,6 +32,7 @@ __all__ = [
     "classification",
     "init_model",
     "language_model",
+    "masked_labels",
     "sequence_classification",
     "shift_right",
     "tagging",

@@ -12,7 +12,15 @@ from jaxdl.arrays import fit_mask
 from jaxdl.checks import check_positive_integer
 from jaxdl.metrics import Mean
 from jaxdl.nn import recurrent
-from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, check_names, init_model
+from jaxdl.tasks.task import (
+    Task,
+    Variables,
+    apply_in_evaluation,
+    apply_in_training,
+    check_names,
+    init_model,
+    masked_labels,
+)
 from jaxdl.typing import Array, Batch, Key, PyTree
 
 CARRY, STATES = "carry", "states"
@@ -97,7 +105,7 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         size, length = batch["token"].shape
         mask = batch.get("mask", jnp.ones(size))
         mask = jnp.broadcast_to(mask.reshape(size, -1), (size, length))
-        rows = {"mask": mask, "token": _tokens(batch), "target": batch["target"]}
+        rows = {"mask": mask, "token": _tokens(batch), "target": masked_labels(batch["target"], mask)}
 
         def measure_window(carry: PyTree, part: Mapping[str, Array]) -> tuple[PyTree, Mean]:
             logits, out = apply_in_evaluation(model, weights, part["token"], carry=carry, return_intermediates=True)

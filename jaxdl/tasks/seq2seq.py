@@ -18,6 +18,7 @@ from jaxdl.tasks.task import (
     apply_in_training,
     check_names,
     init_model,
+    masked_labels,
 )
 from jaxdl.typing import Array, ArrayLike, Batch, Key
 
@@ -62,14 +63,16 @@ def translation(model: linen.Module, *, bos_id: int, label_smoothing: float = 0.
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         rows, rest = batch.get("mask"), options(batch)
         logits, collections = apply_in_training(model, variables, batch["source"], key, rows=rows, **rest)
-        target, mask = batch["target"], target_mask(batch)
+        mask = target_mask(batch)
+        target = masked_labels(batch["target"], mask)
         value = losses.cross_entropy(logits, target, mask=mask, label_smoothing=label_smoothing)
         return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, target), mask).value})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
         rest = options(batch)
         logits = apply_in_evaluation(model, variables, batch["source"], **rest)
-        target, mask = batch["target"], target_mask(batch)
+        mask = target_mask(batch)
+        target = masked_labels(batch["target"], mask)
         right = metrics.correct(logits, target)
         nats = metrics.mean(losses.cross_entropy(logits, target, reduction="none"), mask)
         return {

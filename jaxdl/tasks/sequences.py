@@ -22,6 +22,7 @@ from jaxdl.tasks.task import (
     apply_in_training,
     check_names,
     init_model,
+    masked_labels,
 )
 from jaxdl.typing import Array, Batch, Key
 
@@ -100,7 +101,8 @@ def _labeling(
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         check_names(batch, [inputs, "label"])
-        lengths, labels, mask = batch.get("length"), batch["label"], mask_of(batch)
+        lengths, mask = batch.get("length"), mask_of(batch)
+        labels = masked_labels(batch["label"], mask)
         logits, collections = apply_in_training(
             model, variables, batch[inputs], key, rows=batch.get("mask"), lengths=lengths
         )
@@ -110,7 +112,8 @@ def _labeling(
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
         check_names(batch, [inputs, "label"])
         logits = apply_in_evaluation(model, variables, batch[inputs], lengths=batch.get("length"))
-        labels, mask = batch["label"], mask_of(batch)
+        mask = mask_of(batch)
+        labels = masked_labels(batch["label"], mask)
         return {
             "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
             "accuracy": metrics.mean(metrics.correct(logits, labels), mask),

@@ -9,7 +9,15 @@ from flax import linen
 
 from jaxdl import losses, metrics
 from jaxdl.metrics import Mean
-from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, check_names, init_model
+from jaxdl.tasks.task import (
+    Task,
+    Variables,
+    apply_in_evaluation,
+    apply_in_training,
+    check_names,
+    init_model,
+    masked_labels,
+)
 from jaxdl.typing import Array, Batch, Key
 
 
@@ -50,7 +58,8 @@ def classification(
         augment_key, model_key = jax.random.split(key)
         check_names(batch, [inputs, "label"])
         batch = augment(augment_key, batch) if augment else batch
-        labels, mask = batch["label"], batch.get("mask")
+        mask = batch.get("mask")
+        labels = masked_labels(batch["label"], mask)
         output, collections = apply_in_training(model, variables, batch[inputs], model_key, rows=mask, **options)
         logits, intermediates = output if heads else (output, {})
         cross_entropy = partial(losses.cross_entropy, mask=mask, label_smoothing=label_smoothing)
@@ -61,7 +70,8 @@ def classification(
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
         check_names(batch, [inputs, "label"])
         logits = apply_in_evaluation(model, variables, batch[inputs])
-        labels, mask = batch["label"], batch.get("mask")
+        mask = batch.get("mask")
+        labels = masked_labels(batch["label"], mask)
         return {
             "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
             "accuracy": metrics.mean(_correct(logits, labels), mask),
@@ -72,4 +82,4 @@ def classification(
 
 def _correct(logits: Array, labels: Array) -> Array:
     """Return `metrics.correct` for class indices, or for the most probable classes."""
-    return metrics.correct(logits, jnp.argmax(labels, axis=-1) if jnp.ndim(labels) == jnp.ndim(logits) else labels)
+    return metrics.correct(logits, metrics.predict(labels) if jnp.ndim(labels) == jnp.ndim(logits) else labels)

@@ -11,10 +11,11 @@ from flax import linen
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
+from jaxdl.arrays import fit_mask
 from jaxdl.checks import did_you_mean
 from jaxdl.metrics import Mean
 from jaxdl.nn.normalization import row_mask
-from jaxdl.typing import Array, Batch, Key, PyTree
+from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 Variables = dict[str, PyTree]
 
@@ -73,6 +74,16 @@ def check_names(batch: Batch, names: Iterable[str]) -> None:
         if name not in batch:
             found = ", ".join(map(repr, sorted(batch))) or "nothing"
             raise ValueError(f"expected batches with {name!r}, got {found}; {did_you_mean(name, batch)}")
+
+
+def masked_labels(labels: ArrayLike, mask: ArrayLike | None) -> Array:
+    """Replace the labels whose mask is 0, which may be anything, by class 0.
+
+    >>> masked_labels(jnp.array([[2, -1], [1, 9]]), jnp.array([[1, 0], [1, 0]])).tolist()
+    [[2, 0], [1, 0]]
+    """
+    labels = jnp.asarray(labels)
+    return labels if mask is None else jnp.where(fit_mask(mask, labels.shape) != 0, labels, 0)
 
 
 def apply_in_training(

@@ -68,7 +68,7 @@ def count_examples(batch: Batch) -> Array:
     return jnp.asarray(count_rows(batch), jnp.float32)
 
 
-def count_rows(batch: Batch) -> int:
+def count_rows(batch: PyTree) -> int:
     """Return the number of rows of a batch, the first dimension that all of its arrays share; scalars have no rows.
 
     What is processed in parts (microbatches, devices) is cut along the rows; scalars go to every part.

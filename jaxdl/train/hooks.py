@@ -100,7 +100,8 @@ class EarlyStopping:
         for row in rows:
             if f"evaluation/{self.metric}" in row:
                 value = row[f"evaluation/{self.metric}"]
-                self._improves(math.nan if value is None else value, row["step"])  # a file has null for NaN
+                number = isinstance(value, int | float)
+                self._improves(value if number else math.nan, row["step"])  # a file has null for NaN
         if self.checkpoints is None or not self.best_step:
             return
         try:
@@ -132,17 +133,22 @@ class MetricsFile:
     def __init__(self, path: Path, *, step: int = 0):
         self.path = Path(path)
         kept = [row for row in self.read(self.path) if row["step"] <= step] if step and self.path.exists() else []
-        self.path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        partial = self.path.with_name(f"{self.path.name}.partial")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        partial.replace(self.path)
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
-        """Read the rows of a file, up to the first incomplete line."""
+        """Read the rows of a file, up to the first line that is incomplete or no row."""
         rows = []
-        for line in path.read_text().splitlines():
+        for line in path.read_bytes().splitlines():
             try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
                 break
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+                break
+            rows.append(row)
         return rows
 
     def __call__(self, report: Report) -> None:

@@ -47,7 +47,7 @@ def place_batch(batch: Mapping[str, ArrayLike], mesh: Mesh | None, *, axis: int 
     mesh = automatic(mesh)
     if mesh is None:
         return jax.device_put(dict(batch))
-    rows = count_rows({**batch}) if axis == 0 else np.shape(next(iter(batch.values())))[axis]
+    rows = count_rows(batch) if axis == 0 else np.shape(next(iter(batch.values())))[axis]
     check_divisible(rows, data_devices(mesh) // process_share(mesh)["process_count"])
     rows_spec = PartitionSpec(*[None] * axis, DATA) if DATA in mesh.shape else PartitionSpec()
 
