@@ -18,8 +18,8 @@ class Automaton(NamedTuple):
         accepting: 1 for the states whose strings are in the language, int32 ``[S]``.
     """
 
-    moves: Array
-    accepting: Array
+    moves: np.ndarray | Array
+    accepting: np.ndarray | Array
 
 
 def make_automaton(moves: Sequence[tuple[int, int]], accepting: Iterable[int]) -> Automaton:
