@@ -64,9 +64,7 @@ def load_cell(entries: Entries, cell: Cell, source: str) -> dict[str, np.ndarray
     return parameters
 
 
-def export_cell(
-    parameters: Mapping[str, Any], cell: Cell, source: str, *, use_bias: bool = True
-) -> dict[str, Any]:
+def export_cell(parameters: Mapping[str, Any], cell: Cell, source: str, *, use_bias: bool = True) -> dict[str, Any]:
     """Return the entries of one layer: the inverse of `load_cell`.
 
     Args:
