@@ -45,8 +45,8 @@ class EpochLoader(ABC, Generic[Order]):
 
     def __init__(self, batch_size: int, seed: int, shuffle: bool):
         check_positive_integer("batch_size", batch_size)
-        if not 0 <= seed < 2**64:
-            raise ValueError(f"expected seed in 0 .. 2^64 - 1, got {seed}")
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+            raise ValueError(f"expected seed to be an integer in 0 .. 2^64 - 1, got {seed!r}")
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle

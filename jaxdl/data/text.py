@@ -151,6 +151,36 @@ def windows(
     return {"token": tokens[index], "target": tokens[index + 1], "start": start}
 
 
+def overlapping_rows(tokens: np.ndarray, length: int) -> dict[str, np.ndarray]:
+    """Cut a text into rows that overlap by half, to evaluate a model that sees its context only.
+
+    The mask selects the second half of each row, and all of the first row: every token but the very first is predicted
+    once, and from at least half a row except at the beginning.
+
+    Args:
+        tokens: token ids ``[N]``.
+        length: ``T``, an even number.
+
+    Returns:
+        ``"token"``, ``"target"`` and ``"mask"``, all ``[rows, T]``.
+
+    Raises:
+        ValueError: the length is not even or not positive, or there are fewer than two tokens.
+
+    >>> {name: array.tolist() for name, array in overlapping_rows(np.arange(6), 4).items() if name != "target"}
+    {'token': [[0, 1, 2, 3], [2, 3, 4, 5]], 'mask': [[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0]]}
+    """
+    tokens = _check_tokens(tokens, 1)
+    if length < 2 or length % 2:
+        raise ValueError(f"expected rows of an even length >= 2, got {length}")
+    half, last = length // 2, len(tokens) - 1
+    starts = np.arange(0, max(last - half, 1), half)
+    places = starts[:, None] + np.arange(length)
+    counts = (places < last) & ((np.arange(length) >= half) | (starts[:, None] == 0))
+    token, target = (tokens[np.minimum(places + shift, last)] for shift in (0, 1))
+    return {"token": token, "target": target, "mask": counts.astype(np.float32)}
+
+
 def _check_tokens(tokens: np.ndarray, count: int) -> np.ndarray:
     tokens = np.asarray(tokens)
     if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):

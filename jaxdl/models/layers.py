@@ -1,4 +1,4 @@
-"""Parts that families of models share: normalized convolutions, classifier heads, checks of images and tokens."""
+"""Parts that families of models share: named intermediates, convolutions, classifier heads, checks of inputs."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,13 +8,43 @@ import einops
 import jax
 import jax.numpy as jnp
 from flax import linen
+from jax.ad_checkpoint import checkpoint_name
 
+from jaxdl.checks import check_indices, check_positive_integer
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.convolution.geometry import Padding
 from jaxdl.nn.initializers import he_normal
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import BatchNorm
 from jaxdl.typing import Array, ArrayLike
+
+
+class Embed(linen.Embed):
+    """``flax.linen.Embed`` of tokens ``0 .. num_embeddings - 1`` alone: another one raises an error, or gives NaN.
+
+    flax reads a negative token from the end of the table, and every token as 0 where the table has a single row.
+
+    >>> layer = Embed(3, 2)
+    >>> table = {"params": {"embedding": jnp.arange(6.0).reshape(3, 2)}}
+    >>> jax.jit(layer.apply)(table, jnp.array([2, -1])).tolist()
+    [[4.0, 5.0], [nan, nan]]
+    >>> layer.apply(table, jnp.array([2, -1]))
+    Traceback (most recent call last):
+    ValueError: expected tokens in 0 .. 2, got -1
+    """
+
+    def __call__(self, inputs: ArrayLike) -> Array:
+        """Map tokens ``[...]`` to vectors ``[..., features]``.
+
+        Raises:
+            ValueError: a token is known to be outside of the table, or they are not integers.
+        """
+        inputs = jnp.asarray(inputs)
+        if not jnp.issubdtype(inputs.dtype, jnp.integer):
+            raise ValueError(f"expected integer tokens, got {inputs.dtype}")
+        check_indices("tokens", inputs, self.num_embeddings)
+        (table,) = self.promote_dtype(self.embedding, dtype=self.dtype, inexact=False)
+        return jnp.asarray(table).at[inputs].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
 class ConvNorm(linen.Module):
@@ -48,6 +78,21 @@ class ConvNorm(linen.Module):
         return x if self.activation is None else self.activation(x)
 
 
+def collect(out: dict[str, Any], name: str, x: Array) -> Array:
+    """Add ``x`` to the intermediates of a model, tag it with its name, and return it tagged.
+
+    Continue with the result: `jaxdl.interpret` reads and replaces a tagged array in the program of any function, and
+    the policies of `jax.checkpoint` save it by its name.
+
+    Args:
+        out: the intermediates of the model; ``x`` is added to them.
+        name: of the intermediate.
+        x: ``[...]``.
+    """
+    out[name] = checkpoint_name(x, name)
+    return out[name]
+
+
 def classifier_head(
     x: Array,
     out: dict[str, Array],
@@ -76,12 +121,16 @@ def classifier_head(
 
     Returns:
         Logits ``[B, num_classes]``.
+
+    Raises:
+        ValueError: a dense layer has no unit.
     """
     x = einops.rearrange(x, "b h w c -> b (h w c)")
     for number, size in enumerate(hidden_sizes, 1):
+        check_positive_integer(f"hidden_sizes[{number - 1}]", size)
         if not drop_outputs:
             x = Dropout(dropout_rate)(x, train=train)
-        x = out[f"dense{number}"] = jax.nn.relu(linen.Dense(size, dtype=dtype, name=f"dense{number}")(x))
+        x = collect(out, f"dense{number}", jax.nn.relu(linen.Dense(size, dtype=dtype, name=f"dense{number}")(x)))
         if drop_outputs:
             x = Dropout(dropout_rate)(x, train=train)
     return linen.Dense(num_classes, dtype=dtype, name="output")(x)
@@ -140,6 +189,15 @@ def check_tokens(name: str, tokens: ArrayLike, rank: int | None = 2, context_len
             "the model with a longer context"
         )
     return tokens
+
+
+def clear_padding(tokens: Array, mask: Array, vocab_size: int) -> Array:
+    """Replace what is no token by 0 in the padding of ``tokens``, where the mask is 0: padding may have any value.
+
+    >>> clear_padding(jnp.array([5, 2, -100]), jnp.array([1, 1, 0]), vocab_size=3).tolist()
+    [5, 2, 0]
+    """
+    return jnp.where((mask == 0) & ((tokens < 0) | (tokens >= vocab_size)), 0, tokens)
 
 
 def channels_last_hint(shape: Sequence[int]) -> str:

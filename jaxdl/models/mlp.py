@@ -8,7 +8,8 @@ import einops
 import jax.numpy as jnp
 from flax import linen
 
-from jaxdl.checks import renamed_fields
+from jaxdl.checks import check_positive_integer, renamed_fields
+from jaxdl.models.layers import collect
 from jaxdl.models.registry import register
 from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.typing import Array, ArrayLike
@@ -39,7 +40,7 @@ class MLP(linen.Module):
         """Compute the logits ``[B, num_classes]`` of examples ``[B, ...]``.
 
         Raises:
-            ValueError: ``x`` has no dimension besides the batch, or the activation is unknown.
+            ValueError: ``x`` has no dimension besides the batch, a layer no unit, or the activation is unknown.
         """
         x = jnp.asarray(x)
         if x.ndim < 2:
@@ -50,7 +51,8 @@ class MLP(linen.Module):
         out: dict[str, Array] = {}
         x = einops.rearrange(x, "b ... -> b (...)")
         for layer, size in enumerate(self.hidden_sizes, start=1):
-            x = out[f"hidden{layer}"] = activation(dense(size, name=f"hidden{layer}")(x))
+            check_positive_integer(f"hidden_sizes[{layer - 1}]", size)
+            x = collect(out, f"hidden{layer}", activation(dense(size, name=f"hidden{layer}")(x)))
         logits = dense(self.num_classes, name="output")(x)
         return (logits, out) if return_intermediates else logits
 

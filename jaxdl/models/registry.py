@@ -10,6 +10,7 @@ import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from flax import linen
 
 from jaxdl.checks import did_you_mean
@@ -22,6 +23,9 @@ class _Entry(NamedTuple):
     description: str
     fields: Mapping[str, object]
 
+
+LEAST = {"num_classes": 0, "num_layers": 1, "num_heads": 1, "d_model": 1, "context_length": 1}
+"""The least values of counts among the fields of models; sizes are at least 1."""
 
 _ENTRIES: dict[str, _Entry] = {}
 
@@ -92,11 +96,15 @@ def description(name: str) -> str:
     return _find(name).description
 
 
-def create(name: str, **changes: Any) -> linen.Module:
+def create(name: str, /, **changes: Any) -> linen.Module:
     """Create a registered model, with some of its fields changed.
 
+    In the ``@linen.compact`` method of another module it is a submodule, like any other; ``create("lenet5",
+    name="encoder")`` names it.
+
     Raises:
-        ValueError: no model has this name, or the model has no such field; the error suggests the nearest.
+        ValueError: no model has this name, or the model has no such field; the error suggests the nearest. Or a count
+            is too small.
 
     >>> from jaxdl import models
     >>> models.create("mlp", hidden_sizes=(32,)).hidden_sizes
@@ -107,14 +115,27 @@ def create(name: str, **changes: Any) -> linen.Module:
     ValueError: expected the name of a model, got 'lenet'; did you mean 'lenet5'...?
     """
     entry = _find(name)
-    model = entry.family(**entry.fields)
-    fields = [field.name for field in dataclasses.fields(model) if field.name not in {"parent", "name"}]
+    is_class = isinstance(entry.family, type)
+    family = entry.family if is_class else type(entry.family(**entry.fields))
+    fields = [field.name for field in dataclasses.fields(family)]  # pyright: ignore[reportArgumentType]
     for change in changes:
         if change not in fields:
-            renamed = getattr(model, "_renamed_fields", {}).get(change)
-            advice = f"it is {renamed!r} now" if renamed else did_you_mean(change, fields)
+            renamed = getattr(family, "_renamed_fields", {}).get(change)
+            known = [field for field in fields if field not in {"parent", "name"}]
+            advice = f"it is {renamed!r} now" if renamed else did_you_mean(change, known)
             raise ValueError(f"expected a field of model {name!r}, got {change!r}; {advice}")
-    return model.clone(**changes)
+    for field, value in changes.items():
+        least = LEAST.get(field, 1 if field.endswith(("_size", "_dim")) else None)
+        if (
+            least is not None
+            and isinstance(value, int | float | np.number)
+            and not (isinstance(value, int | np.integer) and value >= least)
+        ):
+            raise ValueError(f"expected {field} of model {name!r} to be an integer >= {least}, got {value!r}")
+    if is_class:
+        return entry.family(**{**entry.fields, **changes})
+    model = entry.family(**entry.fields)
+    return model.clone(**{"parent": model.parent, "name": None, **changes}) if changes else model
 
 
 def list(pattern: str = "*") -> tuple[str, ...]:

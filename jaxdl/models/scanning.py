@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 from flax import linen
+from jax.ad_checkpoint import checkpoint_name
 
 from jaxdl import tree
 from jaxdl.typing import Array, PyTree
@@ -21,14 +22,15 @@ def scan_modules(
 ) -> tuple[Array, PyTree]:
     """Apply ``step(module, x) -> (y, kept)`` ``length`` times, each time with its own slice of the module's variables.
 
-    Call it in the ``@linen.compact`` method that creates the module.
+    Call it in the ``@linen.compact`` method that creates the module. The results are tagged with its name.
 
     Returns:
         The last ``y``, and the stacked ``kept``, ``[length, ...]``.
     """
 
     def body(module: linen.Module, x: Array, _: None) -> tuple[Array, PyTree]:
-        return step(module, x)
+        y, kept = step(module, x)
+        return checkpoint_name(y, str(module.name)), kept
 
     # Every collection is stacked, and every block has random numbers of its own.
     return linen.scan(body, variable_axes={True: 0}, split_rngs={True: True}, length=length)(module, x, None)

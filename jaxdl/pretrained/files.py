@@ -27,8 +27,7 @@ def read(file: Path | str | Mapping[str, Any], entry: str | None = None, prefix:
 
     Args:
         file: a safetensors, npz or torch file, or a pickle of NumPy's arrays; a folder with one of them, as
-            transformers writes it, or the index of several; or a mapping of arrays or torch tensors, returned as
-            arrays.
+            transformers writes it, or the index of several; or a mapping of arrays or torch tensors.
         entry: for a file of several dictionaries, ``{"model": ..., "optimizer": ...}``, which of them; a slash leads to
             one within another, ``"ema/state_dict"``.
         prefix: removed from the names, such as the ``"module."`` of torch's ``DataParallel``; entries without it are

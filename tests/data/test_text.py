@@ -107,3 +107,20 @@ def test_token_ids_and_length_are_checked():
             text.windows(tokens, 1, 1)
     with pytest.raises(ValueError, match="got 0"):
         text.windows(np.arange(5), 1, 0)
+
+
+@pytest.mark.parametrize("n", [5, 33, 64, 65, 97, 129])
+def test_overlapping_rows_predict_every_token_once(n):
+    rows = text.overlapping_rows(np.arange(n), 64)
+    counts = rows["mask"] == 1
+    np.testing.assert_array_equal(np.sort(rows["target"][counts]), np.arange(1, n))
+    np.testing.assert_array_equal(rows["token"][counts], rows["target"][counts] - 1)
+    assert not counts[1:, :32].any()
+    read = rows["token"][:, :1] + np.arange(64)
+    np.testing.assert_array_equal(np.where(counts, rows["token"], read), read)
+
+
+@pytest.mark.parametrize("length", [0, 5])
+def test_overlapping_rows_have_an_even_length(length):
+    with pytest.raises(ValueError, match=f"got {length}"):
+        text.overlapping_rows(np.arange(9), length)

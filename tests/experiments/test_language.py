@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from experiments.attention import char_gpt
 from experiments.harness import ngrams
 from experiments.harness.command_line import main
 from jaxdl import train
@@ -143,14 +142,3 @@ def test_invalid_settings_are_rejected(tmp_path, capsys, flags, message):
 def test_invalid_settings_of_the_gpt_are_rejected(tmp_path, capsys, flag):
     assert main(["run", "char_gpt", "--out", str(tmp_path / "run"), flag]) == 2
     assert f"{flag.split('=')[0]}: expected" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("n", [5, 33, 64, 65, 97, 129])
-def test_overlapping_rows_cover_every_character_once(n):
-    rows = char_gpt.overlapping(np.arange(n), 64)
-    counts = rows["mask"] == 1
-    np.testing.assert_array_equal(np.sort(rows["target"][counts]), np.arange(1, n))
-    np.testing.assert_array_equal(rows["token"][counts], rows["target"][counts] - 1)
-    assert not counts[1:, :32].any()
-    read = rows["token"][:, :1] + np.arange(64)
-    np.testing.assert_array_equal(np.where(counts, rows["token"], read), read)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import check_one_of, renamed_fields
+from jaxdl.models.layers import collect
 from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last, pool
 from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.nn.convolution.convolution import Conv
@@ -69,16 +70,19 @@ class AveragingNetwork(linen.Module):
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
         x, mask = embed(x, lengths, self.vocab_size, self.embedding_dim, self.dtype)
-        out = {"embedding": x}
+        out: dict[str, Array] = {}
+        x = collect(out, "embedding", x)
         if train and self.word_dropout_rate > 0:
             # Time is the leading axis of the draw, so that more padding behind it changes no draw.
             shape = (mask.shape[-1], *mask.shape[:-1])
             retained = jax.random.bernoulli(self.make_rng("dropout"), 1 - self.word_dropout_rate, shape)
             mask = mask & einops.rearrange(retained, "t ... -> ... t")
-        x = out["pooled"] = pool(x, mask, "mean")
+        x = collect(out, "pooled", pool(x, mask, "mean"))
         activation = get_activation(self.activation)
         for layer, width in enumerate(self.hidden_sizes, start=1):
-            x = out[f"hidden{layer}"] = activation(linen.Dense(width, dtype=self.dtype, name=f"hidden{layer}")(x))
+            x = collect(
+                out, f"hidden{layer}", activation(linen.Dense(width, dtype=self.dtype, name=f"hidden{layer}")(x))
+            )
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
 
@@ -120,10 +124,11 @@ class RecurrentClassifier(linen.Module):
         """
         check_one_of("pooling", self.pooling, POOLINGS)
         x, mask = embed(x, lengths, self.vocab_size, self.embedding_dim, self.dtype)
-        out = {"embedding": x}
-        x = out["states"] = _run_rnn(self, x, lengths, train)
+        out: dict[str, Array] = {}
+        x = collect(out, "embedding", x)
+        x = collect(out, "states", _run_rnn(self, x, lengths, train))
         x = last(x, mask, both_ends=self.bidirectional) if self.pooling == "last" else pool(x, mask, self.pooling)
-        x = out["pooled"] = Dropout(self.dropout_rate)(x, train=train)
+        x = collect(out, "pooled", Dropout(self.dropout_rate)(x, train=train))
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
 
@@ -164,16 +169,17 @@ class ConvolutionalClassifier(linen.Module):
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
         x, mask = embed(x, lengths, self.vocab_size, self.embedding_dim, self.dtype)
-        out, maxima = {"embedding": x}, []
+        out: dict[str, Array] = {}
+        x, maxima = collect(out, "embedding", x), []
         activation = get_activation(self.activation)
         count = jnp.sum(mask, axis=-1, keepdims=True)
         step = jnp.arange(mask.shape[-1]).reshape((1,) * (mask.ndim - 1) + (-1,))
         for width in self.widths:
             name = f"width{width}"
             conv = Conv(self.num_filters, (width,), padding=[(0, width - 1)], dtype=self.dtype, name=name)
-            out[name] = activation(conv(x))
-            maxima.append(pool(out[name], step <= jnp.maximum(count - width, 0), "max"))
-        x = out["pooled"] = jnp.concatenate(maxima, axis=-1)
+            y = collect(out, name, activation(conv(x)))
+            maxima.append(pool(y, step <= jnp.maximum(count - width, 0), "max"))
+        x = collect(out, "pooled", jnp.concatenate(maxima, axis=-1))
         x = Dropout(self.dropout_rate)(x, train=train)
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
@@ -210,8 +216,9 @@ class Tagger(linen.Module):
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
         x, _ = embed(x, lengths, self.vocab_size, self.embedding_dim, self.dtype)
-        out = {"embedding": x}
-        x = out["states"] = _run_rnn(self, x, lengths, train)
+        out: dict[str, Array] = {}
+        x = collect(out, "embedding", x)
+        x = collect(out, "states", _run_rnn(self, x, lengths, train))
         x = Dropout(self.dropout_rate)(x, train=train)
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits

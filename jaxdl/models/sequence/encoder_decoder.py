@@ -23,7 +23,7 @@ import numpy as np
 from flax import linen
 
 from jaxdl.checks import check_one_of, check_positive_integer, renamed_fields
-from jaxdl.models.layers import check_tokens
+from jaxdl.models.layers import Embed, check_tokens, collect
 from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last
 from jaxdl.nn.attention.dot_product import clear_hidden, padding_mask
 from jaxdl.nn.attention.scores import AdditiveScore, Score, ScoreParameters
@@ -132,7 +132,7 @@ class Decoder(linen.Module):
     def setup(self):
         """Make the layers."""
         check_one_of("context", self.context, CONTEXTS)
-        self.embed = linen.Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
+        self.embed = Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
         self.initial = linen.Dense(sum(_widths(self._states())), dtype=self.dtype)
         self.parameters = [CellParameters(self.cell, name=f"layer{index}") for index in range(self.num_layers)]
         self.score_parameters = ScoreParameters(self.score, name="score")
@@ -157,15 +157,17 @@ class Decoder(linen.Module):
         Intermediates are ``embedding``, ``states``, the ``carry`` after the last token, ``context`` ``[B, T, E]`` where
         every step has one, and with attention its weights ``attention`` ``[B, T, S]``.
         """
-        embedding = self.embed(tokens)
-        x = self.dropout(embedding, train=train)
+        out: dict[str, Any] = {}
+        x = collect(out, "embedding", self.embed(tokens))
+        x = self.dropout(x, train=train)
         state, x, seen = self._first_layer(x, carry)
         states = [state]
         for parameters, before in zip(self.parameters[1:], carry.layers[1:], strict=True):
             x = self.dropout(x, train=train)
             state, x = scan(self.cell, parameters(x.shape[-1]), x, before)
             states.append(state)
-        out = {"embedding": embedding, "states": x, "carry": carry._replace(layers=tuple(states)), **seen}
+        x = collect(out, "states", x)
+        out |= {"carry": carry._replace(layers=tuple(states)), **seen}
         if seen:
             x = jnp.concatenate([x, seen["context"]], axis=-1)
         return self.output(self.dropout(x, train=train)), out

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
+from jaxdl.models.layers import collect
 from jaxdl.models.sequence.encoder_decoder import Encoder, EncoderDecoder, Memory
 from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last
 from jaxdl.nn.attention.dot_product import attend, clear_hidden, padding_mask
@@ -102,19 +103,21 @@ class HierarchicalAttentionNetwork(linen.Module):
             ValueError: x is of the wrong kind, or the lengths do not fit it.
         """
         x, mask = _embed_sentences(x, lengths, self.vocab_size, self.embedding_dim, self.dtype)
-        out: dict[str, Any] = {"embedding": x}
+        out: dict[str, Any] = {}
+        x = collect(out, "embedding", x)
         x = Dropout(self.dropout_rate)(x, train=train)
         _, x = RNN(self.cell, bidirectional=True, name="words")(x, mask=mask)
-        out["word_states"] = x
+        x = collect(out, "word_states", x)
         x, out["word_attention"] = AttentionPooling(self.attention_dim, self.dtype, name="word_attention")(x, mask)
-        out["sentences"], mask = x, jnp.any(mask, axis=-1)  # [..., N, D], [..., N]
+        x, mask = collect(out, "sentences", x), jnp.any(mask, axis=-1)  # [..., N, D], [..., N]
         x = Dropout(self.dropout_rate)(x, train=train)
         cell = self.cell if self.sentence_cell is None else self.sentence_cell
         _, x = RNN(cell, bidirectional=True, name="sentences")(x, mask=mask)
-        out["sentence_states"] = x
+        x = collect(out, "sentence_states", x)
         pooling = AttentionPooling(self.attention_dim, self.dtype, name="sentence_attention")
-        out["pooled"], out["sentence_attention"] = pooling(x, mask)
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(out["pooled"])
+        x, out["sentence_attention"] = pooling(x, mask)
+        x = collect(out, "pooled", x)
+        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import check_tokens
+from jaxdl.models.layers import Embed, check_tokens, collect
 from jaxdl.models.sequence.layers import RENAMED_FIELDS
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.cells import LSTM, Cell
@@ -72,12 +72,13 @@ class RecurrentLanguageModel(linen.Module):
                 f"expected a tied embedding of the output size of the cell, {self.cell.output_size}, "
                 f"got embedding_dim={self.embedding_dim}; make them equal, or set tied=False"
             )
-        embedding = linen.Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
-        out: dict[str, Any] = {"embedding": embedding(x)}
-        x = Dropout(self.dropout_rate)(out["embedding"], train=train)
+        embedding = Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
+        out: dict[str, Any] = {}
+        x = collect(out, "embedding", embedding(x))
+        x = Dropout(self.dropout_rate)(x, train=train)
         rnn = RNN(self.cell, self.num_layers, dropout_rate=self.dropout_rate, name="rnn")
-        out["carry"], out["states"] = rnn(x, carry, train=train)
-        x = Dropout(self.dropout_rate)(out["states"], train=train)
+        out["carry"], x = rnn(x, carry, train=train)
+        x = Dropout(self.dropout_rate)(collect(out, "states", x), train=train)
         if self.tied:
             bias = self.param("output_bias", linen.initializers.zeros_init(), (self.vocab_size,))
             logits = embedding.attend(x)

@@ -17,6 +17,7 @@ from flax import linen
 
 from jaxdl.checks import renamed_fields
 from jaxdl.data.trees import Trees
+from jaxdl.models.layers import Embed, collect
 from jaxdl.nn import initializers
 from jaxdl.nn.activations import sigmoid
 from jaxdl.nn.dense import linear
@@ -164,10 +165,12 @@ class RecursiveNetwork(linen.Module):
             ValueError: a node has more than ``max_children`` children.
         """
         del train  # nothing is random
-        x = linen.Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")(jnp.asarray(trees.token))
+        out: dict[str, Any] = {}
+        embedding = Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
+        x = collect(out, "embedding", embedding(jnp.asarray(trees.token)))
         shapes = self.cell.shapes(self.embedding_dim)
         parameters = {name: self.param(name, draw, shape) for name, (draw, shape) in shapes.items()}
         states = recur(self.cell, parameters, x, jnp.asarray(trees.children))
         roots = getattr(states, "h", states)[jnp.asarray(trees.root)]
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(roots)
-        return (logits, {"embedding": x, "states": states}) if return_intermediates else logits
+        return (logits, out | {"states": states}) if return_intermediates else logits

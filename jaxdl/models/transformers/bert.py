@@ -6,8 +6,9 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen
 
+from jaxdl.arrays import check_weights
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import check_tokens
+from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import get_activation
@@ -97,21 +98,28 @@ class BERT(linen.Module):
         Args:
             x: tokens ``[B, T]``.
             segment: the segment of each token, ``[B, T]``; None for 0.
-            mask: 0 for padding, ``[B, T]``, which then changes no other vector.
+            mask: 1 for tokens and 0 for padding, ``[B, T]``; padding changes no other vector, whatever its values. A
+                mask that is added to scores, 0 for tokens, is an error, and gives NaN where it is traced.
             train: apply dropout, with random numbers from the collection ``"dropout"``.
             return_intermediates: return ``(y, intermediates)``.
 
         Raises:
-            ValueError: the tokens are no integers ``[B, T]``, or more than the context, the segments are not as many
-                integers, or the head is unknown.
+            ValueError: the tokens are no integers ``[B, T]``, outside of the vocabulary or more than the context, the
+                segments are not as many integers, the mask is negative or has another shape, or the head is unknown.
         """
         x = check_tokens("x", x, context_length=self.context_length)
         check_one_of("head", self.head, HEADS)
         dense = partial(linen.Dense, kernel_init=normal(0.02), dtype=self.dtype)
         norm = partial(LayerNorm, epsilon=self.epsilon)
         drop = partial(Dropout(self.dropout_rate), train=train)
+        if mask is not None:
+            mask = _check_mask(mask, x.shape)
+            x = clear_padding(x, mask, self.vocab_size)
         z, embedding = self._embed(x, segment)
-        out = {"embedded": drop(norm(name="embedding_norm")(z))}
+        if mask is not None and jnp.issubdtype(mask.dtype, jnp.number):
+            z = jnp.where(jnp.all(mask >= 0, axis=1)[:, None, None], z, jnp.nan)
+        out: dict[str, Any] = {}
+        z = collect(out, "embedded", drop(norm(name="embedding_norm")(z)))
         block = partial(
             Block,
             self.num_heads,
@@ -127,7 +135,7 @@ class BERT(linen.Module):
         )
         attention_mask = None if mask is None else padding_mask(mask)
         z, intermediates = run_blocks(
-            block, "encoder", self.num_layers, out["embedded"], train, mask=attention_mask, scan=self.scan_blocks
+            block, "encoder", self.num_layers, z, train, mask=attention_mask, scan=self.scan_blocks
         )
         out |= intermediates
         y = z
@@ -137,20 +145,28 @@ class BERT(linen.Module):
             y = embedding.attend(y)
             y = y + bias.astype(y.dtype)[None, None]
         else:
-            out["pooled"] = jnp.tanh(dense(self.d_model, name="pooler")(z[:, 0]))
+            collect(out, "pooled", jnp.tanh(dense(self.d_model, name="pooler")(z[:, 0])))
         if self.head == "classification":
             y = dense(self.num_classes, name="output")(drop(out["pooled"]))
         return (y, out) if return_intermediates else y
 
-    def _embed(self, x: Array, segment: ArrayLike | None) -> tuple[Array, linen.Embed]:
+    def _embed(self, x: Array, segment: ArrayLike | None) -> tuple[Array, Embed]:
         """Return the sum of the three embeddings, ``[B, T, D]``, and the embedding of tokens."""
-        embed = partial(linen.Embed, features=self.d_model, embedding_init=normal(0.02), dtype=self.dtype)
+        embed = partial(Embed, features=self.d_model, embedding_init=normal(0.02), dtype=self.dtype)
         embedding = embed(self.vocab_size, name="embedding")
         positions = embed(self.context_length, name="positions")(jnp.arange(x.shape[1]))
         segment = jnp.zeros_like(x) if segment is None else check_tokens("segment", segment)
         if segment.shape != x.shape:
             raise ValueError(f"expected a segment for each token, {x.shape}, got {segment.shape}")
         return embedding(x) + positions[None] + embed(self.num_segments, name="segments")(segment), embedding
+
+
+def _check_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
+    mask = jnp.asarray(mask)
+    if mask.shape != shape:
+        raise ValueError(f"expected a mask of the shape of the tokens, {shape}, got {mask.shape}")
+    check_weights(mask)
+    return mask
 
 
 register(

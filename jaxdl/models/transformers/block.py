@@ -13,6 +13,7 @@ from flax import linen
 
 from jaxdl import tree
 from jaxdl.checks import check_positive_integer, renamed_fields
+from jaxdl.models.layers import collect
 from jaxdl.models.scanning import scan_modules
 from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.nn.attention.cache import Cache
@@ -194,10 +195,12 @@ def run_blocks(
         )
     if caches is not None and len(caches) != num_layers:
         raise ValueError(f"expected {num_layers} caches, one a block, got {len(caches)}; make them with init_carry")
+    out: dict[str, Any] = {}
     results: list[tuple[Array, dict[str, Any]]] = []
     for number in range(1, (1 if scan else num_layers) + 1):
         cache = None if caches is None else caches[number - 1]
         x, intermediates = block(name=f"{name}_block{number}")(x, train, cache=cache, **options)
+        x = collect(out, f"{name}_block{number}", x)
         results.append((x, intermediates))
     if len(results) < num_layers:
 
@@ -207,7 +210,6 @@ def run_blocks(
 
         x, stacked = scan_modules(block(name=f"{name}_blocks"), num_layers - 1, x, step)
         results += [tree.take(stacked, i) for i in range(num_layers - 1)]
-    out: dict[str, Any] = {}
     if caches is not None:
         out["carry"] = tuple(intermediates.pop("cache") for _, intermediates in results)
     for number, (y, intermediates) in enumerate(results, 1):

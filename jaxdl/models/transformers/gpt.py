@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import check_tokens
+from jaxdl.models.layers import Embed, check_tokens, collect
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, check_depth, run_blocks
 from jaxdl.nn.attention.cache import Cache, init_cache
@@ -97,14 +97,15 @@ class GPT(linen.Module):
         """
         x = check_tokens("x", x, context_length=self.context_length)
         check_depth(self.num_layers)
-        embedding = linen.Embed(
+        embedding = Embed(
             self.vocab_size, self.d_model, embedding_init=normal(0.02), dtype=self.dtype, name="embedding"
         )
         table = self.param("positions", normal(0.02), (self.context_length, self.d_model), jnp.float32)
         z = embedding(x)
         first = carry[0].length if carry else 0
         positions = jax.lax.dynamic_slice_in_dim(table, first, x.shape[1]).astype(z.dtype)
-        out = {"embedded": Dropout(self.dropout_rate)(z + positions[None], train=train)}
+        out: dict[str, Any] = {}
+        z = collect(out, "embedded", Dropout(self.dropout_rate)(z + positions[None], train=train))
         block = partial(
             Block,
             self.num_heads,
@@ -120,11 +121,9 @@ class GPT(linen.Module):
             fused=True,
             dtype=self.dtype,
         )
-        z, intermediates = run_blocks(
-            block, "decoder", self.num_layers, out["embedded"], train, caches=carry, scan=self.scan_blocks
-        )
+        z, intermediates = run_blocks(block, "decoder", self.num_layers, z, train, caches=carry, scan=self.scan_blocks)
         out |= intermediates
-        z = out["encoded"] = LayerNorm(epsilon=self.epsilon, name="norm")(z)
+        z = collect(out, "encoded", LayerNorm(epsilon=self.epsilon, name="norm")(z))
         logits = embedding.attend(z)
         return (logits, out) if return_intermediates else logits
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import check_image_size, classifier_head
+from jaxdl.models.layers import check_image_size, classifier_head, collect
 from jaxdl.models.registry import register
 from jaxdl.nn.convolution.adaptive_pooling import adaptive_average_pool
 from jaxdl.nn.convolution.convolution import Conv
@@ -78,11 +78,11 @@ class AlexNet(linen.Module):
         layers = zip(self.widths, kernel_sizes, strides, pads, groups, strict=True)
         for number, (width, size, stride, pad, group) in enumerate(layers, 1):
             conv = Conv(width, (size, size), stride, pad, groups=group, dtype=self.dtype, name=f"conv{number}")
-            x = out[f"conv{number}"] = jax.nn.relu(conv(x))
+            x = collect(out, f"conv{number}", jax.nn.relu(conv(x)))
             if number <= 2 and self.response_norm:
-                x = out[f"norm{number}"] = local_response_norm(x)
+                x = collect(out, f"norm{number}", local_response_norm(x))
             if number in {1, 2, 5}:
-                x = out[f"pool{number}"] = max_pool(x, 3, stride=2)
+                x = collect(out, f"pool{number}", max_pool(x, 3, stride=2))
         y = adaptive_average_pool(x, 6)
         if self.num_classes is not None:
             y = classifier_head(

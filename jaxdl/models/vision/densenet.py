@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import check_in_range, check_one_of, renamed_fields
-from jaxdl.models.layers import ConvNorm, check_image_size
+from jaxdl.models.layers import ConvNorm, check_image_size, collect
 from jaxdl.models.registry import register
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.convolution.pooling import average_pool, global_average_pool, max_pool
@@ -114,14 +114,16 @@ class DenseNet(linen.Module):
         x = self._stem(x, train, out)
         for block, depth in enumerate(self.depths, 1):
             for i in range(1, depth + 1):
-                y = out[f"block{block}_layer{i}"] = dense_layer(name=f"block{block}_layer{i}")(x, train)
+                y = collect(out, f"block{block}_layer{i}", dense_layer(name=f"block{block}_layer{i}")(x, train))
                 x = jnp.concatenate([x, y], axis=-1)
-            out[f"block{block}"] = x
+            x = collect(out, f"block{block}", x)
             if block < len(self.depths):
                 features = int(self.compression * x.shape[-1])
-                x = out[f"transition{block}"] = Transition(features, self.dtype, name=f"transition{block}")(x, train)
-        x = out["norm"] = jax.nn.relu(BatchNorm(name="norm")(x, train))
-        x = out["pool"] = global_average_pool(x)
+                x = collect(
+                    out, f"transition{block}", Transition(features, self.dtype, name=f"transition{block}")(x, train)
+                )
+        x = collect(out, "norm", jax.nn.relu(BatchNorm(name="norm")(x, train)))
+        x = collect(out, "pool", global_average_pool(x))
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
 
@@ -129,10 +131,10 @@ class DenseNet(linen.Module):
         features = 2 * self.growth_rate if self.stem_features is None else self.stem_features
         if self.stem == "cifar":
             conv = partial(Conv, use_bias=False, kernel_init=he_normal(), dtype=self.dtype, name="stem")
-            x = out["stem"] = conv(features, (3, 3), padding=1)(x)
+            x = collect(out, "stem", conv(features, (3, 3), padding=1)(x))
             return x
-        x = out["stem"] = ConvNorm(features, (7, 7), 2, 3, dtype=self.dtype, name="stem")(x, train)
-        x = out["stem_pool"] = max_pool(x, 3, stride=2, padding=1)
+        x = collect(out, "stem", ConvNorm(features, (7, 7), 2, 3, dtype=self.dtype, name="stem")(x, train))
+        x = collect(out, "stem_pool", max_pool(x, 3, stride=2, padding=1))
         return x
 
     def _min_size(self) -> int:

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen
 
+from jaxdl.arrays import to_floating
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import ConvNorm, check_image_size, scale_channels
+from jaxdl.models.layers import ConvNorm, check_image_size, collect, scale_channels
 from jaxdl.models.registry import register
 from jaxdl.nn.convolution.adaptive_pooling import adaptive_average_pool
 from jaxdl.nn.convolution.convolution import Conv
@@ -116,22 +117,22 @@ class GoogLeNet(linen.Module):
         x = standardized_to_half(x) if self.transform_input else x
         conv = partial(ConvBias if published else partial(ConvNorm, epsilon=1e-3), dtype=self.dtype)
         out: dict[str, Array] = {}
-        x = out["conv1"] = conv(self._scale(64), (7, 7), 2, 3, name="conv1")(x, train)
+        x = collect(out, "conv1", conv(self._scale(64), (7, 7), 2, 3, name="conv1")(x, train))
         x = ceil_max_pool(x, 3, 2)
-        x = out["pool1"] = local_response_norm(x) if published else x
-        x = out["conv2"] = conv(self._scale(64), (1, 1), name="conv2")(x, train)
-        x = out["conv3"] = conv(self._scale(192), (3, 3), padding=1, name="conv3")(x, train)
+        x = collect(out, "pool1", local_response_norm(x) if published else x)
+        x = collect(out, "conv2", conv(self._scale(64), (1, 1), name="conv2")(x, train))
+        x = collect(out, "conv3", conv(self._scale(192), (3, 3), padding=1, name="conv3")(x, train))
         x = local_response_norm(x) if published else x
-        x = out["pool2"] = ceil_max_pool(x, 3, 2)
+        x = collect(out, "pool2", ceil_max_pool(x, 3, 2))
         for name in self.modules:
             if name in POOL_BEFORE:
                 window = 2 if POOL_BEFORE[name] == "pool4" and not published else 3
-                x = out[POOL_BEFORE[name]] = ceil_max_pool(x, window, 2)
+                x = collect(out, POOL_BEFORE[name], ceil_max_pool(x, window, 2))
             module = Inception([self._scale(n) for n in INCEPTIONS[name]], conv, 5 if published else 3, name=name)
-            x = out[name] = module(x, train)
+            x = collect(out, name, module(x, train))
             if HEAD_AFTER.get(name) in heads:
-                out[HEAD_AFTER[name]] = self._head(x, HEAD_AFTER[name], conv)
-        x = out["pool"] = global_average_pool(x)
+                collect(out, HEAD_AFTER[name], self._head(x, HEAD_AFTER[name], conv))
+        x = collect(out, "pool", global_average_pool(x))
         rate = self.dropout_rate if self.dropout_rate is not None else (0.4 if published else 0.2)
         x = Dropout(rate)(x, train=train)
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
@@ -206,6 +207,7 @@ def ceil_max_pool(x: Array, window: int, stride: int) -> Array:
 
 def standardized_to_half(x: Array) -> Array:
     """Convert ``(p - mean) / std`` of ImageNet to ``(p - 1/2) / (1/2)``, for colors ``p`` in [0, 1], ``[..., 3]``."""
+    x = to_floating(x)
     mean, std = (np.reshape(a, (1,) * (x.ndim - 1) + (3,)) for a in (IMAGENET_MEAN, IMAGENET_STD))
     return x * jnp.asarray(std / 0.5, x.dtype) + jnp.asarray((mean - 0.5) / 0.5, x.dtype)
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import ConvNorm, check_image_size, scale_channels
+from jaxdl.models.layers import ConvNorm, check_image_size, collect, scale_channels
 from jaxdl.models.registry import register
 from jaxdl.models.vision.googlenet import standardized_to_half
 from jaxdl.nn.convolution.pooling import average_pool, global_average_pool, max_pool
@@ -246,14 +246,14 @@ class InceptionV2(linen.Module):
         stem, wide = scale_channels(64, self.width), scale_channels(192, self.width)
         out: dict[str, Array] = {}
         x = SeparableConv(stem, (7, 7), 2, "same", multiplier=8, dtype=self.dtype, name="conv1")(x)
-        x = out["conv1"] = jax.nn.relu(BatchNorm(epsilon=EPSILON, name="norm1")(x, train))
-        x = out["pool1"] = pool(x)
-        x = out["conv2"] = conv(stem, (1, 1), name="conv2")(x, train)
-        x = out["conv3"] = conv(wide, (3, 3), name="conv3")(x, train)
-        x = out["pool2"] = pool(x)
+        x = collect(out, "conv1", jax.nn.relu(BatchNorm(epsilon=EPSILON, name="norm1")(x, train)))
+        x = collect(out, "pool1", pool(x))
+        x = collect(out, "conv2", conv(stem, (1, 1), name="conv2")(x, train))
+        x = collect(out, "conv3", conv(wide, (3, 3), name="conv3")(x, train))
+        x = collect(out, "pool2", pool(x))
         for name, widths in V2_MODULES.items():
-            x = out[name] = InceptionV2Module(self.width, self.dtype, widths, name=name)(x, train)
-        x = out["pool"] = global_average_pool(x)
+            x = collect(out, name, InceptionV2Module(self.width, self.dtype, widths, name=name)(x, train))
+        x = collect(out, "pool", global_average_pool(x))
         x = Dropout(self.dropout_rate)(x, train=train)
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
@@ -316,18 +316,18 @@ class InceptionV3(linen.Module):
         x = standardized_to_half(x) if self.transform_input else x
         conv = partial(ConvNorm, epsilon=EPSILON, dtype=self.dtype)
         out: dict[str, Array] = {}
-        x = out["conv1"] = conv(scale_channels(32, self.width), (3, 3), 2, name="conv1")(x, train)
-        x = out["conv2"] = conv(scale_channels(32, self.width), (3, 3), name="conv2")(x, train)
-        x = out["conv3"] = conv(scale_channels(64, self.width), (3, 3), padding=1, name="conv3")(x, train)
-        x = out["pool1"] = max_pool(x, 3, stride=2)
-        x = out["conv4"] = conv(scale_channels(80, self.width), (1, 1), name="conv4")(x, train)
-        x = out["conv5"] = conv(scale_channels(192, self.width), (3, 3), name="conv5")(x, train)
-        x = out["pool2"] = max_pool(x, 3, stride=2)
+        x = collect(out, "conv1", conv(scale_channels(32, self.width), (3, 3), 2, name="conv1")(x, train))
+        x = collect(out, "conv2", conv(scale_channels(32, self.width), (3, 3), name="conv2")(x, train))
+        x = collect(out, "conv3", conv(scale_channels(64, self.width), (3, 3), padding=1, name="conv3")(x, train))
+        x = collect(out, "pool1", max_pool(x, 3, stride=2))
+        x = collect(out, "conv4", conv(scale_channels(80, self.width), (1, 1), name="conv4")(x, train))
+        x = collect(out, "conv5", conv(scale_channels(192, self.width), (3, 3), name="conv5")(x, train))
+        x = collect(out, "pool2", max_pool(x, 3, stride=2))
         for name in self.modules:
-            x = out[name] = V3_MODULES[name](width=self.width, dtype=self.dtype, name=name)(x, train)
+            x = collect(out, name, V3_MODULES[name](width=self.width, dtype=self.dtype, name=name)(x, train))
             if name == "mixed6e" and has_head:
-                out["auxiliary"] = self._auxiliary_head(out[name])
-        x = out["pool"] = global_average_pool(x)
+                collect(out, "auxiliary", self._auxiliary_head(x))
+        x = collect(out, "pool", global_average_pool(x))
         x = Dropout(self.dropout_rate)(x, train=train)
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits

@@ -12,6 +12,7 @@ from flax import linen
 from flax.linen.dtypes import promote_dtype
 
 from jaxdl.checks import check_one_of
+from jaxdl.models.layers import collect
 from jaxdl.models.registry import register
 from jaxdl.nn import activations
 from jaxdl.nn.activations import Activation, scaled_tanh
@@ -106,13 +107,13 @@ class LeNet5(linen.Module):
         pool, activation = partial(pools[self.pooling], window=2), activations.get_activation(self.activation)
         conv, dense = partial(Conv, dtype=self.dtype), partial(linen.Dense, dtype=self.dtype)
         out: dict[str, Array] = {}
-        x = out["conv1"] = activation(conv(6, (5, 5), padding=pad, name="conv1")(x))
-        x = out["pool1"] = pool(x)
-        x = out["conv2"] = activation(conv(16, (5, 5), name="conv2")(x))
-        x = out["pool2"] = pool(x)
+        x = collect(out, "conv1", activation(conv(6, (5, 5), padding=pad, name="conv1")(x)))
+        x = collect(out, "pool1", pool(x))
+        x = collect(out, "conv2", activation(conv(16, (5, 5), name="conv2")(x)))
+        x = collect(out, "pool2", pool(x))
         x = einops.rearrange(x, "b h w c -> b (h w c)")
-        x = out["dense1"] = activation(dense(120, name="dense1")(x))
-        x = out["dense2"] = activation(dense(84, name="dense2")(x))
+        x = collect(out, "dense1", activation(dense(120, name="dense1")(x)))
+        x = collect(out, "dense2", activation(dense(84, name="dense2")(x)))
         logits = dense(self.num_classes, name="output")(x)
         return (logits, out) if return_intermediates else logits
 
@@ -171,13 +172,13 @@ class LeNet5Original(linen.Module):
         conv = partial(Conv, kernel_size=(5, 5), kernel_init=_published_init, dtype=self.dtype)
         dense = partial(linen.Dense, kernel_init=_published_init, dtype=self.dtype)
         out: dict[str, Array] = {}
-        x = out["c1"] = scaled_tanh(conv(6, name="c1")(x))
-        x = out["s2"] = scaled_tanh(Subsampling(self.dtype, name="s2")(x))
-        x = out["c3"] = scaled_tanh(TableConv(CONNECTIONS, (5, 5), self.dtype, name="c3")(x))
-        x = out["s4"] = scaled_tanh(Subsampling(self.dtype, name="s4")(x))
-        x = out["c5"] = scaled_tanh(conv(120, name="c5")(x))
+        x = collect(out, "c1", scaled_tanh(conv(6, name="c1")(x)))
+        x = collect(out, "s2", scaled_tanh(Subsampling(self.dtype, name="s2")(x)))
+        x = collect(out, "c3", scaled_tanh(TableConv(CONNECTIONS, (5, 5), self.dtype, name="c3")(x)))
+        x = collect(out, "s4", scaled_tanh(Subsampling(self.dtype, name="s4")(x)))
+        x = collect(out, "c5", scaled_tanh(conv(120, name="c5")(x)))
         x = einops.rearrange(x, "b h w c -> b (h w c)")
-        x = out["f6"] = scaled_tanh(dense(84, name="f6")(x))
+        x = collect(out, "f6", scaled_tanh(dense(84, name="f6")(x)))
         if self.output == "rbf":
             logits = -squared_distances(x, jnp.asarray(digit_codes(), x.dtype))
         else:

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import ConvNorm, check_image_size
+from jaxdl.models.layers import ConvNorm, check_image_size, collect
 from jaxdl.models.registry import register
 from jaxdl.models.scanning import scan_blocks
 from jaxdl.nn.convolution.convolution import Conv
@@ -175,7 +175,7 @@ class _ResidualNetwork(linen.Module):
         block = partial(block, shortcut=shortcut, zero_init=self.zero_init, dtype=self.dtype)
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True), 1):
             first = block(width, stride=1 if stage == 1 else 2, name=f"stage{stage}_block1")
-            x = out[f"stage{stage}_block1"] = first(x, train)
+            x = collect(out, f"stage{stage}_block1", first(x, train))
             rest = range(2, depth + 1)
             if self.scan_blocks and rest:
                 scanned = block(width, name=f"stage{stage}_blocks")
@@ -183,8 +183,8 @@ class _ResidualNetwork(linen.Module):
                 out |= {f"stage{stage}_block{i}": y for i, y in zip(rest, outputs, strict=False)}
             else:
                 for i in rest:
-                    x = out[f"stage{stage}_block{i}"] = block(width, name=f"stage{stage}_block{i}")(x, train)
-            out[f"stage{stage}"] = x
+                    x = collect(out, f"stage{stage}_block{i}", block(width, name=f"stage{stage}_block{i}")(x, train))
+            x = collect(out, f"stage{stage}", x)
         return x
 
     def _check_fields(self) -> None:
@@ -254,11 +254,11 @@ class ResNet(_ResidualNetwork):
         out: dict[str, Array] = {}
         size, stride = STEMS[self.stem]
         stem = ConvNorm(self.widths[0], (size, size), stride, size // 2, dtype=self.dtype, name="stem")
-        x = out["stem"] = stem(x, train)
+        x = collect(out, "stem", stem(x, train))
         if self.stem == "imagenet":
-            x = out["stem_pool"] = max_pool(x, 3, stride=2, padding=1)
+            x = collect(out, "stem_pool", max_pool(x, 3, stride=2, padding=1))
         x = self._stages(block, x, train, out, return_intermediates)
-        x = out["pool"] = global_average_pool(x)
+        x = collect(out, "pool", global_average_pool(x))
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
 
@@ -289,12 +289,14 @@ class PreActivationResNet(_ResidualNetwork):
         block = {"basic": PreActivationBasicBlock, "bottleneck": PreActivationBottleneck}[self.block]
         out: dict[str, Array] = {}
         size, stride = STEMS[self.stem]
-        x = out["stem"] = _conv(self.widths[0], (size, size), stride, size // 2, dtype=self.dtype, name="stem")(x)
+        x = collect(
+            out, "stem", _conv(self.widths[0], (size, size), stride, size // 2, dtype=self.dtype, name="stem")(x)
+        )
         if self.stem == "imagenet":
-            x = out["stem_pool"] = max_pool(x, 3, stride=2, padding=1)
+            x = collect(out, "stem_pool", max_pool(x, 3, stride=2, padding=1))
         x = self._stages(block, x, train, out, return_intermediates)
-        x = out["norm"] = jax.nn.relu(BatchNorm(name="norm")(x, train))
-        x = out["pool"] = global_average_pool(x)
+        x = collect(out, "norm", jax.nn.relu(BatchNorm(name="norm")(x, train)))
+        x = collect(out, "pool", global_average_pool(x))
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import check_image_size, classifier_head
+from jaxdl.models.layers import check_image_size, classifier_head, collect
 from jaxdl.models.registry import register
 from jaxdl.nn.convolution.adaptive_pooling import adaptive_average_pool
 from jaxdl.nn.convolution.convolution import Conv
@@ -83,8 +83,8 @@ class VGG(linen.Module):
                 x = conv(width, (size, size), padding=size // 2, name=name)(x)
                 if self.batch_norm:
                     x = BatchNorm(name=f"norm{stage}_{number}")(x, train)
-                x = out[name] = jax.nn.relu(x)
-            x = out[f"pool{stage}"] = max_pool(x, 2)
+                x = collect(out, name, jax.nn.relu(x))
+            x = collect(out, f"pool{stage}", max_pool(x, 2))
         y = adaptive_average_pool(x, 7)
         if self.num_classes is not None:
             y = classifier_head(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import channels_last_hint
+from jaxdl.models.layers import channels_last_hint, collect
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import Block, run_blocks
 from jaxdl.nn.convolution.convolution import Conv
@@ -88,11 +88,11 @@ class VisionTransformer(linen.Module):
         x = jnp.asarray(x)
         size = self.patch_size
         out: dict[str, Array] = {}
-        if x.ndim != 4 or min(x.shape) < 1 or x.shape[1] % size or x.shape[2] % size:
+        if x.ndim != 4 or min(x.shape[1:]) < 1 or x.shape[1] % size or x.shape[2] % size:
             hint = channels_last_hint(x.shape)
             raise ValueError(f"expected images [B, H, W, C] of whole patches of {size} x {size}, got {x.shape}{hint}")
-        x = out["patches"] = Conv(self.d_model, (size, size), size, dtype=self.dtype, name="patch_embedding")(x)
-        x = out["embedded"] = Dropout(self.dropout_rate)(self._add_positions(x), train=train)
+        x = collect(out, "patches", Conv(self.d_model, (size, size), size, dtype=self.dtype, name="patch_embedding")(x))
+        x = collect(out, "embedded", Dropout(self.dropout_rate)(self._add_positions(x), train=train))
         block = partial(
             Block,
             self.num_heads,
@@ -105,8 +105,8 @@ class VisionTransformer(linen.Module):
         )
         x, blocks = run_blocks(block, "encoder", self.num_layers, x, train, scan=self.scan_blocks)
         out |= blocks
-        x = out["encoded"] = LayerNorm(epsilon=self.epsilon, name="norm")(x)
-        x = out["pooled"] = x[:, 0]
+        x = collect(out, "encoded", LayerNorm(epsilon=self.epsilon, name="norm")(x))
+        x = collect(out, "pooled", x[:, 0])
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits
 

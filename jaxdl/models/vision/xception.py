@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import ConvNorm, check_image_size, scale_channels
+from jaxdl.models.layers import ConvNorm, check_image_size, collect, scale_channels
 from jaxdl.models.registry import register
 from jaxdl.nn.convolution.pooling import global_average_pool, max_pool
 from jaxdl.nn.convolution.separable import SeparableConv
@@ -58,19 +58,19 @@ class Xception(linen.Module):
         check_image_size("Xception", x, 7)
         scale = partial(scale_channels, width=self.width)
         out: dict[str, Array] = {}
-        x = out["conv1"] = ConvNorm(scale(32), (3, 3), 2, dtype=self.dtype, name="conv1")(x, train)
-        x = out["conv2"] = ConvNorm(scale(64), (3, 3), dtype=self.dtype, name="conv2")(x, train)
+        x = collect(out, "conv1", ConvNorm(scale(32), (3, 3), 2, dtype=self.dtype, name="conv1")(x, train))
+        x = collect(out, "conv2", ConvNorm(scale(64), (3, 3), dtype=self.dtype, name="conv2")(x, train))
         blocks = {f"entry{i}": (n, n) for i, n in enumerate((128, 256, 728), 1)}
         blocks |= {f"middle{i}": (728, 728, 728) for i in range(1, self.middle_blocks + 1)}
         blocks |= {"exit1": (728, 1024)}
         for name, widths in blocks.items():
             stride = 1 if name.startswith("middle") else 2
             block = XceptionBlock([scale(n) for n in widths], stride, name != "entry1", self.dtype, name=name)
-            x = out[name] = block(x, train)
+            x = collect(out, name, block(x, train))
         for i, channels in ((3, 1536), (4, 2048)):
             x = SeparableConv(scale(channels), (3, 3), padding=1, dtype=self.dtype, name=f"conv{i}")(x)
-            x = out[f"conv{i}"] = jax.nn.relu(BatchNorm(name=f"norm{i}")(x, train))
-        x = out["pool"] = global_average_pool(x)
+            x = collect(out, f"conv{i}", jax.nn.relu(BatchNorm(name=f"norm{i}")(x, train)))
+        x = collect(out, "pool", global_average_pool(x))
         x = Dropout(self.dropout_rate)(x, train=train)
         logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
         return (logits, out) if return_intermediates else logits

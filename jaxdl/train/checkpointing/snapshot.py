@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxdl import tree
-from jaxdl.train.checkpointing.integrity import DamagedError, file_digest
+from jaxdl.train.checkpointing.integrity import DamagedError, UnreadableError, file_digest
 from jaxdl.train.leaves import Form, forms, is_key, key_implementation, leaf_digest
 from jaxdl.typing import PyTree
 
@@ -56,12 +57,36 @@ def write(
     leaves = {
         name: {"dtype": form.dtype, "shape": form.shape, "sha256": digests[name]} for name, form in forms(state).items()
     }
-    manifest = {"format": FORMAT, "step": step, "position": position, "config": config}
+    manifest = {"format": FORMAT, "step": step, "position": as_json("position", position), "config": config}
     text = json.dumps({**manifest, "leaves": leaves, "files": file_digests}, indent=1).encode()
     (folder / MANIFEST).write_bytes(text)
     (folder / SEAL).write_bytes(_seal(text))
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(flush, [*folder.rglob("*"), folder]))
+
+
+def as_json(name: str, value: Any) -> Any:
+    """Convert a value to what JSON reads back: NumPy's numbers and arrays become numbers and lists.
+
+    Raises:
+        TypeError: a part of it is nothing that JSON has.
+        ValueError: a number is NaN or infinite, or a part holds itself.
+
+    >>> as_json("config", {"rate": np.float64(0.5), "sizes": (8, np.int64(4))})
+    {'rate': 0.5, 'sizes': [8, 4]}
+    """
+
+    def convert(part: Any) -> Any:
+        if isinstance(part, np.generic | np.ndarray | jax.Array) and not jnp.issubdtype(
+            part.dtype, jnp.complexfloating
+        ):
+            return part.tolist()
+        raise TypeError(f"expected {name} of numbers, text, lists and dicts, got {part!r:.100} in it; convert it")
+
+    try:
+        return json.loads(json.dumps(value, allow_nan=False, default=convert))
+    except ValueError as error:
+        raise ValueError(f"expected {name} that JSON can hold, got {value!r:.200}: {error}") from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -81,7 +106,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise DamagedError(f"{path} or {SEAL} is damaged: its size is wrong")
         text, sealed = path.read_bytes(), seal.read_bytes()
     except OSError as error:
-        raise DamagedError(f"{path} or {SEAL} cannot be read: {error.strerror}") from error
+        raise UnreadableError(f"{path} or {SEAL} cannot be read: {error.strerror}") from error
     if sealed != _seal(text):
         raise DamagedError(f"{path} or {SEAL} is damaged: the SHA-256 of the first is not in the second")
     try:
@@ -127,7 +152,7 @@ def verify_files(folder: Path, manifest: dict[str, Any]) -> None:
         try:
             return file_digest(present[name])
         except OSError as error:
-            raise DamagedError(f"{describe(name)} cannot be read: {error.strerror}") from error
+            raise UnreadableError(f"{describe(name)} cannot be read: {error.strerror}") from error
 
     with ThreadPoolExecutor() as pool:
         for name, found in zip(present, pool.map(digest, present), strict=True):

@@ -97,7 +97,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bitwise(checkpoints):
     like = jax.eval_shape(lambda: state)
 
     def stop(report):
-        return report.step == 5
+        return train.STOP if report.step == 5 else None
 
     save = train.SaveEvery(checkpoints, position=loader.state())
     train.fit(step, state, loader, epochs=3, hooks=[stop, save])
