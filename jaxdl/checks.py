@@ -3,13 +3,16 @@
 import difflib
 import functools
 import math
-import operator
 import re
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import jax
 import numpy as np
+from jax.core import Tracer
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -25,7 +28,7 @@ def known_value(value: object) -> np.ndarray | None:
     >>> jax.jit(lambda x: x if known_value(x) is None else -x)(1.0).item()
     1.0
     """
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return None
     if isinstance(value, jax.Array):
         return np.asarray(value) if value.is_fully_addressable else None
@@ -42,7 +45,7 @@ def is_zero(value: object) -> bool:
     return known is not None and bool(np.all(known == 0))
 
 
-def is_integer(value: object) -> bool:
+def is_integer(value: object) -> "TypeIs[int]":
     """Return whether a value is one integer, of Python, of NumPy or in an array of no dimensions; Booleans are not.
 
     >>> is_integer(np.int64(3)), is_integer(np.array(3)), is_integer(3.0), is_integer(True)
@@ -94,7 +97,7 @@ def check_decay(name: str, value: object) -> None:
 
 
 def check_positive_integer(name: str, value: object) -> None:
-    """Check that a value is an integer of at least 1, of Python, of NumPy or in an array of no dimensions.
+    """Check that a value is an integer of at least 1, Python's or NumPy's.
 
     Raises:
         ValueError: the value is less than 1, or not an integer.
@@ -103,7 +106,7 @@ def check_positive_integer(name: str, value: object) -> None:
     Traceback (most recent call last):
     ValueError: expected steps to be an integer >= 1, got 2.5
     """
-    if not is_integer(value) or operator.index(value) < 1:  # pyright: ignore[reportArgumentType]
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"expected {name} to be an integer >= 1, got {value!r}")
 
 

@@ -131,7 +131,7 @@ def binary_cross_entropy(
     >>> binary_cross_entropy(jnp.array([0.0, 1e4]), jnp.array([1.0, 0.0]), reduction="none").round(4).tolist()
     [0.693..., 10000.0]
     """
-    z, y, weights = _prepare(*map(widen_floating, (logits, targets)), mask)
+    z, y, weights = _prepare(widen_floating(logits), widen_floating(targets), mask)
     _check_smoothing(label_smoothing)
     y = (1 - label_smoothing) * y + label_smoothing / 2
     likelihood = _weighted(y, jax.nn.log_sigmoid(z)) + _weighted(1 - y, jax.nn.log_sigmoid(-z))
@@ -171,8 +171,8 @@ def cross_entropy(
     log_p = z - jax.nn.logsumexp(z, axis=-1, keepdims=True)
     loss = -_pick(log_p, y)
     if not is_zero(label_smoothing):
-        label_smoothing = jnp.asarray(label_smoothing, loss.dtype)
-        loss = (1 - label_smoothing) * loss - _weighted(label_smoothing, jnp.mean(log_p, axis=-1))
+        share = jnp.asarray(label_smoothing, loss.dtype)
+        loss = (1 - share) * loss - _weighted(share, jnp.mean(log_p, axis=-1))
     return _reduce(loss, weights, reduction)
 
 
@@ -231,7 +231,7 @@ def hinge(
     >>> hinge(jnp.array([2.0, 0.5]), jnp.array([1.0, -1.0]), reduction="none").tolist()
     [0.0, 1.5]
     """
-    s, y, weights = _prepare(*map(widen_floating, (scores, targets)), mask)
+    s, y, weights = _prepare(widen_floating(scores), widen_floating(targets), mask)
     return _reduce(jax.nn.relu(margin - y * s), weights, reduction)
 
 
@@ -282,7 +282,7 @@ def margin_ranking(
     >>> float(margin_ranking(jnp.array(0.5), jnp.array(0.25)))
     0.75
     """
-    s, s_r, weights = _prepare(*map(widen_floating, (preferred, other)), mask)
+    s, s_r, weights = _prepare(widen_floating(preferred), widen_floating(other), mask)
     return _reduce(jax.nn.relu(margin + s_r - s), weights, reduction)
 
 

@@ -47,12 +47,14 @@ def run(config: Config, run: Run) -> dict[str, float]:
     noise = embeddings.noise_distribution(corpus.counts)
     seen = np.zeros((config.vocab_size,) * 2)
     np.add.at(seen, tuple(learned.T), 1)
-    noises = jnp.stack([jnp.tile(noise, (config.vocab_size, 1)), embeddings.unseen_distribution(corpus.counts, seen)])
+    both = [jnp.tile(noise, (config.vocab_size, 1)), embeddings.unseen_distribution(corpus.counts, seen)]
+    cumulative = jnp.cumsum(jnp.stack(both), axis=2)
     arguments = config.vocab_size, learned
     (full,) = learn_pairs(full_loss, jnp.zeros(1), *arguments, held_out(tested, jnp.ones_like(noise)), config)
     found = {"full softmax": full}
     for k in config.negatives:
-        curves = learn_pairs(negative_loss(k), noises[: 1 + (k == JUDGED)], *arguments, held_out(tested, noise), config)
+        variants = cumulative[: 1 + (k == JUDGED)]
+        curves = learn_pairs(negative_loss(k), variants, *arguments, held_out(tested, noise), config)
         found |= dict(zip((str(k), f"{k} unseen"), curves, strict=False))
     base = unigram_loss(corpus.counts, tested)
     gain = {name: (base - curve[:, -1]) / (base - found["full softmax"][:, -1]) for name, curve in found.items()}
@@ -68,13 +70,12 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 
 def negative_loss(count: int) -> Loss:
-    """Make the loss with samples of a distribution for every word, ``[V, V]``, the variant."""
+    """Make the loss with samples of a distribution for every word; the variant is its cumulative sum, ``[V, V]``."""
 
-    def loss(tables: Tables, pairs: Array, key: Array, noise: Array) -> Array:
+    def loss(tables: Tables, pairs: Array, key: Array, cumulative: Array) -> Array:
         words, contexts = pairs.T
-        cumulative = jnp.cumsum(noise[words], axis=1)
-        drawn = jax.vmap(jnp.searchsorted)(cumulative, jax.random.uniform(key, (len(words), count)))
-        negatives = tables.contexts[jnp.minimum(drawn, len(noise) - 1)]
+        drawn = jax.vmap(jnp.searchsorted)(cumulative[words], jax.random.uniform(key, (len(words), count)))
+        negatives = tables.contexts[jnp.minimum(drawn, len(cumulative) - 1)]
         return jnp.mean(embeddings.negative_sampling_loss(tables.words[words], tables.contexts[contexts], negatives))
 
     return loss

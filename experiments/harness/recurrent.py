@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from experiments.harness.learning import Loss, Metrics
+from jaxdl import losses
 from jaxdl.decode import StepFunction
 from jaxdl.nn import recurrent
 from jaxdl.nn.dense import linear
@@ -29,6 +30,11 @@ def readout_loss(cell: cells.Cell, measure: Measure, select: Callable[[Array], A
         return value, ({}, metrics)
 
     return loss
+
+
+def squared_error(outputs: Array, y: Array) -> tuple[Array, Metrics]:
+    """Return the mean squared error, a measure without metrics."""
+    return losses.mean_squared_error(outputs, y), {}
 
 
 def readout_step(cell: cells.Cell, params: dict[str, PyTree]) -> StepFunction:

@@ -150,11 +150,11 @@ class PairSettings(OnText):
     """Largest distance of a context."""
     size: int = 32
     """Size of the vectors."""
-    seeds: int = 5
+    seeds: int = 4
     """Independent runs."""
-    steps: int = 4000
+    steps: int = 2000
     """Updates."""
-    reports: int = 20
+    reports: int = 10
     """Measurements on the held-out pairs."""
     batch_size: int = 128
     """Pairs in an update."""

@@ -20,11 +20,11 @@ import optax
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.configuration import require
 from experiments.harness.learning import fit_samples
-from experiments.harness.recurrent import as_batch, readout_loss, readout_step
+from experiments.harness.recurrent import as_batch, readout_loss, readout_step, squared_error
 from experiments.harness.run_folder import Run, slug
 from experiments.harness.sequence_settings import OnNewSequences
 from experiments.sequences import drawings
-from jaxdl import losses, optim
+from jaxdl import optim
 from jaxdl.data.sources import sequences
 from jaxdl.nn.recurrent import cells
 from jaxdl.typing import Array, Batch, Key, PyTree
@@ -89,7 +89,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
 def learn(cell: cells.LSTM, config: Config, key: Key) -> dict[str, Array]:
     """Train a network on short sequences and record its memory on a long one."""
     optimizer = optax.chain(optim.clip_by_global_norm(1.0), optim.adam(config.learning_rate))
-    loss = readout_loss(cell, lambda outputs, y: (losses.mean_squared_error(outputs, y), {}))
+    loss = readout_loss(cell, squared_error)
     cell_key, output_key, train_key, test_key = jax.random.split(key, 4)
     kernel = jax.random.normal(output_key, (HIDDEN, 1)) / HIDDEN**0.5
     params = {"cell": cells.init_cell(cell_key, cell, 2), "output": {"kernel": kernel, "bias": jnp.zeros(1)}}

@@ -19,11 +19,11 @@ import optax
 from experiments.harness import configuration
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.figures import COLOURS
-from experiments.harness.learning import Metrics, fit_samples
-from experiments.harness.recurrent import as_batch, initialize_spectral, readout_loss
+from experiments.harness.learning import fit_samples
+from experiments.harness.recurrent import as_batch, initialize_spectral, readout_loss, squared_error
 from experiments.harness.run_folder import Run, slug
 from experiments.sequences import drawings
-from jaxdl import losses, optim
+from jaxdl import optim
 from jaxdl.data.sources import sequences
 from jaxdl.nn.recurrent import cells
 from jaxdl.typing import Array, Batch, Key, PyTree
@@ -106,11 +106,6 @@ def learn(config: Config, key: Key, params: PyTree, rate: Array, radius: Array, 
     return {"loss": metrics["loss"], "before": metrics["gradient_norm"], "after": metrics["update_norm"] / rate}
 
 
-def squared_error(outputs: Array, y: Array) -> tuple[Array, Metrics]:
-    """Return the mean squared error."""
-    return losses.mean_squared_error(outputs, y), {}
-
-
 def final_loss(loss: np.ndarray) -> np.ndarray:
     """Return the mean over the last dimension, infinite where it is NaN."""
     with np.errstate(over="ignore"):
@@ -122,9 +117,9 @@ def diverged(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     return ~(last <= np.minimum(first, LARGEST))
 
 
-def statements(losses: dict[str, tuple[np.ndarray, np.ndarray]]) -> Iterator[Statement]:
+def statements(found: dict[str, tuple[np.ndarray, np.ndarray]]) -> Iterator[Statement]:
     """State the parts of the claim by first and last losses ``[variants, seeds]`` at two rates."""
-    for name, (first, last) in losses.items():
+    for name, (first, last) in found.items():
         without, clipped, small = diverged(first, last)
         statement = f"with clipping the loss stays finite and falls at {AT[name]}"
         yield Statement(21, statement, "share of runs", ~clipped, above=0.5)

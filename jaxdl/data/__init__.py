@@ -9,7 +9,7 @@ Batches
     `Loader`, `padded_batches`: batches of arrays in an order that depends on seed and epoch alone.
     `BucketLoader`, `choose_boundaries`, `pad`: sequences of different lengths.
     `permutation`, `EpochLoader`: the order itself, and the base of the loaders.
-    `split`, `count_examples`, `prefetch`: held-out examples, sizes, reading ahead.
+    `split`, `count_examples`, `check_integers`, `prefetch`: held-out examples, sizes, ranges, reading ahead.
 Text, trees, strokes and audio
     `text`: words, streams and windows.
     `Vocabulary`, with `PAD`, `UNK`, `BOS`, `EOS`: tokens and their ids.
@@ -20,7 +20,7 @@ Where data come from
 """
 
 from jaxdl.data import audio, augmentation, files, sources, strokes, text, trees, warping
-from jaxdl.data.batching import Loader, count_examples, padded_batches, prefetch, split
+from jaxdl.data.batching import Loader, check_integers, count_examples, padded_batches, prefetch, split
 from jaxdl.data.bucketing import BucketLoader, choose_boundaries, pad
 from jaxdl.data.dataset import Dataset, as_examples, as_size, resize, standardize, statistics
 from jaxdl.data.epochs import EpochLoader, permutation
@@ -65,6 +65,7 @@ __all__ = [
     "audio",
     "augmentation",
     "automata",
+    "check_integers",
     "choose_boundaries",
     "cifar",
     "cifar10",

@@ -64,6 +64,7 @@ class Loader(EpochLoader[np.ndarray]):
         self.process_index = process_index
         self.process_count = process_count
         self._check()
+        check_integers(self.arrays)
         _check_windows(self.arrays, batch_size, shuffle)
         self.local_batch_size = batch_size // process_count
         self.steps_per_epoch = self.size // batch_size if drop_remainder else -(-self.size // batch_size)
@@ -132,6 +133,30 @@ class Loader(EpochLoader[np.ndarray]):
             "shuffle": int(self.shuffle),
             "drop_remainder": int(self.drop_remainder),
         }
+
+
+def check_integers(arrays: Mapping[str, np.ndarray]) -> None:
+    """Check that JAX, which has integers of 32 bits unless told otherwise, would not change integers silently.
+
+    Raises:
+        ValueError: an integer does not fit.
+
+    >>> check_integers({"label": np.array([2**32])})
+    Traceback (most recent call last):
+    ValueError: expected integers of 32 bits in 'label', got 4294967296; set jax_enable_x64, or give smaller ones
+    """
+    for name, array in arrays.items():
+        kept = array.dtype not in (np.int64, np.uint64) or jax.dtypes.canonicalize_dtype(array.dtype) == array.dtype
+        if kept or array.size == 0:
+            continue
+        unsigned = array.dtype == np.uint64
+        low, high = (0, 2**32 - 1) if unsigned else (-(2**31), 2**31 - 1)
+        least, largest = int(array.min()), int(array.max())
+        if least < low or largest > high:
+            raise ValueError(
+                f"expected integers of 32 bits in {name!r}, got {largest if largest > high else least}; "
+                "set jax_enable_x64, or give smaller ones"
+            )
 
 
 def _check_windows(arrays: Mapping[str, np.ndarray], batch_size: int, shuffle: bool) -> None:

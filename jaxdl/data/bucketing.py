@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.data.batching import PADDING_INDEX
+from jaxdl.data.batching import PADDING_INDEX, check_integers
 from jaxdl.data.epochs import EpochLoader, permutation
 
 LENGTH = "length"
@@ -228,6 +228,7 @@ def _lengths(sequences: Ragged) -> np.ndarray:
 def _as_examples(name: str, each: Ragged | np.ndarray) -> list[np.ndarray] | np.ndarray:
     """Return sequences as a list of arrays, other examples as one array."""
     if isinstance(each, np.ndarray):
+        check_integers({name: each})
         return each
     sequences = [np.asarray(sequence) for sequence in each]
     scalars = [n for n, sequence in enumerate(sequences) if sequence.ndim == 0]
@@ -235,6 +236,8 @@ def _as_examples(name: str, each: Ragged | np.ndarray) -> list[np.ndarray] | np.
         raise ValueError(
             f"expected {name!r} to be a list of sequences, got a scalar in example {scalars[0]}; give an array"
         )
+    for sequence in sequences:
+        check_integers({name: sequence})
     return _with_common_dtype(sequences)
 
 

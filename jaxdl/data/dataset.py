@@ -37,6 +37,9 @@ def as_examples(image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
     >>> {name: (array.shape, array.dtype.name) for name, array in as_examples(np.zeros((2, 8, 8)), np.zeros(2)).items()}
     {'image': ((2, 8, 8, 1), 'float32'), 'label': ((2,), 'int32')}
     """
+    label = np.asarray(label)
+    if label.size and not (label.min() >= -(2**31) and label.max() < 2**31):
+        raise ValueError(f"expected labels of 32 bits, got {label.min()} .. {label.max()}")
     image = np.divide(image, 255, dtype=np.float32)
     return {"image": image if image.ndim == 4 else image[..., None], "label": label.astype(np.int32)}
 

@@ -23,6 +23,7 @@ INNER = "".join(
     )
 )
 """Characters within a word: apostrophes, Catalan's dot, hyphenation, Hebrew's quotation marks."""
+MAX_TOKEN = 2**31 - 1
 JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 SKIN_TONES = "\N{EMOJI MODIFIER FITZPATRICK TYPE-1-2}-\N{EMOJI MODIFIER FITZPATRICK TYPE-6}"
 
@@ -189,4 +190,6 @@ def _check_tokens(tokens: np.ndarray, count: int) -> np.ndarray:
             f"expected 1 .. {len(tokens) - 1} streams of {len(tokens)} tokens, each with a token and one to predict, "
             f"got {count}"
         )
+    if tokens.max(initial=0) > MAX_TOKEN or tokens.min(initial=0) < -MAX_TOKEN:
+        raise ValueError(f"expected token ids of 32 bits, got {tokens.min()} .. {tokens.max()}")
     return tokens.astype(np.int32)

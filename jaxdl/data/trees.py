@@ -91,8 +91,9 @@ def _insert(tree: Tree, levels: list[list[_Node]]) -> Place:
 def _as_tuple(tree: Tree) -> tuple:
     """Return a node, or a leaf, as a tuple."""
     node = tree if isinstance(tree, tuple) else (tree,)
-    if not node or not isinstance(node[0], int | np.integer) or node[0] < 0:
+    if not node or not isinstance(node[0], int | np.integer) or not 0 <= node[0] < 2**31:
         raise ValueError(
-            f"expected a tree: a token >= 0, or a tuple (token, child, child, ...), got {reprlib.repr(tree)}"
+            "expected a tree: a token in 0 .. 2^31 - 1, or a tuple (token, child, child, ...), got "
+            f"{reprlib.repr(tree)}"
         )
     return node

@@ -51,7 +51,7 @@ class Word2VecState:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How pairs are drawn; the defaults are those of gensim.
+    """How pairs are drawn; windows, negatives and threshold are those of gensim.
 
     Attributes:
         window: ``k``, the largest distance of a context.
@@ -59,8 +59,8 @@ class Sampling:
         shared: ``N``, negatives of a group.
         threshold: ``t`` of `jaxdl.embeddings.word2vec_discard_probability`, None to keep all words.
         groups: ``G``, groups whose gradients are computed at the same tables; more of them suit accelerators.
-        max_repeats: largest sum of a row in one update, in units of the mean over its occurrences: frequent words occur
-            many times in large updates, and the sum of their gradients would diverge. None for the sum.
+        max_repeats: limit of the sum over the occurrences of a word in one update, in units of their mean. Without it,
+            None, large updates and those of small vocabularies diverge.
 
     Raises:
         ValueError: a number is not positive.
@@ -71,7 +71,7 @@ class Sampling:
     shared: int = 32
     threshold: float | None = 1e-3
     groups: int = 8
-    max_repeats: float | None = 16
+    max_repeats: float | None = 8
 
     def __post_init__(self):
         for name in ("window", "negatives", "shared", "groups"):

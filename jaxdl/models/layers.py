@@ -44,7 +44,7 @@ class Embed(linen.Embed):
             raise ValueError(f"expected integer tokens, got {inputs.dtype}")
         check_indices("tokens", inputs, self.num_embeddings)
         (table,) = self.promote_dtype(self.embedding, dtype=self.dtype, inexact=False)
-        return table.at[inputs].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+        return jnp.asarray(table).at[inputs].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
 class ConvNorm(linen.Module):

@@ -175,6 +175,13 @@ def describe(path: Path) -> Description:
     if form is None:
         kinds = ", ".join(FORMATS)
         raise ValueError(f"{path}: expected a model_type of {kinds}, got {shorten(repr(config.get('model_type')))}")
+    try:
+        return _describe(path, config, form)
+    except (TypeError, LookupError) as error:  # of settings of another type
+        raise ValueError(f"{path} is no configuration of a model: {shorten(error)}") from error
+
+
+def _describe(path: Path, config: Mapping[str, Any], form: Format) -> Description:
     architecture = (config.get("architectures") or [next(iter(form.architectures))])[0]
     _check_settings(path, config, form, architecture)
     fields, names = dict(form.architectures[architecture]), {}
@@ -183,7 +190,8 @@ def describe(path: Path) -> Description:
     names["activation"] = form.activation[0]
     fields["activation"] = ACTIVATIONS[config.get(*form.activation)]
     if architecture in form.classes:
-        fields["num_classes"] = len(config["id2label"]) if "id2label" in config else config.get("num_labels", 2)
+        labels = config.get("id2label")
+        fields["num_classes"] = len(labels) if labels else _number(path, "num_labels", config.get("num_labels", 2), 2)
     return Description(path, form.name, fields, names, _image_shape(path, config) if form is _VIT else None)
 
 
@@ -211,7 +219,7 @@ def _number(path: Path, setting: str, value: Any, default: Any) -> Any:
     if value is None and default is None:
         return None
     real = isinstance(default, float)
-    if isinstance(value, bool) or not isinstance(value, int | float if real else int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float if real else int) or not 0 <= value < 2**31:
         raise ValueError(f"{path}: expected {setting} to be a number, got {shorten(repr(value))}")
     return float(value) if real else value
 

@@ -88,7 +88,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
         header = json.loads(file.read(length), object_pairs_hook=unique)
         arrays = {}
         with safe_open(path, framework="numpy") as reader:  # checks the header against the file
-            for name in header.keys() - {"__metadata__"}:
+            for name in [name for name in header if name != "__metadata__"]:
                 dtype = FLOAT8.get(header[name]["dtype"])
                 if dtype is None:
                     arrays[name] = _named(name, reader.get_tensor, name)

@@ -105,6 +105,9 @@ def load_folder(
         raise FileNotFoundError(f"expected a folder with {configs.FILE} and weights, got {folder} without")
     description = configs.describe(settings)
     entries = files.read(folder)
+    layers = description.fields["num_layers"]
+    if layers > len(entries):
+        raise ValueError(f"{settings}: expected at most {len(entries)} layers, one for each weight, got {layers}")
     model = models.create(description.name, **{**description.fields, **changes})
     options = {**description.fields, **changes, "fresh": fresh, "key": key, "input_shape": description.input_shape}
     return model, load(description.name, entries, _huggingface_source(description.name, entries), **options)
@@ -224,7 +227,7 @@ def convert(
             if array is None:
                 problems.append(problem)
             else:
-                result[path] = jnp.asarray(array.astype(dtype or leaves[path].dtype))
+                result[path] = jax.device_put(array.astype(dtype or leaves[path].dtype))  # compiles nothing
     known = {name for place in table_places.values() for name in place.entries}
     skipped = [re.compile(rule.theirs).fullmatch for rule in table if rule.layout.ignored and not rule.layout.same_as]
     for name in entries.keys() - known:
@@ -263,6 +266,7 @@ def _join_tied(entries: dict[str, np.ndarray], table: Sequence[Rule]) -> list[st
 
 MAX_LISTED = 200
 """Problems that an error lists."""
+MAX_NAME_LENGTH = 1000
 ADVICE = "to draw parameters anew give fresh='^output/' and a key, to leave them out without='^auxiliary' or the like"
 
 
@@ -282,7 +286,8 @@ def _check_prefix(theirs: Set[str], known: Set[str]) -> None:
 
 def _prefix(names: Set[str], others: Set[str]) -> tuple[str, int]:
     """Return what most often, and how often, stands before one of the other names, with a dot between."""
-    dots = ((name, dot + 1) for name in names for dot, letter in enumerate(name) if letter == ".")
+    usual = (name for name in names if len(name) < MAX_NAME_LENGTH)  # each dot costs a copy of the name
+    dots = ((name, dot + 1) for name in usual for dot, letter in enumerate(name) if letter == ".")
     counts = Counter(name[:start] for name, start in dots if name[start:] in others)
     return max(counts.items(), key=itemgetter(1), default=("", 0))
 

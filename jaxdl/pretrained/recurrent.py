@@ -64,8 +64,18 @@ def load_cell(entries: Entries, cell: Cell, source: str) -> dict[str, np.ndarray
     return parameters
 
 
-def export_cell(parameters: Mapping[str, Any], cell: Cell, source: str) -> dict[str, Any]:
-    """Return the entries of one layer: the inverse of `load_cell`."""
+def export_cell(parameters: Mapping[str, Any], cell: Cell, source: str, *, use_bias: bool = True) -> dict[str, Any]:
+    """Return the entries of one layer: the inverse of `load_cell`.
+
+    Args:
+        parameters: of the cell.
+        cell: the cell.
+        source: as for `load_cell`.
+        use_bias: False for a layer of torch or Keras without biases.
+
+    Raises:
+        ValueError: as `load_cell`, or there are biases for a layer without.
+    """
     _check_source(cell, source)
     arrays = read(parameters)
     if missing := {"kernel", "recurrent_kernel", "bias"} - arrays.keys():
@@ -74,7 +84,12 @@ def export_cell(parameters: Mapping[str, Any], cell: Cell, source: str) -> dict[
     second = np.zeros_like(bias)
     if "recurrent_bias" in arrays:
         second[2 * cell.hidden_size :] = arrays["recurrent_bias"]
-    return _WRITERS[source](cell, arrays["kernel"], arrays["recurrent_kernel"], bias, second)
+    entries = _WRITERS[source](cell, arrays["kernel"], arrays["recurrent_kernel"], bias, second)
+    if use_bias:
+        return entries
+    if source == "flax" or bias.any() or second.any():
+        raise ValueError(f"expected biases of 0 in torch or keras for use_bias=False, got others, for {source}")
+    return {name: entry for name, entry in entries.items() if not name.startswith("bias")}
 
 
 def load_torch(state_dict: Entries, cell: Cell, *, num_layers: int = 1, bidirectional: bool = False) -> PyTree:
@@ -101,13 +116,16 @@ def load_torch(state_dict: Entries, cell: Cell, *, num_layers: int = 1, bidirect
     return result
 
 
-def export_torch(parameters: PyTree, cell: Cell, *, num_layers: int = 1, bidirectional: bool = False) -> dict[str, Any]:
-    """Return the ``state_dict`` of torch's module: the inverse of `load_torch`."""
+def export_torch(
+    parameters: PyTree, cell: Cell, *, num_layers: int = 1, bidirectional: bool = False, use_bias: bool = True
+) -> dict[str, Any]:
+    """Return the ``state_dict`` of torch's module: the inverse of `load_torch`; ``use_bias`` as for `export_cell`."""
     result = {}
     for index in range(num_layers):
         layer = parameters[f"layer{index}"]
         for direction, suffix in _suffixes(index, bidirectional).items():
-            exported = export_cell(layer[direction] if bidirectional else layer, cell, "torch")
+            own = layer[direction] if bidirectional else layer
+            exported = export_cell(own, cell, "torch", use_bias=use_bias)
             result |= {name + suffix: leaf for name, leaf in exported.items()}
     return result
 

@@ -82,4 +82,4 @@ def classification(
 
 def _correct(logits: Array, labels: Array) -> Array:
     """Return `metrics.correct` for class indices, or for the most probable classes."""
-    return metrics.correct(logits, jnp.argmax(labels, axis=-1) if jnp.ndim(labels) == jnp.ndim(logits) else labels)
+    return metrics.correct(logits, metrics.predict(labels) if jnp.ndim(labels) == jnp.ndim(logits) else labels)

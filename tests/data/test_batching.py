@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxdl.data import text, trees
 from jaxdl.data.batching import Loader, padded_batches, prefetch, split
+from jaxdl.data.bucketing import BucketLoader
+from jaxdl.data.dataset import as_examples
 from jaxdl.data.epochs import permutation
 
 SIZES = st.integers(1, 40)
@@ -320,3 +323,19 @@ def test_a_rare_class_stays_in_training():
             assert len(rest["label"]) + len(test["label"]) == 100
     rest, test = split({"label": np.arange(10)}, 4)  # there is no other way
     assert len(test["label"]) == 4
+
+
+def test_integers_that_would_wrap_are_refused():
+    for value in (2**31, 2**32, -(2**31) - 1):
+        for make in (
+            lambda x: Loader({"token": x}, 1),
+            lambda x: BucketLoader({"token": [x]}, 1),
+            lambda x: text.windows(np.tile(x, 3), 1, 1),
+            lambda x: text.streams(np.tile(x, 3), 1),
+            lambda x: as_examples(np.zeros((2, 3, 3)), x),
+        ):
+            with pytest.raises(ValueError, match=f"expected .* of 32 bits.* got .*{value}|got 0 .. {value}"):
+                make(np.array([0, value]))
+    assert Loader({"token": np.array([2**31 - 1, -(2**31)])}, 1).size == 2
+    with pytest.raises(ValueError, match="got 2147483648"):
+        trees.by_level([(1, 2**31)])

@@ -134,6 +134,9 @@ def test_a_vision_transformer_is_made_from_its_folder(tmp_path):
         ({"activation_function": "mish"}, "activation_function of .*, got 'mish'"),
         ({"architectures": ["GPT2ForTokenClassification"]}, "got 'GPT2ForTokenClassification'"),
         ({"model_type": "llama"}, "model_type of gpt2, bert, vit, got 'llama'"),
+        ({"layer_norm_epsilon": float("nan")}, "layer_norm_epsilon to be a number, got nan"),
+        ({"architectures": [{}]}, "is no configuration of a model"),
+        ({"activation_function": ["gelu"]}, "is no configuration of a model"),
         ({"n_head": "12"}, "n_head to be a number, got '12'"),
         ({"model_type": "bert", "is_decoder": True, "architectures": ["BertModel"]}, "is_decoder=False, got True"),
         (
@@ -157,8 +160,11 @@ def test_damaged_settings_and_missing_files_are_errors(tmp_path):
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(ValueError, match=r"config.json is no configuration"):
             pretrained.load_folder(tmp_path)
-    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "n_layer": 1000000000}')
     with pytest.raises(FileNotFoundError, match="got none"):
+        pretrained.load_folder(tmp_path)
+    pretrained.save(tmp_path / "model.safetensors", {"a": np.zeros(1, np.float32)})
+    with pytest.raises(ValueError, match="at most 1 layers, one for each weight, got 1000000000"):
         pretrained.load_folder(tmp_path)
 
 

@@ -109,6 +109,11 @@ def test_layers_without_biases_have_biases_of_zero(name):
     x = sequence()
     _, y = jax.jit(recurrent.scan, static_argnums=0)(CELLS[name], parameters["layer0"], x)
     np.testing.assert_allclose(y, network(torch.tensor(x))[0].detach().numpy(), rtol=1e-10, atol=1e-12)
+    back = export_torch(parameters, CELLS[name], use_bias=False)
+    network.load_state_dict({key: torch.tensor(np.array(value)) for key, value in back.items()})
+    biased = {**parameters["layer0"], "bias": np.ones_like(parameters["layer0"]["bias"])}
+    with pytest.raises(ValueError, match="expected biases of 0"):
+        export_cell(biased, CELLS[name], "torch", use_bias=False)
     kernels = {name: parameters["layer0"][name] for name in ("kernel", "recurrent_kernel")}
     assert not load_cell(kernels, CELLS[name], "keras")["bias"].any()
 

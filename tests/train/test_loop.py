@@ -25,15 +25,29 @@ class Small(nn.Module):
         return nn.Dense(3)(x)
 
 
+@functools.cache
+def creation(model, optimizer):
+    """Compile the creation of a state."""
+    task = tasks.classification(model)
+
+    @jax.jit
+    def create(batch):
+        return train.TrainState.create(task.init(jax.random.key(0), batch), optimizer, jax.random.key(1))
+
+    return task, create
+
+
+OPTIMIZER = optim.momentum(0.1, 0.9)
+
+
 def make_run(batch_size=8, *, accumulate=1, model=None, size=45):
     generator = np.random.default_rng(0)
     x = generator.normal(size=(size, 5)).astype(np.float32)
     arrays = {"image": x, "label": np.argmax(x[:, :3], axis=1).astype(np.int32)}
     loader = data.Loader(arrays, batch_size, seed=1)
-    task = tasks.classification(model or Small())
-    optimizer = optim.momentum(0.1, 0.9)
-    state = train.TrainState.create(task.init(jax.random.key(0), loader.batch(0)), optimizer, jax.random.key(1))
-    return task, train.make_step(task.loss, optimizer, accumulate=accumulate), state, loader
+    task, create = creation(model or Small(), OPTIMIZER)
+    step = train.make_step(task.loss, OPTIMIZER, accumulate=accumulate)
+    return task, step, create(loader.batch(0)), loader
 
 
 def assert_same(a, b):

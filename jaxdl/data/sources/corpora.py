@@ -57,10 +57,10 @@ def tagged_sentences(path: str | Path, *, token_column: int = 0, tag_column: int
     """Read sentences with a word and its tag on every line, and an empty line after each sentence.
 
     Columns are separated by tabs, or by spaces in a file without tabs, as in the files of CoNLL. ``-DOCSTART-`` lines
-    are skipped, and comments: lines before a sentence's first word that begin with ``#``, are no row of the usual
-    number of columns, or have the form ``# name = text`` or ``# newdoc``. CoNLL-U has words in column 1 and tags in
-    column 3; its lines of contractions and empty words, numbered ``3-4`` or ``3.1``, are skipped if ``token_column`` is
-    not 0.
+    are skipped, and comments: lines that begin with ``#``, before a sentence's first word, and have the form
+    ``# name = text`` or ``# newdoc`` or another number of columns than most lines. CoNLL-U has words in column 1 and
+    tags in column 3; its lines of contractions and empty words, numbered ``3-4`` or ``3.1``, are skipped if
+    ``token_column`` is not 0.
 
     Args:
         path: text in UTF-8, or with a byte-order mark.
@@ -86,7 +86,8 @@ def tagged_sentences(path: str | Path, *, token_column: int = 0, tag_column: int
         columns = line.split(separator)
         if columns[0] == "-DOCSTART-" or (token_column != 0 and SPECIAL_NUMBER.fullmatch(columns[0])):
             continue
-        if line[0] == "#" and not words and (len(columns) != width or COMMENT.match(line)):
+        first = not words and (len(columns) != width or COMMENT.match(line))
+        if line[0] == "#" and (first or (separator and len(columns) == 1)):
             continue
         try:
             words.append((columns[token_column], columns[tag_column]))

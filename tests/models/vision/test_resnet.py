@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl import models, pretrained, tree
-from jaxdl.models.vision.resnet import PreActivationResNet, ResNet, subsample_and_pad
+from jaxdl.models.vision.resnet import PADDINGS, PreActivationResNet, ResNet, subsample_and_pad
 from tests.models.parity import assert_parity
 from tests.peers import timm, torch, torchvision
 
@@ -127,7 +127,7 @@ def test_the_form_for_cifar_is_its_layers_in_torch(residual):
 )
 def test_with_zero_init_every_block_begins_as_its_shortcut(network, block, last, key):
     model = network(2, (2,), (4,), block, "cifar", zero_init=True)
-    x = jax.random.normal(key, (2, 4, 4, 3))
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 3), np.float32)
 
     @jax.jit
     def run(key):
@@ -150,6 +150,14 @@ def test_what_is_padded_is_subsampled_and_has_zeros_behind():
     assert not y[..., 2].any()
     with pytest.raises(ValueError, match="got 1; give shortcut='projection'"):
         subsample_and_pad(x, 2, 1)
+
+
+def test_padding_on_both_sides_is_that_of_the_widespread_implementation():
+    """``F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, planes // 4, planes // 4))`` with twice the channels."""
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 4)).astype(np.float32)
+    planes, taken = 8, torch().tensor(x).movedim(-1, 1)[:, :, ::2, ::2]
+    expected = torch().nn.functional.pad(taken, (0, 0, 0, 0, planes // 4, planes // 4), "constant", 0)
+    np.testing.assert_array_equal(PADDINGS["padding_both_sides"](jnp.asarray(x), 2, planes), expected.movedim(1, -1))
 
 
 def test_every_stage_and_block_is_a_feature_of_half_the_size_of_the_stage_before():
