@@ -156,13 +156,15 @@ def parse(name: str, default: AnyConfig, arguments: list[str]) -> tuple[AnyConfi
         if ended.code:
             raise UsageError(_first_paragraph(stderr.getvalue())) from None
         raise
-        if not rest:
-            check_numbers(parsed.config)
-            check_numbers(parsed.options)
     except (ValueError, OverflowError) as error:
         raise UsageError(str(error)) from None
     if rest:
         raise unknown("flag", rest[0].split("=")[0], flags(combined))
+    try:
+        check_numbers(parsed.config)
+        check_numbers(parsed.options)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     return parsed.config, parsed.options
 
 

@@ -130,10 +130,10 @@ class Run:
 
     def _open(self) -> None:
         """Make or open the folder and lock it; a run that was killed while it did so starts again."""
-        written, there = self.directory / "config.json", _names(self.directory)
         if self.is_new:
             self.directory = self.shared = _new_folder(self.directory)
-        elif there is None:
+        written, there = self.directory / "config.json", _names(self.directory)
+        if there is None:
             raise UsageError(f"{self.directory} is not empty: it is no folder")
         elif there - BEFORE_START and not self.resume:
             raise UsageError(f"{self.directory} is not empty: give another --out, or --resume to continue its run")

@@ -78,7 +78,7 @@ def test_an_interrupted_run_resumes_exactly(undisturbed, tmp_path, monkeypatch):
             if report.epoch >= 1:
                 self.signal = "SIGTERM"
                 interrupted_at.append(report.step)
-            return self.signal is not None
+            return None if self.signal is None else train.STOP
 
     with monkeypatch.context() as patch:
         patch.setattr(train.checkpointing.interrupt, "Interruption", Interruption)
