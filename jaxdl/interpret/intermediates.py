@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.extend.core import Jaxpr, JaxprEqn
 
 from jaxdl.checks import did_you_mean
-from jaxdl.interpret.rewriting import Path, Replacement, evaluate, programs
+from jaxdl.interpret.rewriting import Path, evaluate, programs, trace
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 
@@ -65,10 +65,9 @@ def read(f: Callable[..., PyTree], *layers: str) -> Callable[..., tuple[PyTree, 
     """
 
     def reading(*args: PyTree) -> tuple[PyTree, dict[str, Array]]:
-        closed, inputs, restore = _trace(f, args)
+        closed, inputs, restore = trace(f, args)
         paths = {layer: _find(closed.jaxpr, layer).path for layer in layers}
-        copy = Replacement(lambda equation, inputs, given: (inputs, inputs[0]))
-        outputs, taken = evaluate(closed.jaxpr, closed.consts, inputs, dict.fromkeys(paths.values(), copy), {})
+        outputs, taken = evaluate(closed.jaxpr, closed.consts, inputs, dict.fromkeys(paths.values(), _take), {})
         return restore(outputs), {layer: taken[path] for layer, path in paths.items()}
 
     return reading
@@ -88,23 +87,27 @@ def replace(f: Callable[..., PyTree], layer: str) -> Callable[..., PyTree]:
     """
 
     def replaced(value: ArrayLike, *args: PyTree) -> PyTree:
-        closed, inputs, restore = _trace(f, args)
+        closed, inputs, restore = trace(f, args)
         place = _find(closed.jaxpr, layer)
         if jnp.shape(value) != place.shape:
             raise ValueError(f"expected a value for {layer!r} of shape {place.shape}, got {jnp.shape(value)}")
-        exchange = Replacement(lambda equation, inputs, given: ([given], None))
         given = {place.path: jnp.asarray(value, place.dtype)}
-        outputs, _ = evaluate(closed.jaxpr, closed.consts, inputs, {place.path: exchange}, given)
+        outputs, _ = evaluate(closed.jaxpr, closed.consts, inputs, {place.path: _put}, given)
         return restore(outputs)
 
     return replaced
 
 
-def _trace(f: Callable[..., PyTree], args: tuple[PyTree, ...]) -> tuple[ClosedJaxpr, list[Any], Callable[..., PyTree]]:
-    """Trace a function; return the jaxpr, its inputs, and a function that restores the tree of its outputs."""
-    closed, shapes = jax.make_jaxpr(f, return_shape=True)(*args)
-    structure = jax.tree.structure(shapes)
-    return closed, jax.tree.leaves(args), lambda outputs: jax.tree.unflatten(structure, outputs)
+def _take(equation: JaxprEqn, inputs: list[Any], given: Array | None) -> tuple[list[Any], Array]:
+    """Return the tagged array to the outside."""
+    del equation, given
+    return inputs, inputs[0]
+
+
+def _put(equation: JaxprEqn, inputs: list[Any], given: Array | None) -> tuple[list[Any], None]:
+    """Use the given array in the place of the tagged one."""
+    del equation, inputs
+    return [given], None
 
 
 def _find(jaxpr: Jaxpr, layer: str) -> _Place:
@@ -135,7 +138,7 @@ def _tags(
     for index, equation in enumerate(jaxpr.eqns):
         here, kind = (*path, index), equation.primitive.name
         if kind == "name":
-            array = equation.outvars[0].aval
+            array: Any = equation.outvars[0].aval
             yield equation.params["name"], _Place(here, (*steps, *array.shape), array.dtype, in_while)
         inner = (*steps, equation.params["length"]) if kind == "scan" else steps
         for number, program in enumerate(programs(equation)):

@@ -6,13 +6,13 @@ unchanged, with their own compilation and derivatives; programs with one are ent
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
-from jaxdl.typing import Array
+from jaxdl.typing import Array, PyTree
 
 Path = tuple[int, ...]
 """Indices of equations and programs, alternating, from the outermost equation inwards."""
@@ -24,17 +24,24 @@ INLINED = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom
 """Primitives whose program is evaluated in their place; an entered one loses its own derivative."""
 
 
-class Replacement(NamedTuple):
-    """What happens in the place of an equation.
+Replacement = Callable[[JaxprEqn, list[Any], Array | None], tuple[list[Any], Array | None]]
+"""``(equation, inputs, given) -> (outputs, taken)``, called in the place of an equation.
 
-    ``run(equation, inputs, given) -> (outputs, taken)``: ``given`` is the array given from outside, if there is one,
-    and ``taken``, unless None, is returned to the outside.
-    """
-
-    run: Callable[[JaxprEqn, list[Any], Array | None], tuple[list[Any], Array | None]]
-
+``given`` is the array given from outside, if there is one; ``taken``, unless None, is returned to the outside.
+"""
 
 Replacements = Mapping[Path, Replacement]
+
+
+def trace(f: Callable[..., PyTree], args: Sequence[PyTree]) -> tuple[ClosedJaxpr, list[Any], Callable[..., PyTree]]:
+    """Trace ``f(*args)``; return the jaxpr, its inputs, and a function that restores the tree of its outputs."""
+    closed, shapes = jax.make_jaxpr(f, return_shape=True)(*args)
+    structure, leaves = jax.tree.structure(shapes), jax.tree.leaves(args)
+    inputs = [
+        leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf, aval.dtype)
+        for leaf, aval in zip(leaves, closed.in_avals, strict=True)
+    ]
+    return closed, inputs, lambda outputs: jax.tree.unflatten(structure, outputs)
 
 
 def bind(equation: JaxprEqn, inputs: Sequence[Any]) -> list[Any]:
@@ -88,7 +95,7 @@ def evaluate(
         here, arguments = (*path, index), [read(variable) for variable in equation.invars]
         with equation.ctx.manager:
             if here in replacements:
-                outputs, array = replacements[here].run(equation, arguments, given.get(here))
+                outputs, array = replacements[here](equation, arguments, given.get(here))
                 taken |= {} if array is None else {here: array}
             elif _under(replacements, here):
                 outputs, arrays = _enter(equation, arguments, replacements, _under(given, here), here)

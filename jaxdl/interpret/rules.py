@@ -12,7 +12,7 @@ no such rule, and keep their gradient. An entered custom_jvp or custom_vjp loses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from jaxdl.interpret.gradients import gradient
-from jaxdl.interpret.rewriting import INLINED, Path, Replacement, bind, evaluate, programs
+from jaxdl.interpret.rewriting import INLINED, Path, bind, evaluate, programs, trace
 from jaxdl.interpret.scores import Scores
 from jaxdl.typing import Array, ArrayLike, PyTree
 
@@ -95,16 +95,15 @@ def modify_rectifiers(f: Callable[..., PyTree], rule: Rule) -> Callable[..., PyT
     """
 
     def modified(*args: PyTree) -> PyTree:
-        closed, shapes = jax.make_jaxpr(f, return_shape=True)(*args)
+        closed, inputs, restore = trace(f, args)
         found: dict[Path, int] = {}
         _find(closed.jaxpr, [_Value() for _ in closed.jaxpr.invars], (), found)
         if not found:
             raise ValueError(
                 "expected a function with rectified units, such as jax.nn.relu, got one without; use saliency instead"
             )
-        replacements = {path: Replacement(partial(_rectify, rule, operand)) for path, operand in found.items()}
-        outputs, _ = evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(args), replacements, {})
-        return jax.tree.unflatten(jax.tree.structure(shapes), outputs)
+        replacements = {path: partial(_rectify, rule, operand) for path, operand in found.items()}
+        return restore(evaluate(closed.jaxpr, closed.consts, inputs, replacements, {})[0])
 
     return modified
 
@@ -163,8 +162,8 @@ def _find(jaxpr: Jaxpr, inputs: Sequence[_Value], path: Path, found: dict[Path, 
                 outputs = _find(program, operands, (*here, number), found)
             else:
                 _find(program, [_Value() for _ in program.invars], (*here, number), found)
-        operand = _operand(equation.primitive.name, operands)
-        if operand is not None and jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.floating):
+        operand, result = _operand(equation.primitive.name, operands), cast(Any, equation.outvars[0].aval)
+        if operand is not None and jnp.issubdtype(result.dtype, jnp.floating):
             found[here] = operand
         elif len(outputs) == 1 and outputs[0].kind == "":
             outputs = [_describe(equation, operands) or outputs[0]]

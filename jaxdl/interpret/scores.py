@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl.checks import check_positive_integer
 from jaxdl.typing import Array, ArrayLike, PyTree
@@ -37,7 +38,7 @@ def target_score(f: Callable[[Array], Array], target: ArrayLike) -> Scores:
         classes, chosen = scores.shape[-1], jnp.asarray(target)
         if not jnp.issubdtype(chosen.dtype, jnp.integer) or chosen.shape not in ((), scores.shape[:-1]):
             raise ValueError(f"expected an integer target, or one per example, got {chosen.dtype} of {chosen.shape}")
-        if not isinstance(target, jax.core.Tracer) and np.any(
+        if not isinstance(target, Tracer) and np.any(
             (np.asarray(target) < 0) | (np.asarray(target) >= classes)
         ):
             raise ValueError(f"expected a target in 0 .. {classes - 1}, got {target}")
