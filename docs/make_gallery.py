@@ -16,7 +16,6 @@ from experiments.harness import catalogue
 DOCS = Path(__file__).parent
 PICTURES = DOCS / "_static" / "gallery"
 WIDTH = 900
-COLOURS = 64
 
 
 def add(directory: Path) -> None:
@@ -28,7 +27,7 @@ def add(directory: Path) -> None:
     for picture in manifest["pictures"]:
         image = Image.open(directory / picture).convert("RGB")
         image.thumbnail((WIDTH, 10 * WIDTH))
-        image.quantize(COLOURS).save(folder / picture, optimize=True)
+        image.save(folder / picture, optimize=True)
     result = ", ".join(
         f"{key} {value:.4g}" for key, value in manifest["result"].items() if isinstance(value, int | float)
     )

@@ -3,6 +3,7 @@
 Each command imports its dependencies itself, so that ``doctor`` runs even if a package is missing.
 """
 
+import os
 import sys
 
 from rich.console import Console
@@ -17,6 +18,9 @@ USAGE = """usage: python -m jaxdl COMMAND
   inspect NAME       show a model layer by layer: shapes, parameters, FLOPs
 """
 
+WIDTH = 160
+"""Columns of a table that is written into a file."""
+
 
 def main(arguments: list[str]) -> int:
     """Run a command; return the exit status: 2 for invalid arguments, 1 if the doctor finds an error, else 0."""
@@ -25,7 +29,7 @@ def main(arguments: list[str]) -> int:
             sys.stdout.write(USAGE)
             return 0
         case ["doctor"]:
-            return show_findings(Console())
+            return show_findings(Console(markup=False, emoji=False))
         case ["models", *rest] if len(rest) <= 1:
             from jaxdl import models
 
@@ -35,7 +39,7 @@ def main(arguments: list[str]) -> int:
             return 0
         case ["inspect", name]:
             try:
-                inspect(name, Console())
+                inspect(name, Console(markup=False, emoji=False))
             except ValueError as error:
                 sys.stderr.write(f"error: {error}\n")
                 return 2
@@ -66,7 +70,8 @@ def inspect(name: str, console: Console) -> None:
 
     model = models.create(name)
     x = jnp.zeros((1, *models.input_shape(name)), models.input_dtype(name))
-    page = {"width": max(console.width, 140), "force_terminal": console.is_terminal}
+    fits = console.is_terminal or "COLUMNS" in os.environ
+    page = {"width": console.width if fits else WIDTH, "force_terminal": console.is_terminal}
     table = linen.summary.tabulate(model, jax.random.key(0), compute_flops=True, console_kwargs=page)(x)
     sys.stdout.write(table.strip("\n") + "\n")
 

@@ -66,7 +66,7 @@ def _packages() -> list[Finding]:
     for extra, names in OPTIONAL.items():
         missing = [name for name in names if _version(name) is None]
         if missing:
-            fix = f"python -m pip install 'jaxdl[{extra}]'"
+            fix = f"python -m pip install -e '.[{extra}]' in the checkout"
             findings.append(Finding(f"extra {extra}", f"missing: {', '.join(missing)}", "note", fix))
         else:
             findings.append(Finding(f"extra {extra}", "complete"))
@@ -82,7 +82,7 @@ def _devices() -> list[Finding]:
     kinds = ", ".join(sorted({device.device_kind for device in devices}))
     findings = [Finding("devices", f"{len(devices)} x {jax.default_backend()} ({kinds})")]
     if jax.default_backend() == "cpu" and os.path.exists("/proc/driver/nvidia"):
-        fix = "python -m pip install 'jaxdl[cuda]'"
+        fix = "python -m pip install -e '.[cuda]' in the checkout"
         findings.append(Finding("accelerator", "an NVIDIA driver, but JAX runs on the CPU", "wrong", fix))
     x64 = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # attributes made at run time
     precision = "64 bits" if x64 else "32 bits (JAX_ENABLE_X64=1 enables 64)"

@@ -7,14 +7,16 @@ The arguments of every loss are the predictions, the targets, and
 - ``reduction``: ``"mean"`` divides the weighted sum by the sum of the mask (a mask of zeros gives 0), ``"sum"`` does
   not divide, ``"none"`` returns the weighted losses.
 
-Predictions narrower than float32 are widened first, so a loss has at least single precision.
+Predictions narrower than float32 are widened first, so a loss has at least single precision. Integers and Booleans are
+computed with as floating-point numbers. Errors of complex predictions are those of their moduli; the losses of labels
+have no meaning for complex scores and raise a TypeError.
 """
 
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import fit_mask, widen, widen_integers
-from jaxdl.checks import check_in_range, check_one_of
+from jaxdl.arrays import fit_mask, square_modulus, widen, widen_floating, widen_integers
+from jaxdl.checks import check_in_range, check_indices, check_one_of, is_zero
 from jaxdl.typing import Array, ArrayLike
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -38,7 +40,7 @@ def mean_squared_error(
     2.0
     """
     y_hat, y, weights = _prepare(predictions, targets, mask)
-    return _reduce(jnp.square(y_hat - y), weights, reduction)
+    return _reduce(square_modulus(y_hat - y), weights, reduction)
 
 
 def sum_squared_error(
@@ -61,7 +63,7 @@ def sum_squared_error(
     5.0
     """
     y_hat, y, weights = _prepare(predictions, targets, mask, outputs=1)
-    return _reduce(jnp.sum(jnp.square(y_hat - y), axis=-1), weights, reduction)
+    return _reduce(jnp.sum(square_modulus(y_hat - y), axis=-1), weights, reduction)
 
 
 def mean_absolute_error(
@@ -111,8 +113,9 @@ def binary_cross_entropy(
 ) -> Array:
     """Return ``-y ln p - (1 - y) ln(1 - p)`` with ``p = sigmoid(logits)``, averaged over all elements.
 
-    The logarithms are computed as ``-ln(1 + e^-z)`` and ``-ln(1 + e^z)``, which neither overflow nor cancel. The
-    outputs are independent binary labels; for one class of K, see ``cross_entropy``. Label smoothing replaces ``y`` by
+    The logarithms are computed as ``-ln(1 + e^-z)`` and ``-ln(1 + e^z)``, which neither overflow nor cancel; ``0 ln 0``
+    is 0, so an infinite logit has a loss of 0 where it is right and of infinity where it is wrong. The outputs are
+    independent binary labels; for one class of K, see ``cross_entropy``. Label smoothing replaces ``y`` by
     ``(1 - e) y + e / 2``.
 
     Args:
@@ -128,10 +131,11 @@ def binary_cross_entropy(
     >>> binary_cross_entropy(jnp.array([0.0, 1e4]), jnp.array([1.0, 0.0]), reduction="none").round(4).tolist()
     [0.693..., 10000.0]
     """
-    z, y, weights = _prepare(logits, targets, mask)
+    z, y, weights = _prepare(widen_floating(logits), widen_floating(targets), mask)
     _check_smoothing(label_smoothing)
     y = (1 - label_smoothing) * y + label_smoothing / 2
-    return _reduce(-y * jax.nn.log_sigmoid(z) - (1 - y) * jax.nn.log_sigmoid(-z), weights, reduction)
+    likelihood = _weighted(y, jax.nn.log_sigmoid(z)) + _weighted(1 - y, jax.nn.log_sigmoid(-z))
+    return _reduce(-likelihood, weights, reduction)
 
 
 def cross_entropy(
@@ -150,14 +154,14 @@ def cross_entropy(
 
     Args:
         logits: ``[..., K]``.
-        labels: class indices ``[...]`` (integers), or probabilities ``[..., K]`` (floats). An unmasked class index
-            outside of ``0 .. K - 1`` gives nan.
+        labels: class indices ``[...]`` (integers, or Booleans for two classes), or probabilities ``[..., K]`` (floats).
+            An unmasked class index outside of ``0 .. K - 1`` is an error, and gives nan where it is traced.
         mask: weights ``[...]`` over the leading dimensions.
         label_smoothing: ``e``, from 0 to 1.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
-        ValueError: the shapes do not match, or the smoothing or the reduction is invalid.
+        ValueError: the shapes do not match, a label is no class, or the smoothing or the reduction is invalid.
 
     >>> float(cross_entropy(jnp.array([[0.0, 0.0]]), jnp.array([1])))
     0.693147...
@@ -166,8 +170,9 @@ def cross_entropy(
     _check_smoothing(label_smoothing)
     log_p = z - jax.nn.logsumexp(z, axis=-1, keepdims=True)
     loss = -_pick(log_p, y)
-    if not (isinstance(label_smoothing, int | float) and label_smoothing == 0):
-        loss = (1 - label_smoothing) * loss - label_smoothing * jnp.mean(log_p, axis=-1)
+    if not is_zero(label_smoothing):
+        share = jnp.asarray(label_smoothing, loss.dtype)
+        loss = (1 - share) * loss - _weighted(share, jnp.mean(log_p, axis=-1))
     return _reduce(loss, weights, reduction)
 
 
@@ -226,7 +231,7 @@ def hinge(
     >>> hinge(jnp.array([2.0, 0.5]), jnp.array([1.0, -1.0]), reduction="none").tolist()
     [0.0, 1.5]
     """
-    s, y, weights = _prepare(scores, targets, mask)
+    s, y, weights = _prepare(widen_floating(scores), widen_floating(targets), mask)
     return _reduce(jax.nn.relu(margin - y * s), weights, reduction)
 
 
@@ -277,7 +282,7 @@ def margin_ranking(
     >>> float(margin_ranking(jnp.array(0.5), jnp.array(0.25)))
     0.75
     """
-    s, s_r, weights = _prepare(preferred, other, mask)
+    s, s_r, weights = _prepare(widen_floating(preferred), widen_floating(other), mask)
     return _reduce(jax.nn.relu(margin + s_r - s), weights, reduction)
 
 
@@ -306,13 +311,17 @@ def _prepare_classes(
     name: str, scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Array, Array, Array | None]:
     """Check and widen scores ``[..., K]`` with class indices ``[...]`` or probabilities ``[..., K]``."""
-    z, y = widen(scores), jnp.asarray(labels)
+    z, y = widen_floating(scores), jnp.asarray(labels)
+    y = widen_integers(y) if y.shape == z.shape[:-1] else y
     integers = jnp.issubdtype(y.dtype, jnp.integer)
     if z.ndim == 0 or y.shape != (z.shape[:-1] if integers else z.shape):
         expected = f"integer labels of shape {z.shape[:-1]} or float probabilities of shape {z.shape}"
         raise ValueError(f"expected {expected} for {name} of shape {z.shape}, got {y.dtype} of shape {y.shape}")
     weights = None if mask is None else fit_mask(mask, z.shape[:-1])
-    return _zero_masked(z, weights), _zero_masked(widen_integers(y) if integers else widen(y), weights), weights
+    y = _zero_masked(y if integers else widen_floating(y), weights)
+    if integers:
+        check_indices("labels", y, z.shape[-1])
+    return _zero_masked(z, weights), y, weights
 
 
 def _check_smoothing(label_smoothing: float) -> None:
@@ -322,10 +331,15 @@ def _check_smoothing(label_smoothing: float) -> None:
 def _pick(log_p: Array, y: Array) -> Array:
     """Return ``sum_k y_k log_p_k``, by comparison and not by a gather, so that the gradient needs no scatter."""
     if not jnp.issubdtype(y.dtype, jnp.integer):
-        return jnp.sum(jnp.where(y != 0, y * jnp.where(y != 0, log_p, 0), 0), axis=-1)
+        return jnp.sum(_weighted(y, log_p), axis=-1)
     classes = jax.lax.broadcasted_iota(y.dtype, log_p.shape, log_p.ndim - 1)
     picked = jnp.sum(jnp.where(classes == y[..., None], log_p, 0), axis=-1)
     return jnp.where((y >= 0) & (y < log_p.shape[-1]), picked, jnp.nan)
+
+
+def _weighted(y: Array, log_p: Array) -> Array:
+    """Return ``y log_p``, with ``0 ln 0 = 0``; the gradient of ``y`` is ``log_p`` also where ``y`` is 0."""
+    return y * jnp.where((y == 0) & jnp.isinf(log_p), 0, log_p)
 
 
 def _reduce(losses: Array, weights: Array | None, reduction: str) -> Array:

@@ -2,6 +2,8 @@
 
 Precision, recall and the like are ratios of counts in a confusion matrix: sum the matrices of the batches, and compute
 the ratio once at the end. A ROC curve and its area need all scores at once.
+
+A NaN is never a right prediction: a logit of NaN counts as wrong, and the ROC curve and area of a score of NaN are NaN.
 """
 
 from typing import NamedTuple, Self
@@ -9,7 +11,7 @@ from typing import NamedTuple, Self
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import fit_mask, widen, widen_integers
+from jaxdl.arrays import fit_mask, to_floating, widen, widen_integers
 from jaxdl.checks import check_one_of
 from jaxdl.typing import Array, ArrayLike
 
@@ -54,8 +56,26 @@ def mean(values: ArrayLike, mask: ArrayLike | None = None) -> Mean:
     return Mean(jnp.sum(jnp.where(weights != 0, values, 0) * weights), jnp.sum(weights))
 
 
+def predict(logits: ArrayLike) -> Array:
+    """Return the class of the largest logit, int32 ``[...]``: of equal ones the first, and -1 where a logit is NaN.
+
+    Args:
+        logits: ``[..., K]``.
+
+    Raises:
+        ValueError: there are no classes.
+
+    >>> predict(jnp.array([[1.0, 3.0], [2.0, 2.0], [2.0, jnp.nan]])).tolist()
+    [1, 0, -1]
+    """
+    logits = _check_logits(logits)
+    return jnp.where(jnp.any(jnp.isnan(logits), axis=-1), -1, jnp.argmax(logits, axis=-1)).astype(jnp.int32)
+
+
 def correct(logits: ArrayLike, labels: ArrayLike) -> Array:
     """Return 1.0 for every example whose largest logit is the label's, else 0.0; of equal logits the first wins.
+
+    An example with a logit of NaN is wrong.
 
     Args:
         logits: ``[..., K]``.
@@ -68,14 +88,14 @@ def correct(logits: ArrayLike, labels: ArrayLike) -> Array:
     [1.0, 0.0]
     """
     logits, labels = _logits_and_labels(logits, labels)
-    return (jnp.argmax(logits, axis=-1) == labels).astype(jnp.float32)
+    return (predict(logits) == jnp.where(labels < 0, -2, labels)).astype(jnp.float32)
 
 
 def top_k_correct(logits: ArrayLike, labels: ArrayLike, k: int) -> Array:
     """Return 1.0 for every example whose label has one of the ``k`` largest logits, else 0.0.
 
-    Of equal logits the first classes count as the larger. NaN counts as larger than all other logits, so a diverged
-    network is never right by accident.
+    Of equal logits the first classes count as the larger. NaN counts as larger than all other logits, and a label whose
+    own logit is NaN is wrong for every ``k``: a diverged network is never right by accident.
 
     Args:
         logits: ``[..., K]``.
@@ -95,7 +115,7 @@ def top_k_correct(logits: ArrayLike, labels: ArrayLike, k: int) -> Array:
     labels = labels[..., None]
     own = jnp.sum(jnp.where(classes == labels, logits, 0), axis=-1, keepdims=True)
     ahead = jnp.where(classes < labels, ~(logits < own), ~(logits <= own)) & (classes != labels)
-    exists = (labels >= 0) & (labels < logits.shape[-1])
+    exists = (labels >= 0) & (labels < logits.shape[-1]) & ~jnp.isnan(own)
     return (exists[..., 0] & (jnp.sum(ahead, axis=-1) < k)).astype(jnp.float32)
 
 
@@ -115,7 +135,7 @@ def confusion_matrix(
     """Count ``C[i, j]``, the examples of class ``i`` predicted as class ``j``: rows true, columns predicted.
 
     Args:
-        predictions: class indices ``[...]``.
+        predictions: class indices ``[...]``, integers or Booleans; of logits, see ``predict``.
         labels: class indices ``[...]``. A pair with an index outside of ``0 .. K - 1`` is ignored.
         num_classes: ``K``.
         mask: weights ``[...]``, 0 to ignore a pair; the counts of an integer or Boolean mask are integers.
@@ -125,11 +145,15 @@ def confusion_matrix(
 
     Raises:
         ValueError: the shapes differ or the mask does not match.
+        TypeError: predictions or labels are not class indices.
 
     >>> confusion_matrix(jnp.array([0, 1, 1]), jnp.array([0, 0, 1]), 2).tolist()
     [[1, 1], [0, 1]]
     """
     predictions, labels = _pair("predictions", predictions, labels)
+    for name, indices in (("predictions", predictions), ("labels", labels)):
+        if not jnp.issubdtype(indices.dtype, jnp.integer):
+            raise TypeError(f"expected {name} to be integer class indices, got {indices.dtype}; threshold scores first")
     exists = (predictions >= 0) & (predictions < num_classes) & (labels >= 0) & (labels < num_classes)
     weights = exists.astype(jnp.int32)
     if mask is not None:
@@ -158,7 +182,7 @@ def counts(matrix: ArrayLike) -> Counts:
     >>> [int(count[1]) for count in counts(jnp.array([[5, 1], [2, 4]]))]
     [4, 1, 2, 5]
     """
-    matrix = jnp.asarray(matrix)
+    matrix = widen_integers(matrix)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
         raise ValueError(f"expected a confusion matrix [..., K, K], got shape {matrix.shape}")
     true_positive = jnp.diagonal(matrix, axis1=-2, axis2=-1)
@@ -230,7 +254,7 @@ def roc_curve(scores: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = 
         mask: weights ``[N]``.
 
     Returns:
-        Three arrays ``[N + 1]``; rates are nan if a class is absent.
+        Three arrays ``[N + 1]``; rates are nan if a class is absent, and all are nan if an unmasked score is.
 
     Raises:
         ValueError: the shapes differ or are not ``[N]``.
@@ -250,7 +274,8 @@ def roc_curve(scores: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = 
     def rate(weights: Array) -> Array:
         return jnp.insert(jnp.cumsum(weights[order])[last], 0, 0) / jnp.sum(weights)
 
-    return RocCurve(rate(negative), rate(positive), jnp.insert(scores, 0, jnp.inf))
+    curve = RocCurve(rate(negative), rate(positive), jnp.insert(scores, 0, jnp.inf))
+    return jax.tree.map(lambda values: jnp.where(jnp.any(jnp.isnan(scores)), jnp.nan, values), curve)
 
 
 def auc(scores: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None) -> Array:
@@ -258,7 +283,7 @@ def auc(scores: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None) 
 
     It is the statistic of Mann and Whitney (1947), ``P(s+ > s-) + P(s+ = s-) / 2``, computed by ranks.
 
-    Arguments and errors as in ``roc_curve``; nan if a class is absent.
+    Arguments and errors as in ``roc_curve``; nan if a class is absent or an unmasked score is nan.
 
     >>> float(jax.jit(auc)(jnp.array([0.1, 0.4, 0.35, 0.8]), jnp.array([0, 0, 1, 1])))
     0.75
@@ -269,14 +294,16 @@ def auc(scores: ArrayLike, labels: ArrayLike, *, mask: ArrayLike | None = None) 
     positive, negative = positive[order], negative[order]
     not_above = jnp.cumsum(negative)
     below = not_above - negative
-    return jnp.sum(positive * (below[first] + not_above[last]) / 2) / (jnp.sum(positive) * jnp.sum(negative))
+    area = jnp.sum(positive * (below[first] + not_above[last]) / 2) / (jnp.sum(positive) * jnp.sum(negative))
+    return jnp.where(jnp.any(jnp.isnan(scores)), jnp.nan, area)
 
 
 def choose_threshold(curve: RocCurve, *, sensitivity: float | None = None, specificity: float | None = None) -> Array:
     """Choose the threshold ``t`` of a classifier ``score >= t``.
 
     Without a target it maximizes ``J = sensitivity + specificity - 1`` (Youden, 1950). With a target for the
-    sensitivity it is the highest threshold that reaches it, for the specificity the lowest.
+    sensitivity it is the highest threshold that reaches it, for the specificity the lowest. It is nan where the rates
+    that it depends on are.
 
     Args:
         curve: from ``roc_curve``.
@@ -296,13 +323,15 @@ def choose_threshold(curve: RocCurve, *, sensitivity: float | None = None, speci
         )
     rounding = 4 * jnp.finfo(curve.true_positive_rate.dtype).eps
     if sensitivity is not None:
-        index = jnp.argmax(curve.true_positive_rate >= sensitivity - rounding)
+        rates = curve.true_positive_rate
+        index = jnp.argmax(rates >= sensitivity - rounding)
     elif specificity is not None:
-        reached = 1 - curve.false_positive_rate >= specificity - rounding
-        index = jnp.max(jnp.where(reached, jnp.arange(reached.size), 0))
+        rates = curve.false_positive_rate
+        index = jnp.max(jnp.where(1 - rates >= specificity - rounding, jnp.arange(rates.size), 0))
     else:
-        index = jnp.argmax(curve.true_positive_rate - curve.false_positive_rate)
-    return curve.thresholds[index]
+        rates = curve.true_positive_rate - curve.false_positive_rate
+        index = jnp.argmax(rates)
+    return jnp.where(jnp.any(jnp.isnan(rates)), jnp.nan, curve.thresholds[index])
 
 
 def _weights(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
@@ -310,9 +339,16 @@ def _weights(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     return jnp.broadcast_to(fit_mask(mask, shape), shape)
 
 
+def _check_logits(logits: ArrayLike) -> Array:
+    logits = jnp.asarray(logits)
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ValueError(f"expected logits [..., K] of at least one class, got shape {logits.shape}")
+    return logits
+
+
 def _logits_and_labels(logits: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
-    logits, labels = jnp.asarray(logits), widen_integers(labels)
-    if logits.ndim == 0 or labels.shape != logits.shape[:-1]:
+    logits, labels = _check_logits(logits), widen_integers(labels)
+    if labels.shape != logits.shape[:-1]:
         expected = f"labels of shape {logits.shape[:-1]} for logits of shape {logits.shape}"
         raise ValueError(f"expected {expected}, got labels of shape {labels.shape}")
     return logits, labels
@@ -342,10 +378,10 @@ def _ratio(numerator: Array, denominator: Array, c: Counts, average: str | None)
 
 def _split_weights(scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array, Array]:
     """Check scores and labels ``[N]``; return the scores and the weights of the positives and of the negatives."""
-    scores, labels = _pair("scores", scores, labels)
+    scores, labels = _pair("scores", to_floating(scores), labels)
     if scores.ndim != 1 or scores.size == 0:
         raise ValueError(f"expected scores and labels [N] with N >= 1, got shape {scores.shape}")
-    scores = widen(scores)
+    scores = jnp.where(jnp.isnan(labels), jnp.nan, widen(scores))  # a label of nan leaves no order either
     weights = jnp.ones_like(scores) if mask is None else _weights(mask, scores.shape).astype(scores.dtype)
     is_positive = labels > 0
     return (

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.arrays import widen
 from jaxdl.typing import Array, ArrayLike, PyTree
@@ -61,18 +62,34 @@ def subtract(a: PyTree, b: PyTree) -> PyTree:
 
 
 def scale(factor: ArrayLike, tree: PyTree) -> PyTree:
-    """Return ``factor * tree``, leaf by leaf, each leaf in its own dtype."""
-    return jax.tree.map(lambda leaf: (factor * leaf).astype(leaf.dtype), tree)
+    """Return ``factor * tree``, leaf by leaf, each leaf in its own dtype; integers times a fraction become floating.
+
+    >>> scale(0.5, [jnp.array(3), jnp.ones((), jnp.bfloat16)])
+    [Array(1.5, dtype=float32...), Array(0.5, dtype=bfloat16)]
+    """
+
+    def scaled(leaf):
+        leaf = jnp.asarray(leaf)
+        product = factor * leaf
+        return product.astype(leaf.dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else product
+
+    return jax.tree.map(scaled, tree)
 
 
 def dot(a: PyTree, b: PyTree) -> Array:
-    """Return the inner product ``sum_i a_i b_i`` over all leaves, accumulated in at least float32."""
-    products = jax.tree.map(lambda x, y: jnp.sum(widen(x) * widen(y)), a, b)
+    """Return the inner product ``sum_i a_i b_i`` over all leaves, accumulated in at least float32.
+
+    Of complex leaves it is the real part of ``sum_i conj(a_i) b_i``, the product of their real and imaginary parts.
+
+    >>> float(dot(jnp.array([3.0 + 4.0j]), jnp.array([1.0j])))
+    4.0
+    """
+    products = jax.tree.map(lambda x, y: jnp.sum(jnp.real(jnp.conj(widen(x)) * widen(y))), a, b)
     return jax.tree.reduce(jnp.add, products, jnp.zeros(()))
 
 
 def norm(tree: PyTree) -> Array:
-    """Return the Euclidean norm over all leaves, ``sqrt(sum_i x_i^2)``.
+    """Return the Euclidean norm over all leaves, ``sqrt(sum_i |x_i|^2)``, a real number.
 
     >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array(4.0)}))
     5.0
@@ -86,7 +103,7 @@ def size(tree: PyTree) -> int:
     >>> size({"kernel": jnp.zeros((5, 5, 1, 6)), "bias": jnp.zeros(6)})
     156
     """
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+    return sum(np.size(leaf) for leaf in jax.tree.leaves(tree))
 
 
 def take(tree: PyTree, index: ArrayLike) -> PyTree:

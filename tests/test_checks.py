@@ -14,9 +14,12 @@ from jaxdl import models
 from jaxdl.checks import (
     check_decay,
     check_in_range,
+    check_indices,
     check_one_of,
     check_positive_integer,
     did_you_mean,
+    is_integer,
+    is_zero,
     renamed_fields,
 )
 from jaxdl.models import registry
@@ -161,3 +164,27 @@ def test_create_answers_with_the_new_name_too(monkeypatch):
         models.create("head", features=5)
     with pytest.raises(ValueError, match="got 'num_clases'; did you mean 'num_classes'"):
         models.create("head", num_clases=5)
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, np.float32(0), np.zeros(()), jnp.zeros(()), jnp.int8(0)])
+def test_a_known_zero_is_one_in_every_form(zero):
+    assert is_zero(zero)
+    assert not jax.jit(lambda x: jnp.asarray(is_zero(x)))(0.0)
+    with pytest.raises(ValueError, match=r"temperature .* got 0"):
+        check_in_range("temperature", zero, includes_low=False)
+
+
+@pytest.mark.parametrize("value", [2, np.int8(2), np.array(2), jnp.array(2)])
+def test_an_integer_is_one_in_every_form(value):
+    assert is_integer(value)
+    assert not is_integer(float(value))
+    assert not is_integer(np.asarray(value) == 2)
+
+
+def test_indices_outside_of_the_range_are_named():
+    check_indices("tokens", np.zeros(0, int), 3)
+    check_indices("tokens", np.array([0, 2], np.uint8), 3)
+    jax.jit(lambda tokens: check_indices("tokens", tokens, 3))(7)
+    for outside in (-1, 3):
+        with pytest.raises(ValueError, match=f"0 .. 2, got {outside}"):
+            check_indices("tokens", jnp.array([1, outside]), 3)

@@ -17,6 +17,7 @@ LOGITS = (losses.cross_entropy, losses.binary_cross_entropy, losses.hinge, losse
 
 cross_entropy = jax.jit(losses.cross_entropy)
 name = {"ids": lambda loss: loss.__name__}
+name_of_dtype = pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
 
 
 @pytest.fixture
@@ -237,3 +238,65 @@ def test_narrow_labels_work_with_more_classes_than_their_range(dtype):
         for narrow, wide in jax.device_get(both(logits, labels.astype(dtype), labels.astype(np.int32))):
             assert narrow == wide
             assert np.isfinite(wide)
+
+
+@name_of_dtype
+def test_integers_are_computed_with_as_floating_point_numbers(dtype, rng):
+    pair = rng.integers(0, 2, (2, 4)) if dtype is bool else rng.integers(0, 120, (2, 4))
+    narrow, wide = pair.astype(dtype), pair.astype(np.float32)
+
+    @jax.jit
+    def measure(predictions, targets):
+        elementwise = [loss(predictions, targets, reduction="none") for loss in (*REGRESSION, *BINARY)]
+        return elementwise, [loss(predictions[None], jnp.array([1])) for loss in CLASSES]
+
+    jax.tree.map(np.testing.assert_array_equal, measure(*narrow), measure(*wide))
+
+
+def test_an_infinite_logit_has_no_loss_where_it_is_right():
+    z, y = np.array([np.inf, -np.inf, np.inf, -np.inf], np.float32), np.array([1, 0, 0, 1], np.float32)
+    pulled = jax.jit(jax.vmap(jax.value_and_grad(losses.binary_cross_entropy, argnums=(0, 1))))
+    values, (of_logits, _) = pulled(z, y)
+    assert values.tolist() == [0, 0, np.inf, np.inf]
+    assert of_logits.tolist() == [0, 0, 1, -1]
+    certain = np.array([[0, -np.inf]], np.float32)
+    for label in (np.array([0]), np.array([[1.0, 0.0]])):
+        assert losses.cross_entropy(certain, label, label_smoothing=np.float32(0)) == 0
+        assert cross_entropy(certain, label, label_smoothing=0.0) == 0
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_gradient_of_a_target_of_0_is_that_of_the_formula():
+    slope = jax.jit(jax.grad(losses.binary_cross_entropy, argnums=1))(jnp.array([2.0]), jnp.array([0.0]))
+    np.testing.assert_allclose(slope, -2.0, rtol=1e-12)  # ln(1 - p) - ln p = -z
+
+
+@pytest.mark.usefixtures("float64")
+def test_errors_of_complex_predictions_are_moduli(rng):
+    y_hat, y = rng.normal(size=(2, 5, 3)) + 1j * rng.normal(size=(2, 5, 3))
+    error = np.abs(y_hat - y)
+    close = partial(np.testing.assert_allclose, rtol=1e-12)
+    close(losses.mean_squared_error(y_hat, y), np.mean(error**2))
+    close(losses.sum_squared_error(y_hat, y), np.sum(error**2))
+    close(losses.mean_absolute_error(y_hat, y), np.mean(error))
+    for loss in BINARY:
+        with pytest.raises(TypeError, match="got complex128"):
+            loss(y_hat, y)
+
+
+@pytest.mark.parametrize("outside", [-1, 3])
+def test_a_known_label_outside_of_the_classes_raises_unless_it_is_masked(outside):
+    labels = np.array([0, outside])
+    with pytest.raises(ValueError, match=f"got {outside}"):
+        losses.cross_entropy(np.zeros((2, 3)), labels)
+    np.testing.assert_allclose(losses.cross_entropy(np.zeros((2, 3)), labels, mask=np.array([1, 0])), np.log(3))
+
+
+def test_a_mask_that_is_added_to_scores_raises():
+    with pytest.raises(ValueError, match="got -10000"):
+        losses.mean_squared_error(np.ones(2), np.zeros(2), mask=np.array([0.0, -1e4]))
+
+
+def test_booleans_are_labels_of_two_classes():
+    z = np.array([[0.0, 1.0], [2.0, 0.0]], np.float32)
+    assert losses.cross_entropy(z, np.array([True, False])) == losses.cross_entropy(z, np.array([1, 0]))

@@ -36,7 +36,7 @@ def scores_with_ties(rng):
 
 
 def test_a_merged_mean_is_the_mean_of_all_elements():
-    merged = metrics.mean(jnp.array([1.0, 9.0]), jnp.array([1, 0])).merge(metrics.mean(jnp.array([2.0, 6.0])))
+    merged = metrics.mean(np.float32([1, 9]), np.array([1, 0])).merge(metrics.mean(np.float32([2, 6])))
     assert merged.value == 3
 
 
@@ -110,7 +110,7 @@ def test_a_roc_curve_and_its_area_equal_scikit_learn(sklearn, rng, masked):
     mask = rng.uniform(size=50) < 0.7 if masked else None
     shown = np.where(mask, scores, np.nan) if masked else scores
     kept = mask if masked else slice(None)
-    curve = jax.jit(metrics.roc_curve)(shown, labels, mask=mask)
+    curve = jax.device_get(jax.jit(metrics.roc_curve)(shown, labels, mask=mask))
     expected = sklearn.roc_curve(labels[kept], scores[kept], drop_intermediate=False)
     _, first = np.unique(-np.asarray(curve.thresholds), return_index=True)
     for ours, theirs in zip(curve, expected, strict=True):
@@ -169,6 +169,56 @@ def test_errors_have_the_offending_value(call, message):
 
 
 def test_narrow_labels_work_with_more_classes_than_their_range():
-    logits, labels = jnp.linspace(-1.0, 1.0, 300)[None], np.array([250], np.uint8)
+    logits, labels = np.linspace(-1, 1, 300, dtype=np.float32)[None], np.array([250], np.uint8)
     assert [metrics.top_k_correct(logits, labels, k).tolist() for k in (49, 50)] == [[0.0], [1.0]]
-    assert metrics.confusion_matrix(labels, labels, 256)[250, 250] == 1
+    assert np.asarray(metrics.confusion_matrix(labels, labels, 256))[250, 250] == 1
+
+
+def test_a_logit_of_nan_makes_an_example_wrong():
+    logits = np.array([[np.nan, 1, 2], [0, np.nan, 2], [0, 1, np.nan], [0, 1, 2], [0, 1, np.inf]], np.float32)
+
+    @jax.jit
+    def measure(logits, labels):
+        return metrics.predict(logits), metrics.correct(logits, labels), metrics.top_k_correct(logits, labels, 3)
+
+    for label in range(3):
+        predicted, right, among = measure(logits, np.full(5, label))
+        assert predicted.tolist() == [-1, -1, -1, 2, 2]
+        assert right.tolist() == [0, 0, 0, label == 2, label == 2]
+        assert among.tolist() == [*(column != label for column in range(3)), 1, 1]
+    assert metrics.correct(logits[:1], np.array([-1])).tolist() == [0]
+
+
+@pytest.mark.parametrize("nan_in", ["scores", "labels"])
+def test_a_score_or_label_of_nan_has_no_roc_curve_unless_it_is_masked(nan_in):
+    arrays = {"scores": np.array([0.1, 0.4, 0.35, 0.8]), "labels": np.array([0.0, 0, 1, 1])}
+    broken = {**arrays, nan_in: np.array([np.nan, *arrays[nan_in][1:]])}
+
+    @jax.jit
+    def measure(scores, labels, mask=None):
+        curve = metrics.roc_curve(scores, labels, mask=mask)
+        chosen = [metrics.choose_threshold(curve, **by) for by in ({}, {"sensitivity": 0.5}, {"specificity": 0.5})]
+        return metrics.auc(scores, labels, mask=mask), chosen, curve
+
+    assert all(np.isnan(values).all() for values in jax.tree.leaves(measure(**broken)))
+    area, chosen, _ = measure(**broken, mask=np.array([0, 1, 1, 1]))
+    assert area == 0.5
+    assert np.isfinite(chosen).all()
+
+
+def test_booleans_and_bytes_are_counted(sklearn):
+    predictions, labels = np.array([True, False, True]), np.array([True, True, False])
+    matrix = metrics.confusion_matrix(predictions, labels, 2)
+    np.testing.assert_array_equal(matrix, sklearn.confusion_matrix(labels, predictions))
+    assert metrics.auc(predictions, labels) == 0.25
+    assert metrics.correct(np.eye(2)[predictions.astype(int)], labels).tolist() == [1, 0, 0]
+    counted = np.array([[200, 100], [100, 200]], np.uint8)  # twice 200 is no byte
+    np.testing.assert_allclose(metrics.f1(counted), [2 / 3, 2 / 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_confusion_matrix_of_scores_is_a_type_error(position):
+    pair = [np.array([0, 1]), np.array([0, 1])]
+    pair[position] = np.array([0.7, np.nan])
+    with pytest.raises(TypeError, match="got float32"):
+        metrics.confusion_matrix(*pair, 2)

@@ -10,23 +10,21 @@ tested greedily on sentences of six lengths that are not in the training set. Me
 the end included, and the BLEU of the longest sentences.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
-from experiments.harness import configuration
-from experiments.harness.claims import judge
-from experiments.harness.figures import COLOURS
+from experiments.attention import drawings
+from experiments.harness.claims import Statement, judge_all
 from experiments.harness.members import train_configured
 from experiments.harness.run_folder import Run, slug
-from experiments.harness.sequence_plots import legend, panels, plot_interval
 from experiments.harness.sequence_settings import OnExamples
-from experiments.harness.translations import bleu
+from experiments.harness.translations import bleu, word_accuracy
 from jaxdl import decode, tree
 from jaxdl.data.sources import translation as languages
 from jaxdl.models import EncoderDecoder, step_function
@@ -36,7 +34,8 @@ from jaxdl.tasks.seq2seq import translation
 from jaxdl.typing import Array, PyTree
 
 CLAIMS = (23,)
-WORDS, LEAST, MOST = 8, 2, 12
+WORDS, SHORTEST, MOST = 8, 2, 12
+SMALL = {"cell": "vanilla", "hidden_size": 2}
 LENGTHS = (2, 4, 6, 8, 10, 12)
 NETWORKS = {"initial": 43, "every_step": 35, "attention": 32}
 """The contexts of the decoder and the sizes of the GRUs."""
@@ -46,16 +45,9 @@ NETWORKS = {"initial": 43, "every_step": 35, "attention": 32}
 class Config(OnExamples):
     """Small encoder-decoders with different contexts of the decoder."""
 
-    LEAST_SEEDS = 2
-    SMOKE = {
-        "seeds": 2,
-        "sentences": 16,
-        "epochs": 1.0,
-        "tested": 2,
-        "contexts": ("initial", "attention"),
-        "cell": "vanilla",
-        "hidden_size": 2,
-    }
+    LEAST = {"seeds": 2, "sentences": 1, "tested": 1}
+    CHOICES = {"contexts": (NETWORKS, ("attention",))}
+    SMOKE = {**OnExamples.SMOKE, "sentences": 16, "tested": 2, "contexts": ("initial", "attention"), **SMALL}
 
     seeds: int = 4
     sentences: int = 6400
@@ -70,12 +62,6 @@ class Config(OnExamples):
     """Recurrent cell."""
     hidden_size: int | None = None
     """Size of the states; by default that with equal numbers of parameters."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, sentences=1, tested=1)
-        known = "attention" in self.contexts and set(self.contexts) <= NETWORKS.keys()
-        configuration.require(known, "contexts", f"attention and others of {', '.join(NETWORKS)}", self.contexts)
 
 
 def make(context: str, config: Config) -> EncoderDecoder:
@@ -93,74 +79,39 @@ def run(config: Config, run: Run) -> dict[str, float]:
         n: languages.two_rules(config.seed + n, count, (n, n), num_words=WORDS, max_length=MOST)
         for n, count in counts.items()
     }
-    learned = leave_out(
-        tested, languages.two_rules(config.seed, 2 * sentences, (LEAST, MOST), num_words=WORDS), sentences
-    )
+    drawn = languages.two_rules(config.seed, 2 * sentences, (SHORTEST, MOST), num_words=WORDS)
+    learned = languages.leave_out(tested.values(), drawn, sentences)
     settings = replace(config, batch_size=min(config.batch_size, sentences))
-    right, scores, result = {}, {}, {}
+    right, result, expected = {}, {}, languages.spell_sentences(tested[MOST]["target"])
     for context in config.contexts:
         model = make(context, config)
         members, _ = train_configured(translation(model, bos_id=languages.BOS_ID), learned, settings)
         variables = tree.stack(members)
         generate = jax.jit(jax.vmap(partial(translate, model), (0, None, None)))
         outputs = {n: np.asarray(generate(variables, x["source"], x["source_length"])) for n, x in tested.items()}
-        right[context] = np.stack([accuracy(outputs[n], tested[n]) for n in LENGTHS], axis=1)
-        scores[context] = np.mean(
-            [bleu(texts(row), texts(tested[MOST]["target"]), tokenize="none") for row in outputs[MOST]]
-        )
+        right[context] = np.stack([word_accuracy(outputs[n], tested[n]) for n in LENGTHS], axis=1)
+        scores = [bleu(languages.spell_sentences(row), expected, tokenize="none") for row in outputs[MOST]]
         name = slug(context)
         result[f"parameters_{name}"] = tree.size(members[0]["params"])
         result |= {f"right_{n}_{name}": float(x) for n, x in zip(LENGTHS, right[context].mean(axis=0), strict=True)}
-        result[f"bleu_{MOST}_{name}"] = float(scores[context])
-    assess(run, right)
-    run.figure("lengths", draw(right))
+        result[f"bleu_{MOST}_{name}"] = float(np.mean(scores))
+    judge_all(run, statements(right))
+    run.figure("lengths", drawings.draw_lengths(LENGTHS, right, [(n / WORDS + 1) / (n + 1) for n in LENGTHS]))
     return result
-
-
-def leave_out(tested: dict[int, dict[str, np.ndarray]], drawn: dict[str, np.ndarray], count: int) -> dict[str, Any]:
-    """Return the first ``count`` sentences that are not in the test."""
-    known = {row.tobytes() for test in tested.values() for row in test["source"]}
-    kept = [i for i, row in enumerate(drawn["source"]) if row.tobytes() not in known][:count]
-    return {name: rows[kept] for name, rows in drawn.items()}
 
 
 def translate(model: EncoderDecoder, variables: PyTree, source: Array, lengths: Array) -> Array:
     """Translate greedily, ``[N, MOST + 1]``."""
     carry, first = model.apply(variables, source, lengths, method="init_carry"), jnp.full(len(source), languages.BOS_ID)
-    step = step_function(model, variables)
-    return decode.greedy(
-        step, carry, first, max_length=MOST + 1, eos_id=languages.EOS_ID, pad_id=languages.PAD_ID
-    ).tokens
+    step, symbols = step_function(model, variables), {"eos_id": languages.EOS_ID, "pad_id": languages.PAD_ID}
+    return decode.greedy(step, carry, first, max_length=MOST + 1, **symbols).tokens
 
 
-def accuracy(outputs: np.ndarray, test: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the share of correct words, the end included, for every run."""
-    mask = np.arange(outputs.shape[-1]) < test["target_length"][:, None]
-    return np.array([np.mean((row == test["target"])[mask]) for row in outputs])
-
-
-def texts(tokens: np.ndarray) -> list[str]:
-    """Join tokens ``[N, T]`` to texts, without the special symbols."""
-    return [" ".join(f"w{token}" for token in row if token >= languages.FIRST_WORD_ID) for row in tokens]
-
-
-def assess(run: Run, right: dict[str, np.ndarray]) -> None:
-    """Judge the advantage of attention in every run, and its growth with the length."""
+def statements(right: dict[str, np.ndarray]) -> Iterator[Statement]:
+    """State the advantage of attention in every run, and its growth with the length."""
     for other in [context for context in right if context != "attention"]:
-        ahead = right["attention"] - right[other]
-        statement = f"attention is ahead of a context vector ({other.replace('_', ' ')}) on sentences of {MOST} words"
-        run.claim(judge(23, statement, f"more right, of {right[other][:, -1].mean():.3g}", ahead[:, -1]))
-        statement = f"it is further ahead of it ({other.replace('_', ' ')}) at {MOST} words than at {LENGTHS[0]}"
-        run.claim(judge(23, statement, f"more right, beyond {ahead[:, 0].mean():.3g}", ahead[:, -1] - ahead[:, 0]))
-
-
-def draw(right: dict[str, np.ndarray]) -> Figure:
-    """Draw the share of correct words over the length, with intervals over the runs."""
-    figure, ((axis,),) = panels(1, size=(6.4, 4))
-    for (context, shares), colour in zip(right.items(), COLOURS, strict=False):
-        plot_interval(axis, LENGTHS, shares, colour, highest=1, style="o-", label=context)
-    guess = [(n / WORDS + 1) / (n + 1) for n in LENGTHS]
-    axis.plot(LENGTHS, guess, color="black", linewidth=0.8, linestyle=":", label="guessed words, correct end")
-    axis.set(xlabel="words in the sentence", ylabel="share of correct words", ylim=(0, 1.02), xticks=LENGTHS)
-    legend(axis, title="context of the decoder", loc="upper right", bbox_to_anchor=(1, 0.97))
-    return figure
+        ahead, words = right["attention"] - right[other], other.replace("_", " ")
+        statement = f"attention is ahead of a context vector ({words}) on sentences of {MOST} words"
+        yield Statement(23, statement, f"more right, of {right[other][:, -1].mean():.3g}", ahead[:, -1])
+        statement = f"it is further ahead of it ({words}) at {MOST} words than at {LENGTHS[0]}"
+        yield Statement(23, statement, f"more right, beyond {ahead[:, 0].mean():.3g}", ahead[:, -1] - ahead[:, 0])

@@ -46,6 +46,7 @@ class Config(TextGeneration):
         "num_heads": 2,
     }
     FORMER = {"context": "context_length", "features": "d_model", "depth": "num_layers", "heads": "num_heads"}
+    LEAST = {"d_model": 1, "num_layers": 1, "num_heads": 1, "batch_size": 1}
 
     min_count: int = 5
     """Occurrences below which a character is unknown."""
@@ -69,21 +70,11 @@ class Config(TextGeneration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, d_model=1, num_layers=1, num_heads=1, batch_size=1)
+        at_least(self, min_count=1)
         even = self.context_length >= 4 and self.context_length % 2 == 0
         require(even, "context-length", "an even number >= 4", self.context_length)
         divides = self.d_model % self.num_heads == 0
         require(divides, "num-heads", f"a divisor of --d-model {self.d_model}", self.num_heads)
-
-
-def overlapping(tokens: np.ndarray, length: int) -> dict[str, np.ndarray]:
-    """Cut a text into rows that overlap by half; the mask selects the new tokens of each."""
-    half, last = length // 2, len(tokens) - 1
-    starts = np.arange(0, max(last - half, 1), half)
-    places = starts[:, None] + np.arange(length)
-    counts = (places < last) & ((np.arange(length) >= half) | (starts[:, None] == 0))
-    token, target = (tokens[np.minimum(places + shift, last)] for shift in (0, 1))
-    return {"token": token, "target": target, "mask": counts.astype(np.float32)}
 
 
 def generate(config: Config, model: models.GPT, params: PyTree, prompt: np.ndarray) -> np.ndarray:
@@ -117,7 +108,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     model = models.create("gpt_tiny", vocab_size=len(vocabulary), **sizes)
     optimizer = config.optimizer.make(train.count_steps(config.epochs, loader.steps_per_epoch))
     task = language_model(model, unit="character", window=None)
-    test = overlapping(tokens[1], config.context_length)
+    test = text.overlapping_rows(tokens[1], config.context_length)
     state, result = train_task(run, task, loader, optimizer, test, epochs=config.epochs)
     run.figure("curve", curve(run, "character", baselines))
     prompt = vocabulary.encode(config.prompt or "\n")

@@ -9,23 +9,21 @@ additive attention (Bahdanau et al., 2015). Greedy decoding is compared with bea
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
+from experiments.attention import drawings
 from experiments.harness import configuration, figures
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import panels, show_weights
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_task
-from experiments.harness.translations import chrf
-from jaxdl import data, decode, train
+from experiments.harness.translations import chrf, translate
+from jaxdl import data, train
 from jaxdl.data.sources import translation as languages
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
-from jaxdl.models import EncoderDecoder, step_function
+from jaxdl.models import EncoderDecoder
 from jaxdl.nn.attention import scores as attention_scores
 from jaxdl.nn.recurrent import cells
 from jaxdl.tasks.seq2seq import shift_right, translation
@@ -33,24 +31,17 @@ from jaxdl.typing import PyTree
 
 GOAL = {"exact_match": 0.98}
 CELLS = {"gru": cells.GRU, "vanilla": cells.Vanilla}
-SHOWN = 4
-"""Number of dates in the figure of attention."""
+SHOWN = 4  # dates in the figure of attention
 
 
 @dataclass(frozen=True)
 class Config(configuration.Config):
     """A small encoder-decoder with attention, trained with Adam."""
 
-    SMOKE = {
-        "dates": 64,
-        "tested": 4,
-        "cell": "vanilla",
-        "hidden_size": 4,
-        "beams": 2,
-        "batch_size": 32,
-        "epochs": 1.0,
-    }
+    SMOKE = {"dates": 64, "tested": 4, "cell": "vanilla", "hidden_size": 4, "beams": 2, "batch_size": 32, "epochs": 1.0}
     FORMER = {"features": "hidden_size", "embedding": "embedding_dim"}
+    LEAST = {"dates": 1, "tested": 1, "hidden_size": 1, "embedding_dim": 1, "beams": 1, "batch_size": 1}
+    POSITIVE = ("epochs",)
 
     dates: int = 8000
     """Training pairs."""
@@ -72,8 +63,6 @@ class Config(configuration.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, dates=1, tested=1, hidden_size=1, embedding_dim=1, beams=1, batch_size=1)
-        configuration.positive(self, "epochs")
         configuration.require(self.dates + self.tested <= 36_525, "dates", "<= 36525 with --tested", self.dates)
 
 
@@ -92,18 +81,13 @@ def run(config: Config, run: Run) -> dict[str, float]:
     target = Vocabulary.build("".join(day for _, day in pairs[:count]), special_tokens=(PAD, BOS, EOS))
     longest = max(len(text) for text, _ in pairs)
     learned, test = (encode(part, source, target, longest) for part in (pairs[:count], pairs[count:]))
-    model = EncoderDecoder(
-        len(source),
-        len(target),
-        cell=CELLS[config.cell](config.hidden_size),
-        embedding_dim=config.embedding_dim,
-        score=attention_scores.AdditiveScore(config.hidden_size),
-    )
+    cell, score = CELLS[config.cell](config.hidden_size), attention_scores.AdditiveScore(config.hidden_size)
+    model = EncoderDecoder(len(source), len(target), cell, embedding_dim=config.embedding_dim, score=score)
     loader = data.Loader(learned, min(config.batch_size, count), seed=config.seed)
     optimizer = config.optimizer.make(train.count_steps(config.epochs, loader.steps_per_epoch))
     task = translation(model, bos_id=target.bos_id)
     state, result = train_task(run, task, loader, optimizer, test, epochs=config.epochs)
-    outputs = translate(model, state.variables, test, target, config.beams)
+    outputs = translate(model, state.variables, test, target, beams=config.beams)
     days = [day for _, day in pairs[count:]]
     for method, answers in outputs.items():
         result |= {f"{method}_exact": float(np.mean([a == day for a, day in zip(answers["text"], days, strict=True)]))}
@@ -111,60 +95,20 @@ def run(config: Config, run: Run) -> dict[str, float]:
     result["greedy_chrf"] = chrf(outputs["greedy"]["text"], days)
     for (text, day), answer in list(zip(pairs[count:], outputs["greedy"]["text"], strict=True))[:8]:
         run.console.print(f"{text:>36}  {answer}  {'' if answer == day else 'expected ' + day}", highlight=False)
-    run.figure("attention", draw_attention(model, state.variables, test, source, target))
+    run.figure("attention", drawings.draw_alignments(align(model, state.variables, test, source, target)))
     run.figure("curves", figures.curves(train.MetricsFile.read(run.directory / "metrics.jsonl"), ("loss", "accuracy")))
     return result
 
 
-def translate(
-    model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], target_vocabulary: Vocabulary, beams: int
-) -> dict[str, dict[str, Any]]:
-    """Translate greedily and by beam search; return texts and log-probabilities."""
-    options = {
-        "max_length": test["target"].shape[1] + 4,
-        "eos_id": target_vocabulary.eos_id,
-        "pad_id": target_vocabulary.pad_id,
-    }
-
-    @jax.jit
-    def both(source: jax.Array, lengths: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
-        carry, step = model.apply(variables, source, lengths, method="init_carry"), step_function(model, variables)
-        first = jnp.full(len(source), target_vocabulary.bos_id)
-        found = decode.greedy(step, carry, first, **options)
-        best = decode.beam_search(step, carry, first, num_beams=beams, length_penalty=0.0, **options)
-        return {
-            "greedy": (found.tokens, found.log_probability),
-            "beam": (best.tokens[:, 0], best.log_probability[:, 0]),
-        }
-
-    found = jax.device_get(both(test["source"], test["source_length"]))
-    return {
-        method: {
-            "text": ["".join(target_vocabulary.decode(row, skip_special_tokens=True)) for row in tokens],
-            "log_probability": log_p,
-        }
-        for method, (tokens, log_p) in found.items()
-    }
-
-
-def draw_attention(
-    model: EncoderDecoder,
-    variables: PyTree,
-    test: dict[str, np.ndarray],
-    source_vocabulary: Vocabulary,
-    target_vocabulary: Vocabulary,
-) -> Figure:
-    """Draw the attention weights of a few dates, from long to short."""
+def align(
+    model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], source: Vocabulary, target: Vocabulary
+) -> list[tuple[np.ndarray, list[str], list[str]]]:
+    """Return the attention weights of a few dates, from long to short, with the characters of source and target."""
     chosen = np.argsort(-test["source_length"], kind="stable")[:: max(1, len(test["source"]) // SHOWN)][:SHOWN]
-    source, lengths, target = (test[name][chosen] for name in ("source", "source_length", "target"))
-    look = jax.jit(lambda *x: model.apply(variables, *x, return_intermediates=True)[1])
-    features = look(source, shift_right(target, target_vocabulary.bos_id), lengths)
-    columns = -(-len(chosen) // 2)
-    figure, axes = panels(columns, size=(11 / columns, 3.5), rows=2)
-    for axis, *row in zip(axes.flat, source, lengths, target, features["attention"], strict=False):
-        tokens, length, answer, weights = row
-        names = ["end" if token == EOS else token for token in target_vocabulary.decode(answer)]
-        show_weights(axis, weights[:, :length], source_vocabulary.decode(tokens[:length]), names)
-    figure.supxlabel("source", fontsize=10)
-    figure.supylabel("target", fontsize=10)
-    return figure
+    tokens, lengths, answers = (test[name][chosen] for name in ("source", "source_length", "target"))
+    look = jax.jit(lambda *x: model.apply(variables, *x, return_intermediates=True)[1]["attention"])
+    weights = np.asarray(look(tokens, shift_right(answers, target.bos_id), lengths))
+    return [
+        (each[:, :length], source.decode(row[:length]), ["end" if t == EOS else t for t in target.decode(answer)])
+        for each, row, length, answer in zip(weights, tokens, lengths, answers, strict=True)
+    ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ class Item:
         right: the correct values, to as many digits as are known.
         compute: computes them with the library's functions.
         reason: why the printed values are wrong; empty if they are correct.
+        file: the file of the notes.
+        phrase: the words or the formula in it, as printed.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Item:
     right: str
     compute: Callable[[], Any]
     reason: str = ""
+    file: str = ""
+    phrase: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Row:
     computed: str
     verdict: Verdict
     reason: str
+    file: str = ""
+    phrase: str = ""
 
 
 def examine(item: Item) -> Row:
@@ -51,16 +57,21 @@ def examine(item: Item) -> Row:
     elif (verdict == "CORRECTED") != bool(item.reason):
         verdict, reason = "FAIL", f"expected the printed values to be {'wrong' if item.reason else 'correct'}"
     computed = " ".join(f"{value:.0f}" if value.is_integer() else f"{value:.5g}" for value in values)
-    return Row(item.name, item.printed, computed, verdict, reason)
+    return Row(item.name, item.printed, computed, verdict, reason, item.file, item.phrase)
 
 
 def agree(text: str, values: np.ndarray) -> bool:
     """Return whether all values round to the written numbers, to within half a unit of the last digit.
 
+    What is written may also be no number: it agrees with nothing.
+
     >>> agree("0.51 20", np.array([0.5108, 20.4])), agree("0.51 20", np.array([0.5108, 20.6]))
     (True, False)
     """
-    numbers = [Decimal(word) for word in text.split()]
+    try:
+        numbers = [Decimal(word) for word in text.split()]
+    except InvalidOperation:
+        return False
     if len(numbers) != len(values):
         return False
     written = np.array([float(number) for number in numbers])

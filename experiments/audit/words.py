@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.audit.item import Item
+from experiments.audit import files
+from experiments.audit.files import cite
 from jaxdl import embeddings
 
 CORPUS = [
@@ -40,34 +41,57 @@ def mutual_information() -> list[jnp.ndarray]:
     return [values[words[word], words[context]] for word, context in PAIRS]
 
 
+WINDOW = r"With  $k = 2$ , the co-occurrence matrix for the above corpus would be"
 ITEMS = [
-    Item(
+    cite(
         "words in the vocabulary",
         printed="16",
         right="15",
         compute=lambda: len(embeddings.build_vocabulary(CORPUS)),
+        phrase=r"V = [\text{human, machine, interface, for, computer,",
+        file=files.COURSE,
         reason="'interface' is listed twice",
     ),
-    Item("distance and cosine of two one-hot words", "1.4142 0.0000", "1.41421356 0.0000", one_hot_pair),
-    Item(
+    cite(
+        "distance and cosine of two one-hot words",
+        printed="1.4142 0.0000",
+        right="1.41421356 0.0000",
+        compute=one_hot_pair,
+        phrase=r"is  $\sqrt{2}$  and the cosine similarity between any two words is 0.",
+        file=files.COURSE,
+    ),
+    cite(
         "co-occurrence within 2 words: pairs of human, machine, system, for, user",
         printed="1 0 1 0 0 1 0 1 2 0",
         right="1 0 0 0 0 1 0 1 0 0",
         compute=lambda: cooccurrence(2),
+        phrase=WINDOW,
+        file=files.COURSE,
         reason="human-for are 3 words apart, system-user 3 and 4: both are 0",
     ),
-    Item("the same within 4 words", "1 0 1 0 0 1 0 1 2 0", "1 0 1 0 0 1 0 1 2 0", lambda: cooccurrence(4)),
-    Item(
+    cite(
+        "the same within 4 words, which the table counts",
+        printed="1 0 1 0 0 1 0 1 2 0",
+        right="1 0 1 0 0 1 0 1 2 0",
+        compute=lambda: cooccurrence(4),
+        phrase=WINDOW,
+        file=files.COURSE,
+    ),
+    cite(
         "PMI of human-machine, machine-for, system-for, system-user",
         printed="2.944 2.25 1.15 1.84",
         right="3.1355 2.4423 1.3437 2.0369",
         compute=mutual_information,
+        phrase="human	0	2.944	0	2.25",
+        file=files.COURSE,
         reason="printed as for a corpus of 19 tokens; this one has 23",
     ),
-    Item(
+    cite(
         "probability of leaving out a word seen 700 times in a million, t = 1e-4",
         printed="0.622",
         right="0.62204",
         compute=lambda: embeddings.discard_probability(700 / 1e6, 1e-4),
+        phrase=r"= 0.622",
+        file=files.NEURONS,
     ),
 ]

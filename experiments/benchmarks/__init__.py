@@ -1,16 +1,18 @@
 """Benchmarks: our time against the peers', measured alternately in one process.
 
-A benchmark is a file of this folder with ``cases() -> Iterator[Case]``.
+A benchmark is a file of this folder with ``cases() -> Iterator[Case]``, and ``titles()``, which names them
+without any work.
 """
 
 import importlib
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from experiments.benchmarks.timing import Missing, compare
+from experiments.harness import terminal
+from experiments.harness.errors import UsageError
 
 COMMON = {"case", "ours", "peer", "ratio", "peer_name", "goal", "verdict", "stable", "ratio_of_shortest"}
 """The fields of every row; a case may add others."""
@@ -32,13 +34,21 @@ ALLOCATOR = {
 
 
 def measure(name: str, only: str = "") -> list[dict[str, Any]]:
-    """Measure the cases of a benchmark whose names contain ``only``, print the table and return its rows."""
-    console = Console()
+    """Measure the cases of a benchmark whose names contain ``only``, print the table and return its rows.
+
+    Raises:
+        UsageError: no case has it in its name; nothing is measured.
+    """
+    benchmark = importlib.import_module(f"experiments.benchmarks.{name}")
+    titles = list(benchmark.titles())
+    if not any(only.lower() in title.lower() for title in titles):
+        raise UsageError(f"--only: expected a part of the name of a case of {name}, got {only!r}: {'; '.join(titles)}")
+    console = terminal.console()
     table = Table(title=f"{name}: seconds, and ours / peer (below 1 is faster)")
     for column in ("case", "peer", "ours", "theirs", "ratio", "goal", ""):
         table.add_column(column, justify="left" if column in ("case", "peer") else "right")
     rows = []
-    for case in importlib.import_module(f"experiments.benchmarks.{name}").cases():
+    for case in benchmark.cases():
         if only.lower() not in case.case.lower():
             continue
         if isinstance(case, Missing):
@@ -53,5 +63,5 @@ def measure(name: str, only: str = "") -> list[dict[str, Any]]:
         verdict = " ".join(filter(None, (row["verdict"], "" if row["stable"] else "unstable")))
         times = (f"{row['ours']:.4f}", f"{row['peer']:.4f}", f"{row['ratio']:.2f}")
         table.add_row(row["case"], row["peer_name"], *times, goal, verdict)
-    console.print(table if rows else f"no case of {name} has {only!r} in its name")
+    console.print(table)
     return rows

@@ -25,6 +25,11 @@ VOCABULARY, WIDTH, LENGTH = 128, 256, 128
 BATCHES = (1, 16)
 
 
+def titles() -> list[str]:
+    """Name the cases."""
+    return [f"LSTM of {WIDTH}, {LENGTH} tokens, batch {batch}, state carried" for batch in BATCHES]
+
+
 def cases() -> Iterator[Case | Missing]:
     """Yield every batch size against both peers."""
     model = RecurrentLanguageModel(vocab_size=VOCABULARY, cell=LSTM(WIDTH), embedding_dim=WIDTH)

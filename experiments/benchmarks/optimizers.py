@@ -36,6 +36,11 @@ PAIRS = {
 }
 
 
+def titles() -> list[str]:
+    """Name the cases."""
+    return list(PAIRS)
+
+
 def cases() -> Iterator[Case]:
     """Yield every method that optax has."""
     gradients = jax.device_put(draw(1, scale=0.1))

@@ -23,6 +23,16 @@ COUNTS = (1, 2, 4, 8)
 WITHOUT = "without communication"
 
 
+def titles() -> list[str]:
+    """Name the cases."""
+    return [title_of(count) for count in COUNTS]
+
+
+def title_of(count: int) -> str:
+    """Name the case of a number of devices."""
+    return f"step on {count} device{'s' * (count > 1)}"
+
+
 def cases(smoke: bool = False) -> Iterator[Case]:
     """Yield the step for every number of devices, ``ours`` with its communication and ``theirs`` without.
 
@@ -33,9 +43,8 @@ def cases(smoke: bool = False) -> Iterator[Case]:
     """
     for count in counts():
         mesh = parallel.make_mesh({"data": count})
-        title = f"step on {count} device{'s' * (count > 1)}"
         details, rounds = partial(communication, mesh=mesh, smoke=smoke), 1 if smoke else 7
-        yield Case(title, WITHOUT, *written_out(mesh, smoke), rounds=rounds, details=details)
+        yield Case(title_of(count), WITHOUT, *written_out(mesh, smoke), rounds=rounds, details=details)
 
 
 def communication(row: dict[str, Any], *, mesh: jax.sharding.Mesh, smoke: bool) -> dict[str, Any]:

@@ -33,6 +33,13 @@ GOALS = {  # of torch; of the peers in JAX all are 1
 KINDS = ("forward", "forward and backward")
 
 
+def titles() -> list[str]:
+    """Name the cases, with both forms of the LSTM that not every machine has."""
+    names = (*CELLS, *(form for goals in GOALS.values() for form in goals if form not in CELLS))
+    sizes = [f"batch {batch}, {steps} steps of {size}" for batch, steps, size in SHAPES]
+    return [f"{name}, {size}, {kind}" for size in sizes for name in names for kind in KINDS]
+
+
 def cases() -> Iterator[Case | Missing]:
     """Yield every cell at every size, forward and with gradients, against every peer."""
     with contextlib.suppress(RuntimeError):  # where JAX runs already the devices are what they are

@@ -20,19 +20,32 @@ RATE = 1e-3
 RUNS = 16
 
 
+Goals = tuple[float | None, float | None, float | None]
+
+
+def networks() -> Iterator[tuple[str, tuple[str, dict[str, Any]], tuple[int, ...], int, int, Goals]]:
+    """Yield every network with every batch size: title, name and fields, shape, examples, batch size, goals."""
+    large = ("mlp 784-64-64-10", ("mlp", {"hidden_sizes": (64, 64)}), (28, 28, 1), (None, 0.45, 0.25))
+    tiny = ("tiny mlp 32-32-32-10", ("mlp", {"hidden_sizes": (32, 32)}), (32,), (None, 0.10, 0.05))
+    lenet = ("lenet", ("lenet5", {}), (32, 32, 1), (1.0, 1.0, None))
+    for (title, model, shape, goals), batch_sizes in ((large, (32, 64, 128)), (tiny, (32,)), (lenet, (32, 64, 128))):
+        for batch_size in batch_sizes:
+            yield f"{title}, batch {batch_size}", model, shape, 15_000, batch_size, goals
+
+
+def titles() -> list[str]:
+    """Name the cases."""
+    forms = ("step by step", "one scan", f"{RUNS} runs")
+    return [f"{case}, {form}" for case, *_ in networks() for form in forms]
+
+
 def cases() -> Iterator[Case | Missing]:
     """Yield every network with every batch size in every form."""
-    large = {"mlp 784-64-64-10": ("mlp", {"hidden_sizes": (64, 64)}, (28, 28, 1), 15_000, (None, 0.45, 0.25))}
-    tiny = {"tiny mlp 32-32-32-10": ("mlp", {"hidden_sizes": (32, 32)}, (32,), 15_000, (None, 0.10, 0.05))}
-    lenet = {"lenet": ("lenet5", {}, (32, 32, 1), 15_000, (1.0, 1.0, None))}
-    for networks, batch_sizes in ((large, (32, 64, 128)), (tiny, (32,)), (lenet, (32, 64, 128))):
-        for title, (name, changes, shape, size, goals) in networks.items():
-            for batch_size in batch_sizes:
-                case = f"{title}, batch {batch_size}"
-                if importlib.util.find_spec("torch") is None:
-                    yield Missing(case, "torch")
-                else:
-                    yield from network_cases(case, models.create(name, **changes), shape, size, batch_size, goals)
+    for case, (name, changes), shape, size, batch_size, goals in networks():
+        if importlib.util.find_spec("torch") is None:
+            yield Missing(case, "torch")
+        else:
+            yield from network_cases(case, models.create(name, **changes), shape, size, batch_size, goals)
 
 
 def network_cases(case: str, model: Any, shape: tuple, size: int, batch_size: int, goals: tuple) -> Iterator[Case]:

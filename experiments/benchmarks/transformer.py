@@ -27,6 +27,13 @@ WRITERS = (1, 16)
 MODEL = GPT(VOCABULARY, CONTEXT, WIDTH, DEPTH, HEADS, dropout_rate=0.0, attention_dropout_rate=0.0)
 
 
+def titles() -> list[str]:
+    """Name the cases."""
+    title = f"GPT {DEPTH} x {WIDTH}"
+    writing = [f"{title}, {LENGTH} tokens written, batch {batch}" for batch in WRITERS]
+    return [f"{title}, batch {BATCH}, {CONTEXT} tokens, loss and gradients", *writing]
+
+
 def cases() -> Iterator[Case | Missing]:
     """Yield training, and generation at both batch sizes."""
     variables = jax.jit(MODEL.init)(jax.random.key(0), jnp.zeros((1, 1), int))

@@ -36,6 +36,18 @@ CONVOLUTIONS = ((32, 32, 16), (16, 16, 64), (8, 8, 256))  # height, width, chann
 BATCHES = 8
 
 
+def titles() -> list[str]:
+    """Name the cases."""
+    kinds = ("training", "training, blocks scanned", "inference", "inference, blocks scanned")
+    guards = [guard_title(*shape) for shape in CONVOLUTIONS]
+    return [*(f"{title}, {kind}" for title in NETWORKS for kind in kinds), *guards]
+
+
+def guard_title(height: int, width: int, channels: int) -> str:
+    """Name the case of a convolution's gradient in a scan."""
+    return f"kernel gradient in a scan, 3 x 3, {height} x {width} x {channels}"
+
+
 def cases() -> Iterator[Case | Missing]:
     """Yield every network against both peers, and scanned against unrolled; then the guard."""
     for title, network in NETWORKS.items():
@@ -303,4 +315,4 @@ def guard(height: int, width: int, channels: int) -> Case:
     results = [np.asarray(run()) for run in runs]
     np.testing.assert_allclose(*results, rtol=0, atol=1e-4 * np.abs(results[0]).max())
     work = [lambda run=run: jax.block_until_ready(run()) for run in runs]
-    return Case(f"kernel gradient in a scan, 3 x 3, {height} x {width} x {channels}", "unrolled", *work, 1.3)
+    return Case(guard_title(height, width, channels), "unrolled", *work, 1.3)

@@ -10,8 +10,19 @@ from experiments.harness.configuration import Config
 from experiments.harness.errors import unknown
 
 FOLDER = Path(__file__).parents[1]
-CHAPTERS = ("neurons", "optimization", "regularization", "vision", "sequences", "attention", "interpret")
+CHAPTERS = (
+    "neurons",
+    "optimization",
+    "regularization",
+    "vision",
+    "interpret",
+    "sequences",
+    "attention",
+    "embeddings",
+)
 """The chapters, in reading order."""
+OTHER_FILES = ("__init__", "drawings")
+"""Files of a chapter that are not experiments."""
 
 
 class Preset(NamedTuple):
@@ -48,7 +59,7 @@ def chapters() -> dict[str, list[str]]:
     """Return the names of each chapter's experiments, every one followed by its presets."""
     found = {}
     for chapter in CHAPTERS:
-        files = sorted(path.stem for path in (FOLDER / chapter).glob("*.py") if not path.stem.startswith("_"))
+        files = sorted(path.stem for path in (FOLDER / chapter).glob("*.py") if path.stem not in OTHER_FILES)
         found[chapter] = [name for stem in files for name in (stem, *presets_of(stem))]
     return found
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.harness import ngrams
+from experiments.harness.errors import preparing
 from experiments.harness.language import TextGeneration, read
 from jaxdl.data.vocabulary import UNK, Vocabulary
 
@@ -22,9 +23,10 @@ class Characters(NamedTuple):
 def read_characters(config: TextGeneration, min_count: int) -> Characters:
     """Read a text, encode its characters and measure the baselines; rarer ones than ``min_count`` are unknown."""
     parts = read(config)
-    vocabulary = Vocabulary.build(parts[0], min_count=min_count, special_tokens=(UNK,))
-    tokens = vocabulary.encode(parts[0]), vocabulary.encode(parts[1])
-    baselines = ngrams.bits_by_order(*tokens, ORDERS, len(vocabulary))
+    with preparing():
+        vocabulary = Vocabulary.build(parts[0], min_count=min_count, special_tokens=(UNK,))
+        tokens = vocabulary.encode(parts[0]), vocabulary.encode(parts[1])
+        baselines = ngrams.bits_by_order(*tokens, ORDERS, len(vocabulary))
     return Characters(vocabulary, tokens, baselines | ngrams.compressed_bits(*parts))
 
 

@@ -1,16 +1,16 @@
 """Claims of the textbook: measured over seeds, with a confidence interval and a verdict."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from experiments.harness import catalogue
+from experiments.harness import catalogue, terminal
 from experiments.harness.configuration import as_dict
 from experiments.harness.errors import UsageError, check_writable
 from experiments.harness.run_folder import Run
@@ -41,29 +41,56 @@ class Claim:
     verdict: str
 
 
-def judge(claim: int, statement: str, measure: str, samples: Any, *, above: float = 0.0) -> Claim:
+def judge(
+    claim: int,
+    statement: str,
+    measure: str,
+    samples: Any,
+    *,
+    above: float = 0.0,
+    within: tuple[float, float] = (-np.inf, np.inf),
+) -> Claim:
     """Judge the claim that a quantity is larger than ``above``, from independent samples of it.
 
     The claim is reproduced if the whole confidence interval of the mean lies above; it is not if a sample is not
-    finite, or if there is only one. Boolean samples give a share, with its exact interval.
+    finite, or if there is only one. Boolean samples give a share, with its exact interval; samples that are shares
+    have their values ``within`` 0 and 1.
     """
     samples = np.ravel(samples)
-    value, low, high = share(samples) if samples.dtype == bool else interval(samples.astype(np.float64))
+    value, low, high = share(samples) if samples.dtype == bool else interval(samples.astype(np.float64), within)
     verdict = "reproduced" if low > above else "not reproduced"
     return Claim(claim, statement, measure, value, (low, high), samples.size, verdict)
 
 
-def interval(samples: np.ndarray) -> tuple[float, float, float]:
-    """Return the mean of independent samples and its confidence interval, by Student's t.
+class Statement(NamedTuple):
+    """The arguments of `judge`: number of the claim, statement, measure, samples, bound and possible values."""
+
+    claim: int
+    statement: str
+    measure: str
+    samples: Any
+    above: float = 0.0
+    within: tuple[float, float] = (-np.inf, np.inf)
+
+
+def judge_all(run: Run, statements: Iterable[Statement]) -> None:
+    """Judge several statements and record the verdicts in the run."""
+    for *statement, above, within in statements:
+        run.claim(judge(*statement, above=above, within=within))
+
+
+def interval(samples: np.ndarray, within: tuple[float, float] = (-np.inf, np.inf)) -> tuple[float, float, float]:
+    """Return the mean of independent samples and its confidence interval, by Student's t, cut at the possible values.
 
     >>> [round(x, 3) for x in interval(np.array([1.0, 2.0, 3.0]))]
     [2.0, -0.484, 4.484]
     """
     mean = float(np.mean(samples))
     if samples.size < 2:
-        return mean, float("-inf"), float("inf")
+        return mean, *map(float, within)
     half = stats.t.ppf(0.5 + CONFIDENCE / 2, samples.size - 1) * np.std(samples, ddof=1) / np.sqrt(samples.size)
-    return mean, float(mean - half), float(mean + half)
+    low, high = np.clip([mean - half, mean + half], *within)
+    return mean, float(low), float(high)
 
 
 def share(samples: np.ndarray) -> tuple[float, float, float]:
@@ -75,7 +102,7 @@ def share(samples: np.ndarray) -> tuple[float, float, float]:
     [1.0, 0.631, 1.0]
     """
     if samples.size < 2:
-        return float(np.mean(samples)), float("-inf"), float("inf")
+        return float(np.mean(samples)), 0.0, 1.0
     low, high = stats.binomtest(int(samples.sum()), samples.size).proportion_ci(CONFIDENCE)
     return float(np.mean(samples)), float(low), float(high)
 
@@ -91,11 +118,14 @@ def main(arguments: list[str]) -> int:
         folder = None if options["out"] is None else Path(options["out"]) / name
         run = Run(name, as_dict(config), folder, smoke=options["smoke"])
         run.begin()
-        run.console.print(f"[bold]{name}[/bold]: claims {', '.join(map(str, experiment.claims))}")
-        run.write_manifest("finished", experiment.run(config, run))
+        run.console.print(f"{name}: claims {', '.join(map(str, experiment.claims))}", style="bold")
+        try:
+            run.write_manifest("finished", experiment.run(config, run))
+        finally:
+            run.release()
         claims += [{**asdict(claim), "experiment": name, "smoke": run.smoke} for claim in run.claims]
     claims.sort(key=lambda row: row["claim"])
-    Console().print(table(claims))
+    terminal.console().print(table(claims))
     if options["json"] is not None:
         Path(options["json"]).write_text(json.dumps(claims, indent=2) + "\n")
     return 0

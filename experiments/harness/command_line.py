@@ -1,8 +1,11 @@
 """The command line of the experiments."""
 
+import contextlib
+import dataclasses
 import functools
 import importlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -10,16 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from experiments.harness import catalogue
+from experiments.harness import catalogue, terminal
 from experiments.harness.configuration import Config, as_dict, parse
 from experiments.harness.errors import UsageError, check_writable, unknown
 from experiments.harness.migration import upgrade
 from experiments.harness.run_folder import Run, read_manifest
 from experiments.harness.training import Interrupted
 from jaxdl import train
+from jaxdl.train import parallel
 
 USAGE = """usage: python -m experiments COMMAND
 
@@ -61,13 +65,13 @@ def list_experiments(arguments: list[str]) -> int:
     _no_more(arguments)
     table = Table(box=None, show_header=False, pad_edge=False)
     for chapter, members in catalogue.chapters().items():
-        table.add_row(f"[bold]{chapter}[/bold]", f"[bold]{catalogue.title(chapter)}[/bold]")
+        table.add_row(Text(chapter, "bold"), Text(catalogue.title(chapter), "bold"))
         for name in members:
             indent = "    " if name in catalogue.PRESETS else "  "
             table.add_row(f"{indent}{name}", catalogue.header(name).splitlines()[0])
         table.add_section()
         table.add_row()
-    console = Console()
+    console = terminal.console()
     console.print(table)
     console.print("Run one with: python -m experiments run NAME", highlight=False)
     return 0
@@ -75,7 +79,15 @@ def list_experiments(arguments: list[str]) -> int:
 
 def execute(experiment: catalogue.Experiment, config: Config, run: Run) -> dict[str, Any]:
     """Run an experiment, with the settings of a smoke run where the run is one."""
-    return experiment.run(config.smoke() if run.smoke else config, run)
+    return experiment.run(divisible(config.smoke(), run) if run.smoke else config, run)
+
+
+def divisible(config: Config, run: Run) -> Config:
+    """Increase the batch size of a smoke run until the devices divide its microbatches."""
+    devices = parallel.data_devices(run.mesh) * getattr(config, "accumulate", 1)
+    found = {name: getattr(config, name, None) for name in ("batch_size", "streams")}
+    sizes = {name: size + -size % devices for name, size in found.items() if isinstance(size, int)}
+    return dataclasses.replace(config, **sizes) if devices > 1 else config
 
 
 def run_experiment(arguments: list[str]) -> int:
@@ -90,26 +102,55 @@ def run_experiment(arguments: list[str]) -> int:
     run.begin()
     try:
         result = execute(experiment, config, run)
-    except UsageError:
-        run.discard()
-        raise
+        check_result(config, result)
+        finish(run, result, {} if options.smoke else experiment.goal)
     except Interrupted as interrupted:
         run.write_manifest("interrupted", {})
         run.console.print(str(interrupted))
-        return 0
     except BaseException as error:
-        run.write_manifest(f"stopped by {type(error).__name__}", {})
-        if not isinstance(error, train.NonfiniteError):
-            raise
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+        return report_failure(run, error)
+    finally:
+        run.release()
+    return 0
+
+
+def finish(run: Run, result: dict[str, Any], goal: dict[str, float]) -> None:
+    """Write the result of a run and print it with its goal."""
     if run.mesh and not run.uses_mesh:
         run.console.print("note: this experiment runs on one device; --devices, --mesh and --coordinator had no effect")
     run.write_manifest("finished", result)
-    goal = {} if options.smoke else experiment.goal
-    run.console.print(result_table(name, result, goal))
+    run.console.print(result_table(run.name, result, goal))
     run.console.print(f"run folder: {run.directory}")
-    return 0
+
+
+def check_result(config: Config, result: dict[str, Any]) -> None:
+    """Check that the results of training at a given rate are finite; where rates are compared, some diverge.
+
+    Raises:
+        NonfiniteError: one is not.
+    """
+    for name, value in result.items() if hasattr(config, "learning_rate") else ():
+        if isinstance(value, float) and not math.isfinite(value):
+            message = f"expected a finite {name}, got {value}; lower --learning-rate"
+            raise train.NonfiniteError(message, step=0, metric=name, leaf=None)
+
+
+def report_failure(run: Run, error: BaseException) -> int:
+    """Note in the manifest what has stopped a run; return the exit status, or raise the error where it is no user's.
+
+    An error that a user can mend, raised before anything was learned, undoes the new folder.
+    """
+    mendable = isinstance(error, ValueError | TypeError) and str(error).startswith(("expected", "--"))
+    if isinstance(error, UsageError) or ((mendable or isinstance(error, OSError)) and not run.has_learned):
+        run.discard()
+        raise UsageError(str(error)) from error
+    with contextlib.suppress(OSError):  # on a full disk the first error counts
+        run.write_manifest(f"stopped by {type(error).__name__}", {})
+    out_of_memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)[:200]
+    if not isinstance(error, train.NonfiniteError | OSError) and not out_of_memory:
+        raise error
+    sys.stderr.write(f"error: {'out of memory; ' * out_of_memory}{str(error)[:2000]}\n")
+    return 1
 
 
 def show_run(arguments: list[str]) -> int:
@@ -118,14 +159,14 @@ def show_run(arguments: list[str]) -> int:
         raise UsageError(f"expected the path of one run folder, got {len(arguments)} arguments")
     directory = Path(arguments[0])
     manifest = read_manifest(directory)
-    console = Console()
+    console = terminal.console()
     table = Table(title=f"{manifest['experiment']}: {manifest['status']}", show_header=False)
     for name in ("command", "started", "wall_seconds", "git_commit", "devices", "versions", "seed"):
         table.add_row(name, str(manifest.get(name)))
     console.print(table)
     console.print(result_table("result", manifest["result"], {}))
     for path in sorted(directory.rglob("*")):
-        if path.is_file() and len(path.relative_to(directory).parts) == 1:
+        if path.is_file() and len(path.relative_to(directory).parts) == 1 and not path.name.startswith("."):
             console.print(f"  {path.name}  {path.stat().st_size:,} bytes")
     return 0
 
@@ -135,7 +176,7 @@ def bench(arguments: list[str]) -> int:
     from experiments.benchmarks import ALLOCATOR, measure, names
 
     if not arguments:
-        Console().print("\n".join(names()))
+        terminal.console().print("\n".join(names()))
         return 0
     name, *flags = arguments
     if name not in names():

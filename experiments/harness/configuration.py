@@ -5,11 +5,14 @@ import dataclasses
 import io
 import itertools
 import json
+import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
+import numpy as np
 import tyro
 
 from experiments.harness.errors import UsageError, unknown
@@ -39,24 +42,41 @@ class Options:
     """Number of processes."""
     process: int | None = None
     """Index of this process, from 0."""
+    start_timeout: int = 300
+    """Seconds in which all processes must start."""
+
+    def __post_init__(self) -> None:
+        require(self.start_timeout >= 1, "start-timeout", ">= 1", self.start_timeout)
 
 
 @dataclass(frozen=True)
 class Config:
     """The base of every experiment's configuration.
 
-    ``SMOKE`` holds the values that replace those of the fields in a smoke run. ``FORMER`` maps former names of fields
-    to the present ones, so that run folders of earlier versions can be resumed.
+    ``SMOKE`` holds the values that replace those of the fields in a smoke run. ``LEAST`` holds lower bounds of fields
+    and ``POSITIVE`` the names of fields above 0, both in addition to those of the base classes. ``CHOICES`` maps
+    fields with several values to all that are possible, and those that must be among them. ``FORMER`` maps former names
+    of fields to the present ones, so that run folders of earlier versions can be resumed.
     """
 
     SMOKE: ClassVar[dict[str, Any]] = {}
+    LEAST: ClassVar[dict[str, int]] = {}
+    POSITIVE: ClassVar[tuple[str, ...]] = ()
+    CHOICES: ClassVar[dict[str, tuple[Iterable[str], Iterable[str]]]] = {}
     FORMER: ClassVar[dict[str, str]] = {}
 
     seed: int = 0
     """Seed of all random numbers."""
 
     def __post_init__(self) -> None:
-        require(self.seed >= 0, "seed", ">= 0", self.seed)
+        bounds = {"seed": 0}
+        for base in reversed(type(self).__mro__):
+            bounds |= vars(base).get("LEAST", {})
+            positive(self, *vars(base).get("POSITIVE", ()))
+        at_least(self, **bounds)
+        for name, (possible, needed) in self.CHOICES.items():
+            value, expected = getattr(self, name), f"{', '.join(needed)} and others of {', '.join(possible)}"
+            require({*needed} <= {*value} <= {*possible}, name, expected, value)
 
     def smoke(self) -> Self:
         """Return the configuration of a smoke run."""
@@ -83,6 +103,28 @@ def positive(config: Config, *names: str) -> None:
     """Check that fields are above 0."""
     for name in names:
         require(getattr(config, name) > 0, name, "> 0", getattr(config, name))
+
+
+LARGEST = {"seed": 2**32 - 1, "epochs": 10**6}
+"""The largest values of flags; that of all other integers is 2^31 - 1."""
+
+
+def check_numbers(config: Any, prefix: str = "") -> None:
+    """Check that the numbers of a configuration, also of its parts, are finite, and integers that arrays can hold.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for field in dataclasses.fields(config):
+        value, name = getattr(config, field.name), f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(value):
+            check_numbers(value, f"{name}.")
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float):
+                require(math.isfinite(number), name, "a finite number", number)
+            if isinstance(number, int | float) and (isinstance(number, int) or field.name in LARGEST):
+                largest = LARGEST.get(field.name, 2**31 - 1)
+                require(abs(number) <= largest, name, f"at most {largest:,}", number)
 
 
 def parse(name: str, default: AnyConfig, arguments: list[str]) -> tuple[AnyConfig, Options]:
@@ -114,7 +156,10 @@ def parse(name: str, default: AnyConfig, arguments: list[str]) -> tuple[AnyConfi
         if ended.code:
             raise UsageError(_first_paragraph(stderr.getvalue())) from None
         raise
-    except ValueError as error:
+        if not rest:
+            check_numbers(parsed.config)
+            check_numbers(parsed.options)
+    except (ValueError, OverflowError) as error:
         raise UsageError(str(error)) from None
     if rest:
         raise unknown("flag", rest[0].split("=")[0], flags(combined))
@@ -136,7 +181,12 @@ def flags(config_type: type, prefix: str = "") -> list[str]:
 
 def as_dict(config: Any) -> dict[str, Any]:
     """Convert a configuration to plain data, as JSON reads it back."""
-    return json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    return json.loads(json.dumps(dataclasses.asdict(config), default=_plain))
+
+
+def _plain(value: object) -> object:
+    """Convert NumPy's numbers and arrays to plain ones, and paths and the like to text."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
 
 
 def _first_paragraph(box: str) -> str:

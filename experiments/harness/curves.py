@@ -65,14 +65,20 @@ def animate_paths(
     pictures[0].save(file, save_all=True, append_images=pictures[1:], duration=120, loop=0, optimize=True)
 
 
-def plot_gaps(axis: Axes, names: Sequence[str], measured: Mapping[str, Sequence[np.ndarray]]) -> None:
+def plot_gaps(
+    axis: Axes,
+    names: Sequence[str],
+    measured: Mapping[str, Sequence[np.ndarray]],
+    *,
+    within: tuple[float, float] = (-np.inf, np.inf),
+) -> None:
     """Plot a row for each name: the means of two measurements with their intervals, and the gap between them.
 
     ``measured`` has the samples ``[seeds]`` of every row under the labels of both measurements. Rows run downwards.
     """
     rows = np.arange(len(names))[::-1]
     for (label, samples), colour, offset in zip(measured.items(), COLOURS, (0.12, -0.12), strict=False):
-        mean, low, high = np.transpose([interval(values) for values in samples])
+        mean, low, high = np.transpose([interval(values, within) for values in samples])
         error = [mean - low, high - mean]
         axis.errorbar(mean, rows + offset, xerr=error, fmt="o", color=colour, capsize=3, label=label)
     ends = [[values.mean() for values in samples] for samples in measured.values()]

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness.configuration import Config, at_least, positive, require
+from experiments.harness.configuration import Config, require
 from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
 from experiments.harness.supervised import Optimizer
@@ -39,6 +39,8 @@ class TextGeneration(Config):
     """A text to learn from and the settings of generation."""
 
     SMOKE = {"characters": 6_000, "epochs": 1.0, "sample": 16}
+    LEAST = {"characters": 1, "sample": 1}
+    POSITIVE = ("temperature",)
 
     text: str = "python"
     """A file, a folder, python (the sources of the standard library) or tiny_shakespeare."""
@@ -61,8 +63,6 @@ class TextGeneration(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, characters=1, sample=1)
-        positive(self, "temperature")
         require(0 < self.epochs < math.inf, "epochs", "> 0", self.epochs)
         require(0 < self.held_out < 1, "held-out", "in (0, 1)", self.held_out)
         require(self.top_k is None or self.top_k >= 1, "top-k", ">= 1", self.top_k)
@@ -75,6 +75,7 @@ class LanguageModeling(TextGeneration):
 
     SMOKE = {**TextGeneration.SMOKE, "hidden_size": 16, "streams": 4, "window": 32}
     FORMER = {"features": "hidden_size", "embedding": "embedding_dim", "layers": "num_layers"}
+    LEAST = {"hidden_size": 1, "embedding_dim": 1, "num_layers": 1, "streams": 1, "window": 1}
 
     cell: Literal["lstm", "gru", "vanilla", "peephole", "four_gate"] = "lstm"
     """Recurrent cell."""
@@ -98,7 +99,6 @@ class LanguageModeling(TextGeneration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, hidden_size=1, embedding_dim=1, num_layers=1, streams=1, window=1)
         require(0 <= self.dropout_rate < 1, "dropout-rate", "in [0, 1)", self.dropout_rate)
         require(0 <= self.restart_probability <= 1, "restart-probability", "in [0, 1]", self.restart_probability)
         size = CELLS[self.cell](self.hidden_size).output_size

@@ -1,6 +1,7 @@
 """Training of many runs as one program, and the choice of learning rates by other runs than those that are judged."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -8,13 +9,40 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxdl import train, tree
-from jaxdl.typing import Array, Batch, Key, PyTree
+from experiments.harness.configuration import Config
+from experiments.harness.errors import preparing
+from jaxdl import data, train, tree
+from jaxdl.typing import Array, Batch, Key, PyTree, Schedule
 
 Metrics = dict[str, Array]
 Loss = Callable[[PyTree, Batch, Key], tuple[Array, tuple[dict[str, PyTree], Metrics]]]
 Learn = Callable[[Array, PyTree], dict[str, Array]]
 """``learn(rate, run)`` trains one run at a learning rate and returns its curves ``[steps]``."""
+
+
+@dataclass(frozen=True)
+class RateSearch(Config):
+    """Independent runs at the best of several learning rates, which other runs choose."""
+
+    SMOKE = {"seeds": 2, "search_seeds": 1, "steps": 2, "batch_size": 4}
+    LEAST = {"seeds": 2, "search_seeds": 1, "steps": 1, "batch_size": 1}
+
+    seeds: int = 12
+    """Independent runs that are judged."""
+    search_seeds: int = 3
+    """Other runs at each rate, which choose the best."""
+    rates: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
+    """Learning rates."""
+    steps: int = 300
+    """Updates."""
+    batch_size: int = 64
+    """Examples in an update."""
+
+
+def training_digits() -> Batch:
+    """Read the training part of scikit-learn's digits and place it on the device."""
+    with preparing():
+        return jax.device_put(dict(data.load("digits").train))
 
 
 def draw_batches(seed: int | np.random.Generator, examples: Batch, shape: tuple[int, ...]) -> np.ndarray:
@@ -44,6 +72,16 @@ def fit_batches(
         return state, {**metrics, **follow(state)}
 
     return jax.lax.scan(update, start, batches)
+
+
+def learn_at_rate(loss: Loss, optimizer: Callable[[Array], optax.GradientTransformation], examples: Batch) -> Learn:
+    """Make ``learn(rate, (variables, batches))``, whose curves are the ``loss`` and the ``accuracy`` ``[steps]``."""
+
+    def learn(rate: Array, run: tuple[PyTree, Array]) -> Metrics:
+        _, metrics = fit_batches(loss, optimizer(rate), run[0], examples, run[1])
+        return {name: metrics[name] for name in ("loss", "accuracy")}
+
+    return learn
 
 
 def fit_one_batch(
@@ -91,6 +129,11 @@ def best_rate(scores: np.ndarray) -> int:
     return int(np.argmin(np.nan_to_num(np.mean(scores, axis=1), nan=np.inf)))
 
 
+def measure_all_rates(learn: Learn, rates: np.ndarray, runs: PyTree) -> dict[str, np.ndarray]:
+    """Train all runs at all rates as one program; return the curves ``[rates, runs, steps]``."""
+    return jax.device_get(jax.jit(jax.vmap(jax.vmap(learn, (None, 0)), (0, None)))(rates, runs))
+
+
 def search_rate_then_measure(
     learn: Learn, rates: np.ndarray, runs: PyTree, search: int, score: Callable[[dict[str, np.ndarray]], np.ndarray]
 ) -> tuple[float, dict[str, np.ndarray]]:
@@ -107,3 +150,9 @@ def search_rate_then_measure(
     tried = at(np.repeat(rates, search), np.tile(np.arange(search), len(rates)))
     rate = rates[best_rate(score(tried).reshape(len(rates), search))]
     return rate, at(np.full(count - search, rate), np.arange(search, count))
+
+
+def tabulate(made: dict[str, Schedule], steps: int) -> dict[str, np.ndarray]:
+    """Evaluate schedules at every step."""
+    values = jax.device_get(jax.jit(lambda t: [make(t) for make in made.values()])(np.arange(steps)))
+    return dict(zip(made, values, strict=True))

@@ -16,26 +16,36 @@ def kneser_ney(train: np.ndarray, test: np.ndarray, order: int, vocab_size: int)
     ``c'`` is the context ``c`` without its first token, ``N(c)`` the number of different tokens after it. ``n_k``
     counts occurrences at the highest order, different preceding tokens below it. ``p_0 = 1 / V``. The discount
     of an order is ``d = n1 / (n1 + 2 n2)``, within [0.1, 0.9], with the numbers of counts that are 1 and 2.
-    Contexts of the first tokens of ``test`` extend into the end of ``train``.
+    Contexts of the first tokens of ``test`` extend into the end of ``train``. Only n-grams that occur are numbered, so
+    that neither the vocabulary nor the order is limited.
+
+    Raises:
+        ValueError: ``train`` is shorter than ``order``, or ``test`` than two tokens.
     """
-    if vocab_size**order >= 2**62:
-        raise ValueError(f"expected vocab_size ** order < 2 ** 62, got {vocab_size} ** {order}; lower the order")
-    history = np.concatenate([train[len(train) - order :], test]).astype(np.int64)
-    probability = np.full(len(test) - 1, 1 / vocab_size)
+    if len(train) < order or len(test) < 2:
+        raise ValueError(
+            f"expected at least {order} tokens of training and 2 of testing, got {len(train)} and {len(test)}; give "
+            "more text"
+        )
+    tokens, tested = np.concatenate([train, test]).astype(np.int64), len(test) - 1
+    keys = [_grams(tokens, k, vocab_size) for k in range(1, order + 1)]
+    probability = np.full(tested, 1 / vocab_size)
     for k in range(1, order + 1):
-        types, counts = np.unique(_grams(train, k, vocab_size), return_counts=True)
-        if k < order:
-            longer = np.unique(_grams(train, k + 1, vocab_size))
-            types, counts = np.unique(longer % vocab_size**k, return_counts=True)
-        query = _grams(history, k, vocab_size)[-(len(test) - 1) :]
-        probability = _interpolate(types, counts, query, vocab_size, probability)
+        known = keys[k - 1][: len(train) - k + 1]
+        if k < order:  # one occurrence of each longer n-gram stands for a different preceding token
+            first = np.unique(keys[k][: len(train) - k], return_index=True)[1]
+            known = known[first + 1]
+        types, counts = np.unique(known, return_counts=True)
+        probability = _interpolate(types, counts, keys[k - 1][-tested:], vocab_size, probability)
     return probability
 
 
 def _grams(tokens: np.ndarray, k: int, vocab_size: int) -> np.ndarray:
-    """Number all sequences of ``k`` tokens, ``[N - k + 1]``."""
-    tokens, size = np.asarray(tokens, np.int64), len(tokens) - k + 1
-    return np.sum([tokens[i : i + size] * vocab_size ** (k - 1 - i) for i in range(k)], axis=0)
+    """Number all sequences of ``k`` tokens, ``[N - k + 1]``, as ``V`` times the rank of the context plus the token."""
+    rank = np.zeros(len(tokens), np.int64)
+    for i in range(1, k):
+        rank = np.unique(rank[: len(tokens) - i + 1] * vocab_size + tokens[i - 1 :], return_inverse=True)[1]
+    return rank[: len(tokens) - k + 1] * vocab_size + tokens[k - 1 :]
 
 
 def _interpolate(

@@ -12,18 +12,30 @@ from matplotlib.image import AxesImage
 from experiments.harness.claims import interval
 from experiments.harness.figures import COLOURS, plot_runs, plot_samples, show_images, smooth
 
+Range = tuple[float, float]
 
-def plot_mean(axis: Axes, x: float, samples: np.ndarray, colour: str, *, label: str | None = None) -> None:
-    """Plot the mean of independent samples ``[runs]`` and its confidence interval."""
-    mean, low, high = interval(samples)
+
+def plot_mean(
+    axis: Axes,
+    x: float,
+    samples: np.ndarray,
+    colour: str,
+    *,
+    label: str | None = None,
+    within: Range = (-np.inf, np.inf),
+) -> None:
+    """Plot the mean of independent samples ``[runs]`` and its confidence interval, cut at the possible values."""
+    mean, low, high = interval(samples, within)
     axis.errorbar(x, mean, yerr=[[mean - low], [high - mean]], fmt="o", color=colour, capsize=3, label=label)
 
 
-def plot_groups(axis: Axes, groups: Mapping[str, np.ndarray], colours: Sequence[str]) -> None:
+def plot_groups(
+    axis: Axes, groups: Mapping[str, np.ndarray], colours: Sequence[str], *, within: Range = (-np.inf, np.inf)
+) -> None:
     """Plot groups of runs ``[runs]`` side by side: a point per run, the mean and its confidence interval."""
     for place, (samples, colour) in enumerate(zip(groups.values(), colours, strict=True)):
         plot_samples(axis, place, samples, colour, marker=".", linestyle="", alpha=0.4)
-        plot_mean(axis, place + 0.28, samples, colour)
+        plot_mean(axis, place + 0.28, samples, colour, within=within)
     axis.set_xticks(range(len(groups)), list(groups))
 
 

@@ -1,9 +1,10 @@
 """Results by name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from rich.table import Table
 
 
 def means(**tables: Mapping[Any, Any]) -> dict[str, float]:
@@ -19,6 +20,14 @@ def means(**tables: Mapping[Any, Any]) -> dict[str, float]:
         for table, rows in tables.items()
         for name, value in rows.items()
     }
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Make a table for the terminal."""
+    result = Table(*columns, title=title)
+    for row in rows:
+        result.add_row(*row)
+    return result
 
 
 def _word(name: Any) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import fcntl
 import importlib.metadata
 import itertools
 import json
@@ -14,13 +15,14 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 from jax.sharding import Mesh
 from matplotlib.figure import Figure
-from rich.console import Console
 
+import jaxdl
+from experiments.harness import terminal
 from experiments.harness.configuration import Options
 from experiments.harness.errors import UsageError, preparing
 from jaxdl.train import parallel
@@ -32,7 +34,10 @@ PATHS = ("data_dir",)
 """Settings that hold paths, which may change when a run is resumed."""
 TIMES = ("wall_seconds", "compile_seconds", "step_seconds")
 """Durations that the manifest sums over the parts of a run: the first one and those that resumed it."""
-PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
+LOCK = ".lock"
+BEFORE_START = {LOCK, "config.json", "config.json.partial", "manifest.json.partial"}
+"""The files of a run that was killed before its manifest was there: it has not started."""
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
 
 
 class Run:
@@ -56,6 +61,7 @@ class Run:
         before: the manifest before the run was resumed.
         parts: the earlier parts of the run, as in the manifest.
         times: seconds of this part spent in compilation and in steps.
+        lock: the locked file of the folder, while this process uses it.
         claims: the claims that the experiment has judged.
     """
 
@@ -66,7 +72,7 @@ class Run:
         self.resume = self.skip_nonfinite = False
         self.mesh: Mesh | None = None
         self.process, self.shared = 0, self.directory
-        self.console = Console()
+        self.console = terminal.console()
         self.started = time.time()
         self.pictures: list[str] = []
         self.claims: list[Any] = []
@@ -76,6 +82,7 @@ class Run:
         self.upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict
         self.identity = {"experiment": name, "smoke": smoke, **_without_paths(config)}
         self.times: dict[str, float] = {}
+        self.lock: IO[str] | None = None
 
     @classmethod
     def from_options(cls, name: str, config: dict[str, Any], options: Options) -> "Run":
@@ -89,12 +96,14 @@ class Run:
         if options.coordinator is not None and options.out is None:
             raise UsageError("expected --out DIR with --coordinator, the same folder in every process")
         with preparing():
-            processes = distributed.initialize_from_flags(options.coordinator, options.processes, options.process)
+            processes = distributed.initialize_from_flags(
+                options.coordinator, options.processes, options.process, start_timeout=options.start_timeout
+            )
             mesh = parallel.mesh_from_flags(options.devices, options.mesh, processes)
         run = cls(name, config, options.out, smoke=options.smoke)
         run.resume, run.skip_nonfinite, run.mesh = options.resume, options.skip_nonfinite, mesh
         if processes > 1 and jax.process_index() > 0:
-            run.process, run.console = jax.process_index(), Console(quiet=True)
+            run.process, run.console = jax.process_index(), terminal.console(quiet=True)
             run.directory = run.directory.with_name(f"{run.directory.name}-process-{run.process}")
         return run
 
@@ -113,28 +122,48 @@ class Run:
         with preparing():
             flags = {"--resume": self.resume, "--skip-nonfinite": self.skip_nonfinite}
             consistency.check_consistent({**self.identity, **flags})
-        written = self.directory / "config.json"
-        if self.resume:
-            if not written.exists():
-                raise UsageError(f"nothing to resume in {self.directory}: it has no config.json")
-            self._adopt(read_json(written))
-            self.before = read_manifest(self.directory)
-            self.parts = self._parts_before()
-        elif (
-            not self.is_new
-            and self.directory.exists()
-            and (not self.directory.is_dir() or any(self.directory.iterdir()))
-        ):
-            raise UsageError(f"{self.directory} is not empty: give another --out, or --resume to continue its run")
         try:
-            if self.is_new:
-                self.directory = self.shared = _new_folder(self.directory)
-            self.directory.mkdir(parents=True, exist_ok=True)
-            if not self.resume:
-                write_json(self.directory / "config.json", {**self.identity, **self.config})
-            self.write_manifest("running", {})
+            self._open()
         except OSError as error:
-            raise UsageError(f"cannot write the run folder {self.directory}: {error.strerror}") from error
+            raise UsageError(f"cannot write the run folder {str(self.directory)[:200]}: {error.strerror}") from error
+
+    def _open(self) -> None:
+        """Make or open the folder and lock it; a run that was killed while it did so starts again."""
+        written, there = self.directory / "config.json", _names(self.directory)
+        if self.is_new:
+            self.directory = self.shared = _new_folder(self.directory)
+        elif there is None:
+            raise UsageError(f"{self.directory} is not empty: it is no folder")
+        elif there - BEFORE_START and not self.resume:
+            raise UsageError(f"{self.directory} is not empty: give another --out, or --resume to continue its run")
+        elif there - BEFORE_START and not written.exists():
+            raise UsageError(f"nothing to resume in {self.directory}: it has no config.json")
+        self.resume = self.resume and written.exists()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.lock = lock(self.directory)
+        if self.resume:
+            self._adopt(read_json(written))
+            self.before = _readable_manifest(self.directory)
+            self.parts = self._parts_before()
+            if not any((self.shared / "checkpoints").glob("[0-9]*")):
+                self.console.print(f"note: there is no checkpoint in {self.shared}: the run starts over")
+        else:
+            write_json(written, {**self.identity, **self.config})
+        self.write_manifest("running", {})
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the folder has more than what is written before the first report."""
+        log = self.directory / "metrics.jsonl"
+        written = {"manifest.json", *(["metrics.jsonl"] if log.exists() and not log.stat().st_size else [])}
+        written |= {"checkpoints"} if not _names(self.directory / "checkpoints") else set()
+        return bool((_names(self.directory) or set()) - BEFORE_START - written)
+
+    def release(self) -> None:
+        """Unlock the folder for other processes."""
+        if self.lock is not None:
+            self.lock.close()
+            self.lock = None
 
     def _adopt(self, written: dict[str, Any]) -> None:
         """Take over the identity of the run to resume, as its checkpoints have it, if it is this run's."""
@@ -148,8 +177,11 @@ class Run:
 
     def discard(self) -> None:
         """Undo `begin`: remove the new folder, or restore the manifest of the resumed one."""
-        if self.resume:
+        self.release()
+        if self.resume and self.before:
             write_json(self.directory / "manifest.json", self.before)
+        elif self.resume:
+            (self.directory / "manifest.json").unlink(missing_ok=True)
         else:
             shutil.rmtree(self.directory)
             with contextlib.suppress(OSError):  # other runs are in it
@@ -194,7 +226,7 @@ class Run:
             "git_commit": _git_commit(),
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "versions": {package: _version(package) for package in PACKAGES},
+            "versions": {"jaxdl": jaxdl.__version__, **{package: _version(package) for package in PACKAGES}},
             "processes": jax.process_count(),
             "devices": [str(device) for device in jax.devices()],
             "mesh": dict(self.mesh.shape) if self.mesh and self.uses_mesh else None,
@@ -212,36 +244,103 @@ class Run:
         """List the earlier parts; a killed one lasted until the log was last written."""
         parts = self.before.get("parts", [])
         log = self.directory / "metrics.jsonl"
-        if parts and self.before["status"] == "running" and log.exists():
+        if parts and self.before.get("status") == "running" and log.exists():
             lasted = log.stat().st_mtime - datetime.fromisoformat(parts[-1]["started"]).timestamp()
             parts = [*parts[:-1], {**parts[-1], "wall_seconds": round(max(lasted, 0.0), 2)}]
         return parts
 
 
+MANIFEST_FIELDS = {"experiment": str, "status": str, "result": dict}
+"""The fields that every manifest has."""
+
+
 def read_manifest(directory: Path) -> dict[str, Any]:
-    """Read the manifest of a run folder."""
+    """Read the manifest of a run folder.
+
+    Raises:
+        UsageError: there is none, or it is damaged.
+    """
     path = directory / "manifest.json"
-    if not path.exists():
-        raise UsageError(f"expected a run folder, got {directory}, which has no manifest.json")
-    return read_json(path)
+    try:
+        there = path.is_file()
+    except OSError:
+        there = False
+    if not there:
+        raise UsageError(f"expected a run folder, got {str(directory)[:200]}, which has no manifest.json")
+    manifest = read_json(path)
+    for name, kind in MANIFEST_FIELDS.items():
+        if not isinstance(manifest.get(name), kind):
+            raise UsageError(
+                f"{path} is damaged: expected {name} of type {kind.__name__}, got {manifest.get(name)!r:.80}"
+            )
+    return manifest
+
+
+def _readable_manifest(directory: Path) -> dict[str, Any]:
+    """Read the manifest of a run to resume; a missing or damaged one counts as empty, since checkpoints need none."""
+    try:
+        manifest = read_manifest(directory)
+        for part in manifest.get("parts", []):
+            datetime.fromisoformat(part["started"])
+            if not all(isinstance(part.get(name, 0.0), int | float) for name in TIMES):
+                return {}
+    except (UsageError, TypeError, KeyError, ValueError, AttributeError):
+        return {}
+    return manifest
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file of a run folder."""
     try:
         content = json.loads(path.read_text())
-    except ValueError as error:
-        raise UsageError(f"{path} is damaged: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is damaged: {str(error)[:200]}") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path} is damaged: expected an object, got {type(content).__name__}")
     return content
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a file atomically."""
+    """Write a file atomically, and flush it to the disk."""
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
+    with partial.open("w") as file:
+        file.write(json.dumps(content, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)
+
+
+def lock(directory: Path) -> IO[str]:
+    """Lock a run folder for this process; the system unlocks it when the process ends, however it ends.
+
+    Raises:
+        UsageError: another process uses the folder.
+    """
+    file = (directory / LOCK).open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        holder = file.read(200).strip() or "another process"
+        file.close()
+        if holder.startswith(f"process {os.getpid()} on {platform.node()} "):  # this process has it open twice
+            return (directory / LOCK).open("a+")
+        raise UsageError(f"{directory} is used by {holder}: wait until it has ended, or stop it") from error
+    except OSError:  # a file system without locks
+        return file
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {platform.node()} since {_moment(time.time())}\n")
+    file.flush()
+    return file
+
+
+def _names(directory: Path) -> set[str] | None:
+    """List the names in a folder, none for a folder that does not exist; return None for a file."""
+    if not directory.exists():
+        return set()
+    return {path.name for path in directory.iterdir()} if directory.is_dir() else None
 
 
 def _new_folder(path: Path) -> Path:

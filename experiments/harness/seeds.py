@@ -58,6 +58,19 @@ def initialize(
     return tree.map_with_path(draw, jax.eval_shape(model.init, jax.random.key(0), example))
 
 
+def initialize_dense(random: np.random.Generator, model: linen.Module, example: np.ndarray, runs: int) -> PyTree:
+    """Initialize the variables of a network of linear layers for every run, ``[runs, ...]``, with NumPy.
+
+    Kernels are normal with variance ``1 / n`` for ``n`` inputs. Numbers are drawn for the biases, too, which are 0.
+    """
+
+    def draw(path: str, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        drawn = random.normal(size=(runs, *leaf.shape)) / np.sqrt(leaf.shape[0])
+        return (drawn * path.endswith("kernel")).astype(np.float32)
+
+    return tree.map_with_path(draw, jax.eval_shape(model.init, jax.random.key(0), example))
+
+
 def init_each(init: Callable[[Key], PyTree], keys: Key) -> PyTree:
     """Map an initialization over keys, one after the other.
 

@@ -1,16 +1,17 @@
 """Settings that experiments on sequences share: independent runs with Adam, on new or on given examples."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from experiments.harness.configuration import Config, at_least, positive
+from experiments.harness.configuration import Config, at_least
 
 
 @dataclass(frozen=True)
 class OnNewSequences(Config):
     """Independent runs with Adam on new sequences in every update."""
 
-    LEAST_SEEDS: ClassVar[int] = 2
+    SMOKE = {"seeds": 2, "steps": 2, "batch_size": 2}
+    LEAST = {"seeds": 2, "steps": 1, "batch_size": 1}
+    POSITIVE = ("learning_rate",)
 
     seeds: int = 8
     """Independent runs of each network."""
@@ -21,17 +22,34 @@ class OnNewSequences(Config):
     learning_rate: float = 0.01
     """Learning rate of Adam."""
 
+
+@dataclass(frozen=True)
+class Reported(OnNewSequences):
+    """Runs on new sequences with the accuracy averaged over chunks of updates."""
+
+    SMOKE = {**OnNewSequences.SMOKE, "report_every": 1}
+    LEAST = {"report_every": 1}
+
+    report_every: int = 50
+    """Updates over which the accuracy is averaged."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, seeds=self.LEAST_SEEDS, steps=1, batch_size=1)
-        positive(self, "learning_rate")
+        at_least(self, steps=self.report_every)
+
+    @property
+    def chunks(self) -> int:
+        """The number of whole chunks; further updates are left out."""
+        return self.steps // self.report_every
 
 
 @dataclass(frozen=True)
 class OnExamples(Config):
     """Independent runs with Adam and a cosine decay, on the same batches of training examples."""
 
-    LEAST_SEEDS: ClassVar[int] = 1
+    SMOKE = {"seeds": 2, "epochs": 1.0}
+    LEAST = {"seeds": 1, "batch_size": 1}
+    POSITIVE = ("epochs", "learning_rate")
 
     seeds: int = 2
     """Independent runs of each network."""
@@ -41,8 +59,3 @@ class OnExamples(Config):
     """Examples in an update."""
     learning_rate: float = 3e-3
     """Learning rate of Adam, with a cosine decay."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(self, seeds=self.LEAST_SEEDS, batch_size=1)
-        positive(self, "epochs", "learning_rate")

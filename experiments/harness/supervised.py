@@ -5,11 +5,12 @@ import math
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import jax
 import numpy as np
 import optax
+import tyro
 
 from experiments.harness import figures
 from experiments.harness.configuration import Config, require
@@ -82,6 +83,15 @@ class Optimizer:
         if self.clip_norm is not None:
             optimizer = optax.chain(optim.clip_by_global_norm(self.clip_norm), optimizer)
         return optimizer
+
+
+HELP = tyro.conf.arg(help="None: that of the recipe")
+OptimizerChanges = dataclasses.make_dataclass(
+    "OptimizerChanges",
+    [(each.name, Annotated[each.type | None, HELP], None) for each in dataclasses.fields(Optimizer)],
+    frozen=True,
+)
+"""An optimizer of which some settings are given, and the others are None."""
 
 
 @dataclass(frozen=True)
@@ -199,3 +209,33 @@ def draw_model(
     if shown.min() < 0 or shown.max() > 1:  # standardized
         shown = (shown - shown.min()) / (shown.max() - shown.min())
     run.figure("mistakes", figures.pictures_grid(shown, titles))
+
+
+def resized(dataset: data.Dataset, model_name: str, side: int | None) -> data.Dataset:
+    """Resize the images to a height and width; None: their own, or the model's if it does not accept that."""
+    height, width = dataset.train["image"].shape[1:3]
+    size = (height, width) if side is None else (side, side)
+    model, channels = models.create(model_name), dataset.train["image"].shape[-1]
+    rngs = {"params": jax.random.key(0), "dropout": jax.random.key(0)}
+    try:
+        images = jax.ShapeDtypeStruct((2, *size, channels), np.float32)
+        jax.eval_shape(lambda x: model.init(rngs, x, train=True), images)
+    except ValueError:
+        if side is not None:
+            raise
+        size = models.input_shape(model_name)[:2]
+
+    def change(part: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {**part, "image": data.resize(part["image"], size)}
+
+    return dataclasses.replace(dataset, train=change(dataset.train), test=change(dataset.test))
+
+
+def standardized(dataset: data.Dataset) -> data.Dataset:
+    """Subtract the mean of the training images and divide by their deviation, per channel."""
+    mean, std = data.statistics(dataset.train["image"])
+
+    def change(part: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {**part, "image": data.standardize(part["image"], mean, std)}
+
+    return dataclasses.replace(dataset, train=change(dataset.train), test=change(dataset.test))

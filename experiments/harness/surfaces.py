@@ -140,3 +140,26 @@ def draw_surface(axis: Axes, name: str) -> None:
     draw_contours(axis, lambda w: surface.loss(w, DRAWN_SHAPE), surface.view)
     axis.plot(*surface.minimum, "*", color="black", markersize=13, zorder=3)
     axis.set_title(name)
+
+
+def distance_to_minimum(path: np.ndarray, name: str) -> np.ndarray:
+    """Return the distance from the minimum of a surface along paths ``[N, T, 2]``."""
+    return np.linalg.norm(path - np.array(SURFACES[name].minimum), axis=-1)
+
+
+def along_floor(path: np.ndarray, shapes: np.ndarray) -> np.ndarray:
+    """Return the place along the ravine's floor, ``[N, T]``, in distances of the start from the minimum."""
+    place = np.einsum("nti,ni->nt", path, shapes[:, 1:])
+    return place / place[:, :1]
+
+
+def steps_to_cross(floor: np.ndarray, share: float = 0.1) -> np.ndarray:
+    """Return the number of steps until a tenth of the way is left; one more than all steps if that is not reached."""
+    near = np.abs(floor) < share
+    return np.where(near.any(axis=1), near.argmax(axis=1), floor.shape[1])
+
+
+def step_lengths(runner: Runner, points: Points) -> np.ndarray:
+    """Return the length of every step at the rate 0.001, ``[S, N, T]``."""
+    rates = np.full(len(SURFACES), 1e-3, np.float32)
+    return np.linalg.norm(np.diff(runner(rates, points), axis=2), axis=-1)

@@ -57,9 +57,11 @@ def train_task(
     bar = train.ProgressBar(loader.batch_size, run.name, console=terminal)
     with bar, train.interruptible() as interruption:
         hooks = [train.StopAtNonfinite(), bar, metrics, *filter(None, [stopping]), interruption, *saves]
-        state, history = train.fit(
-            step, state, loader, epochs=epochs, evaluate=lambda s: watched(s.variables), hooks=hooks, mesh=mesh
-        )
+        finished = int(state.step) >= train.count_steps(epochs, loader.steps_per_epoch)
+        if finished:
+            state, history = parallel.on_mesh(state, mesh), []
+        else:
+            state, history = train.fit(step, state, loader, epochs=epochs, evaluate=watched, hooks=hooks, mesh=mesh)
     run.note_times(history)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("saved")  # wait until process 0 has written

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from experiments.harness import configuration
-from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
+from experiments.neurons import drawings
 from jaxdl.models import neurons
 
 GOAL = {"perceptron_of_2": 14, "network_of_2": 16}
@@ -34,15 +32,12 @@ class Config(configuration.Config):
     """All functions of two inputs."""
 
     SMOKE = {"counted": (1,)}
+    LEAST = {"max_mistakes": 1}
 
     max_mistakes: int = 100
     """Mistakes after which a perceptron stops."""
     counted: tuple[int, ...] = (1, 3)
     """Numbers of inputs for which the separable functions are counted, besides two."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, max_mistakes=1)
 
 
 def run(config: Config, run: Run) -> dict[str, int]:
@@ -50,7 +45,7 @@ def run(config: Config, run: Run) -> dict[str, int]:
     tables, inputs = neurons.truth_tables(2), neurons.boolean_inputs(2)
     learn = jax.vmap(lambda table: neurons.learn_perceptron(inputs, table, max_mistakes=config.max_mistakes))
     learned = jax.jit(learn)(tables)
-    run.figure("lines", draw(np.asarray(tables), learned))
+    run.figure("lines", drawings.draw_gates(np.asarray(tables), learned, NAMES))
     counts = {f"perceptron_of_{n}": int(jnp.sum(neurons.separable(neurons.truth_tables(n)))) for n in config.counted}
     network = jax.vmap(lambda table: neurons.apply_boolean_network(neurons.boolean_network(table), inputs))
     return {
@@ -66,27 +61,3 @@ def mcculloch_pitts() -> int:
     inputs = (neurons.boolean_inputs(2) + 1) / 2
     choices = itertools.product(range(4), itertools.product([False, True], repeat=2))
     return len({tuple(neurons.mcculloch_pitts(inputs, *choice).tolist()) for choice in choices})
-
-
-def draw(tables: np.ndarray, learned: neurons.Learned) -> Figure:
-    """Draw each function's four points, and where the trained perceptron fires."""
-    figure, axes = plt.subplots(4, 4, figsize=(8, 8.6), sharex=True, sharey=True)
-    x1, x2 = np.meshgrid(np.linspace(-1.9, 1.9, 200), np.linspace(-1.9, 1.9, 200))
-    corners = np.asarray(neurons.boolean_inputs(2))
-    for k, axis in enumerate(axes.flat):
-        separated = bool(learned.converged[k])
-        if separated:
-            w, b = np.asarray(learned.weights[k]), float(learned.bias[k])
-            fires = w[0] * x1 + w[1] * x2 + b >= 0
-            axis.contourf(x1, x2, fires, levels=[-0.5, 0.5, 1.5], colors=["white", COLOURS[0]], alpha=0.25)
-        for value, colour in ((0, "white"), (1, COLOURS[0])):
-            points = corners[tables[k] == value]
-            axis.scatter(*points.T, s=70, c=colour, edgecolors="black", zorder=3)
-        title = NAMES[k] if separated else f"{NAMES[k]}: no line"
-        axis.set_title(title, fontsize=10, color="black" if separated else COLOURS[1])
-        axis.set(xlim=(-1.9, 1.9), ylim=(-1.9, 1.9), xticks=[-1, 1], yticks=[-1, 1], aspect="equal")
-        axis.grid(visible=False)
-    figure.supxlabel("$x_1$")
-    figure.supylabel("$x_2$")
-    figure.suptitle("The 16 functions of two inputs: filled points are 1, the neuron fires in the shade")
-    return figure

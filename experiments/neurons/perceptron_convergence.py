@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from experiments.harness import configuration
-from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
+from experiments.neurons import drawings
 from jaxdl.models import neurons
 from jaxdl.typing import Array, Key
 
@@ -31,6 +29,7 @@ class Config(configuration.Config):
     """Random linearly separable sets."""
 
     SMOKE = {"sets": 4, "followed": 4}
+    LEAST = {"sets": 1, "points": 1, "dimensions": 1, "followed": 1}
 
     sets: int = 1000
     """Number of sets."""
@@ -40,10 +39,6 @@ class Config(configuration.Config):
     """Dimension of the points."""
     followed: int = 200
     """Number of corrections over which the angle is recorded."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, sets=1, points=1, dimensions=1, followed=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -60,8 +55,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     found = jax.device_get(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(config.seed), config.sets)))
     within = found["converged"] & (found["mistakes"] <= found["bound"])
     above = np.all(found["cosine"] >= found["lower_bound"] - ROUNDING, axis=1)
-    run.figure("bound", draw_bound(found))
-    run.figure("angle", draw_angle(found))
+    run.figure("bound", drawings.draw_bound(found))
+    run.figure("angle", drawings.draw_angle(found))
     return {
         "sets": config.sets,
         "within_bound": int(np.sum(within)),
@@ -85,32 +80,3 @@ def separable_set(key: Key, points: int, dimensions: int) -> tuple[Array, Array,
     side = jnp.where(x @ direction + bias >= 0, 1.0, -1.0)
     x = x + (side * 10**distance)[:, None] * direction[None]
     return x, side > 0, jnp.concatenate([bias[None], direction])
-
-
-def draw_bound(found: dict[str, np.ndarray]) -> Figure:
-    """Draw each set's mistakes over its bound."""
-    figure, axis = plt.subplots(figsize=(5.2, 4))
-    ends = np.array([1, found["bound"].max()])
-    axis.fill_between(ends, ends, 10 * ends[1], color=COLOURS[1], alpha=0.12, linewidth=0)
-    axis.plot(ends, ends, color=COLOURS[1], label="the bound")
-    axis.scatter(found["bound"], found["mistakes"], s=7, alpha=0.5, label="a set")
-    axis.set(xscale="log", yscale="log", xlabel=r"bound, $1 / \delta^2$", ylabel="mistakes until all points are right")
-    axis.set(xlim=ends, ylim=(0.7, 1.5 * ends[1]), title=f"Mistakes on {len(found['bound']):,} separable sets")
-    axis.legend(loc="upper left", frameon=False)
-    return figure
-
-
-def draw_angle(found: dict[str, np.ndarray]) -> Figure:
-    """Draw the cosine and its bound for the sets that took longest, up to their last correction."""
-    figure, axis = plt.subplots(figsize=(5.2, 4))
-    longest = np.argsort(found["mistakes"])[::-1][:4]
-    for number, colour in zip(longest, COLOURS, strict=False):
-        k = np.arange(1, min(int(found["mistakes"][number]), found["cosine"].shape[1]) + 1)
-        axis.plot(k, found["cosine"][number][: len(k)], color=colour, linewidth=1.2)
-        axis.plot(k, found["lower_bound"][number][: len(k)], "--", color=colour, linewidth=1)
-    axis.plot([], [], color="black", label=r"$\cos\beta$")
-    axis.plot([], [], "--", color="black", label=r"its bound, $k \delta / \sqrt{k}$")
-    axis.set(xlabel="corrections, $k$", ylabel=r"cosine of the angle to $w^*$", ylim=(0, 1.05), xscale="log")
-    axis.set_title("The four sets with most mistakes")
-    axis.legend(frameon=False, loc="center right")
-    return figure

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from experiments.harness import configuration
-from experiments.harness.figures import COLOURS
 from experiments.harness.learning import fit_one_batch
 from experiments.harness.run_folder import Run
+from experiments.neurons import drawings
 from jaxdl import losses, models, optim
 from jaxdl.models import neurons
 from jaxdl.optim import schedules
@@ -35,6 +33,8 @@ class Config(configuration.Config):
     """Networks with one hidden layer of tanh units, fitted to one function."""
 
     SMOKE = {"seeds": 2, "steps": 2, "widths": (1, 2)}
+    LEAST = {"seeds": 1, "steps": 1, "points": 1}
+    POSITIVE = ("learning_rate",)
 
     seeds: int = 16
     """Independent runs at each width."""
@@ -46,11 +46,6 @@ class Config(configuration.Config):
     """Training points, evenly spaced."""
     learning_rate: float = 0.02
     """Largest learning rate of Adam, with a cosine decay."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, seeds=1, steps=1, points=1)
-        configuration.positive(self, "learning_rate")
 
 
 def target(x: Array) -> Array:
@@ -67,9 +62,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
     towers = {2 * count: build(count)[1] for count in widths}
     errors = {width: root_mean_square(fit - wanted[None]) for width, fit in fits.items()}
     tower_errors = {units: float(root_mean_square(built - wanted)) for units, built in towers.items()}
-    run.figure("error", draw_errors(errors, tower_errors))
-    run.figure("fits", draw_fits(fits, errors, wanted))
-    run.figure("towers", draw_towers(wanted))
+    run.figure("error", drawings.draw_widths(errors, tower_errors))
+    run.figure("fits", drawings.draw_fits(POINTS, wanted, fits, errors))
+    run.figure("towers", drawings.draw_towers(POINTS, wanted, {count: build(count) for count in (12, 48)}))
     return {
         "rms_error": float(np.median(errors[widths[-1]])),
         "towers_error": tower_errors[2 * widths[-1]],
@@ -108,53 +103,3 @@ def build(count: int) -> tuple[np.ndarray, np.ndarray]:
 def root_mean_square(error: np.ndarray) -> np.ndarray:
     """Return the root of the mean square over the points."""
     return np.sqrt(np.mean(np.square(error), axis=-1))
-
-
-def draw_errors(errors: dict[int, np.ndarray], tower_errors: dict[int, float]) -> Figure:
-    """Draw the errors of fitted networks and of towers over the number of hidden units."""
-    figure, axis = plt.subplots(figsize=(5.2, 3.8))
-    widths = list(errors)
-    for width, values in errors.items():
-        axis.scatter(np.full(len(values), width), values, s=8, color=COLOURS[0], alpha=0.4)
-    axis.plot(widths, [np.median(values) for values in errors.values()], label="fitted, every run and the median")
-    axis.plot(list(tower_errors), list(tower_errors.values()), "s--", label="towers, not fitted")
-    axis.set(xscale="log", yscale="log", xlabel="hidden units", title="Root mean square error")
-    ticks = sorted(set(widths) | set(tower_errors))
-    axis.set_xticks(ticks, [str(tick) for tick in ticks])
-    axis.minorticks_off()
-    axis.legend(frameon=False, loc="upper right")
-    return figure
-
-
-def draw_fits(fits: dict[int, np.ndarray], errors: dict[int, np.ndarray], wanted: np.ndarray) -> Figure:
-    """Draw the median run of each width over the function."""
-    shown = list(fits)[:5]
-    figure, axes = plt.subplots(1, len(shown), figsize=(2.8 * len(shown), 2.7), sharey=True, squeeze=False)
-    for axis, width in zip(axes[0], shown, strict=True):
-        middle = np.argsort(errors[width])[len(errors[width]) // 2]
-        axis.plot(POINTS, wanted, color="black", linewidth=1)
-        axis.plot(POINTS, fits[width][middle], color=COLOURS[1], linewidth=1.6)
-        axis.set(title=f"{width} hidden unit{'s' if width > 1 else ''}", xlabel="x")
-    figure.suptitle("The function (black), and the run of median error at each width", fontsize=11)
-    return figure
-
-
-def draw_towers(wanted: np.ndarray) -> Figure:
-    """Draw how two sigmoids make a tower, and how towers make the function."""
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3))
-    left, right = (1 / (1 + np.exp(-60 * (POINTS - edge))) for edge in (-0.2, 0.2))
-    axes[0].plot(POINTS, left, label="a sigmoid")
-    axes[0].plot(POINTS, -right, label="minus another")
-    axes[0].fill_between(POINTS, left - right, color=COLOURS[2], alpha=0.4, label="their sum, a tower")
-    axes[0].set(title="Two hidden units", ylim=(-1.4, 1.6))
-    axes[0].legend(frameon=False, fontsize=8, ncols=2)
-    for axis, count in zip(axes[1:], (12, 48), strict=True):
-        heights, values = build(count)
-        edges = np.linspace(LOW, HIGH, count + 1)
-        axis.bar(edges[:-1], heights, np.diff(edges), align="edge", color=COLOURS[2], alpha=0.4, edgecolor="white")
-        axis.plot(POINTS, values, color=COLOURS[1], linewidth=1.2)
-        axis.plot(POINTS, wanted, color="black", linewidth=1)
-        axis.set(title=f"{count} towers, {2 * count} hidden units")
-    for axis in axes:
-        axis.set_xlabel("x")
-    return figure

@@ -9,25 +9,23 @@ judged. An activation is saturated where its slope is below a twentieth of the l
 is 0 for all examples. The high rate is ten times the best one of ReLU.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
-from experiments.harness import configuration
-from experiments.harness.claims import judge
-from experiments.harness.errors import preparing
-from experiments.harness.figures import COLOURS, plot_by_rate, plot_runs, smooth
-from experiments.harness.learning import best_rate, draw_batches, fit_batches
+from experiments.harness.claims import Statement, judge_all
+from experiments.harness.learning import RateSearch, best_rate, draw_batches, fit_batches, training_digits
+from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import he, initialize, xavier
-from jaxdl import data, metrics, models, optim, tasks, tree
+from experiments.optimization import drawings
+from jaxdl import metrics, models, optim, tasks, tree
 from jaxdl.nn import activations
 from jaxdl.typing import Array, Batch, PyTree
 
@@ -52,144 +50,94 @@ Found = dict[str, dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(RateSearch):
     """Networks with three hidden layers, trained by stochastic gradient descent with clipped gradients."""
 
-    SMOKE = {"seeds": 2, "search_seeds": 1, "steps": 2, "rates": RATES[::6], "hidden_size": 4, "batch_size": 4}
+    SMOKE = {**RateSearch.SMOKE, "rates": RATES[::6], "hidden_size": 4}
     FORMER = {"width": "hidden_size"}
+    LEAST = {"hidden_size": 1}
 
-    seeds: int = 12
-    """Independent runs at each rate that are measured."""
     search_seeds: int = 4
-    """Other runs, which choose the best rates."""
     rates: tuple[float, ...] = RATES
-    """Learning rates."""
     hidden_size: int = 32
     """Units in a hidden layer."""
     steps: int = 400
-    """Updates."""
-    batch_size: int = 64
-    """Examples in an update."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, seeds=2, search_seeds=1, hidden_size=1, steps=1, batch_size=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train with every activation at every rate, and compare."""
-    with preparing():
-        examples = jax.device_put(dict(data.load("digits").train))
+    examples = training_digits()
     rates, search = np.array(config.rates), config.search_seeds
     runs = search + config.seeds
     batches = draw_batches(config.seed, examples, (runs, config.steps, config.batch_size))
-    over_seeds = jax.vmap(make_learn(config, examples), (None, None, 0, 0))
-    learn = jax.jit(jax.vmap(over_seeds, (None, 0, None, None)))
-    found = {}
+    over_seeds = jax.vmap(partial(learn, config.hidden_size, examples), (None, None, 0, 0))
+    learn_all, found = jax.jit(jax.vmap(over_seeds, (None, 0, None, None))), {}
     for kind, name in enumerate(ACTIVATIONS):
-        random, model = np.random.default_rng(config.seed), make_model(config, "relu")
+        random, model = np.random.default_rng(config.seed), make_model(config.hidden_size, "relu")
         start = initialize(random, model, examples["image"][:1], runs, VARIANCES[name])
-        found[name] = jax.device_get(learn(kind, rates, start, batches))
+        found[name] = jax.device_get(learn_all(kind, rates, start, batches))
     best = {name: best_rate(values["loss"][:, :search].mean(axis=2)) for name, values in found.items()}
     found = {name: tree.take(values, (slice(None), slice(search, None))) for name, values in found.items()}
     high = min(best["relu"] + 2, len(rates) - 1)  # ten times the rate, two steps of the grid
-    assess(run, found, best, high)
-    run.figure("activations", draw(rates, found, best, high))
-    run.figure("saturation", draw_saturation(found["sigmoid"], best["sigmoid"]))
+    judge_all(run, statements(found, best, high))
+    run.figure("activations", drawings.draw_activations(rates, found, best, high))
+    run.figure("saturation", drawings.draw_saturation(found["sigmoid"], best["sigmoid"]))
+    at_best = {name: tree.take(values, best[name]) for name, values in found.items()}
+    return means(
+        best_rate={name: rates[best[name]] for name in found},
+        loss_over_run={name: values["loss"] for name, values in at_best.items()},
+        saturated={"sigmoids": at_best["sigmoid"]["saturated"]},
+        dead={"relu_best_rate": at_best["relu"]["dead"]}
+        | {f"{name}_high_rate": found[name]["dead"][high] for name in ("relu", "leaky")},
+        accuracy={f"{name}_high_rate": found[name]["accuracy"][high] for name in ("relu", "leaky")},
+    )
+
+
+def learn(
+    hidden_size: int, examples: Batch, kind: Array, rate: Array, variables: PyTree, batches: Array
+) -> dict[str, Array]:
+    """Train with the activation of an index, so that one program has all."""
+    model = make_model(hidden_size, lambda a: jax.lax.switch(kind, list(ACTIVATIONS.values()), a))
+    optimizer = optax.chain(optim.clip_by_global_norm(1.0), optim.sgd(rate))
+
+    def slopes(variables: PyTree) -> tuple[Array, Array]:
+        """Return the slopes of all hidden units ``[3, N, width]``, and the accuracy."""
+        logits, features = model.apply(variables, examples["image"], train=False, return_intermediates=True)
+        h = jnp.stack(list(features.values()))
+        return jax.lax.switch(kind, list(SLOPES.values()), h), metrics.accuracy(logits, examples["label"])
+
+    state, learned = fit_batches(tasks.classification(model).loss, optimizer, variables, examples, batches)
+    before, _ = slopes(variables)
+    after, accuracy = slopes(state.variables)
     return {
-        **{f"best_rate_{name}": float(rates[best[name]]) for name in found},
-        **{f"loss_over_run_{name}": float(np.mean(found[name]["loss"][best[name]])) for name in found},
-        "saturated_sigmoids": float(np.mean(found["sigmoid"]["saturated"][best["sigmoid"]])),
-        "dead_relu_best_rate": float(np.mean(found["relu"]["dead"][best["relu"]])),
-        **{f"dead_{name}_high_rate": float(np.mean(found[name]["dead"][high])) for name in ("relu", "leaky")},
-        **{f"accuracy_{name}_high_rate": float(np.mean(found[name]["accuracy"][high])) for name in ("relu", "leaky")},
+        "loss": learned["loss"],
+        "accuracy": accuracy,
+        "saturated_before": jnp.mean(before < 0.05, axis=(1, 2)),
+        "saturated": jnp.mean(after < 0.05, axis=(1, 2)),
+        "dead": jnp.mean(jnp.all(after == 0, axis=1)),
+        "slopes": jnp.stack([before[:, ::50, ::4], after[:, ::50, ::4]]),
     }
 
 
-def make_learn(config: Config, examples: Batch) -> Callable[..., dict[str, Array]]:
-    """Make the function that trains with the activation of an index, so that one program has all."""
-
-    def learn(kind: Array, rate: Array, variables: PyTree, batches: Array) -> dict[str, Array]:
-        model = make_model(config, lambda a: jax.lax.switch(kind, list(ACTIVATIONS.values()), a))
-        task = tasks.classification(model)
-        optimizer = optax.chain(optim.clip_by_global_norm(1.0), optim.sgd(rate))
-
-        def slopes(variables: PyTree) -> tuple[Array, Array]:
-            """Return the slopes of all hidden units ``[3, N, width]``, and the accuracy."""
-            logits, features = model.apply(variables, examples["image"], train=False, return_intermediates=True)
-            h = jnp.stack(list(features.values()))
-            return jax.lax.switch(kind, list(SLOPES.values()), h), metrics.accuracy(logits, examples["label"])
-
-        state, learned = fit_batches(task.loss, optimizer, variables, examples, batches)
-        before, _ = slopes(variables)
-        after, accuracy = slopes(state.variables)
-        return {
-            "loss": learned["loss"],
-            "accuracy": accuracy,
-            "saturated_before": jnp.mean(before < 0.05, axis=(1, 2)),
-            "saturated": jnp.mean(after < 0.05, axis=(1, 2)),
-            "dead": jnp.mean(jnp.all(after == 0, axis=1)),
-            "slopes": jnp.stack([before[:, ::50, ::4], after[:, ::50, ::4]]),
-        }
-
-    return learn
-
-
-def make_model(config: Config, activation: str | activations.Activation) -> linen.Module:
+def make_model(hidden_size: int, activation: str | activations.Activation) -> linen.Module:
     """Make the network."""
-    return models.create("mlp", hidden_sizes=(config.hidden_size,) * 3, num_classes=10, activation=activation)
+    return models.create("mlp", hidden_sizes=(hidden_size,) * 3, num_classes=10, activation=activation)
 
 
-def assess(run: Run, found: Found, best: dict[str, int], high: int) -> None:
-    """Judge the parts of the claim, each by one number for every seed."""
+def statements(found: Found, best: dict[str, int], high: int) -> Iterator[Statement]:
+    """State the parts of the claim, each by one number for every seed."""
     at_best = {name: tree.take(values, best[name]) for name, values in found.items()}
-    sigmoid = at_best["sigmoid"]
-    grown = np.mean(sigmoid["saturated"] - sigmoid["saturated_before"], axis=1)
-    run.claim(judge(7, "sigmoid units saturate", "share of saturated activations gained in training", grown))
+    relu, leaky = (tree.take(found[name], high) for name in ("relu", "leaky"))
+    grown = np.mean(at_best["sigmoid"]["saturated"] - at_best["sigmoid"]["saturated_before"], axis=1)
+    yield Statement(7, "sigmoid units saturate", "share of saturated activations gained in training", grown)
     loss = {name: np.mean(values["loss"], axis=1) for name, values in at_best.items()}
     for slower in ("sigmoid", "tanh"):
         measure = f"mean loss over the run, {slower} minus ReLU"
-        run.claim(judge(7, f"ReLU trains faster than {slower}", measure, loss[slower] - loss["relu"]))
-    died = found["relu"]["dead"][high] - at_best["relu"]["dead"]
-    run.claim(judge(7, "ReLU units die at high rates", "dead share at ten times the best rate minus at the best", died))
-    relu, leaky = (tree.take(found[name], high) for name in ("relu", "leaky"))
+        yield Statement(7, f"ReLU trains faster than {slower}", measure, loss[slower] - loss["relu"])
+    measure = "dead share at ten times the best rate minus at the best"
+    yield Statement(7, "ReLU units die at high rates", measure, relu["dead"] - at_best["relu"]["dead"])
     measure = "dead share at that rate, ReLU minus leaky"
-    run.claim(judge(7, "leaky ReLU units do not die", measure, relu["dead"] - leaky["dead"]))
+    yield Statement(7, "leaky ReLU units do not die", measure, relu["dead"] - leaky["dead"])
     measure = "training accuracy at that rate, leaky minus ReLU"
-    run.claim(judge(7, "leaky ReLU still learns where ReLU died", measure, leaky["accuracy"] - relu["accuracy"]))
-
-
-def draw(rates: np.ndarray, found: Found, best: dict[str, int], high: int) -> Figure:
-    """Draw the loss at the best rates, and the accuracy and the dead units by rate."""
-    figure, axes = plt.subplots(1, 3, figsize=(12.5, 3.6))
-    for (name, values), colour in zip(found.items(), COLOURS, strict=False):
-        label = f"{name}, {rates[best[name]]:.2g}"
-        plot_runs(axes[0], smooth(values["loss"][best[name]], 20), colour, label=label)
-        plot_by_rate(axes[1], rates, values["accuracy"], colour, name)
-        if name in ("relu", "leaky"):
-            plot_by_rate(axes[2], rates, values["dead"], colour, name)
-    axes[0].set(yscale="log", xlabel="step", title="Training loss at the best rate")
-    axes[0].legend(frameon=False, title="activation, learning rate")
-    axes[1].set(ylim=(0, 1.05), title="Final accuracy, mean and deviation")
-    axes[1].legend(frameon=False)
-    axes[2].axvline(rates[high], color="black", linewidth=0.8, linestyle=":", label="ten times ReLU's best")
-    axes[2].set(ylim=(-0.03, 1.05), title="Dead share of the hidden units")
-    axes[2].legend(frameon=False)
-    return figure
-
-
-def draw_saturation(values: dict[str, np.ndarray], best: int) -> Figure:
-    """Draw the distribution of the slopes of the sigmoids before and after training, by layer."""
-    figure, axes = plt.subplots(1, 3, figsize=(10, 3), sharex=True, sharey=True)
-    before, after = np.moveaxis(values["slopes"][best], 1, 0)
-    for layer, axis in enumerate(axes):
-        for slopes, label, colour in ((before, "before", COLOURS[2]), (after, "after", COLOURS[0])):
-            axis.hist(
-                slopes[:, layer].ravel(), np.linspace(0, 1, 41), density=True, alpha=0.6, color=colour, label=label
-            )
-        axis.axvspan(0, 0.05, color=COLOURS[1], alpha=0.2, label="saturated")
-        axis.set(title=f"hidden layer {layer + 1}", xlabel="slope, as a share of 1/4")
-    axes[0].set_ylabel("density of the activations")
-    axes[0].legend(frameon=False)
-    figure.suptitle("Sigmoid units before and after training at their best rate", fontsize=11)
-    return figure
+    gained = leaky["accuracy"] - relu["accuracy"]
+    yield Statement(7, "leaky ReLU still learns where ReLU died", measure, gained)

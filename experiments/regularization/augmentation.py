@@ -15,11 +15,10 @@ from typing import Literal
 
 import jax
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.run_folder import Run
+from experiments.regularization import drawings
 from jaxdl import data
 from jaxdl.data import augmentation
 from jaxdl.typing import Array, Key
@@ -34,6 +33,7 @@ class Config(configuration.Config):
     """Figures of augmentations."""
 
     SMOKE = {"batch_size": 6, "pictures": ("photograph",), "shown": ("composed",), "shrink": 13}
+    LEAST = {"batch_size": 1, "repeats": 1, "shrink": 1}
 
     batch_size: int = 256
     """Images in a batch whose throughput is measured."""
@@ -46,10 +46,6 @@ class Config(configuration.Config):
     shrink: int = 3
     """Edge of the blocks of pixels over which the photograph is averaged."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, batch_size=1, repeats=1, shrink=1)
-
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Draw the augmentations and measure the throughput."""
@@ -58,7 +54,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         images = photograph(config.shrink) if name == "photograph" else digits()
         made = changes(images.shape[1], config.shown, flip=name != "digits")
         apply = jax.jit(lambda key, images, made=made: [change(key, images) for change in made.values()])
-        run.figure(name, draw(images, dict(zip(made, apply(key, images), strict=True))))
+        run.figure(name, drawings.draw_augmented(images, dict(zip(made, apply(key, images), strict=True))))
     batch = np.random.default_rng(config.seed).uniform(size=(config.batch_size, 32, 32, 3)).astype(np.float32)
     return {"images_per_second": images_per_second(key, jax.jit(composed(32)), batch, config.repeats)}
 
@@ -105,21 +101,6 @@ def photograph(shrink: int) -> np.ndarray:
 def digits() -> np.ndarray:
     """Return copies of one digit, one per column."""
     return np.repeat(data.digits(size=28).train["image"][2:3], COLUMNS, axis=0)
-
-
-def draw(images: np.ndarray, changed: dict[str, Array]) -> Figure:
-    """Draw the image and, in each row, one augmentation with different keys."""
-    rows, columns = len(changed), 1 + COLUMNS
-    figure, axes = plt.subplots(rows, columns, figsize=(1.25 * columns, 1.25 * rows + 0.3), squeeze=False)
-    for row, (name, pictures) in zip(axes, changed.items(), strict=True):
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=11)
-        for axis, picture in zip(row, [images[0], *np.asarray(pictures)], strict=True):
-            axis.imshow(np.clip(picture, 0, 1).squeeze(), cmap="gray", vmin=0, vmax=1)
-            axis.set(xticks=[], yticks=[])
-            axis.grid(visible=False)
-    axes[0, 0].set_title("as it is", fontsize=10)
-    axes[0, 1].set_title("changed", fontsize=10)
-    return figure
 
 
 def images_per_second(key: Key, change: Change, images: np.ndarray, repeats: int) -> float:

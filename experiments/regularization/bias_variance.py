@@ -14,12 +14,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from experiments.harness import configuration
-from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
+from experiments.regularization import drawings
 from jaxdl.typing import Array, Key
 
 GOAL = {"degrees_within_interval": 8}
@@ -33,6 +31,8 @@ class Config(configuration.Config):
     """Polynomials on a noisy curve."""
 
     SMOKE = {"training_sets": 40}
+    LEAST = {"training_sets": 4, "points": DEGREES + 1}
+    POSITIVE = ("noise",)
 
     training_sets: int = 4000
     """Number of training sets."""
@@ -40,12 +40,6 @@ class Config(configuration.Config):
     """Points in a training set."""
     noise: float = 0.5
     """Standard deviation of the noise in the targets."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, training_sets=4)
-        configuration.positive(self, "noise")
-        configuration.require(self.points > DEGREES, "points", f"> {DEGREES}", self.points)
 
 
 class Parts(NamedTuple):
@@ -67,8 +61,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     fresh = np.random.default_rng(config.seed).normal(size=predictions[1, :, 0].shape) * config.noise
     parts = decompose(*predictions, fresh, config.noise)
     total = parts.squared_bias + parts.variance + parts.noise
-    run.figure("parts", draw_parts(parts, total))
-    run.figure("fits", draw_fits(predictions[0]))
+    run.figure("parts", drawings.draw_parts(parts, total))
+    run.figure("fits", drawings.draw_fits(PLACES, np.asarray(truth(PLACES)), predictions[0], SHOWN))
     return {
         "degrees_within_interval": int(np.sum(np.abs(parts.error - total) <= parts.half_interval)),
         "largest_relative_difference": float(np.max(np.abs(parts.error / total - 1))),
@@ -119,32 +113,3 @@ def decompose(first: np.ndarray, second: np.ndarray, fresh: np.ndarray, noise: f
     standard_error = np.sqrt(sum(np.var(side, axis=0, ddof=1) / len(side) for side in sides))
     means = squared_bias.mean(-1), variance.mean(-1), noise**2, errors.mean(0)
     return Parts(*means, 1.96 * standard_error)
-
-
-def draw_parts(parts: Parts, total: np.ndarray) -> Figure:
-    """Draw the parts on top of each other, and the error that was measured."""
-    figure, axis = plt.subplots(figsize=(6.5, 4.2))
-    degrees, below = np.arange(DEGREES), np.zeros(DEGREES)
-    shares = ((np.full(DEGREES, parts.noise), "noise", "#a0aec0"), (parts.squared_bias, "bias$^2$", COLOURS[0]))
-    for values, label, colour in (*shares, (parts.variance, "variance", COLOURS[2])):
-        axis.bar(degrees, values, bottom=below, label=label, color=colour, width=0.7)
-        below = below + values
-    settings = {"fmt": "o", "color": "black", "capsize": 4, "label": "expected error, measured apart"}
-    axis.errorbar(degrees, parts.error, yerr=parts.half_interval, **settings)
-    axis.set(xlabel="degree of the polynomial", ylabel="squared error", xticks=degrees, ylim=(0, 1.15 * total.max()))
-    axis.set_title("Expected error = bias$^2$ + variance + noise")
-    axis.legend(frameon=False)
-    return figure
-
-
-def draw_fits(predictions: np.ndarray) -> Figure:
-    """Draw fifty fits of three degrees, their mean, and the truth."""
-    figure, axes = plt.subplots(1, len(SHOWN), figsize=(12, 3.6), sharey=True)
-    for axis, degree in zip(axes, SHOWN, strict=True):
-        axis.plot(PLACES, predictions[:50, degree].T, color=COLOURS[2], linewidth=0.6, alpha=0.5)
-        axis.plot(PLACES, predictions[:, degree].mean(0), color=COLOURS[1], linewidth=2, label="mean of all fits")
-        axis.plot(PLACES, truth(PLACES), "--", color="black", linewidth=1.5, label="truth")
-        axis.set(title=f"degree {degree}", xlabel="x", ylim=(-2.2, 2.2))
-    axes[0].plot([], [], color=COLOURS[2], label="a fit")
-    axes[0].legend(frameon=False, loc="upper left")
-    return figure

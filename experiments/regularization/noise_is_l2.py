@@ -9,16 +9,17 @@ against the closed form of ridge regression with strength N s^2 (Bishop, 1995).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge
 
 from experiments.harness import configuration
-from experiments.harness.figures import COLOURS
 from experiments.harness.run_folder import Run
+from experiments.regularization import drawings
 from jaxdl import losses, optim
 from jaxdl.nn import noise
 from jaxdl.typing import Array, Key
@@ -32,27 +33,23 @@ class Config(configuration.Config):
     """Noise and ridge regression."""
 
     SMOKE = {"draws": 50}
+    LEAST = {"draws": 10}
 
     draws: int = 20_000
     """Samples of the noise for the loss and the gradient, and steps of training."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, draws=10)
-
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Compare losses, gradients and learned weights."""
-    x, y = diabetes()
-    draws = config.draws
+    (x, y), draws = diabetes(), config.draws
     key = jax.random.key(config.seed)
     w = np.random.default_rng(config.seed).normal(size=x.shape[1]).astype(np.float32)
     seen_loss, seen_gradient = average(key, SIZES, w, x, y, draws)
     formula = jax.jit(jax.vmap(jax.value_and_grad(penalised), (None, 0, None, None)))
     expected_loss, expected_gradient = jax.device_get(formula(w, SIZES, x, y))
     learned = np.asarray(learn(key, SIZES, x, y, draws))
-    ridge = ridge_weights(x, y)
-    run.figure("ridge", draw(seen_loss, expected_loss, learned, x, y))
+    ridge = ridge_weights(x, y, SIZES)
+    run.figure("ridge", drawings.draw_ridge(SIZES, seen_loss, expected_loss, learned, partial(ridge_weights, x, y)))
     difference = np.linalg.norm(seen_gradient - expected_gradient, axis=1)
     return {
         "loss_error": float(np.max(np.abs(seen_loss / expected_loss - 1))),
@@ -63,8 +60,6 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 def diabetes() -> tuple[np.ndarray, np.ndarray]:
     """Return features ``[N, D]`` and target ``[N]``, each of mean 0 and variance 1."""
-    from sklearn.datasets import load_diabetes
-
     x, y = load_diabetes(return_X_y=True, scaled=False)
     standard = ((values - values.mean(0)) / values.std(0) for values in (x, y))
     return tuple(values.astype(np.float32) for values in standard)
@@ -115,26 +110,6 @@ def learn(key: Key, sizes: Array, x: Array, y: Array, steps: int) -> Array:
     return jax.jit(jax.vmap(one))(sizes)
 
 
-def ridge_weights(x: np.ndarray, y: np.ndarray, sizes: np.ndarray = SIZES) -> np.ndarray:
+def ridge_weights(x: np.ndarray, y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Return the weights of ridge regression of the strength ``N s^2``, ``[S, D]``."""
-    from sklearn.linear_model import Ridge
-
     return np.stack([Ridge(len(x) * float(s) ** 2, fit_intercept=False).fit(x, y).coef_ for s in sizes])
-
-
-def draw(seen: np.ndarray, expected: np.ndarray, learned: np.ndarray, x: np.ndarray, y: np.ndarray) -> Figure:
-    """Draw losses and weights over the size of the noise: measured points, lines of the formula."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
-    axes[0].plot(SIZES**2, expected, color=COLOURS[0], label="error without noise $+ s^2 ||w||^2$")
-    axes[0].plot(SIZES**2, seen, "o", color=COLOURS[1], label="mean error with noise")
-    axes[0].set(xlabel="variance of the noise, $s^2$", ylabel="loss of random weights")
-    axes[0].legend(frameon=False)
-    sizes = np.linspace(0, SIZES[-1], 100)
-    axes[1].plot(sizes, ridge_weights(x, y, sizes), color=COLOURS[0], linewidth=1.2)
-    axes[1].plot(SIZES, learned, "o", color=COLOURS[1], markersize=4)
-    axes[1].plot([], [], color=COLOURS[0], label="ridge regression of strength $N s^2$")
-    axes[1].plot([], [], "o", color=COLOURS[1], label="learned with noise")
-    axes[1].set(xlabel="standard deviation of the noise, $s$", ylabel="each of the ten weights")
-    axes[1].legend(frameon=False)
-    figure.suptitle("Noise at the input of a linear model is an L2 penalty")
-    return figure

@@ -19,33 +19,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from matplotlib.figure import Figure
 from scipy import special
 
-from experiments.harness import configuration
-from experiments.harness.claims import judge
-from experiments.harness.figures import COLOURS, smooth
+from experiments.harness.claims import Statement, judge_all
+from experiments.harness.configuration import require
 from experiments.harness.learning import fit_samples
+from experiments.harness.recurrent import readout_step
 from experiments.harness.run_folder import Run, slug
-from experiments.harness.sequence_plots import legend, panels, plot_interval
 from experiments.harness.sequence_settings import OnNewSequences
-from jaxdl import decode, losses, optim
-from jaxdl.data.sources import sequences
-from jaxdl.decode.generation import Choice
+from experiments.sequences import drawings
+from jaxdl import data, decode, losses, optim
 from jaxdl.nn import initializers
-from jaxdl.nn.dense import linear
 from jaxdl.nn.recurrent import cells
-from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
+from jaxdl.typing import Array, Batch, Key, PyTree
 
 CLAIMS = (22,)
 SYMBOLS, TESTED, PROMPT, HIDDEN = 6, 200, 10, 24
 TAUGHT = ("teacher forcing", "linear", "inverse sigmoid", "free running")
 SCHEDULED = TAUGHT[1:3]
-
-
-Step = Callable[[Array, Array], tuple[Array, Array]]
-"""``(h, x_t) -> (h, y_t)``."""
-Found = dict[str, dict[str, np.ndarray]]
+UNITS = {"pendulum": "radians", "chain": "nats"}
 
 
 @dataclass(frozen=True)
@@ -64,130 +56,98 @@ class Config(OnNewSequences):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.require(self.length > PROMPT + 1, "length", f"> {PROMPT + 1}", self.length)
+        require(self.length > PROMPT + 1, "length", f"> {PROMPT + 1}", self.length)
 
 
 class Source(NamedTuple):
-    """A source of sequences and the error of a generator of them.
+    """A source of sequences and the errors of a generator of them.
 
-    ``draw(key, count, truth)`` samples ``[N, T]`` tokens or ``[N, T, 1]`` vectors, where ``truth`` are the parameters
-    of a seed. ``free(key, step, x, truth)`` returns the error at every step of a generator with its own outputs as
-    inputs after the prompt, ``forced`` that with the inputs ``x``, both ``[T - prompt]``.
+    ``draw(key, count, length, truth)`` samples ``[N, T]`` tokens or ``[N, T, 1]`` vectors, where ``truth`` are the
+    parameters of a seed; ``choose`` makes an output the next input. ``errors(key, step, x, truth)`` returns the error
+    at every step after the prompt with the inputs ``x``, and with the own outputs as inputs, both ``[T - PROMPT]``.
     """
 
     size: int
     truth: Callable[[np.random.Generator], np.ndarray]
-    draw: Callable[[Key, int, PyTree], Array]
+    draw: Callable[[Key, int, int, Array], Array]
     loss: Callable[[Array, Array], Array]
-    choose: Choice | None
-    forced: Callable[..., Array]
-    free: Callable[..., Array]
+    choose: decode.Choice | None
+    errors: Callable[[Key, decode.StepFunction, Array, Array], tuple[Array, Array]]
 
 
-def read(key: Key, step: Step, x: Array, p: ArrayLike = 1.0, choose: Choice | None = None) -> Array:
-    """Return the outputs ``[N, T - 1, K]`` along sequences ``x``, of which the first ``PROMPT`` are always inputs."""
-    teach = jnp.where(jnp.arange(x.shape[1] - 1) < PROMPT - 1, 1.0, p)
-    carry = jnp.zeros((len(x), HIDDEN))
-    return decode.scheduled_sampling(key, step, carry, x[:, 0], x[:, 1:], teacher_probability=teach, choose=choose)[1]
+def angle_errors(key: Key, step: decode.StepFunction, x: Array, truth: Array) -> tuple[Array, Array]:
+    """Return the root mean squared errors of the angle."""
+    outputs = [continue_from(key, step, x, p) for p in (1.0, 0.0)]
+    forced, free = (jnp.sqrt(jnp.mean((y - x[:, PROMPT:]) ** 2, axis=(0, 2))) for y in outputs)
+    return forced, free
 
 
-def pendulum(length: int, choose: Choice | None = None) -> Source:
-    """Return the source of pendulums, with the root mean squared error of the angle."""
+def divergences(key: Key, step: decode.StepFunction, x: Array, transition: Array) -> tuple[Array, Array]:
+    """Return the divergences of the next token from the chain's, which are exact also along own outputs."""
 
-    def error(key: Key, step: Step, x: Array, p: float) -> Array:
-        return jnp.sqrt(jnp.mean((read(key, step, x, p) - x[:, 1:])[:, PROMPT - 1 :] ** 2, axis=(0, 2)))
-
-    return Source(
-        size=1,
-        truth=lambda random: np.zeros(0, np.float32),
-        draw=lambda key, count, truth: sequences.pendulum(key, count, length),
-        loss=losses.mean_squared_error,
-        choose=choose,
-        forced=lambda key, step, x, truth: error(key, step, x, 1.0),
-        free=lambda key, step, x, truth: error(key, step, x, 0.0),
-    )
-
-
-def chain(length: int) -> Source:
-    """Return the source of a Markov chain of order two, with the divergence of the generator from the chain.
-
-    The chain gives the true probabilities after any prefix, so that the error is exact also along own outputs.
-    """
-
-    def divergence(key: Key, step: Step, x: Array, transition: Array) -> Array:
+    def divergence(x: Array) -> Array:
         p = transition[x[:, PROMPT - 2 : -2], x[:, PROMPT - 1 : -1]]
-        log_q = jax.nn.log_softmax(read(key, step, x)[:, PROMPT - 1 :])
+        log_q = jax.nn.log_softmax(continue_from(key, step, x, 1.0))
         return jnp.mean(jnp.sum(p * (jnp.log(p) - log_q), axis=-1), axis=0)
 
-    def along_own(key: Key, step: Step, x: Array, transition: Array) -> Array:
-        carry, _ = jax.lax.scan(step, jnp.zeros((len(x), HIDDEN)), x[:, : PROMPT - 1].T)
-        own = decode.sample(key, step, carry, x[:, PROMPT - 1], max_length=length - PROMPT).tokens
-        return divergence(key, step, jnp.concatenate([x[:, :PROMPT], own], axis=1), transition)
-
-    def truth(random: np.random.Generator) -> np.ndarray:
-        """Draw non-uniform transition probabilities, all above 0."""
-        uneven = random.dirichlet(np.full(SYMBOLS, 0.3), (SYMBOLS,) * 2)
-        return (0.95 * uneven + 0.05 / SYMBOLS).astype(np.float32)
-
-    return Source(
-        size=SYMBOLS,
-        truth=truth,
-        draw=lambda key, count, truth: sequences.markov(key, count, length, truth),
-        loss=losses.cross_entropy,
-        choose=decode.sample_token,
-        forced=divergence,
-        free=along_own,
-    )
+    carry, _ = jax.lax.scan(step, jnp.zeros((len(x), HIDDEN)), x[:, : PROMPT - 1].T)
+    own = decode.sample(key, step, carry, x[:, PROMPT - 1], max_length=x.shape[1] - PROMPT).tokens
+    return divergence(x), divergence(jnp.concatenate([x[:, :PROMPT], own], axis=1))
 
 
-SOURCES = {
-    "pendulum": pendulum,
-    "pendulum, gradient through own words": partial(pendulum, choose=lambda key, y: y),
-    "chain": chain,
-}
-UNITS = {"pendulum": "radians", "chain": "nats"}
+def continue_from(
+    key: Key, step: decode.StepFunction, x: Array, p: Array | float, choose: decode.Choice | None = None
+) -> Array:
+    """Return the outputs ``[N, T - PROMPT, K]`` after the prompt, where inputs are true with probability ``p``."""
+    carry = jnp.zeros((len(x), HIDDEN))
+    return decode.continue_prompt(key, step, carry, x, PROMPT, teacher_probability=p, choose=choose)
 
 
-def make_learn(source: Source, config: Config) -> Callable[[Key, Array, Array], dict[str, Array]]:
-    """Make the function that trains a generator with the teacher probabilities ``p [steps]`` and evaluates it."""
-    cell = cells.GRU(HIDDEN)
+PENDULUM = Source(
+    size=1,
+    truth=lambda random: np.zeros(0, np.float32),
+    draw=lambda key, count, length, truth: data.sequences.pendulum(key, count, length),
+    loss=losses.mean_squared_error,
+    choose=None,
+    errors=angle_errors,
+)
+CHAIN = Source(
+    size=SYMBOLS,
+    truth=lambda random: data.sequences.random_transition(random, SYMBOLS, order=2),
+    draw=data.sequences.markov,
+    loss=losses.cross_entropy,
+    choose=decode.sample_token,
+    errors=divergences,
+)
+THROUGH = PENDULUM._replace(choose=lambda key, y: y)
+SOURCES = {"pendulum": PENDULUM, "pendulum, gradient through own words": THROUGH, "chain": CHAIN}
+
+
+def learn(source: Source, config: Config, key: Key, truth: Array, teacher_probability: Array) -> dict[str, Array]:
+    """Train a generator with the teacher probabilities ``p [steps]`` and evaluate it."""
+    cell, keys = cells.GRU(HIDDEN), jax.random.split(key, 6)
     rate = optim.schedules.cosine_decay(config.learning_rate, config.steps)
     optimizer = optax.chain(optim.clip_by_global_norm(1.0), optim.adam(rate))
 
-    def stepper(params: PyTree) -> Step:
-        def step(h: Array, x: Array) -> tuple[Array, Array]:
-            h, y = cell(params["cell"], h, jax.nn.one_hot(x, source.size) if x.ndim == 1 else x)
-            return h, linear(y, **params["output"])
-
-        return step
+    def sample(inputs: tuple[Key, Array]) -> Batch:
+        key, p = inputs
+        return {"x": source.draw(key, config.batch_size, config.length, truth), "p": p}
 
     def loss(variables: dict[str, PyTree], batch: Batch, key: Key) -> tuple[Array, tuple[dict, dict]]:
-        x = batch["x"]
-        outputs = read(key, stepper(variables["params"]), x, batch["p"], source.choose)
-        return source.loss(outputs[:, PROMPT - 1 :], x[:, PROMPT:]), ({}, {})
+        step = readout_step(cell, variables["params"])
+        outputs = continue_from(key, step, batch["x"], batch["p"], source.choose)
+        return source.loss(outputs, batch["x"][:, PROMPT:]), ({}, {})
 
-    def learn(key: Key, truth: Array, teacher_probability: Array) -> dict[str, Array]:
-        keys = jax.random.split(key, 6)
-
-        def sample(inputs: tuple[Key, Array]) -> Batch:
-            key, p = inputs
-            return {"x": source.draw(key, config.batch_size, truth), "p": p}
-
-        output = initializers.lecun_normal()(keys[2], (HIDDEN, source.size))
-        params = {
-            "cell": cells.init_cell(keys[1], cell, source.size),
-            "output": {"kernel": output, "bias": jnp.zeros(source.size)},
-        }
-        inputs = jax.random.split(keys[3], config.steps), teacher_probability
-        state, metrics = fit_samples(loss, optimizer, {"params": params}, sample, inputs, key)
-        step, x = stepper(state.params), source.draw(keys[4], TESTED, truth)
-        return {
-            "loss": metrics["loss"],
-            "forced": source.forced(keys[5], step, x, truth),
-            "free": source.free(keys[5], step, x, truth),
-        }
-
-    return learn
+    output = initializers.lecun_normal()(keys[2], (HIDDEN, source.size))
+    params = {
+        "cell": cells.init_cell(keys[1], cell, source.size),
+        "output": {"kernel": output, "bias": jnp.zeros(source.size)},
+    }
+    inputs = jax.random.split(keys[3], config.steps), teacher_probability
+    state, metrics = fit_samples(loss, optimizer, {"params": params}, sample, inputs, key)
+    x = source.draw(keys[4], TESTED, config.length, truth)
+    forced, free = source.errors(keys[5], readout_step(cell, state.params), x, truth)
+    return {"loss": metrics["loss"], "forced": forced, "free": free}
 
 
 def teacher_probabilities(steps: int) -> np.ndarray:
@@ -202,16 +162,14 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Train the generators in all ways and compare their errors."""
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     p = teacher_probabilities(config.steps)
-    random = np.random.default_rng(config.seed)
-    found: Found = {}
+    random, found = np.random.default_rng(config.seed), {}
     for name in config.sources:
-        source = SOURCES[name](config.length)
-        truth = np.stack([source.truth(random) for _ in range(config.seeds)])
-        learn = jax.vmap(jax.vmap(make_learn(source, config), (None, None, 0)), (0, 0, None), out_axes=1)
-        found[name] = jax.device_get(jax.jit(learn)(keys, truth, p))
-        assess(run, name, found[name])
-    run.figure("exposure", draw_errors(found))
-    run.figure("teaching", draw_teaching(p, found))
+        truth = np.stack([SOURCES[name].truth(random) for _ in range(config.seeds)])
+        in_all_ways = jax.vmap(partial(learn, SOURCES[name], config), (None, None, 0))
+        found[name] = jax.device_get(jax.jit(jax.vmap(in_all_ways, (0, 0, None), out_axes=1))(keys, truth, p))
+        judge_all(run, statements(name, found[name]))
+    run.figure("exposure", drawings.draw_exposure(found, TAUGHT, UNITS))
+    run.figure("teaching", drawings.draw_teaching(p, found, TAUGHT))
     return {
         slug(f"{kind}_{name}_{taught}"): float(np.mean(values[kind][i]))
         for name, values in found.items()
@@ -220,44 +178,15 @@ def run(config: Config, run: Run) -> dict[str, float]:
     }
 
 
-def assess(run: Run, name: str, values: dict[str, np.ndarray]) -> None:
-    """Judge the gap and its reduction by scheduled sampling, by one value per seed."""
+def statements(name: str, values: dict[str, np.ndarray]) -> list[Statement]:
+    """State the gap and its reduction by scheduled sampling, by one value per seed."""
     forced, free = (np.mean(values[kind], axis=-1) for kind in ("forced", "free"))
-    gap = free - forced
-    unit = UNITS[name.split(",", maxsplit=1)[0]]
-    statement = f"{name}: teacher forcing alone leaves an exposure gap"
-    run.claim(judge(22, statement, f"{unit}, along own words minus along the truth", gap[0]))
-    for i in (TAUGHT.index(taught) for taught in SCHEDULED):
-        statement = f"{name}: scheduled sampling ({TAUGHT[i]}) narrows it"
-        run.claim(judge(22, statement, f"{unit} less gap, of {gap[0].mean():.3g}", gap[0] - gap[i]))
-        statement = f"{name}: scheduled sampling ({TAUGHT[i]}) is better in use"
-        run.claim(judge(22, statement, f"{unit} less along own words, of {free[0].mean():.3g}", free[0] - free[i]))
-
-
-def draw_errors(found: Found) -> Figure:
-    """Draw the errors over time after the prompt, along the truth and along own outputs."""
-    figure, (axes,) = panels(len(found), size=(4.6, 3.8))
-    for axis, (name, values) in zip(axes, found.items(), strict=True):
-        for i, (taught, colour) in enumerate(zip(TAUGHT, COLOURS, strict=False)):
-            for kind, style in (("free", "-"), ("forced", ":")):
-                time = 1 + np.arange(values[kind].shape[-1])
-                settings = {"style": style, "alpha": 0.12, "label": taught if kind == "free" else None}
-                plot_interval(axis, time, values[kind][i], colour, lowest=lambda mean: 0.2 * mean, **settings)
-        axis.set(yscale="log", xlabel="step after the prompt", ylabel=UNITS[name.split(",")[0]])
-        axis.set_title(name)
-    legend(axes[-1], title="trained by", fontsize=8, loc="center")
-    figure.suptitle("Error along own words, and dotted along the truth", fontsize=11)
-    return figure
-
-
-def draw_teaching(p: np.ndarray, found: Found) -> Figure:
-    """Draw the teacher probabilities during training and the losses."""
-    figure, (axes,) = panels(1 + len(found), size=(4.2, 3.4))
-    for i, (taught, colour) in enumerate(zip(TAUGHT, COLOURS, strict=False)):
-        axes[0].plot(p[i], color=colour, label=taught)
-        for axis, (name, values) in zip(axes[1:], found.items(), strict=True):
-            axis.plot(smooth(values["loss"][i], 25).mean(axis=0), color=colour)
-            axis.set(yscale="log", xlabel="step", title=f"Training loss, {name.replace(', ', chr(10))}")
-    axes[0].set(xlabel="step", title="Teacher probability")
-    legend(axes[0])
-    return figure
+    gap, unit = free - forced, UNITS[name.split(",", maxsplit=1)[0]]
+    rows = [("teacher forcing alone leaves an exposure gap", ", along own words minus along the truth", gap[0])]
+    for taught in SCHEDULED:
+        i, less = TAUGHT.index(taught), f" less along own words, of {free[0].mean():.3g}"
+        rows += [
+            (f"scheduled sampling ({taught}) narrows it", f" less gap, of {gap[0].mean():.3g}", gap[0] - gap[i]),
+            (f"scheduled sampling ({taught}) is better in use", less, free[0] - free[i]),
+        ]
+    return [Statement(22, f"{name}: {statement}", unit + measure, samples) for statement, measure, samples in rows]

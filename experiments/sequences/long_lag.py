@@ -9,7 +9,7 @@ updates of Adam on 20 new examples each, with gradients clipped to norm 1. The i
 symbols are wrong; the result of a run is the longest lag up to which it solves all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
@@ -17,15 +17,20 @@ from typing import Literal, NamedTuple
 import jax
 import numpy as np
 import optax
-from matplotlib.figure import Figure
 
-from experiments.harness.claims import judge
-from experiments.harness.figures import COLOURS
+from experiments.harness.claims import Statement, judge_all
 from experiments.harness.learning import Metrics, fit_samples
-from experiments.harness.recurrent import Measure, as_batch, forget_gate, orthogonal_gates, readout_loss
+from experiments.harness.recurrent import (
+    Measure,
+    as_batch,
+    forget_gate,
+    initialize_readout,
+    longest_solved,
+    readout_loss,
+)
 from experiments.harness.run_folder import Run, slug
-from experiments.harness.sequence_plots import legend, panels, plot_medians
 from experiments.harness.sequence_settings import OnNewSequences
+from experiments.sequences import drawings
 from jaxdl import losses, metrics, optim
 from jaxdl.data.sources import sequences
 from jaxdl.nn.recurrent import cells
@@ -100,9 +105,13 @@ def run(config: Config, run: Run) -> dict[str, float]:
         start = initialize(random, task, config.seeds)
         by_lag = [train_all(task, lag, config, keys, start) for lag in task.lags[: config.lags]]
         errors[name] = {network: np.stack([found[network] for found in by_lag], axis=1) for network in NETWORKS}
-    learned = {name: longest(TASKS[name].lags, found) for name, found in errors.items()}
-    assess(run, learned)
-    run.figure("lags", draw(errors))
+    learned = {
+        task: {name: longest_solved(TASKS[task].lags, each, SOLVED) for name, each in found.items()}
+        for task, found in errors.items()
+    }
+    for task, found in learned.items():
+        judge_all(run, statements(task, found))
+    run.figure("lags", drawings.draw_lags(errors, {name: task.lags for name, task in TASKS.items()}, SOLVED))
     return {
         slug(f"{task}_{network}"): float(np.mean(lags))
         for task, found in learned.items()
@@ -111,24 +120,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 
 def initialize(random: np.random.Generator, task: Task, seeds: int) -> dict[str, PyTree]:
-    """Initialize every network for every seed, with NumPy, which compiles nothing.
-
-    Kernels are normal with variance 1 / inputs, recurrent ones orthogonal per gate; biases are 0. The LSTMs of a seed
-    differ in the forget bias only.
-    """
-
-    def normal(*shape: int) -> np.ndarray:
-        return random.normal(0, shape[0] ** -0.5, (seeds, *shape)).astype(np.float32)
-
-    def parameters(cell: cells.Cell) -> PyTree:
-        shapes = {name: shape for name, (_, shape) in cell.shapes(task.inputs).items()}
-        drawn = {name: np.zeros((seeds, *shape), np.float32) for name, shape in shapes.items()}
-        orthogonal = orthogonal_gates(cell, lambda: normal(HIDDEN, HIDDEN))
-        drawn |= {"kernel": normal(*shapes["kernel"]), "recurrent_kernel": orthogonal}
-        output = {"kernel": normal(HIDDEN, task.outputs), "bias": np.zeros((seeds, task.outputs), np.float32)}
-        return {"cell": drawn, "output": output}
-
-    start = {name: parameters(cell) for name, cell in CELLS.items()}
+    """Initialize every network for every seed; the LSTMs of a seed differ in the forget bias only."""
+    start = {name: initialize_readout(random, cell, task.inputs, task.outputs, seeds) for name, cell in CELLS.items()}
     lstm = start.pop("LSTM")
     for name, value in BIASES.items():
         bias = lstm["cell"]["bias"] + np.float32(value) * forget_gate(HIDDEN)
@@ -140,66 +133,34 @@ def train_all(task: Task, lag: int, config: Config, keys: Key, start: dict[str, 
     """Return the error ``[seeds]`` of every network after training at a lag."""
     found = {}
     for kind, cell in CELLS.items():
-        learn = jax.jit(jax.vmap(jax.vmap(make_learn(cell, task, lag, config)), (None, 0)))
+        learn_all = jax.jit(jax.vmap(jax.vmap(partial(learn, cell, task, lag, config)), (None, 0)))
         names = [name for name in NETWORKS if name.startswith(kind)]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(start[name] for name in names))
-        found |= dict(zip(names, np.asarray(learn(keys, stacked)), strict=True))
+        found |= dict(zip(names, np.asarray(learn_all(keys, stacked)), strict=True))
     return found
 
 
-def make_learn(cell: cells.Cell, task: Task, lag: int, config: Config) -> Callable[[Key, PyTree], Array]:
-    """Make the function that trains a network and returns its error on new examples."""
+def learn(cell: cells.Cell, task: Task, lag: int, config: Config, key: Key, params: PyTree) -> Array:
+    """Train a network and return its error on new examples."""
     optimizer = optax.chain(optim.clip_by_global_norm(1.0), optim.adam(config.learning_rate))
     loss = readout_loss(cell, task.measure)
 
-    def sample(key: Key, count: int) -> Batch:
+    def sample(key: Key, count: int = config.batch_size) -> Batch:
         return as_batch(task.draw(key, count, lag))
 
-    def learn(key: Key, params: PyTree) -> Array:
-        train_key, test_key = jax.random.split(key)
-        keys = jax.random.split(train_key, config.steps)
-        draw_batch = partial(sample, count=config.batch_size)
-        state, _ = fit_samples(loss, optimizer, {"params": params}, draw_batch, keys, key)
-        _, (_, measured) = loss(state.variables, sample(test_key, TESTED), key)
-        return measured["error"]
-
-    return learn
+    train_key, test_key = jax.random.split(key)
+    keys = jax.random.split(train_key, config.steps)
+    state, _ = fit_samples(loss, optimizer, {"params": params}, sample, keys, key)
+    _, (_, measured) = loss(state.variables, sample(test_key, TESTED), key)
+    return measured["error"]
 
 
-def longest(lags: tuple[int, ...], errors: Found) -> Found:
-    """Return the longest lag up to which all are solved, 0 for none, of errors ``[seeds, lags]``."""
-    return {
-        name: np.array(
-            [max([0, *(lag for i, lag in enumerate(lags[: e.shape[1]]) if (row[: i + 1] < SOLVED).all())]) for row in e]
-        )
-        for name, e in errors.items()
-    }
-
-
-def assess(run: Run, learned: dict[str, Found]) -> None:
-    """Judge the claims by the longest lags of each seed."""
-    for task, found in learned.items():
-        for other in ("LSTM, bias 1", "GRU"):
-            measure = f"steps longer, of {found['vanilla'].mean():.3g}"
-            statement = f"{task}: the {other.split(',')[0]} learns longer lags than a vanilla network"
-            run.claim(judge(18, statement, measure, found[other] - found["vanilla"]))
-        for name in ("LSTM, bias 0", "LSTM, bias -1"):
-            measure = f"steps longer, of {found[name].mean():.3g}"
-            statement = f"{task}: forget bias 1 learns longer lags than {name.split()[-1]}"
-            run.claim(judge(20, statement, measure, found["LSTM, bias 1"] - found[name]))
-
-
-def draw(errors: dict[str, Found]) -> Figure:
-    """Draw the error at every lag, of every seed and the median."""
-    figure, axes = panels(len(errors), size=(6, 3.8), sharey=True)
-    for axis, (task, found) in zip(axes[0], errors.items(), strict=True):
-        lags = np.array(TASKS[task].lags[: next(iter(found.values())).shape[1]])
-        shown = {name: np.maximum(values, 1e-3) for name, values in found.items()}
-        plot_medians(axis, lags, shown, spacing=1.03, colours=(*COLOURS, "#1a202c"))
-        axis.axhline(SOLVED, color="black", linewidth=0.8, linestyle=":")
-        axis.set(xscale="log", yscale="log", xlabel="lag in steps", title=f"{task}: solved below the dotted line")
-        axis.set_xticks(lags, lags)
-        axis.minorticks_off()
-    axes[0, 0].set_ylabel("relative error")
-    legend(axes[0, 0], fontsize=8)
-    return figure
+def statements(task: str, found: Found) -> Iterator[Statement]:
+    """State the claims by the longest lags of each seed."""
+    open_, vanilla = found["LSTM, bias 1"], found["vanilla"]
+    for name, longer in (("LSTM", open_), ("GRU", found["GRU"])):
+        statement = f"{task}: the {name} learns longer lags than a vanilla network"
+        yield Statement(18, statement, f"steps longer, of {vanilla.mean():.3g}", longer - vanilla)
+    for name in ("LSTM, bias 0", "LSTM, bias -1"):
+        statement = f"{task}: forget bias 1 learns longer lags than {name.split()[-1]}"
+        yield Statement(20, statement, f"steps longer, of {found[name].mean():.3g}", open_ - found[name])

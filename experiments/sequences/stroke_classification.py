@@ -10,25 +10,19 @@ number of strokes, bounding box) and to the image. With mnist there are 6,000 tr
 is 90 % for the LSTM; the test is evaluated once.
 """
 
-import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from matplotlib.figure import Figure
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from experiments.harness import configuration, figures
+from experiments.harness import figures
+from experiments.harness.baselines import logistic_regression
 from experiments.harness.errors import preparing
-from experiments.harness.figures import COLOURS
 from experiments.harness.members import predict_members, train_configured
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import accuracy_bars, panels
 from experiments.harness.sequence_settings import OnExamples
+from experiments.sequences import drawings
 from jaxdl import data, metrics
 from jaxdl.data import strokes
 from jaxdl.data.bucketing import pad
@@ -38,11 +32,15 @@ from jaxdl.nn.recurrent import cells
 from jaxdl.tasks.sequences import sequence_classification
 
 GOAL = {"lstm_accuracy": 0.9}
-SIZE, UNITS, DIRECTIONS = 24, 8, 8  # a unit of length is an eighth of the picture's edge
+SIZE, UNITS = 24, 8  # a unit of length is an eighth of the picture's edge
 NETWORKS = {  # and whether they read the segments in their order
     "gru": (RecurrentClassifier(None, 10, cell=cells.GRU(64)), True),
     "lstm": (RecurrentClassifier(None, 10, cell=cells.LSTM(48), bidirectional=True, pooling="max"), True),
     "gru_shuffled": (RecurrentClassifier(None, 10, cell=cells.GRU(64)), False),
+}
+VIEWS = {
+    "bag": lambda part: np.stack([strokes.bag_of_segments(sequence) for sequence in part["sequence"]]),
+    "picture": lambda part: part["image"].reshape(len(part["image"]), -1),
 }
 
 
@@ -51,6 +49,7 @@ class Config(OnExamples):
     """Recurrent networks and logistic regressions on strokes."""
 
     SMOKE = {"most": 80, "seeds": 1, "epochs": 1.0, "batch_size": 16, "networks": ("gru",), "hidden_size": 4}
+    LEAST = {"most": 80}
 
     data: Literal["digits", "mnist"] = "digits"
     """Data set."""
@@ -65,10 +64,6 @@ class Config(OnExamples):
     hidden_size: int | None = None
     """Size of vanilla cells in place of the gated ones."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, most=80)
-
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Trace the digits, train the networks, compare, draw."""
@@ -81,9 +76,10 @@ def run(config: Config, run: Run) -> dict[str, float]:
         logits[name] = learn(model, arrays, test, config)
         result[f"{name}_accuracy"] = float(np.mean(logits[name].argmax(axis=-1) == tested["label"]))
     for name, see in VIEWS.items():
-        result[f"logistic_regression_on_{name}_accuracy"] = fit_logistic_regression(see, learned, tested)
-    run.figure("strokes", draw_strokes(learned))
-    run.figure("accuracies", draw_accuracies(result))
+        labelled = [(see(part), part["label"]) for part in (learned, tested)]
+        result[f"logistic_regression_on_{name}_accuracy"] = logistic_regression(*labelled)
+    run.figure("strokes", drawings.draw_strokes(learned))
+    run.figure("accuracies", drawings.draw_accuracies(result))
     predicted = np.argmax(logits["lstm" if "lstm" in logits else config.networks[0]][0], axis=-1)
     counts = metrics.confusion_matrix(predicted, tested["label"], 10)
     run.figure("confusion", figures.confusion_matrix(np.asarray(counts), images.DIGIT_NAMES))
@@ -98,10 +94,10 @@ def read(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     parts, most = [], config.most
     for arrays, count in ((dataset.train, most - most // 4), (dataset.test, most // 4)):
         image, label = arrays["image"][:count, ..., 0], arrays["label"][:count]
-        drawings, edge = strokes.trace_images(image), image.shape[1]
-        centred = [[stroke - (edge - 1) / 2 for stroke in drawing] for drawing in drawings]
+        traced, edge = strokes.trace_images(image), image.shape[1]
+        centred = [[stroke - (edge - 1) / 2 for stroke in drawing] for drawing in traced]
         sequences = [strokes.to_sequence(drawing, edge / UNITS) for drawing in centred]
-        parts.append({"image": image, "label": label, "drawing": drawings, "sequence": sequences})
+        parts.append({"image": image, "label": label, "drawing": traced, "sequence": sequences})
     return parts[0], parts[1]
 
 
@@ -122,49 +118,3 @@ def learn(
     task = sequence_classification(model, inputs="stroke")
     members, _ = train_configured(task, arrays, config)
     return predict_members(model, members, test["stroke"], test["length"])
-
-
-def bag(sequence: np.ndarray) -> np.ndarray:
-    """Return lengths drawn and lifted in eight directions, the number of strokes and the bounding box of a drawing."""
-    length, angle = np.hypot(*sequence[:, :2].T), np.arctan2(*sequence[:, 1::-1].T)
-    direction = np.round(angle / (2 * np.pi) * DIRECTIONS).astype(int) % DIRECTIONS
-    lengths = [np.bincount(direction, length * (sequence[:, 2] == pen), DIRECTIONS) for pen in (0, 1)]
-    places = np.cumsum(sequence[:, :2], axis=0)
-    return np.concatenate([*lengths, [np.sum(sequence[:, 2] == 0)], places.min(axis=0), places.max(axis=0)])
-
-
-VIEWS = {
-    "bag": lambda part: np.stack([bag(sequence) for sequence in part["sequence"]]),
-    "picture": lambda part: part["image"].reshape(len(part["image"]), -1),
-}
-
-
-def fit_logistic_regression(see: Callable, learned: dict[str, Any], tested: dict[str, Any]) -> float:
-    """Return the accuracy of scikit-learn's logistic regression, with its defaults, on scaled features."""
-    peer = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    return float(peer.fit(see(learned), learned["label"]).score(see(tested), tested["label"]))
-
-
-def draw_strokes(part: dict[str, Any]) -> Figure:
-    """Draw three images of each digit and the path of the pen: a colour per stroke, from the dot."""
-    figure, ((axis,),) = panels(1, size=(12, 3.8))
-    edge = part["image"].shape[1]
-    for digit in range(10):
-        for row, number in enumerate(np.flatnonzero(part["label"] == digit)[:3]):
-            corner = edge * np.array([digit, row])
-            left, top = corner - 0.5
-            extent = (left, left + edge, top + edge, top)
-            axis.imshow(part["image"][number], cmap="Greys", vmin=0, vmax=2, extent=extent)
-            for stroke, colour in zip(part["drawing"][number], itertools.cycle(COLOURS)):
-                axis.plot(*(stroke + corner).T, color=colour, linewidth=1.8)
-                axis.plot(*(stroke[0] + corner), "o", color=colour, markersize=4)
-    axis.set(xlim=(-0.5, 10 * edge - 0.5), ylim=(3 * edge - 0.5, -0.5))
-    axis.set_axis_off()
-    return figure
-
-
-def draw_accuracies(result: dict[str, float]) -> Figure:
-    """Draw the accuracies of the test."""
-    figure, ((axis,),) = panels(1, size=(6.5, 2.4))
-    accuracy_bars(axis, result, lambda i, name: COLOURS[2 if "logistic" in name else 1 if "shuffled" in name else 0])
-    return figure

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from experiments.harness import terminal
 from experiments.stress import damage, victim
 from experiments.stress.kills import Laboratory, Outcome
 
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--short", action="store_true", help="a few trials of each kind, in seconds")
     parser.add_argument("--seed", type=int, default=0, help="seed of the chosen moments, files and bits")
     options = parser.parse_args(arguments)
-    console = Console()
+    console = terminal.console()
     with tempfile.TemporaryDirectory(prefix="stress") as folder:
         laboratory = Laboratory(Path(folder), options.seed)
         compared = ", ".join(f"{part} {n}" for part, n in victim.parts_compared(laboratory.reference).items())
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> int:
         rows = stress(laboratory, SHORT if options.short else FULL)
     console.print(table(rows))
     for problem in [problem for row in rows for problem in row.problems][:10]:
-        console.print(problem, markup=False)
+        console.print(problem)
     return 0 if all(row.good == row.tried for row in rows) else 1
 
 
@@ -87,7 +88,7 @@ def table(rows: list[Row]) -> Table:
     for column in ("trial", "count", "passed", "", "seconds"):
         result.add_column(column, justify="left" if column in ("trial", "") else "right")
     for row in rows:
-        verdict = "[green]PASS[/green]" if row.good == row.tried else "[red]FAIL[/red]"
+        verdict = Text("PASS", "green") if row.good == row.tried else Text("FAIL", "red")
         result.add_row(
             row.what, f"{row.tried:,}", f"{row.good:,}", verdict, f"{row.seconds:.0f}" if row.seconds else ""
         )

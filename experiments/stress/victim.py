@@ -73,16 +73,17 @@ def train_in(folder: Path, cache: Path, stop_at: int | None = None, full_at: int
         loader.restore(checkpoints.position())
     checkpoints.prepare(state)
 
-    def disturb(report: train.Report) -> bool:
+    def disturb(report: train.Report) -> train.Stop | None:
         if report.step == full_at:
             resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-        return report.step == stop_at
+        return train.STOP if report.step == stop_at else None
 
     save = train.SaveEvery(checkpoints, STEPS_PER_SAVE / loader.steps_per_epoch, position=loader.state())
     with train.interruptible() as interruption:
         (folder / STARTED).touch()
         hooks = [train.StopAtNonfinite(), interruption, save, disturb]
-        state, _ = train.fit(step, state, loader, epochs=EPOCHS, report_every=STEPS_PER_SAVE, hooks=hooks)
+        if int(state.step) < STEPS:
+            state, _ = train.fit(step, state, loader, epochs=EPOCHS, report_every=STEPS_PER_SAVE, hooks=hooks)
     if int(state.step) == STEPS:
         train.weights.save(folder / WEIGHTS, state.variables)
         write_final(folder, state, checkpoints.position())

@@ -10,6 +10,7 @@ per pixel along rows or columns, where the images have none. Sizes are compared 
 learning; an artifact is removed if less than a tenth is left.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,16 +18,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from experiments.harness import configuration
-from experiments.harness.claims import judge
-from experiments.harness.figures import COLOURS
+from experiments.harness.claims import Statement, judge_all
 from experiments.harness.learning import fit_samples
-from experiments.harness.plots import heat_maps, image_rows, plot_groups
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
+from experiments.harness.spectra import high_frequency_share
+from experiments.vision import drawings
 from jaxdl import losses, optim
 from jaxdl.nn import Conv, average_pool
 from jaxdl.nn.convolution import filters
@@ -45,6 +44,8 @@ class Config(configuration.Config):
     """Decoders with two doublings."""
 
     SMOKE = {"seeds": 2, "steps": 2, "kinds": ("3", "4"), "batch_size": 2, "tested": 2}
+    CHOICES = {"kinds": (KINDS, ("4",))}
+    LEAST = {"seeds": 2, "steps": 1, "batch_size": 1, "tested": 1}
 
     seeds: int = 16
     """Decoders of each kind."""
@@ -56,12 +57,6 @@ class Config(configuration.Config):
     """Images of the test."""
     kinds: tuple[str, ...] = KINDS
     """Kernel sizes of the transposed convolutions, or resize; 4 must be among them."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, seeds=2, steps=1, batch_size=1, tested=1)
-        known = "4" in self.kinds and set(self.kinds) <= set(KINDS)
-        configuration.require(known, "kinds", f"4 and others of {', '.join(KINDS)}", self.kinds)
 
 
 class Decoder(linen.Module):
@@ -89,21 +84,17 @@ def run(config: Config, run: Run) -> dict[str, float]:
     found = {kind: jax.device_get(jax.jit(jax.vmap(partial(learn, kind, config)))(keys)) for kind in kinds}
     log = {when: {kind: np.log10(one[when] + FLOOR) for kind, one in found.items()} for when in ("before", "after")}
     counts = {kind: np.asarray(overlap(kind)) for kind in kinds if kind != "resize"}
-    assess(run, log)
-    run.figure("overlap", draw_overlap(counts))
-    run.figure("artefacts", draw_artefacts(log))
-    run.figure("images", draw_images(found))
+    for when, each in log.items():
+        judge_all(run, statements(when, each))
+    run.figure("overlap", drawings.draw_overlap(counts))
+    run.figure("artefacts", drawings.draw_artefacts(log))
+    run.figure("images", drawings.draw_decoded(found))
     return means(
         log10_artefact_before=log["before"],
         log10_artefact_after=log["after"],
         loss={kind: one["loss"] for kind, one in found.items()},
         overlap={kind: count.max() / count.min() for kind, count in counts.items()},
     )
-
-
-def label(kind: int | str) -> str:
-    """Return the words for a decoder."""
-    return f"size {kind}" if isinstance(kind, int) else kind
 
 
 def overlap(size: int) -> Array:
@@ -147,53 +138,19 @@ def learn(kind: int | str, config: Config, key: Key) -> dict[str, Array]:
 def artefact(images: Array) -> Array:
     """Return the share of the power of ``[B, 32, 32, 1]`` near the stride's frequency of half a cycle a pixel."""
     edge = (SIDE - MIDDLE) // 2
-    middle = images[:, edge:-edge, edge:-edge, 0]
-    window = jnp.hanning(MIDDLE)
-    waves = jnp.abs(jnp.fft.fft2(middle * window[None, :, None] * window[None, None])) ** 2
-    high = np.abs(np.fft.fftfreq(MIDDLE)) > 0.4
-    band = high[:, None] | high[None]
-    return jnp.sum(waves * band[None]) / jnp.sum(waves)
+    return high_frequency_share(images[:, edge:-edge, edge:-edge, 0], 0.4)
 
 
-def assess(run: Run, log: dict[str, dict[int | str, np.ndarray]]) -> None:
-    """Judge whether sizes divisible by the stride have less artifact, and whether they remove it."""
-    for when, found in log.items():
-        for odd, even in ((3, 4), (5, 4), (5, 6)):
-            if {odd, even} <= found.keys():
-                less = found[odd] - found[even]
-                statement = f"{when} learning, size {even} has less artefact than size {odd} with stride 2"
-                run.claim(judge(17, statement, "powers of ten less", less))
-                if even == 4:
-                    statement = f"{when} learning, size 4 removes the artefact of size {odd} to a tenth"
-                    run.claim(judge(17, statement, "powers of ten less, of at least 1", less, above=1.0))
-        if "resize" in found:
-            statement = f"{when} learning, size 4 has less artefact than resizing and convolving"
-            run.claim(judge(17, statement, "powers of ten less", found["resize"] - found[4]))
-
-
-def draw_overlap(counts: dict[int, np.ndarray]) -> Figure:
-    """Draw the number of kernels that contribute to every output."""
-    figure, axes = plt.subplots(1, len(counts), figsize=(3 * len(counts), 3.3), squeeze=False)
-    maps = {f"size {size}, stride 2": count for size, count in counts.items()}
-    highest = 1.3 * max(count.max() for count in counts.values())
-    heat_maps(axes, maps, numbers=True, cmap="Blues", vmin=0, vmax=highest)
-    plt.setp(axes.flat, xticks=[], yticks=[])
-    return figure
-
-
-def draw_artefacts(log: dict[str, dict[int | str, np.ndarray]]) -> Figure:
-    """Draw the artefact of every decoder, with the mean and its interval."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
-    for axis, (when, found) in zip(axes, log.items(), strict=True):
-        colours = [COLOURS[kind % 2] if isinstance(kind, int) else COLOURS[2] for kind in found]
-        plot_groups(axis, {label(kind): values for kind, values in found.items()}, colours)
-        axis.set_title(f"{when} learning")
-    axes[0].set_ylabel("artefact: log10 of the share of power")
-    return figure
-
-
-def draw_images(found: dict[int | str, dict[str, np.ndarray]]) -> Figure:
-    """Draw one image of the first seed: the target and the outputs of each decoder before and after training."""
-    images = [one["images"][0] for one in found.values()]
-    rows = {when: [images[0][0], *(three[i] for three in images)] for i, when in ((1, "before"), (2, "after"))}
-    return image_rows(rows, ["target", *map(label, found)], size=2.2, kind="scaled")
+def statements(when: str, found: dict[int | str, np.ndarray]) -> Iterator[Statement]:
+    """State whether sizes divisible by the stride have less artifact, and whether they remove it."""
+    for odd, even in ((3, 4), (5, 4), (5, 6)):
+        if {odd, even} <= found.keys():
+            less = found[odd] - found[even]
+            statement = f"{when} learning, size {even} has less artefact than size {odd} with stride 2"
+            yield Statement(17, statement, "powers of ten less", less)
+            if even == 4:
+                statement = f"{when} learning, size 4 removes the artefact of size {odd} to a tenth"
+                yield Statement(17, statement, "powers of ten less, of at least 1", less, above=1.0)
+    if "resize" in found:
+        statement = f"{when} learning, size 4 has less artefact than resizing and convolving"
+        yield Statement(17, statement, "powers of ten less", found["resize"] - found[4])

@@ -13,17 +13,20 @@ does not accept their size. The first command trains LeNet-5 on scikit-learn's d
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
-
-import jax
-import numpy as np
-import tyro
+from typing import Any, Literal
 
 from experiments.harness.configuration import require
 from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
-from experiments.harness.supervised import Classification, Optimizer, load_dataset, train_classifier
-from jaxdl import data, models
+from experiments.harness.supervised import (
+    Classification,
+    Optimizer,
+    OptimizerChanges,
+    load_dataset,
+    resized,
+    standardized,
+    train_classifier,
+)
 
 GOAL = {"accuracy": 0.98}
 
@@ -49,12 +52,6 @@ RECIPES = {
     ),
 }
 
-HELP = tyro.conf.arg(help="None: that of the recipe")
-OptimizerChanges = dataclasses.make_dataclass(
-    "OptimizerChanges",
-    [(each.name, Annotated[each.type | None, HELP], None) for each in dataclasses.fields(Optimizer)],
-    frozen=True,
-)
 ADAM = OptimizerChanges(**vars(Optimizer("adam", learning_rate=2e-3)))
 SMALL: dict[str, Any] = {"augment": "none", "standardize": False, "optimizer": ADAM}
 PRESETS: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
@@ -106,37 +103,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     options = {} if config.size is None else {"size": config.size}
     dataset = load_dataset(settled, run, **options)
     with preparing():
-        dataset = resized(dataset, config)
+        dataset = resized(dataset, config.model, config.size)
         dataset = standardized(dataset) if config.standardize else dataset
     run.console.print(f"images {dataset.train['image'].shape}, {settled.epochs:g} epochs, {settled.optimizer}")
     return train_classifier(settled, run, dataset)
-
-
-def resized(dataset: data.Dataset, config: Config) -> data.Dataset:
-    """Resize the images to ``config.size``, or to the model's size if it does not accept theirs."""
-    height, width = dataset.train["image"].shape[1:3]
-    size = (height, width) if config.size is None else (config.size, config.size)
-    model, channels = models.create(config.model), dataset.train["image"].shape[-1]
-    rngs = {"params": jax.random.key(0), "dropout": jax.random.key(0)}
-    try:
-        images = jax.ShapeDtypeStruct((2, *size, channels), np.float32)
-        jax.eval_shape(lambda x: model.init(rngs, x, train=True), images)
-    except ValueError:
-        if config.size is not None:
-            raise
-        size = models.input_shape(config.model)[:2]
-
-    def change(part: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {**part, "image": data.resize(part["image"], size)}
-
-    return dataclasses.replace(dataset, train=change(dataset.train), test=change(dataset.test))
-
-
-def standardized(dataset: data.Dataset) -> data.Dataset:
-    """Subtract the mean of the training images and divide by their deviation, per channel."""
-    mean, std = data.statistics(dataset.train["image"])
-
-    def change(part: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {**part, "image": data.standardize(part["image"], mean, std)}
-
-    return dataclasses.replace(dataset, train=change(dataset.train), test=change(dataset.test))

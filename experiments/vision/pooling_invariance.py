@@ -10,6 +10,7 @@ digits. 16 seeds, Adam at 0.003, batches of 64, 20 epochs. Invariance is the acc
 pixels, localization the root mean squared error over all 81 shifts, both compared with "strided".
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,15 +18,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from experiments.harness import configuration
-from experiments.harness.claims import judge
+from experiments.harness.claims import Statement, judge_all
 from experiments.harness.members import Repeated, train_in_own_orders
-from experiments.harness.plots import heat_maps
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
+from experiments.vision import drawings
 from jaxdl import data, losses, optim, tree
 from jaxdl.nn import Conv, global_max_pool, max_pool
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
@@ -83,8 +82,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     for kind in kinds:
         params = learn(config, kind, train_set)
         right[kind], error[kind] = np.asarray(measure(kind, params, test_set)).transpose(1, 2, 0)
-    assess(run, right, error)
-    run.figure("shifts", draw(right, error))
+    judge_all(run, statements(right, error))
+    run.figure("shifts", drawings.draw_shifts(right, error, MARGIN))
     centre = int(np.flatnonzero(~SHIFTS.any(axis=1))[0])
     return means(
         accuracy_centred={kind: values[:, centre] for kind, values in right.items()},
@@ -140,30 +139,12 @@ def pixels(error: np.ndarray) -> np.ndarray:
     return np.sqrt(error.mean(axis=1))
 
 
-def assess(run: Run, right: dict[str, np.ndarray], error: dict[str, np.ndarray]) -> None:
-    """Judge invariance and location of both kinds of pooling."""
+def statements(right: dict[str, np.ndarray], error: dict[str, np.ndarray]) -> Iterator[Statement]:
+    """State invariance and location of every kind of pooling."""
     for kind in [kind for kind in right if kind != "strided"]:
         name = NAMES[kind]
         gained = right[kind][:, NEAR].mean(axis=1) - right["strided"][:, NEAR].mean(axis=1)
         statement = f"{name} makes a classifier more invariant to shifts"
-        run.claim(judge(15, statement, "accuracy after shifts of 1 and 2 pixels, against strides", gained))
+        yield Statement(15, statement, "accuracy after shifts of 1 and 2 pixels, against strides", gained)
         lost = pixels(error[kind]) - pixels(error["strided"])
-        run.claim(judge(15, f"{name} makes it harder to locate a digit", "pixels of error, against strides", lost))
-
-
-def draw(right: dict[str, np.ndarray], error: dict[str, np.ndarray]) -> Figure:
-    """Draw accuracy and error of location as maps over the shifts."""
-    figure, axes = plt.subplots(2, len(right), figsize=(3.2 * len(right), 6))
-    side, extent = 2 * MARGIN + 1, [-MARGIN - 0.5, MARGIN + 0.5, MARGIN + 0.5, -MARGIN - 0.5]
-    correct = {kind: value.mean(axis=0).reshape(side, side) for kind, value in right.items()}
-    lost = {kind: np.sqrt(value.mean(axis=0)).reshape(side, side) for kind, value in error.items()}
-    for line, title, colours, maps in (
-        (axes[0], "share of correct digits", "viridis", correct),
-        (axes[1], "error of location in pixels, up to 1", "magma", lost),
-    ):
-        image = heat_maps(line, maps, cmap=colours, vmin=0, vmax=1, extent=extent)
-        line[0].set_ylabel("shift downwards")
-        figure.colorbar(image, ax=line, label=title)
-    for axis in axes.flat:
-        axis.set(xlabel="shift to the right", xticks=range(-4, 5, 2), yticks=range(-4, 5, 2))
-    return figure
+        yield Statement(15, f"{name} makes it harder to locate a digit", "pixels of error, against strides", lost)

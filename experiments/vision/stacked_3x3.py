@@ -9,25 +9,23 @@ is given by its formula and by the gradient; fewer parameters are counted over t
 accuracy matches if it is lower by less than 1 percentage point.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
-from experiments.harness import configuration
-from experiments.harness.claims import judge
-from experiments.harness.figures import COLOURS
-from experiments.harness.members import Repeated, train_in_own_orders
-from experiments.harness.plots import plot_mean
+from experiments.harness.claims import Statement, judge_all
+from experiments.harness.configuration import require
+from experiments.harness.members import Repeated, train_and_test
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
+from experiments.vision import drawings
 from jaxdl import data, optim, tasks, tree
 from jaxdl.nn import Conv, convolve, max_pool, receptive_field
-from jaxdl.typing import Array, ArrayLike, Batch
+from jaxdl.typing import Array, ArrayLike
 
 CLAIMS = (14,)
 BLOCKS = {"one 5x5": (5,), "two 3x3": (3, 3), "one 3x3": (3,)}
@@ -48,7 +46,7 @@ class Config(Repeated):
     def __post_init__(self) -> None:
         super().__post_init__()
         known = list(self.blocks[:2]) == list(BLOCKS)[:2] and set(self.blocks) <= BLOCKS.keys()
-        configuration.require(known, "blocks", "'one 5x5', 'two 3x3' and others", self.blocks)
+        require(known, "blocks", "'one 5x5', 'two 3x3' and others", self.blocks)
 
 
 class Block(linen.Module):
@@ -85,67 +83,30 @@ def run(config: Config, run: Run) -> dict[str, float]:
     examples, test = (tree.take(part, slice(config.examples)) for part in (dataset.train, dataset.test))
     accuracy, count = {}, {}
     for name in names:
-        accuracy[name], count[name] = learn(config, Net(BLOCKS[name]), examples, test)
+        task = tasks.classification(Net(BLOCKS[name]))
+        state, accuracy[name] = train_and_test(config, task, optim.adam(RATE), examples, test, batch_size=BATCH)
+        count[name] = sum(leaf[0].size for path, leaf in tree.flatten(state.params).items() if path.startswith("block"))
     fields = {name: receptive_field([(size,) for size in BLOCKS[name]]) for name in names}
-    seen = {name: side_seen(BLOCKS[name]) for name in names}
-    assess(run, accuracy, count, seen)
-    run.figure("stacked", draw(accuracy, count))
+    seen = {name: int(np.count_nonzero(jax.grad(middle)(jnp.ones((11, 1)), BLOCKS[name]))) for name in names}
     last = {name: values[-1] for name, values in accuracy.items()}
+    judge_all(run, statements(last, count, seen))
+    run.figure("stacked", drawings.draw_stacked(accuracy, count))
     return means(accuracy=last, parameters_of_blocks=count, receptive_field=fields, side_seen=seen)
 
 
-def learn(config: Config, net: Net, examples: Batch, test: Batch) -> tuple[np.ndarray, int]:
-    """Train a network for every seed; return its accuracy after each epoch, and the parameters of its blocks."""
-    task, first = tasks.classification(net), tree.take(examples, slice(1))
-    measure = jax.jit(jax.vmap(lambda variables: task.measure(variables, test)["accuracy"].value))
-    state, history = train_in_own_orders(
-        config,
-        task.loss,
-        optim.adam(RATE),
-        lambda key: task.init(key, first),
-        examples,
-        batch_size=BATCH,
-        evaluate=lambda state: {"accuracy": np.asarray(measure(state.variables))},
-    )
-    count = sum(leaf[0].size for path, leaf in tree.flatten(state.params).items() if path.startswith("block"))
-    return np.stack([row["evaluation/accuracy"] for row in history if "evaluation/accuracy" in row]), count
+def middle(x: Array, sizes: tuple[int, ...]) -> Array:
+    """Return one output of a block of ones ``[11, 1]``; its gradient is not zero where the output sees the input."""
+    for size in sizes:
+        x = convolve(x, jnp.ones((size, 1, 1)), padding="same")
+    return x[5, 0]
 
 
-def side_seen(sizes: tuple[int, ...]) -> int:
-    """Measure the width of the area in which the gradient of one output of a block is not zero."""
-
-    def middle(x: Array) -> Array:
-        for size in sizes:
-            x = convolve(x, jnp.ones((size, 1, 1)), padding="same")
-        return x[5, 0]
-
-    return int(np.count_nonzero(jax.grad(middle)(jnp.ones((11, 1)))))
-
-
-def assess(run: Run, accuracy: dict[str, np.ndarray], count: dict[str, int], seen: dict[str, int]) -> None:
-    """Judge receptive field, parameters and accuracy."""
+def statements(last: dict[str, np.ndarray], count: dict[str, int], seen: dict[str, int]) -> Iterator[Statement]:
+    """State receptive field, parameters and accuracy."""
     large, small = "one 5x5", "two 3x3"
-    last = {name: values[-1] for name, values in accuracy.items()}
     same = np.full(len(last[large]), seen[large] == seen[small], float)
-    run.claim(judge(14, "two 3x3 see as much as one 5x5", "1 if their gradients reach as far", same, above=0.5))
+    yield Statement(14, "two 3x3 see as much as one 5x5", "1 if their gradients reach as far", same, above=0.5)
     saved = np.full(len(last[large]), 1 - count[small] / count[large])
-    run.claim(judge(14, "two 3x3 have fewer parameters", "of the parameters of 5x5 blocks saved", saved))
-    gained = last[small] - last[large]
-    statement = f"two 3x3 are at most {MARGIN:.0%} less accurate than one 5x5"
-    run.claim(judge(14, statement, "test accuracy, two 3x3 minus one 5x5", gained, above=-MARGIN))
-
-
-def draw(accuracy: dict[str, np.ndarray], count: dict[str, int]) -> Figure:
-    """Draw the mean accuracy over the epochs, and the last one of every network against the parameters."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
-    for (name, values), colour in zip(accuracy.items(), COLOURS, strict=False):
-        axes[0].plot(np.arange(1, len(values) + 1), values.mean(axis=1), color=colour, label=name)
-        axes[1].plot(np.full(len(values[-1]), count[name]), values[-1], ".", color=colour, alpha=0.3)
-        plot_mean(axes[1], count[name], values[-1], colour, label=name)
-    least = min(values[-1].min() for values in accuracy.values())
-    axes[0].set(xlabel="epoch", title="Test accuracy, mean of the networks", ylim=(least - 0.05, 1))
-    axes[1].set(xlabel="parameters of the blocks", title="Test accuracy of every network after the last epoch")
-    axes[1].set_xlim(left=0)
-    axes[0].legend(frameon=False, title="in a block", loc="lower right")
-    axes[0].xaxis.get_major_locator().set_params(integer=True)
-    return figure
+    yield Statement(14, "two 3x3 have fewer parameters", "of the parameters of 5x5 blocks saved", saved)
+    measure, gained = "test accuracy, two 3x3 minus one 5x5", last[small] - last[large]
+    yield Statement(14, f"two 3x3 are at most {MARGIN:.0%} less accurate than one 5x5", measure, gained, above=-MARGIN)

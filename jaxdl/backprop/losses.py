@@ -19,11 +19,14 @@ All losses are means, and the gradients are divided by the same count.
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import to_floating
+from jaxdl.checks import check_indices
 from jaxdl.typing import Array
 
 
 def softmax(a: Array) -> Array:
     """Compute ``y_hat = e^a / sum e^a`` over the last dimension, with the maximum subtracted against overflow."""
+    a = to_floating(a)
     powers = jnp.exp(a - jnp.max(a, axis=-1, keepdims=True))
     return powers / jnp.sum(powers, axis=-1, keepdims=True)
 
@@ -44,18 +47,20 @@ def softmax_cross_entropy(a: Array, y: Array) -> tuple[Array, Array]:
         The loss, a number, and its gradient, ``[B, K]``.
 
     Raises:
-        ValueError: shapes do not match.
+        ValueError: shapes do not match, or a class is known not to be one; where it is traced, all is nan.
 
     >>> loss, d_a = softmax_cross_entropy(jnp.zeros((1, 2)), jnp.array([0]))
     >>> round(float(loss), 4), d_a.tolist()
     (0.6931, [[-0.5, 0.5]])
     """
+    a = to_floating(a)
     if jnp.issubdtype(y.dtype, jnp.integer) and y.shape == a.shape[:-1]:
-        y = jax.nn.one_hot(y, a.shape[-1], dtype=a.dtype)
+        check_indices("y", y, a.shape[-1])
+        y = jnp.where(((y >= 0) & (y < a.shape[-1]))[..., None], jax.nn.one_hot(y, a.shape[-1], dtype=a.dtype), jnp.nan)
     _check(a, y)
     largest = jnp.max(a, axis=-1, keepdims=True)
     log_y_hat = a - largest - jnp.log(jnp.sum(jnp.exp(a - largest), axis=-1, keepdims=True))
-    return -jnp.sum(y * log_y_hat) / len(a), (softmax(a) - y) / len(a)
+    return -jnp.sum(_weighted(y, log_y_hat)) / len(a), (softmax(a) - y) / len(a)
 
 
 def sigmoid_cross_entropy(a: Array, y: Array) -> tuple[Array, Array]:
@@ -68,8 +73,10 @@ def sigmoid_cross_entropy(a: Array, y: Array) -> tuple[Array, Array]:
     Raises:
         ValueError: the shapes differ.
     """
+    a, y = to_floating(a), to_floating(y)
     _check(a, y)
-    loss = jnp.maximum(a, 0) - a * y + jnp.log1p(jnp.exp(-jnp.abs(a)))
+    ln_s, ln_rest = (jnp.minimum(z, 0) - jnp.log1p(jnp.exp(-jnp.abs(z))) for z in (a, -a))  # of s and of 1 - s
+    loss = -_weighted(y, ln_s) - _weighted(1 - y, ln_rest)
     return jnp.mean(loss), (1 / (1 + jnp.exp(-a)) - y) / a.size
 
 
@@ -87,8 +94,14 @@ def squared_error(y_hat: Array, y: Array) -> tuple[Array, Array]:
     >>> float(loss), d_y_hat.tolist()
     (4.0, [4.0])
     """
+    y_hat, y = to_floating(y_hat), to_floating(y)
     _check(y_hat, y)
     return jnp.mean(jnp.square(y_hat - y)), 2 * (y_hat - y) / y_hat.size
+
+
+def _weighted(y: Array, log_y_hat: Array) -> Array:
+    """Compute ``y ln y_hat`` with ``0 ln 0 = 0``."""
+    return y * jnp.where((y == 0) & jnp.isinf(log_y_hat), 0, log_y_hat)
 
 
 def _check(a: Array, y: Array) -> None:

@@ -20,6 +20,7 @@ from functools import reduce
 
 import jax.numpy as jnp
 
+from jaxdl.arrays import to_floating
 from jaxdl.typing import Array
 
 
@@ -63,6 +64,7 @@ def max_backward(x: Array, switches: Array, d_y: Array, *, size: int = 2, stride
 
 def average_forward(x: Array, *, size: int = 2, stride: int = 2) -> Array:
     """Compute the mean of every window; arguments, shape and errors as in ``max_forward``."""
+    x = to_floating(x)
     return reduce(jnp.add, (x[:, *place] for place in windows(x, size, stride))) / size**2
 
 

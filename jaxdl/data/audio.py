@@ -1,8 +1,12 @@
-"""Mu-law companding of audio (ITU-T G.711): few quantization levels, denser at low amplitudes."""
+"""Mu-law companding of audio (ITU-T G.711): few quantization levels, denser at low amplitudes.
+
+Samples are floating-point numbers in [-1, 1], or the integers of a sound file: int8 and int16 are divided by 128 and
+32,768; uint8, whose silence is 128, less 128, is divided by 128.
+"""
 
 import jax.numpy as jnp
 
-from jaxdl.arrays import widen
+from jaxdl.arrays import to_floating, widen
 from jaxdl.typing import Array, ArrayLike
 
 LEVELS = 256
@@ -12,16 +16,17 @@ def mu_law_compress(x: ArrayLike, mu: float = 255.0) -> Array:
     """Compute ``sign(x) ln(1 + mu |x|) / ln(1 + mu)``; -1, 0 and 1 are fixed points.
 
     Args:
-        x: samples in [-1, 1], ``[...]``.
+        x: samples, ``[...]``.
         mu: strength of the compression, positive.
 
     Raises:
         ValueError: ``mu`` is not positive.
+        TypeError: the samples are integers of another width, or Booleans.
 
     >>> [round(y, 3) for y in mu_law_compress(jnp.array([-1.0, 0.0, 0.01, 0.5])).tolist()]
     [-1.0, 0.0, 0.228, 0.876]
     """
-    wide, wide_mu, dtype = _widen_both(x, mu)
+    wide, wide_mu, dtype = _widen_both(_samples(x), mu)
     return (jnp.sign(wide) * jnp.log1p(wide_mu * jnp.abs(wide)) / jnp.log1p(wide_mu)).astype(dtype)
 
 
@@ -42,7 +47,7 @@ def mu_law_encode(x: ArrayLike, num_levels: int = LEVELS) -> Array:
     """Quantize audio: ``floor((mu_law_compress(x) + 1) mu / 2 + 1 / 2)`` with ``mu = num_levels - 1``.
 
     Args:
-        x: samples, ``[...]``; clipped to [-1, 1].
+        x: samples, ``[...]``; floating-point ones are clipped to [-1, 1].
         num_levels: number of quantization levels, at least 2.
 
     Returns:
@@ -50,12 +55,15 @@ def mu_law_encode(x: ArrayLike, num_levels: int = LEVELS) -> Array:
 
     Raises:
         ValueError: there are fewer than two levels.
+        TypeError: the samples are integers of another width, or Booleans.
 
+    >>> mu_law_encode(jnp.array([-32768, 0, 328], jnp.int16)).tolist()
+    [0, 128, 157]
     >>> mu_law_encode(jnp.array([-1.0, -0.001, 0.0, 0.01, 1.0])).tolist()
     [0, 122, 128, 157, 255]
     """
     mu = _mu(num_levels)
-    y = mu_law_compress(jnp.clip(widen(x), -1, 1), mu)
+    y = mu_law_compress(jnp.clip(widen(_samples(x)), -1, 1), mu)
     return jnp.floor((y + 1) * (mu / 2) + 0.5).astype(jnp.int32)
 
 
@@ -85,10 +93,24 @@ def _widen_both(x: ArrayLike, mu: float) -> tuple[Array, Array, jnp.dtype]:
     """Cast both to float32 or wider; return the floating-point type of the result too."""
     if not mu > 0:
         raise ValueError(f"expected mu > 0, got {mu}")
-    x = jnp.asarray(x)
-    x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
+    x = to_floating(x)
     wide = widen(x)
     return wide, jnp.asarray(mu, wide.dtype), x.dtype
+
+
+def _samples(x: ArrayLike) -> Array:
+    """Scale the integers of a sound file to [-1, 1)."""
+    x = to_floating(x) if type(x) is int else jnp.asarray(x)
+    if x.dtype in (jnp.int8, jnp.int16):
+        return to_floating(x) / 2.0 ** (8 * x.dtype.itemsize - 1)
+    if x.dtype == jnp.uint8:
+        return (to_floating(x) - 128) / 128
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(
+            f"expected floating-point samples in [-1, 1], int8, int16 or uint8, got {x.dtype}; divide by the largest "
+            "amplitude"
+        )
+    return x
 
 
 def _mu(num_levels: int) -> float:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.arrays import widen
-from jaxdl.checks import check_in_range, check_one_of
+from jaxdl.checks import check_in_range, check_one_of, known_value
 from jaxdl.data.warping import MODES, affine, check_images, pixel_grid, warp
 from jaxdl.typing import Array, ArrayLike, Batch, Key
 
@@ -197,14 +197,16 @@ def _smooth(images: Array, sigmas: Array, radius: int, mode: str) -> Array:
 
 
 def _radius(sigma: ArrayLike) -> int:
-    if not isinstance(sigma, int | float) or not sigma >= 0:
+    known = known_value(sigma)
+    if known is None or known.ndim or not known >= 0:
         raise ValueError(f"expected sigma to be a number >= 0, got {sigma!r}; give radius for a traced sigma")
-    return int(4 * sigma + 0.5)
+    return int(4 * known + 0.5)
 
 
 def _limits(name: str, value: Range) -> tuple[ArrayLike, ArrayLike]:
     low, high = value if isinstance(value, tuple) else (-value, value)
-    if isinstance(low, int | float) and isinstance(high, int | float) and not low <= high:
+    known_low, known_high = known_value(low), known_value(high)
+    if known_low is not None and known_high is not None and not np.all(known_low <= known_high):
         raise ValueError(f"expected {name} to be a pair (low, high), or a number m >= 0 for (-m, m), got {value!r}")
     return low, high
 

@@ -36,7 +36,8 @@ class Loader(EpochLoader[np.ndarray]):
 
     Raises:
         ValueError: there are no examples, the leading dimensions differ, there are fewer examples than a batch (with
-            ``drop_remainder``), or the batch size is not divisible by the number of processes.
+            ``drop_remainder``), or the batch size is not divisible by the number of processes; or the arrays are
+            `text.windows`, which have one batch size and one order.
 
     >>> loader = Loader({"x": np.arange(7)}, batch_size=3, shuffle=False)
     >>> [batch["x"].tolist() for batch in loader]
@@ -63,6 +64,7 @@ class Loader(EpochLoader[np.ndarray]):
         self.process_index = process_index
         self.process_count = process_count
         self._check()
+        _check_windows(self.arrays, batch_size, shuffle)
         self.local_batch_size = batch_size // process_count
         self.steps_per_epoch = self.size // batch_size if drop_remainder else -(-self.size // batch_size)
 
@@ -132,6 +134,20 @@ class Loader(EpochLoader[np.ndarray]):
         }
 
 
+def _check_windows(arrays: Mapping[str, np.ndarray], batch_size: int, shuffle: bool) -> None:
+    """Check that windows of a text which continue each other, as `text.windows` makes them, do so in these batches."""
+    token, target, start = (arrays.get(name, np.empty(0)) for name in ("token", "target", "start"))
+    if start.ndim != 1 or token.ndim != 2 or token.shape != target.shape or token.shape[1] == 0:
+        return
+    (continued,) = np.nonzero(start == 0)
+    before = continued - batch_size
+    if len(continued) and (shuffle or before[0] < 0 or (target[before, -1] != token[continued, 0]).any()):
+        raise ValueError(
+            f"expected windows of a text, whose rows continue each other, in their batch size and order, got "
+            f"batch_size={batch_size} and shuffle={shuffle}; give the batch_size of text.windows and shuffle=False"
+        )
+
+
 def count_examples(arrays: Mapping[str, np.ndarray]) -> int:
     """Return the common leading dimension of the arrays.
 
@@ -173,7 +189,8 @@ def split(
     """Split the examples in two, ``(rest, held_out)``, each in its original order.
 
     The examples held out are drawn at random. With ``stratify`` each class contributes in proportion,
-    ``n_k held_out / n``, rounded by the largest remainder.
+    ``n_k held_out / n``, rounded by the largest remainder. Every class keeps an example in ``rest``, unless more
+    examples are held out than that allows: a class of a single example is never held out otherwise.
 
     Args:
         arrays: named arrays ``[N, ...]``.
@@ -196,15 +213,24 @@ def split(
             f"got {held_out}, which is {count} of {size}"
         )
     strata = np.zeros(size, int) if stratify is None else _strata(arrays, stratify)
-    members = np.bincount(strata)
-    quota, remainder = np.divmod(members * count, size)
-    quota[np.argsort(-remainder, kind="stable")[: count - quota.sum()]] += 1
+    quota = _quota(np.bincount(strata), count)
     chosen = np.zeros(size, bool)
     shuffled = permutation(size, seed, 0)
     for stratum, drawn in enumerate(quota):
         chosen[shuffled[strata[shuffled] == stratum][:drawn]] = True
     rest = {name: np.asarray(array)[~chosen] for name, array in arrays.items()}
     return rest, {name: np.asarray(array)[chosen] for name, array in arrays.items()}
+
+
+def _quota(members: np.ndarray, count: int) -> np.ndarray:
+    """Return how many of the members of each stratum are among the ``count`` that are held out."""
+    quota, remainder = np.divmod(members * count, members.sum())
+    order, most = np.argsort(-remainder, kind="stable"), members - 1
+    while missing := count - quota.sum():
+        able = order[quota[order] < most[order]]
+        quota[able[:missing]] += 1
+        most = most if len(able) else members
+    return quota
 
 
 def _strata(arrays: Mapping[str, np.ndarray], stratify: str) -> np.ndarray:

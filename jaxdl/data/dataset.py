@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.checks import check_one_of
+from jaxdl.checks import check_one_of, is_integer
 from jaxdl.typing import Array, ArrayLike
 
 
@@ -19,6 +20,7 @@ class Dataset:
         test: the same arrays of the test set.
         classes: names of the classes, ``classes[label]``.
         source: origin of the data.
+        validation: the same arrays of a validation set beside the test set, None if there is none.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Dataset:
     test: Mapping[str, np.ndarray]
     classes: tuple[str, ...]
     source: str = ""
+    validation: Mapping[str, np.ndarray] | None = None
 
 
 def as_examples(image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
@@ -62,6 +65,8 @@ def statistics(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def standardize(image: Array | np.ndarray, mean: ArrayLike, std: ArrayLike) -> Array | np.ndarray:
     """Compute ``(image - mean) / std`` for each channel of NumPy or JAX arrays ``[..., C]``.
 
+    The arithmetic is in at least float32; the result has the dtype of the images, or float32 where they are integers.
+
     Raises:
         ValueError: a standard deviation is not positive, as that of a constant channel, or a shape does not fit.
 
@@ -78,12 +83,13 @@ def standardize(image: Array | np.ndarray, mean: ArrayLike, std: ArrayLike) -> A
     if not (std > 0).all():
         raise ValueError(f"expected std > 0, got {std.tolist()}")
     ones = (1,) * (image.ndim - 1)
-    mean, std = (np.broadcast_to(each, channels).reshape(*ones, channels).astype(image.dtype) for each in (mean, std))
-    return (image - mean) / std
+    wide = np.promote_types(image.dtype, np.float32) if _is_floating(image) else np.float32
+    mean, std = (np.broadcast_to(each, channels).reshape(*ones, channels).astype(wide) for each in (mean, std))
+    return ((image.astype(wide) - mean) / std).astype(image.dtype if _is_floating(image) else wide)
 
 
 def resize(image: np.ndarray, size: int | tuple[int, int], method: str = "bilinear") -> np.ndarray:
-    """Resize images ``[N, H, W, C]`` without changing their dtype.
+    """Resize images ``[N, H, W, C]`` without changing their dtype; those of integers are rounded.
 
     Pixel ``i`` of ``n`` has its centre at ``(i + 1/2) / n``. There is no antialiasing, so use it for enlarging.
 
@@ -101,17 +107,23 @@ def resize(image: np.ndarray, size: int | tuple[int, int], method: str = "biline
     if image.ndim != 4:
         raise ValueError(f"expected images [N, H, W, C], got shape {list(image.shape)}")
     check_one_of("method", method, ("bilinear", "nearest"))
+    exact = method == "nearest" or _is_floating(image)
+    resized = image if exact else image.astype(np.float64)
     for axis, length in zip((1, 2), as_size(size), strict=True):
-        image = _resize_axis(image, axis, length, method)
-    return image
+        resized = _resize_axis(resized, axis, length, method)
+    return resized if exact else np.rint(resized).astype(image.dtype)
 
 
 def as_size(size: int | tuple[int, int]) -> tuple[int, int]:
     """Return a size, one number or (height, width), as (height, width)."""
-    height, width = (size, size) if isinstance(size, int | np.integer) else size
+    height, width = (size, size) if is_integer(size) else size
     if height < 1 or width < 1:
         raise ValueError(f"expected a size of at least 1 x 1, got {height} x {width}")
     return height, width
+
+
+def _is_floating(image: Array | np.ndarray) -> bool:
+    return jnp.issubdtype(image.dtype, jnp.floating)
 
 
 def _resize_axis(image: np.ndarray, axis: int, length: int, method: str) -> np.ndarray:

@@ -168,6 +168,29 @@ def from_sequence(sequence: ArrayLike, size: float = 1.0) -> Drawing:
     return np.split(points, np.flatnonzero(sequence[1:, 2] == 0) + 1) if len(points) else []
 
 
+def bag_of_segments(sequence: ArrayLike, *, directions: int = 8) -> np.ndarray:
+    """Describe a sequence ``[T, 3]`` without the order of its segments, for a linear classifier.
+
+    Returns:
+        ``[2 directions + 5]``: the lengths in each direction with the pen up, those with the pen down, the number of
+        segments with the pen up, and the least and the largest x and y of the points.
+
+    Raises:
+        ValueError: the sequence is not ``[T, 3]`` with ``T >= 1``.
+
+    >>> bag_of_segments([[2.0, 0.0, 1.0], [0.0, 1.0, 0.0]], directions=4).tolist()
+    [0.0, 1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0, 2.0, 1.0]
+    """
+    sequence = np.asarray(sequence)
+    if sequence.ndim != 2 or sequence.shape[1] != 3 or not len(sequence):
+        raise ValueError(f"expected a sequence [T, 3] with T >= 1, got shape {list(sequence.shape)}")
+    length, angle = np.hypot(*sequence[:, :2].T), np.arctan2(*sequence[:, 1::-1].T)
+    direction = np.round(angle / (2 * np.pi) * directions).astype(int) % directions
+    lengths = [np.bincount(direction, length * (sequence[:, 2] == pen), directions) for pen in (0, 1)]
+    places = np.cumsum(sequence[:, :2], axis=0)
+    return np.concatenate([*lengths, [np.sum(sequence[:, 2] == 0)], places.min(axis=0), places.max(axis=0)])
+
+
 def _check_size(size: float) -> None:
     if not 0 < size < math.inf:
         raise ValueError(f"expected size to be positive and finite, got {size}")

@@ -1,6 +1,8 @@
 """Splitting of text into words, and of tokens into the streams and windows that a recurrent network reads."""
 
+import functools
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -9,8 +11,20 @@ import numpy as np
 
 from jaxdl.checks import check_in_range
 
-WORD = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
-WORD_OR_NEWLINE = re.compile(WORD.pattern + r"|\n")
+INNER = "".join(
+    (
+        "'",
+        "\N{RIGHT SINGLE QUOTATION MARK}",
+        "\N{FULLWIDTH APOSTROPHE}",
+        "\N{MIDDLE DOT}",
+        "\N{SOFT HYPHEN}",
+        "\N{HEBREW PUNCTUATION GERESH}",
+        "\N{HEBREW PUNCTUATION GERSHAYIM}",
+    )
+)
+"""Characters within a word: apostrophes, Catalan's dot, hyphenation, Hebrew's quotation marks."""
+JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+SKIN_TONES = "\N{EMOJI MODIFIER FITZPATRICK TYPE-1-2}-\N{EMOJI MODIFIER FITZPATRICK TYPE-6}"
 
 Text = TypeVar("Text", str, Sequence, np.ndarray)
 
@@ -33,10 +47,37 @@ def split_text(text: Text, held_out: float = 0.1) -> tuple[Text, Text]:
 def words(text: str, *, newlines: bool = False) -> list[str]:
     """Split a text into words and single punctuation characters; with ``newlines``, line ends are tokens too.
 
+    A word is a sequence of letters, digits and underscores of any script, with their combining marks and with
+    apostrophes between them, straight or curly. The text is normalized first (NFC), so that a letter with an accent is
+    one word whether it was written as one character or two. Scripts without spaces (Chinese, Japanese, Thai, Lao,
+    Khmer, Burmese) are not segmented: all letters up to a space or a punctuation mark are one word. Take
+    characters there, ``list(text)``, or a segmenter.
+
     >>> words("Don't panic, 42.")
     ["Don't", 'panic', ',', '42', '.']
     """
-    return (WORD_OR_NEWLINE if newlines else WORD).findall(text)
+    return _word(newlines).findall(unicodedata.normalize("NFC", text))
+
+
+@functools.cache
+def combining_marks() -> str:
+    """Return all combining marks of Unicode as ranges in a class of a regular expression."""
+    marks = [code for code in (*range(0x300, 0x20000), *range(0xE0100, 0xE01F0)) if _is_mark(chr(code))]
+    first = [code for code, before in zip(marks, [0, *marks], strict=False) if code != before + 1]
+    last = [code for code, after in zip(marks, [*marks[1:], 0], strict=True) if code != after - 1]
+    return "".join(f"{chr(start)}-{chr(end)}" for start, end in zip(first, last, strict=True))
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"
+
+
+@functools.cache
+def _word(newlines: bool) -> re.Pattern[str]:
+    letters = rf"\w[\w{combining_marks()}{JOINERS}]*"
+    symbol = rf"[^\w\s][{combining_marks()}{SKIN_TONES}]*"
+    emoji = rf"{symbol}(?:\N{{ZERO WIDTH JOINER}}{symbol})*"
+    return re.compile(rf"{letters}(?:[{INNER}]{letters})*|{emoji}" + (r"|\n" if newlines else ""))
 
 
 def streams(tokens: np.ndarray, count: int) -> dict[str, np.ndarray]:
@@ -68,10 +109,10 @@ def windows(
     """Cut a text into parallel streams and these into windows, for training that carries the state over.
 
     The rows are ordered so that ``Loader(windows(tokens, B, T), B, shuffle=False)`` yields as batch ``s`` the window
-    ``s`` of each of ``B`` streams: row ``b`` of a batch continues row ``b`` of the batch before. ``"start"`` is 1 in
-    the first window of a stream, which has no predecessor. With ``S`` whole windows in a stream, the arrays are
-    ``"token"`` and ``"target"`` ``[S B, T]`` int32 and ``"start"`` ``[S B]`` float32. Tokens that fill no window at the
-    end of a stream are left out.
+    ``s`` of each of ``B`` streams: row ``b`` of a batch continues row ``b`` of the batch before. A loader
+    with another batch size, or that shuffles, is an error. ``"start"`` is 1 in the first window of a stream, which has
+    no predecessor. With ``S`` whole windows in a stream, the arrays are ``"token"`` and ``"target"`` ``[S B, T]`` int32
+    and ``"start"`` ``[S B]`` float32. Tokens that fill no window at the end of a stream are left out.
 
     With ``restart_probability`` each other window is marked as a start at random. A network trained on carried states
     alone hardly sees the zero state in which every text begins, and may generate poorly from it.
@@ -107,6 +148,36 @@ def windows(
     start = (raw / 2.0**64 < restart_probability).astype(np.float32)
     start[:batch_size] = 1
     return {"token": tokens[index], "target": tokens[index + 1], "start": start}
+
+
+def overlapping_rows(tokens: np.ndarray, length: int) -> dict[str, np.ndarray]:
+    """Cut a text into rows that overlap by half, to evaluate a model that sees its context only.
+
+    The mask selects the second half of each row, and all of the first row: every token but the very first is predicted
+    once, and from at least half a row except at the beginning.
+
+    Args:
+        tokens: token ids ``[N]``.
+        length: ``T``, an even number.
+
+    Returns:
+        ``"token"``, ``"target"`` and ``"mask"``, all ``[rows, T]``.
+
+    Raises:
+        ValueError: the length is not even or not positive, or there are fewer than two tokens.
+
+    >>> {name: array.tolist() for name, array in overlapping_rows(np.arange(6), 4).items() if name != "target"}
+    {'token': [[0, 1, 2, 3], [2, 3, 4, 5]], 'mask': [[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0]]}
+    """
+    tokens = _check_tokens(tokens, 1)
+    if length < 2 or length % 2:
+        raise ValueError(f"expected rows of an even length >= 2, got {length}")
+    half, last = length // 2, len(tokens) - 1
+    starts = np.arange(0, max(last - half, 1), half)
+    places = starts[:, None] + np.arange(length)
+    counts = (places < last) & ((np.arange(length) >= half) | (starts[:, None] == 0))
+    token, target = (tokens[np.minimum(places + shift, last)] for shift in (0, 1))
+    return {"token": token, "target": target, "mask": counts.astype(np.float32)}
 
 
 def _check_tokens(tokens: np.ndarray, count: int) -> np.ndarray:

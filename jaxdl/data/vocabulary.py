@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxdl.checks import check_positive_integer
+from jaxdl.data.files.opening import read_plain_text, shorten
 
 PAD = "<padding>"
 UNK = "<unknown>"
@@ -51,7 +52,7 @@ class Vocabulary:
             raise ValueError("expected at least one token, got none")
         if len(self._ids) != len(self.tokens):
             duplicates = [token for token, count in Counter(self.tokens).items() if count > 1]
-            raise ValueError(f"expected distinct tokens, got duplicates: {duplicates[:5]}")
+            raise ValueError(f"expected distinct tokens, got duplicates: {shorten(duplicates[:5])}")
 
     @classmethod
     def build(
@@ -96,12 +97,12 @@ class Vocabulary:
             ValueError: the file contains no vocabulary.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = json.loads(read_plain_text(path))
             if not isinstance(content, dict) or not isinstance(content.get("tokens"), list):
                 raise ValueError('expected an object with a list "tokens"')
             return cls(tuple(content["tokens"]))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} is not a vocabulary: {error}") from error
+        except (ValueError, TypeError, RecursionError) as error:  # RecursionError: deeply nested JSON
+            raise ValueError(f"{path} is not a vocabulary: {shorten(error)}") from error
 
     def save(self, path: str | Path) -> None:
         """Write the tokens as JSON, sorted by id; the file is replaced atomically."""
@@ -124,7 +125,9 @@ class Vocabulary:
         """
         token_id = self._ids.get(token, self._ids.get(UNK))
         if token_id is None:
-            raise ValueError(f"expected one of {len(self)} tokens, got {token!r}; give {UNK} among the special tokens")
+            raise ValueError(
+                f"expected one of {len(self)} tokens, got {shorten(repr(token))}; give {UNK} among the special tokens"
+            )
         return token_id
 
     @property

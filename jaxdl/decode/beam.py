@@ -3,6 +3,7 @@
 Dimensions: ``B`` batch, ``K`` beams, ``V`` vocabulary, ``T`` maximum length.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -12,7 +13,7 @@ import einops
 import jax
 import jax.numpy as jnp
 
-from jaxdl.checks import check_positive_integer
+from jaxdl.checks import check_in_range, check_indices, check_positive_integer
 from jaxdl.decode.generation import StepFunction, _check_start, _log_softmax
 from jaxdl.typing import Array, ArrayLike, PyTree
 
@@ -67,9 +68,10 @@ def beam_search(
 
     Each step extends the ``K`` live hypotheses by every token. The ``K`` extensions by ``eos_id`` compete for the ``K``
     slots of finished hypotheses; of all other candidates, the ``K`` most probable are the next live hypotheses. The
-    search ends at ``max_length``, where live hypotheses count as finished, or once none of them can reach a slot.
-    Candidates with a log-probability of nan (from a cache without room) are dropped; where all are, the hypotheses
-    finished before remain.
+    search ends at ``max_length``, where live hypotheses count as finished, or once none of them can reach a slot. A
+    search that ends before returns hypotheses with an end token alone, and an example's result does not depend on the
+    others of its batch. Candidates with a log-probability of nan (from a cache without room) are dropped; where all
+    are, the hypotheses finished before remain.
 
     Args:
         step_fn: ``(carry, token [N]) -> (carry, logits [N, V])``, for ``N = B K``.
@@ -78,12 +80,15 @@ def beam_search(
         num_beams: ``K``; 1 is greedy search, except that finished hypotheses compete by score.
         max_length: the maximum number of tokens, ``T``.
         eos_id: the token that ends a sequence; None for none.
-        length_penalty: ``alpha``; 0 compares probabilities, which favours short sequences.
+        length_penalty: ``alpha``; 0 compares probabilities, which favours short sequences; a negative one favours them
+            more.
         pad_id: the token after the end.
 
     Raises:
-        ValueError: ``num_beams`` or ``max_length`` is not positive, or ``first`` is not ``[B]``.
+        ValueError: ``num_beams`` or ``max_length`` is not positive, ``first`` is not ``[B]``, ``eos_id`` is outside of
+            the vocabulary, or ``length_penalty`` is not finite.
     """
+    check_in_range("length_penalty", length_penalty, -math.inf, includes_low=False, includes_high=False)
     first = _check_start(first, max_length)
     check_positive_integer("num_beams", num_beams)
     token = einops.repeat(first, "b -> b k", k=num_beams)
@@ -100,7 +105,8 @@ def beam_search(
         return (state.step < max_length) & _can_improve(state, max_length, length_penalty)
 
     final = jax.lax.while_loop(can_improve, step, initial)
-    return _best(final.finished, final.live)
+    at_end = final.live._replace(score=jnp.where(final.step == max_length, final.live.score, -jnp.inf))
+    return _best(final.finished, at_end)
 
 
 def _step(step_fn: StepFunction, state: _State, eos_id: int | None, alpha: float) -> _State:
@@ -113,6 +119,7 @@ def _step(step_fn: StepFunction, state: _State, eos_id: int | None, alpha: float
     candidates = jnp.where(jnp.isnan(candidates), -jnp.inf, candidates)
     finished = state.finished
     if eos_id is not None:
+        check_indices("eos_id", eos_id, logits.shape[-1])
         ended = _append(state.live, state.step, jnp.full((batch, beams), eos_id), candidates[..., eos_id], alpha)
         finished = _best(finished, ended)
         candidates = candidates.at[..., eos_id].set(-jnp.inf)  # an ended hypothesis is not live

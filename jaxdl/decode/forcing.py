@@ -4,6 +4,7 @@ import einops
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import to_floating
 from jaxdl.checks import check_in_range
 from jaxdl.decode.generation import Choice, StepFunction
 from jaxdl.decode.sampling import greedy_token
@@ -35,8 +36,8 @@ def scheduled_sampling(
         first: ``[B]`` or ``[B, D]``.
         targets: the truth, tokens ``[B, T]`` or vectors ``[B, T, D]``.
         teacher_probability: ``p`` in [0, 1], a scalar or ``[T]``; may be traced. Entry ``t`` decides on ``x_(t+1)``.
-        choose: ``(key, y_t) -> x_(t+1)``; None for the most probable token, and for a vector itself. ``lambda key, y:
-            y`` lets the gradient flow through vectors.
+        choose: ``(key, y_t) -> x_(t+1)``; None for the most probable token (-1 where a logit is NaN), and for a vector
+            itself. ``lambda key, y: y`` lets the gradient flow through vectors.
 
     Returns:
         The last carry, and the outputs ``[B, T, V]`` or ``[B, T, D]`` for the loss against the targets.
@@ -62,10 +63,55 @@ def scheduled_sampling(
         return (carry, jnp.where(forced, target, choose(choice_key, y)).astype(x.dtype)), y
 
     steps = targets.shape[1]
-    probabilities = jnp.broadcast_to(jnp.asarray(teacher_probability), (steps,))
+    probabilities = jnp.broadcast_to(to_floating(teacher_probability), (steps,))
     inputs = jax.random.split(key, steps), probabilities, einops.rearrange(targets, "b t ... -> t b ...")
     (carry, _), outputs = jax.lax.scan(step, (carry, first), inputs)
     return carry, einops.rearrange(outputs, "t b ... -> b t ...")
+
+
+def continue_prompt(
+    key: Key,
+    step_fn: StepFunction,
+    carry: PyTree,
+    sequences: ArrayLike,
+    prompt_length: int,
+    *,
+    teacher_probability: ArrayLike = 1.0,
+    choose: Choice | None = None,
+) -> Array:
+    """Continue sequences by `scheduled_sampling`, with their first elements as a prompt that is always input.
+
+    With ``teacher_probability`` 1 the outputs are those along the truth, with 0 those along the model's own outputs;
+    the difference between their errors is the exposure gap.
+
+    Args:
+        key: for the Bernoulli draws and the choices.
+        step_fn: as in `scheduled_sampling`.
+        carry: the initial carry.
+        sequences: tokens ``[B, T]`` or vectors ``[B, T, D]``.
+        prompt_length: ``P``, from 1 to ``T - 1``.
+        teacher_probability: ``p`` after the prompt, a scalar; may be traced.
+        choose: as in `scheduled_sampling`.
+
+    Returns:
+        The outputs ``[B, T - P, V]`` or ``[B, T - P, D]``, for the elements after the prompt.
+
+    Raises:
+        ValueError: the prompt is not shorter than the sequences, or as for `scheduled_sampling`.
+
+    >>> def double(carry, x):
+    ...     return carry, 2 * x
+    >>> continue_prompt(jax.random.key(0), double, None, jnp.ones((1, 5, 1)), 2, teacher_probability=0.0)[0, :, 0]
+    Array([2., 4., 8.], dtype=float32)
+    """
+    sequences = jnp.asarray(sequences)
+    if not 1 <= prompt_length < sequences.shape[1]:
+        raise ValueError(f"expected prompt_length in 1 .. {sequences.shape[1] - 1}, got {prompt_length}")
+    forced = jnp.arange(sequences.shape[1] - 1) < prompt_length - 1
+    probability = jnp.where(forced, 1.0, teacher_probability)
+    options = {"teacher_probability": probability, "choose": choose}
+    _, outputs = scheduled_sampling(key, step_fn, carry, sequences[:, 0], sequences[:, 1:], **options)
+    return outputs[:, prompt_length - 1 :]
 
 
 def inverse_sigmoid_decay(k: float) -> Schedule:
@@ -103,9 +149,8 @@ def _check_inputs(first: ArrayLike, targets: ArrayLike, teacher_probability: Arr
     are_integers = {jnp.issubdtype(each.dtype, jnp.integer) for each in (first, targets)}
     if are_integers != {first.ndim == 1}:
         raise ValueError(f"expected integer tokens or floating-point vectors, got {targets.dtype} for {first.dtype}")
-    if isinstance(teacher_probability, int | float):
-        check_in_range("teacher_probability", teacher_probability, 0.0, 1.0)
-    elif jnp.shape(teacher_probability) not in ((), (targets.shape[1],)):
+    check_in_range("teacher_probability", teacher_probability, 0.0, 1.0)
+    if jnp.shape(teacher_probability) not in ((), (targets.shape[1],)):
         raise ValueError(
             f"expected teacher_probability to be a scalar or [T] = ({targets.shape[1]},), "
             f"got {jnp.shape(teacher_probability)}"

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import widen
-from jaxdl.checks import check_positive_integer
+from jaxdl.checks import check_indices, check_positive_integer
 from jaxdl.decode.sampling import greedy_token, sample_token
 from jaxdl.typing import Array, ArrayLike, Key, PyTree
 
@@ -20,7 +20,10 @@ StepFunction = Callable[[PyTree, Array], tuple[PyTree, Array]]
 """One step of a model: ``step_fn(carry, token) -> (carry, logits)``."""
 
 Choice = Callable[[Any, Array], Array]
-"""The choice of a token: ``choose(key, logits [B, V]) -> token [B]``, with a key of None for a certain choice."""
+"""The choice of a token: ``choose(key, logits [B, V]) -> token [B]``, with a key of None for a certain choice.
+
+A token outside of the vocabulary, such as the -1 of `greedy_token` for logits of NaN, ends its sequence.
+"""
 
 
 class Generated(NamedTuple):
@@ -74,16 +77,20 @@ def generate(
         pad_id: the token after the end.
 
     Raises:
-        ValueError: ``max_length`` is not positive, or ``first`` is not ``[B]``.
+        ValueError: ``max_length`` is not positive, ``first`` is not ``[B]``, or ``eos_id`` is not in the vocabulary.
     """
     first = _check_start(first, max_length)
     (size,) = first.shape
 
     def body(state: _State) -> _State:
         carry, logits = step_fn(state.carry, state.token)
+        if eos_id is not None:
+            check_indices("eos_id", eos_id, logits.shape[-1])
         step_key = None if key is None else jax.random.fold_in(key, state.step)
         token = choose(step_key, logits).astype(jnp.int32)
+        exists = (token >= 0) & (token < logits.shape[-1])
         log_p = jnp.take_along_axis(_log_softmax(logits), token[:, None], axis=-1)[:, 0]
+        log_p = jnp.where(exists, log_p, jnp.nan)
         finished = state.finished | jnp.isnan(log_p)
         token = jnp.where(finished, pad_id, token)
         tokens, lengths, log_probability = state.generated
@@ -146,10 +153,11 @@ def _check_start(first: ArrayLike, max_length: int) -> Array:
     """Return the first tokens as int32.
 
     Raises:
-        ValueError: ``max_length`` is not positive, or ``first`` is not ``[B]``.
+        ValueError: ``max_length`` is not positive, or ``first`` is not ``[B]`` or known to be negative.
     """
     first = jnp.asarray(first)
     if first.ndim != 1 or not jnp.issubdtype(first.dtype, jnp.integer):
         raise ValueError(f"expected first to be integer tokens [B], got {first.shape} of {first.dtype}")
     check_positive_integer("max_length", max_length)
+    check_indices("first", first, 2**31)
     return first.astype(jnp.int32)

@@ -4,9 +4,12 @@ A vocabulary maps each word to its id ``0 .. V - 1``. Sentences are sequences of
 are not counted, but keep their position between others.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -91,6 +94,7 @@ def pmi(
     word_counts: ArrayLike | None = None,
     context_counts: ArrayLike | None = None,
     total: ArrayLike | None = None,
+    smoothing: float = 1.0,
 ) -> Array:
     """Compute pointwise mutual information, ``ln(p(w, c) / (p(w) p(c))) = ln(count(w, c) N / (count(w) count(c)))``.
 
@@ -102,6 +106,8 @@ def pmi(
         word_counts: ``count(w)``, ``[V]``.
         context_counts: ``count(c)``, ``[C]``.
         total: ``N``.
+        smoothing: ``a``; the distribution of contexts is ``p(c) = count(c)^a / sum count^a``. 3/4 lowers the
+            information of rare contexts (Levy, Goldberg and Dagan, 2015).
 
     Returns:
         ``[V, C]``, minus infinity where ``count(w, c)`` is 0; see `pmi0` and `ppmi`.
@@ -124,11 +130,15 @@ def pmi(
         )
     total = jnp.sum(counts) if total is None else widen_floating(total)
     # Differences of logarithms, because a product of counts may overflow.
-    information = jnp.log(counts) + jnp.log(total) - jnp.log(word_counts)[:, None] - jnp.log(context_counts)[None, :]
+    log_context = jnp.log(context_counts)
+    if smoothing != 1:
+        smoothed = smoothing * log_context
+        log_context = smoothed + jnp.log(total) - jax.nn.logsumexp(smoothed)
+    information = jnp.log(counts) + jnp.log(total) - jnp.log(word_counts)[:, None] - log_context[None, :]
     return jnp.where(counts > 0, information, -jnp.inf)
 
 
-def pmi0(counts: ArrayLike, **totals: ArrayLike | None) -> Array:
+def pmi0(counts: ArrayLike, **totals: Any) -> Array:
     """Compute `pmi` with 0 in place of minus infinity; arguments and errors as there.
 
     >>> pmi0(jnp.array([[2.0, 0.0], [1.0, 1.0]])).tolist()
@@ -137,13 +147,30 @@ def pmi0(counts: ArrayLike, **totals: ArrayLike | None) -> Array:
     return jnp.where(jnp.asarray(counts) > 0, pmi(counts, **totals), 0)
 
 
-def ppmi(counts: ArrayLike, **totals: ArrayLike | None) -> Array:
+def ppmi(counts: ArrayLike, **totals: Any) -> Array:
     """Compute positive pointwise mutual information, ``max(0, pmi)``; arguments and errors as for `pmi`.
 
     >>> ppmi(jnp.array([[2.0, 0.0], [1.0, 1.0]])).tolist()
     [[0.287..., 0.0], [0.0, 0.693...]]
     """
     return jnp.maximum(pmi0(counts, **totals), 0)
+
+
+def shifted_ppmi(counts: ArrayLike, negatives: float, **totals: Any) -> Array:
+    """Compute ``max(0, pmi - ln k)``; arguments and errors as for `pmi`.
+
+    Skip-gram with ``k`` negative samples factorizes ``pmi - ln k`` (Levy and Goldberg, 2014).
+
+    Args:
+        counts: ``count(w, c)``, ``[V, C]``.
+        negatives: ``k``, at least 1.
+        **totals: as for `pmi`.
+
+    >>> shifted_ppmi(jnp.array([[2.0, 0.0], [1.0, 1.0]]), 1.5).tolist()
+    [[0.0, 0.0], [0.0, 0.287...]]
+    """
+    check_in_range("negatives", negatives, 1.0)
+    return jnp.maximum(pmi0(counts, **totals) - math.log(negatives), 0)
 
 
 def discard_probability(frequencies: ArrayLike, threshold: float = 1e-5) -> Array:

@@ -3,19 +3,26 @@
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import widen_floating
+from jaxdl.arrays import to_floating, widen_floating
+from jaxdl.checks import check_indices
 from jaxdl.typing import Array, ArrayLike
 
 
 def one_hot(tokens: ArrayLike, size: int) -> Array:
     """Encode token ids as one-hot vectors, ``[..., V]``.
 
-    Any two words have the distance ``sqrt(2)`` and the cosine similarity 0, whatever their meaning.
+    Any two words have the distance ``sqrt(2)`` and the cosine similarity 0, whatever their meaning. The vector of a
+    traced token outside of ``0 .. V - 1`` is nan.
+
+    Raises:
+        ValueError: a token is known to be outside of ``0 .. V - 1``.
 
     >>> one_hot(jnp.array([1, 0]), 3).tolist()
     [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
     """
-    return jax.nn.one_hot(tokens, size)
+    tokens = jnp.asarray(tokens)
+    check_indices("tokens", tokens, size)
+    return jnp.where(((tokens >= 0) & (tokens < size))[..., None], jax.nn.one_hot(tokens, size), jnp.nan)
 
 
 def lookup(table: ArrayLike, tokens: ArrayLike) -> Array:
@@ -23,15 +30,20 @@ def lookup(table: ArrayLike, tokens: ArrayLike) -> Array:
 
     Args:
         table: ``[V, D]``.
-        tokens: token ids ``0 .. V - 1``, ``[...]``; other integers give nan.
+        tokens: token ids ``0 .. V - 1``, ``[...]``; other integers give nan where they are traced.
 
     Returns:
         ``[..., D]``.
 
+    Raises:
+        ValueError: a token is known to be outside of ``0 .. V - 1``.
+
     >>> lookup(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([1, 1, 0])).tolist()
     [[3.0, 4.0], [3.0, 4.0], [1.0, 2.0]]
     """
-    return jnp.asarray(table).at[jnp.asarray(tokens)].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+    table, tokens = to_floating(table), jnp.asarray(tokens)
+    check_indices("tokens", tokens, len(table))
+    return table.at[tokens].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
 def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Array:

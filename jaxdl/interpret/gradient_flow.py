@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxdl import tree
@@ -92,6 +93,35 @@ def jacobian_bound(recurrent_kernel: ArrayLike, lags: ArrayLike, activation: str
     check_one_of("activation", activation, LARGEST_SLOPES)
     largest = jnp.linalg.norm(jnp.asarray(recurrent_kernel), ord=2)
     return (LARGEST_SLOPES[activation] * largest) ** jnp.asarray(lags)
+
+
+def within_bound(norms: ArrayLike, bound: ArrayLike, *, tolerance: float = 1e-4) -> np.ndarray:
+    """Return for each network whether all its norms are within a bound by lag, up to rounding in float32.
+
+    Args:
+        norms: of ``d s_t / d s_k``, ``[N, T + 1, T + 1]`` as `jacobian_norms` returns them.
+        bound: for the lags ``0 .. T``, ``[N, T + 1]`` as `jacobian_bound` returns it.
+        tolerance: relative excess that counts as rounding.
+
+    >>> within_bound([[[1.0, 0.0], [0.5, 1.0]]], [[1.0, 0.4]]).tolist()
+    [False]
+    """
+    norms, bound = np.asarray(norms), np.asarray(bound)
+    lags = np.subtract.outer(np.arange(norms.shape[-1]), np.arange(norms.shape[-1]))
+    allowed = np.where(lags >= 0, bound[:, np.abs(lags)], 0)
+    return np.all(norms <= allowed * (1 + tolerance), axis=(1, 2))
+
+
+def mean_log10_by_lag(norms: ArrayLike) -> np.ndarray:
+    """Average ``log10`` of norms ``[N, T + 1, T + 1]`` over all pairs of times with the same lag, ``[N, T + 1]``.
+
+    >>> mean_log10_by_lag([[[1.0, 0.0], [0.01, 1.0]]]).tolist()
+    [[0.0, -2.0]]
+    """
+    with np.errstate(divide="ignore"):
+        logarithm = np.log10(np.asarray(norms))
+    lags = range(logarithm.shape[1])
+    return np.stack([np.diagonal(logarithm, -lag, 1, 2).mean(axis=-1) for lag in lags], axis=1)
 
 
 def spectral_radius(matrix: ArrayLike, *, squarings: int = 24) -> Array:

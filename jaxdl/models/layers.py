@@ -10,12 +10,41 @@ import jax.numpy as jnp
 from flax import linen
 from jax.ad_checkpoint import checkpoint_name
 
+from jaxdl.checks import check_indices
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.convolution.geometry import Padding
 from jaxdl.nn.initializers import he_normal
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import BatchNorm
 from jaxdl.typing import Array, ArrayLike
+
+
+class Embed(linen.Embed):
+    """``flax.linen.Embed`` of tokens ``0 .. num_embeddings - 1`` alone: another one raises an error, or gives NaN.
+
+    flax reads a negative token from the end of the table, and every token as 0 where the table has a single row.
+
+    >>> layer = Embed(3, 2)
+    >>> table = {"params": {"embedding": jnp.arange(6.0).reshape(3, 2)}}
+    >>> jax.jit(layer.apply)(table, jnp.array([2, -1])).tolist()
+    [[4.0, 5.0], [nan, nan]]
+    >>> layer.apply(table, jnp.array([2, -1]))
+    Traceback (most recent call last):
+    ValueError: expected tokens in 0 .. 2, got -1
+    """
+
+    def __call__(self, inputs: ArrayLike) -> Array:
+        """Map tokens ``[...]`` to vectors ``[..., features]``.
+
+        Raises:
+            ValueError: a token is known to be outside of the table, or they are not integers.
+        """
+        inputs = jnp.asarray(inputs)
+        if not jnp.issubdtype(inputs.dtype, jnp.integer):
+            raise ValueError(f"expected integer tokens, got {inputs.dtype}")
+        check_indices("tokens", inputs, self.num_embeddings)
+        (table,) = self.promote_dtype(self.embedding, dtype=self.dtype, inexact=False)
+        return jnp.asarray(table).at[inputs].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
 class ConvNorm(linen.Module):
@@ -156,6 +185,15 @@ def check_tokens(name: str, tokens: ArrayLike, rank: int | None = 2, context_len
             "the model with a longer context"
         )
     return tokens
+
+
+def clear_padding(tokens: Array, mask: Array, vocab_size: int) -> Array:
+    """Replace what is no token by 0 in the padding of ``tokens``, where the mask is 0: padding may have any value.
+
+    >>> clear_padding(jnp.array([5, 2, -100]), jnp.array([1, 1, 0]), vocab_size=3).tolist()
+    [5, 2, 0]
+    """
+    return jnp.where((mask == 0) & ((tokens < 0) | (tokens >= vocab_size)), 0, tokens)
 
 
 def channels_last_hint(shape: Sequence[int]) -> str:

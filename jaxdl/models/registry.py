@@ -92,8 +92,11 @@ def description(name: str) -> str:
     return _find(name).description
 
 
-def create(name: str, **changes: Any) -> linen.Module:
+def create(name: str, /, **changes: Any) -> linen.Module:
     """Create a registered model, with some of its fields changed.
+
+    In the ``@linen.compact`` method of another module it is a submodule, like any other; ``create("lenet5",
+    name="encoder")`` names it.
 
     Raises:
         ValueError: no model has this name, or the model has no such field; the error suggests the nearest.
@@ -107,14 +110,19 @@ def create(name: str, **changes: Any) -> linen.Module:
     ValueError: expected the name of a model, got 'lenet'; did you mean 'lenet5'...?
     """
     entry = _find(name)
-    model = entry.family(**entry.fields)
-    fields = [field.name for field in dataclasses.fields(model) if field.name not in {"parent", "name"}]
+    is_class = isinstance(entry.family, type)
+    family = entry.family if is_class else type(entry.family(**entry.fields))
+    fields = [field.name for field in dataclasses.fields(family)]  # pyright: ignore[reportArgumentType]
     for change in changes:
         if change not in fields:
-            renamed = getattr(model, "_renamed_fields", {}).get(change)
-            advice = f"it is {renamed!r} now" if renamed else did_you_mean(change, fields)
+            renamed = getattr(family, "_renamed_fields", {}).get(change)
+            known = [field for field in fields if field not in {"parent", "name"}]
+            advice = f"it is {renamed!r} now" if renamed else did_you_mean(change, known)
             raise ValueError(f"expected a field of model {name!r}, got {change!r}; {advice}")
-    return model.clone(**changes)
+    if is_class:
+        return entry.family(**{**entry.fields, **changes})
+    model = entry.family(**entry.fields)
+    return model.clone(**{"parent": model.parent, "name": None, **changes}) if changes else model
 
 
 def list(pattern: str = "*") -> tuple[str, ...]:

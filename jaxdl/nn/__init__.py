@@ -7,7 +7,8 @@ Linear maps and activations
 
 Normalization
     `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
-    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `moments`, `Moments`, `normalize`, `update_running`.
+    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` for the batches of a whole model; `moments`, `Moments`,
+    `normalize`, `update_running`.
 
 Noise
     `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
@@ -125,6 +126,7 @@ from jaxdl.nn.normalization import (
     instance_norm,
     layer_norm,
     local_response_norm,
+    row_mask,
 )
 from jaxdl.nn.recurrent import (
     GRU,
@@ -249,6 +251,7 @@ __all__ = [
     "recurrent",
     "relu",
     "rotary_embedding",
+    "row_mask",
     "scaled_dot_product",
     "scaled_tanh",
     "scan",

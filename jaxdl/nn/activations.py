@@ -1,6 +1,7 @@
 """Activation functions, elementwise unless stated otherwise, and `get_activation` by name.
 
-Values and gradients are finite over the whole range of the dtype, which is that of the input.
+Values and gradients are finite over the whole range of the dtype, which is that of the input; integers and Booleans
+become floating-point numbers. At an infinite input a function has its limit, and NaN stays NaN.
 """
 
 import math
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
-from jaxdl.arrays import expand_leading, to_floating, widen
+from jaxdl.arrays import check_boolean, expand_leading, to_floating, widen
 from jaxdl.checks import check_one_of, did_you_mean
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -20,7 +21,7 @@ Activation = Callable[[Array], Array]
 
 def identity(x: ArrayLike) -> Array:
     """Return ``x``: the output of a linear unit."""
-    return jnp.asarray(x)
+    return to_floating(x)
 
 
 def step(x: ArrayLike) -> Array:
@@ -29,8 +30,8 @@ def step(x: ArrayLike) -> Array:
     >>> step(jnp.array([-1.0, 0.0, 2.0])).tolist()
     [0.0, 1.0, 1.0]
     """
-    x = jnp.asarray(x)
-    return (x >= 0).astype(x.dtype)
+    x = to_floating(x)
+    return jnp.where(jnp.isnan(x), jnp.nan, (x >= 0).astype(x.dtype))
 
 
 def sigmoid(x: ArrayLike) -> Array:
@@ -40,7 +41,7 @@ def sigmoid(x: ArrayLike) -> Array:
 
 def tanh(x: ArrayLike) -> Array:
     """Return ``tanh(x) = 2 sigmoid(2 x) - 1``, which is centred on 0; its slope ``1 - tanh(x)^2`` is at most 1."""
-    return jnp.tanh(x)
+    return jnp.tanh(to_floating(x))
 
 
 def scaled_tanh(x: ArrayLike) -> Array:
@@ -103,7 +104,7 @@ def maxout(x: ArrayLike, pieces: int) -> Array:
     >>> maxout(jnp.array([1.0, 3.0, -2.0, -5.0]), pieces=2).tolist()
     [3.0, -2.0]
     """
-    x = jnp.asarray(x)
+    x = to_floating(x)
     if x.ndim == 0 or pieces < 1 or x.shape[-1] % pieces:
         raise ValueError(f"expected a last dimension divisible by pieces={pieces}, got x of shape {x.shape}")
     return jnp.max(x.reshape(*x.shape[:-1], x.shape[-1] // pieces, pieces), axis=-1)
@@ -126,11 +127,11 @@ def gelu(x: ArrayLike, approximate: str = "none") -> Array:
     check_one_of("approximate", approximate, ("none", "tanh", "sigmoid"))
     x = to_floating(x)
     if approximate == "none":
-        return x * _normal_cdf(x)
+        return _gated(x, _normal_cdf(x))
     if approximate == "tanh":
         # Beyond 10 the hyperbolic tangent is 1 in every dtype, and the cube would overflow.
         z = jnp.clip(x, -10, 10)
-        return x * (1 + jnp.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))) / 2
+        return _gated(x, (1 + jnp.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))) / 2)
     return swish(x, 1.702)
 
 
@@ -145,10 +146,11 @@ def stochastic_gelu(key: Key, x: ArrayLike) -> Array:
 
     >>> x = jnp.array([0.0, 9.0, -9.0])
     >>> stochastic_gelu(jax.random.key(0), x).tolist()
-    [0.0, 9.0, -0.0]
+    [0.0, 9.0, 0.0]
     """
     x = to_floating(x)
-    return x * jax.random.bernoulli(key, _normal_cdf(x)).astype(x.dtype)
+    retained = jax.random.bernoulli(key, _normal_cdf(x))
+    return jnp.where(retained | jnp.isnan(x), x, jnp.zeros((), x.dtype))
 
 
 def swish(x: ArrayLike, beta: ArrayLike = 1.0) -> Array:
@@ -159,7 +161,7 @@ def swish(x: ArrayLike, beta: ArrayLike = 1.0) -> Array:
         beta: a scalar, or one per channel, ``[C]``; 1.702 approximates ``gelu``.
     """
     x = to_floating(x)
-    return x * jax.lax.logistic(_per_channel(beta, x) * x)
+    return _gated(x, jax.lax.logistic(_per_channel(beta, x) * x))
 
 
 def silu(x: ArrayLike) -> Array:
@@ -184,6 +186,7 @@ def softmax(x: ArrayLike, axis: int = -1, *, mask: ArrayLike | None = None) -> A
 
     Raises:
         ValueError: the ranks of mask and ``x`` differ.
+        TypeError: the mask is not Boolean.
 
     >>> [round(p, 4) for p in softmax(jnp.array([2.0, 1.0, 0.0])).tolist()]
     [0.6652, 0.2447, 0.09]
@@ -193,10 +196,9 @@ def softmax(x: ArrayLike, axis: int = -1, *, mask: ArrayLike | None = None) -> A
     x = to_floating(x)
     wide = widen(x)
     if mask is not None:
-        mask = jnp.asarray(mask, bool)
-        if mask.ndim != x.ndim:
-            raise ValueError(f"expected a mask of the rank of x of shape {x.shape}, got {mask.shape}")
-        wide = jnp.where(mask, wide, -jnp.inf)
+        if jnp.ndim(mask) != x.ndim:
+            raise ValueError(f"expected a mask of the rank of x of shape {x.shape}, got {jnp.shape(mask)}")
+        wide = jnp.where(check_boolean(mask), wide, -jnp.inf)
     largest = jax.lax.stop_gradient(jnp.max(wide, axis=axis, keepdims=True, initial=-jnp.inf))
     powers = jnp.exp(wide - jnp.where(jnp.isfinite(largest), largest, 0))
     total = jnp.sum(powers, axis=axis, keepdims=True)
@@ -213,6 +215,7 @@ class PReLU(linen.Module):
     @linen.compact
     def __call__(self, x: Array) -> Array:
         """Map ``[..., C]`` to ``[..., C]``."""
+        x = to_floating(x)
         shape = (x.shape[-1],) if self.per_channel else ()
         alpha = self.param("alpha", linen.initializers.constant(self.initial_slope), shape, self.param_dtype)
         return prelu(x, alpha.astype(x.dtype))
@@ -227,6 +230,7 @@ class Swish(linen.Module):
     @linen.compact
     def __call__(self, x: Array) -> Array:
         """Map ``[...]`` to ``[...]``."""
+        x = to_floating(x)
         beta = self.param("beta", linen.initializers.constant(self.initial_beta), (), self.param_dtype)
         return swish(x, beta.astype(x.dtype))
 
@@ -277,6 +281,11 @@ def get_activation(activation: str | Activation) -> Activation:
 def _normal_cdf(x: Array) -> Array:
     """Compute ``Phi(x)``, by the complementary error function for precision where ``Phi`` is small."""
     return jax.scipy.special.erfc(-math.sqrt(0.5) * x) / 2
+
+
+def _gated(x: Array, gate: Array) -> Array:
+    """Compute ``x gate`` for a gate in [0, 1]; where that is 0, so is the result, for minus infinity too."""
+    return jnp.where(gate == 0, jnp.zeros((), x.dtype), x) * gate
 
 
 def _per_channel(value: ArrayLike, x: Array) -> ArrayLike:

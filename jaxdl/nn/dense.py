@@ -2,12 +2,12 @@
 
 import jax.numpy as jnp
 
-from jaxdl.arrays import expand_leading
+from jaxdl.arrays import expand_leading, to_floating
 from jaxdl.typing import Array, ArrayLike
 
 
 def linear(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None) -> Array:
-    """Compute ``y = x W + b``.
+    """Compute ``y = x W + b``, in the default floating-point dtype where all are integers.
 
     Args:
         x: ``[..., N]``.
@@ -21,6 +21,8 @@ def linear(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None) -> Ar
     [121.0]
     """
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
+    if not jnp.issubdtype(jnp.result_type(x, kernel), jnp.inexact):
+        x, kernel = to_floating(x), to_floating(kernel)
     if kernel.ndim != 2 or x.ndim < 1 or x.shape[-1] != kernel.shape[0]:
         raise ValueError(
             f"expected x [..., N] and a kernel [N, M], got {x.shape} and {kernel.shape}; "

@@ -71,13 +71,14 @@ def he_normal() -> Initializer:
 def orthogonal(scale: float = 1.0) -> Initializer:
     """Draw ``W`` with ``W^T W = scale^2 I``, or ``W W^T`` for fewer rows than columns (Saxe et al., 2014).
 
-    The rows of ``W`` are all dimensions but the last.
+    The rows of ``W`` are all dimensions but the last. Dtypes narrower than float32 are rounded from float32.
     """
     draw = jax_initializers.orthogonal(scale)
 
     def orthogonal(key: Key, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
         # Sequential under vmap: concurrent factorizations can deadlock on few threads.
-        return jax.custom_batching.sequential_vmap(lambda key: draw(key, shape, dtype))(key)
+        wide = jnp.promote_types(dtype, jnp.float32)
+        return jax.custom_batching.sequential_vmap(lambda key: draw(key, shape, wide))(key).astype(dtype)
 
     return orthogonal
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.arrays import to_floating
-from jaxdl.checks import check_in_range, check_one_of, renamed_fields
+from jaxdl.checks import check_in_range, check_one_of, is_zero, renamed_fields
 from jaxdl.typing import Array, ArrayLike, Key
 
 SCALINGS = ("inverted", "test_time")
@@ -50,7 +50,7 @@ def dropout(
     x = to_floating(x)
     check_one_of("scaling", scaling, SCALINGS)
     check_in_range("rate", rate, 0.0, 1.0, includes_high=False)
-    if _is_zero(rate):
+    if is_zero(rate):
         return x
     p = 1 - rate
     if not train:
@@ -106,7 +106,7 @@ class Dropout(linen.Module):
     @linen.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map ``[...]`` to ``[...]``."""
-        train = train and not _is_zero(self.rate)
+        train = train and not is_zero(self.rate)
         key = self.make_rng("dropout") if train else None
         return dropout(key, x, self.rate, train=train, scaling=self.scaling, shared_axes=self.shared_axes)
 
@@ -121,11 +121,6 @@ class GaussianNoise(linen.Module):
         """Map ``[...]`` to ``[...]``."""
         key = self.make_rng("dropout") if train else None
         return gaussian_noise(key, x, self.standard_deviation, train=train)
-
-
-def _is_zero(rate: ArrayLike) -> bool:
-    """Return whether the rate is known to be 0; a traced rate is not."""
-    return isinstance(rate, int | float) and rate == 0
 
 
 def _scale(x: Array, factor: ArrayLike) -> Array:

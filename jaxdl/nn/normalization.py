@@ -12,16 +12,20 @@ instance  example, channel    positions
 group     example, group      positions, channels of a group
 ========  ==================  ====================================
 
-Moments are computed in at least float32; the result has the dtype of ``x``.
+Moments are computed in at least float32; the result has the dtype of ``x``, or the default floating-point dtype where
+``x`` are integers.
 """
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax.numpy as jnp
 from einops import rearrange
 from flax import linen
 
-from jaxdl.arrays import fit_mask, widen
+from jaxdl.arrays import fit_mask, to_floating, widen
+from jaxdl.checks import check_positive_integer
 from jaxdl.nn.statistics import Moments, moments, normalize, update_running
 from jaxdl.typing import Array, ArrayLike
 
@@ -33,7 +37,7 @@ def batch_norm(
     *,
     epsilon: float = 1e-5,
     mask: ArrayLike | None = None,
-    fast_variance: bool = True,
+    fast_variance: bool = False,
     axis_name: str | None = None,
 ) -> tuple[Array, Moments]:
     """Normalize every channel over the batch, as in training (Ioffe and Szegedy, 2015).
@@ -76,7 +80,7 @@ def layer_norm(
     *,
     dimensions: int = 1,
     epsilon: float = 1e-5,
-    fast_variance: bool = True,
+    fast_variance: bool = False,
 ) -> Array:
     """Normalize over the last dimensions, each position separately (Ba et al., 2016).
 
@@ -102,7 +106,7 @@ def instance_norm(
     bias: ArrayLike | None = None,
     *,
     epsilon: float = 1e-5,
-    fast_variance: bool = True,
+    fast_variance: bool = False,
 ) -> Array:
     """Normalize every channel of every example over its positions (Ulyanov et al., 2016).
 
@@ -123,7 +127,7 @@ def group_norm(
     bias: ArrayLike | None = None,
     *,
     epsilon: float = 1e-5,
-    fast_variance: bool = True,
+    fast_variance: bool = False,
 ) -> Array:
     """Normalize every group of neighbouring channels of every example over its positions (Wu and He, 2018).
 
@@ -168,10 +172,14 @@ def local_response_norm(
         k: the constant term.
         average: divide the sum by ``size``, as PyTorch does (whose ``k`` is 1 by default).
 
+    Raises:
+        ValueError: the size is not positive.
+
     >>> local_response_norm(jnp.array([1.0, 2.0]), size=3, alpha=1.0, beta=1.0, k=0.0).tolist()
     [0.2..., 0.4...]
     """
-    x = jnp.asarray(x)
+    check_positive_integer("size", size)
+    x = to_floating(x)
     channels = x.shape[-1]
     squares = jnp.square(widen(x))
     padded = jnp.pad(squares, [(0, 0)] * (x.ndim - 1) + [(size // 2, (size - 1) // 2)])
@@ -183,7 +191,7 @@ class _Affine(linen.Module):
     """The base class: an optional scale and an optional bias."""
 
     epsilon: float = 1e-5
-    fast_variance: bool = True
+    fast_variance: bool = False
     use_scale: bool = True
     use_bias: bool = True
     scale_init: Any = linen.initializers.ones
@@ -269,8 +277,51 @@ class GroupNorm(_Affine):
         return group_norm(x, self.groups, scale, bias, **self.options())
 
 
+@contextmanager
+def row_mask(mask: ArrayLike | None) -> Iterator[None]:
+    """Leave the rows of a batch whose mask is 0, such as those that fill it up, out of every batch norm inside.
+
+    Within the context, each `BatchNorm` of a model, and each of flax, that is called in training without a mask takes
+    this one: its moments and the running ones are those of the other rows. The tasks run models this way.
+
+    Args:
+        mask: ``[B]``; what is not 0 counts fully. None leaves everything as it is.
+
+    Raises:
+        ValueError: inside, a norm has an input of other than ``B`` rows.
+
+    >>> import jax
+    >>> norm, x = BatchNorm(use_scale=False, use_bias=False, epsilon=0.0), jnp.array([[1.0], [3.0], [9.0]])
+    >>> variables = norm.init(jax.random.key(0), x)
+    >>> with row_mask(jnp.array([1, 1, 0])):
+    ...     y, state = norm.apply(variables, x, train=True, mutable="batch_stats")
+    >>> y[:2].tolist(), round(state["batch_stats"]["mean"].item(), 4)
+    ([[-1.0], [1.0]], 0.2)
+    """
+    if mask is None:
+        yield
+        return
+    rows = jnp.asarray(mask) != 0
+
+    def give_mask(function: Callable, args: tuple, kwargs: Mapping[str, Any], context: linen.module.InterceptorContext):
+        norm = isinstance(context.module, BatchNorm | linen.BatchNorm) and context.method_name == "__call__"
+        if norm and kwargs.get("mask") is None and len(args) < 3:
+            x = jnp.asarray(args[0] if args else kwargs["x"])
+            if x.shape[:1] != rows.shape:
+                raise ValueError(
+                    f"expected x of {rows.size} rows in a batch norm, as in the mask of the batch, got {x.shape}; "
+                    "give this norm a mask of its own"
+                )
+            counted = rows if isinstance(context.module, BatchNorm) else rows | ~jnp.any(rows)  # flax: else NaN
+            kwargs = {**kwargs, "mask": counted.reshape(rows.shape + (1,) * (x.ndim - 1))}
+        return function(*args, **kwargs)
+
+    with linen.intercept_methods(give_mask):
+        yield
+
+
 def _check_rank(x: ArrayLike, least: int, form: str) -> Array:
-    x = jnp.asarray(x)
+    x = to_floating(x)
     if x.ndim < least:
         raise ValueError(f"expected x of shape {form}, got {x.shape}")
     return x

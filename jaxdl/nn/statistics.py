@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import expand_leading, fit_mask, widen
+from jaxdl.arrays import expand_leading, fit_mask, to_floating, widen, widen_floating
 from jaxdl.typing import Array, ArrayLike
 
 
@@ -22,18 +22,23 @@ def moments(
     axes: tuple[int, ...],
     *,
     mask: ArrayLike | None = None,
-    fast_variance: bool = True,
+    fast_variance: bool = False,
     axis_name: str | None = None,
 ) -> Moments:
     """Compute ``mean = sum x / n`` and ``variance = sum (x - mean)^2 / n``, with the reduced dimensions kept as 1.
+
+    With the deviations ``d = x - s`` from a shift ``s``, ``mean = s + sum d / n`` and
+    ``variance = sum d^2 / n - (sum d / n)^2`` (Chan, Golub and LeVeque, 1983). The shift is the mean of a first pass,
+    so nothing cancels: for ``N`` elements that is ``6 N`` operations in two passes over ``x``, where a shift of 0 needs
+    ``3 N`` in one. The shift is a constant to the gradient, which costs the same for both.
 
     Args:
         x: ``[...]``.
         axes: the dimensions to reduce.
         mask: weights over the leading dimensions of ``x``; ``n`` is their sum; both moments of zero weights
             are 0.
-        fast_variance: compute ``variance = sum x^2 / n - mean^2``, which reads ``x`` once and is up to twice as fast,
-            but in float32 loses precision where the mean is some hundred times the standard deviation.
+        fast_variance: take 0 as the shift, ``variance = sum x^2 / n - mean^2``. It reads ``x`` once, but in float32
+            loses precision where the mean is some hundred times the standard deviation.
         axis_name: a named axis (of ``vmap`` or ``shard_map``) to reduce as well.
 
     Raises:
@@ -42,7 +47,7 @@ def moments(
     >>> moments(jnp.array([[1.0, 5.0], [3.0, 5.0]]), (0,)).variance.tolist()
     [[1.0, 0.0]]
     """
-    x = widen(x)
+    x = widen_floating(x)
     weights = None if mask is None else fit_mask(mask, x.shape).astype(x.dtype)
     if weights is not None:
         x = jnp.where(weights != 0, x, 0)
@@ -54,12 +59,11 @@ def moments(
 
     n = total(jnp.ones([size if axis in axes else 1 for axis, size in enumerate(x.shape)], x.dtype))
     divisor = jnp.where(n == 0, 1, n)
-    mean = total(x) / divisor
-    if fast_variance:
-        variance = jnp.maximum(total(jnp.square(x)) / divisor - jnp.square(mean), 0)
-    else:
-        variance = total(jnp.square(x - mean)) / divisor
-    return Moments(mean, variance, n)
+    shift = jnp.zeros((), x.dtype) if fast_variance else jax.lax.stop_gradient(total(x) / divisor)
+    deviations = x - shift
+    first = total(deviations) / divisor
+    variance = jnp.maximum(total(jnp.square(deviations)) / divisor - jnp.square(first), 0)
+    return Moments(shift + first, variance, n)
 
 
 def normalize(
@@ -71,7 +75,7 @@ def normalize(
     *,
     epsilon: float = 1e-5,
 ) -> Array:
-    """Compute ``scale (x - mean) / sqrt(variance + epsilon) + bias``.
+    """Compute ``scale (x - mean) / sqrt(variance + epsilon) + bias``, in the dtype of ``x``, floating for integers.
 
     Args:
         x: ``[..., C]``.
@@ -84,7 +88,7 @@ def normalize(
     >>> normalize(jnp.array([[3.0]]), jnp.array([1.0]), jnp.array([4.0]), jnp.array([10.0]), epsilon=0.0).tolist()
     [[10.0]]
     """
-    x = jnp.asarray(x)
+    x = to_floating(x)
     wide = widen(x)
     factor = jax.lax.rsqrt(expand_leading(variance, x.ndim) + epsilon)
     if scale is not None:

@@ -14,7 +14,7 @@ Penalties:
 Clipping:
     clip, clip_by_norm, clip_by_global_norm.
 A part of the parameters:
-    masked, freeze, scale_by_path, discriminative_factors; a Mask selects them.
+    masked, freeze, frozen_paths, scale_by_path, discriminative_factors; a Mask selects them.
 Beside the update:
     `averaging` of parameters, `line_search` along a direction, `search` for a learning rate.
 For transformations of your own:
@@ -30,7 +30,7 @@ Array([0.5, 1.5], dtype=float32)
 
 from jaxdl.optim import averaging, line_search, numerics, schedules, search
 from jaxdl.optim.clipping import clip, clip_by_global_norm, clip_by_norm
-from jaxdl.optim.freezing import discriminative_factors, freeze, scale_by_path
+from jaxdl.optim.freezing import discriminative_factors, freeze, frozen_paths, scale_by_path
 from jaxdl.optim.look_ahead import (
     ScaleByNadamMomentumDecayState,
     scale_by_nadam,
@@ -98,6 +98,7 @@ __all__ = [
     "clip_by_norm",
     "discriminative_factors",
     "freeze",
+    "frozen_paths",
     "learning_rate",
     "line_search",
     "masked",

@@ -6,6 +6,7 @@ from optax import EmptyState, GradientTransformation
 
 from jaxdl.arrays import widen
 from jaxdl.checks import check_in_range
+from jaxdl.optim.numerics import transformation
 from jaxdl.tree import norm
 from jaxdl.typing import Array, ArrayLike, PyTree
 
@@ -26,7 +27,7 @@ def clip(max_delta: ArrayLike) -> GradientTransformation:
         del params
         return jax.tree.map(lambda g: jnp.clip(g, -max_delta, max_delta).astype(g.dtype), updates), state
 
-    return GradientTransformation(_init, update)
+    return transformation(_init, update)
 
 
 def clip_by_norm(max_norm: ArrayLike) -> GradientTransformation:
@@ -45,7 +46,7 @@ def clip_by_norm(max_norm: ArrayLike) -> GradientTransformation:
         del params
         return jax.tree.map(lambda g: _shrink(g, norm(g), max_norm), updates), state
 
-    return GradientTransformation(_init, update)
+    return transformation(_init, update)
 
 
 def clip_by_global_norm(max_norm: ArrayLike) -> GradientTransformation:
@@ -67,7 +68,7 @@ def clip_by_global_norm(max_norm: ArrayLike) -> GradientTransformation:
         total = norm(updates)
         return jax.tree.map(lambda g: _shrink(g, total, max_norm), updates), state
 
-    return GradientTransformation(_init, update)
+    return transformation(_init, update)
 
 
 def _init(params: PyTree) -> EmptyState:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import optax
 from optax import GradientTransformation
 
+from jaxdl.optim.numerics import transformation
 from jaxdl.optim.regularization import Mask, masked
 from jaxdl.tree import flatten, map_with_path, select
 from jaxdl.typing import ArrayLike, PyTree
@@ -17,7 +19,8 @@ def freeze(optimizer: GradientTransformation, mask: Mask) -> GradientTransformat
     """Freeze the parameters that a mask selects, and update the others by an optimizer.
 
     Frozen parameters take no memory in the optimizer's state, do not decay, and do not count in the norm of clipping.
-    Batch statistics are not parameters: call the model with ``train=False`` to keep those of frozen layers.
+    Batch statistics are not parameters; `frozen_paths` of the optimizer's state let ``train.make_step`` keep those of
+    modules whose parameters are all frozen.
 
     Args:
         optimizer: of the other parameters.
@@ -42,7 +45,31 @@ def freeze(optimizer: GradientTransformation, mask: Mask) -> GradientTransformat
     def trainable(params: PyTree) -> PyTree:
         return jax.tree.map(lambda is_frozen: not is_frozen, frozen(params))
 
-    return optax.chain(masked(optimizer, trainable), masked(optax.set_to_zero(), frozen))
+    def init_marker(params: PyTree) -> PyTree:
+        return _Frozen(frozenset(path for path, is_frozen in flatten(frozen(params)).items() if is_frozen))
+
+    marker = GradientTransformation(init_marker, lambda updates, state, params=None: (updates, state))
+    return optax.chain(masked(optimizer, trainable), masked(optax.set_to_zero(), frozen), marker)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Frozen:
+    """The paths of frozen parameters, in the state of an optimizer; it has no leaves."""
+
+    paths: frozenset[str]
+
+
+def frozen_paths(state: PyTree) -> frozenset[str]:
+    """Return the paths of the parameters that `freeze` keeps, from an optimizer's state, also a nested one.
+
+    Where a mask has one entry for a whole subtree, its path is that of the subtree.
+
+    >>> sorted(frozen_paths(freeze(optax.sgd(0.5), "^conv").init({"conv1": jnp.ones(1), "output": jnp.ones(1)})))
+    ['conv1']
+    """
+    leaves = jax.tree.leaves(state, is_leaf=lambda leaf: isinstance(leaf, _Frozen))
+    return frozenset().union(*(leaf.paths for leaf in leaves if isinstance(leaf, _Frozen)))
 
 
 def scale_by_path(factors: Mapping[str, ArrayLike]) -> GradientTransformation:
@@ -77,7 +104,7 @@ def scale_by_path(factors: Mapping[str, ArrayLike]) -> GradientTransformation:
 
         return map_with_path(scaled, updates), state
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)
 
 
 def discriminative_factors(groups: Sequence[str], decay: float = 2.6) -> dict[str, float]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from jaxdl.arrays import widen
 from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.optim.numerics import check_inexact
 from jaxdl.tree import dot
 from jaxdl.typing import Array, ArrayLike, PyTree
 
@@ -109,6 +110,8 @@ def backtracking(
 
 
 def _move(params: PyTree, direction: PyTree, step_size: Array) -> PyTree:
+    check_inexact("parameters", params)
+
     def move(w, d):
         return (widen(w) + step_size.astype(widen(w).dtype) * widen(d)).astype(jnp.asarray(w).dtype)
 

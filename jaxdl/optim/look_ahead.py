@@ -20,6 +20,7 @@ from jaxdl.optim.numerics import (
     increment,
     init_moments,
     one_minus_power,
+    transformation,
     weighted_sum,
 )
 from jaxdl.optim.transforms import ScaleByAdamState
@@ -70,7 +71,7 @@ def scale_by_nadam(
         direction = divide_by_root(numerator, debias(nu, b2, count), eps, eps_root)
         return cast_like((direction, ScaleByAdamState(count, mu, nu)), (updates, state))
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)
 
 
 def scale_by_nadam_simplified(
@@ -107,7 +108,7 @@ def scale_by_nadam_simplified(
         direction = divide_by_root(numerator, debias(nu, b2, count), eps, eps_root)
         return cast_like((direction, ScaleByAdamState(count, mu, nu)), (updates, state))
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)
 
 
 def scale_by_nadam_momentum_decay(
@@ -149,4 +150,4 @@ def scale_by_nadam_momentum_decay(
         direction = divide_by_root(numerator, debias(nu, b2, count), eps, eps_root)
         return cast_like((direction, ScaleByNadamMomentumDecayState(count, mu, nu, product)), (updates, state))
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)

@@ -5,12 +5,48 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import DTypeLike
+from optax import GradientTransformation
 
-from jaxdl.arrays import widen
-from jaxdl.checks import check_decay, check_in_range
+from jaxdl import tree as trees
+from jaxdl.arrays import square_modulus, widen
+from jaxdl.checks import check_decay, check_in_range, known_value
 from jaxdl.typing import Array, ArrayLike, PyTree, Schedule
+
+
+def transformation(init: Callable, update: Callable) -> GradientTransformation:
+    """Make an optax transformation that raises a TypeError for parameters or gradients that are not floating-point.
+
+    Rounded to integers, the updates would be 0 without a word.
+    """
+
+    def checked_init(params):
+        check_inexact("parameters", params)
+        return init(params)
+
+    def checked_update(updates, state, params=None):
+        check_inexact("gradients", updates)
+        return update(updates, state, params)
+
+    return GradientTransformation(checked_init, checked_update)
+
+
+def check_inexact(what: str, tree: PyTree) -> None:
+    """Check that all leaves are floating-point or complex numbers.
+
+    Raises:
+        TypeError: a leaf has another dtype.
+
+    >>> check_inexact("gradients", {"a": jnp.array([1, 2])})
+    Traceback (most recent call last):
+    TypeError: expected floating-point gradients, got int32 at 'a'; cast them with astype(float), or mask them
+    """
+    for path, leaf in trees.flatten(tree).items():
+        dtype = jnp.result_type(leaf)
+        if not jnp.issubdtype(dtype, jnp.inexact):
+            raise TypeError(
+                f"expected floating-point {what}, got {dtype} at {path!r}; cast them with astype(float), or mask them"
+            )
 
 
 def increment(count: Array) -> Array:
@@ -45,8 +81,18 @@ def map_wide(function: Callable[..., Array], tree: PyTree, *rest: PyTree) -> PyT
 
 
 def full_like(params: PyTree, value: ArrayLike, dtype: DTypeLike | None) -> PyTree:
-    """Fill a tree of the parameters' shapes and shardings with a value; without a dtype, in the parameters' dtypes."""
-    return jax.tree.map(lambda w: jnp.full_like(w, value, dtype=dtype or jnp.asarray(w).dtype), params)
+    """Fill a tree of the parameters' shapes and shardings with a value; without a dtype, in the parameters' dtypes.
+
+    Where the parameters are complex, so are the values.
+    """
+
+    def full(w):
+        own = jnp.result_type(w)
+        wanted = own if dtype is None else dtype
+        is_complex = jnp.issubdtype(own, jnp.complexfloating)
+        return jnp.full_like(w, value, dtype=jnp.promote_types(wanted, jnp.complex64) if is_complex else wanted)
+
+    return jax.tree.map(full, params)
 
 
 def cast_like(tree: PyTree, like: PyTree) -> PyTree:
@@ -62,8 +108,8 @@ def one_minus_power(decay: ArrayLike, t: Array) -> Array:
     >>> one_minus_power(0.5, jnp.array(2))
     Array(0.75, dtype=float32)
     """
-    is_array = isinstance(decay, jax.Array | np.ndarray)
-    log = jnp.log(decay) if is_array or decay == 0 else math.log(decay)
+    known = known_value(decay)
+    log = jnp.log(decay) if known is None or known.ndim or known == 0 else math.log(known)
     return -jnp.expm1(t.astype(float) * log)
 
 
@@ -73,8 +119,8 @@ def decayed_mean(updates: PyTree, mu: PyTree, decay: ArrayLike) -> PyTree:
 
 
 def decayed_mean_square(updates: PyTree, nu: PyTree, decay: ArrayLike) -> PyTree:
-    """Compute ``decay v + (1 - decay) g^2`` of each leaf, in at least float32."""
-    return jax.tree.map(lambda g, v: decay * widen(v) + (1 - decay) * jnp.square(widen(g)), updates, nu)
+    """Compute ``decay v + (1 - decay) |g|^2`` of each leaf, in at least float32."""
+    return jax.tree.map(lambda g, v: decay * widen(v) + (1 - decay) * square_modulus(widen(g)), updates, nu)
 
 
 def decayed_maximum(updates: PyTree, nu: PyTree, decay: ArrayLike) -> PyTree:

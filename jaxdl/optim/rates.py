@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from optax import GradientTransformation, GradientTransformationExtraArgs
 
 from jaxdl.checks import check_in_range, check_positive_integer
-from jaxdl.optim.numerics import at_step, increment, map_wide
+from jaxdl.optim.numerics import at_step, check_inexact, increment, map_wide, transformation
 from jaxdl.typing import Array, ArrayLike, PyTree, Schedule
 
 
@@ -48,7 +48,7 @@ def scale_by_learning_rate(learning_rate: ArrayLike | Schedule, *, flip_sign: bo
         updates = map_wide(lambda u: sign * rate.astype(u.dtype) * u, updates)
         return updates, ScaleByLearningRateState(increment(state.count), rate)
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)
 
 
 class ReduceOnPlateauState(NamedTuple):
@@ -79,7 +79,7 @@ def reduce_on_plateau(
     """Multiply the updates by a scale that is reduced whenever the loss stops improving.
 
     ``update(gradients, state, params, value=loss)`` takes the loss; the mean of ``accumulation_size`` losses is one
-    value. A value improves on the best so far, ``r``, where ``value < (1 - rtol) r - atol``. After ``patience`` values
+    value. A value improves on the best so far, ``r``, where ``value < r - rtol |r| - atol``. After ``patience`` values
     in a row without improvement (torch's ``patience`` is one less) the scale is multiplied by ``factor``. Chain it
     behind an optimizer: ``optax.chain(adam(lr), reduce_on_plateau())``.
 
@@ -106,7 +106,7 @@ def reduce_on_plateau(
     check_in_range("atol", atol)
 
     def compare(value: Array, best: Array) -> tuple[Array, Array]:
-        improved = value < (1 - rtol) * best - atol
+        improved = value < jnp.where(best > 0, 1 - rtol, 1 + rtol) * best - atol
         return improved, jnp.where(improved, value, best)
 
     return _reduce_by_loss("reduce_on_plateau", compare, factor, patience, cooldown, accumulation_size, min_scale)
@@ -201,6 +201,7 @@ def _reduce_by_loss(
 
     def update(updates, state, params=None, *, value=None, **extra_args):
         del params, extra_args
+        check_inexact("gradients", updates)
         if value is None:
             raise ValueError(f"expected a loss in {name}, got None; call update(gradients, state, params, value=loss)")
         count = state.count + 1

@@ -9,7 +9,7 @@ from optax import GradientTransformation
 
 from jaxdl.arrays import widen
 from jaxdl.checks import check_in_range
-from jaxdl.optim.numerics import at_step, check_params, increment
+from jaxdl.optim.numerics import at_step, check_params, increment, transformation
 from jaxdl.tree import select
 from jaxdl.typing import Array, ArrayLike, PyTree, Schedule
 
@@ -99,7 +99,7 @@ def proximal_l1(strength: ArrayLike, learning_rate: ArrayLike | Schedule, mask: 
 
         return jax.tree.map(shrink, updates, params), optax.ScaleByScheduleState(increment(state.count))
 
-    return masked(GradientTransformation(init, update), mask)
+    return masked(transformation(init, update), mask)
 
 
 def _add_of_params(name: str, term: Callable[[Array], ArrayLike]) -> GradientTransformation:
@@ -110,4 +110,4 @@ def _add_of_params(name: str, term: Callable[[Array], ArrayLike]) -> GradientTra
         added = jax.tree.map(lambda g, w: (widen(g) + term(widen(w))).astype(g.dtype), updates, params)
         return added, state
 
-    return GradientTransformation(lambda params: optax.EmptyState(), update)
+    return transformation(lambda params: optax.EmptyState(), update)

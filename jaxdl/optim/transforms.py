@@ -3,6 +3,9 @@
 In the equations ``g`` are gradients and ``t`` counts the updates from 1. Moments are stored in the dtype of the
 parameters, or in ``moment_dtype``; the arithmetic between is in at least float32. Second moments in bfloat16 hardly
 decay, because their steps are smaller than its resolution: use ``moment_dtype=jnp.float32``.
+
+Squares are those of the modulus, so a complex parameter moves as one number. ``jax.grad`` gives the conjugate of the
+direction of ascent: conjugate the gradients of complex parameters first. Integers raise a TypeError.
 """
 
 from typing import NamedTuple
@@ -12,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from optax import GradientTransformation
 
-from jaxdl.arrays import widen
+from jaxdl.arrays import square_modulus, widen
 from jaxdl.checks import check_decay, check_in_range
 from jaxdl.optim.numerics import (
     at_step,
@@ -28,6 +31,7 @@ from jaxdl.optim.numerics import (
     increment,
     init_moments,
     map_wide,
+    transformation,
 )
 from jaxdl.typing import Array, ArrayLike, PyTree, Schedule
 
@@ -96,7 +100,7 @@ def trace(
         direction = map_wide(lambda g, u: beta * u + g, updates, total) if nesterov else total
         return cast_like((direction, TraceState(increment(state.count), total)), (updates, state))
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)
 
 
 def scale_by_adam(
@@ -132,7 +136,7 @@ def scale_by_adam(
         direction = divide_by_root(debias(mu, b1, count), debias(nu, b2, count), eps, eps_root)
         return cast_like((direction, ScaleByAdamState(count, mu, nu)), (updates, state))
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)
 
 
 def scale_by_adamax(
@@ -166,7 +170,7 @@ def scale_by_adamax(
         direction = divide(debias(mu, b1, count), nu, eps)
         return cast_like((direction, ScaleByAdamState(count, mu, nu)), (updates, state))
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)
 
 
 def scale_by_maximum(
@@ -196,7 +200,7 @@ def scale_by_maximum(
         direction = divide(updates, nu, eps)
         return cast_like((direction, ScaleByRmsState(increment(state.count), nu)), (updates, state))
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)
 
 
 def scale_by_rms(
@@ -235,7 +239,7 @@ def scale_by_rms(
         direction = divide_by_root(updates, nu_hat, eps, eps_root)
         return cast_like((direction, ScaleByRmsState(count, nu)), (updates, state))
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)
 
 
 def scale_by_rss(
@@ -266,11 +270,11 @@ def scale_by_rss(
 
     def update(updates, state, params=None):
         del params
-        nu = jax.tree.map(lambda g, v: widen(v) + jnp.square(widen(g)), updates, state.nu)
+        nu = jax.tree.map(lambda g, v: widen(v) + square_modulus(widen(g)), updates, state.nu)
         direction = divide_by_root(updates, nu, eps, eps_root)
         return cast_like((direction, ScaleByRmsState(increment(state.count), nu)), (updates, state))
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)
 
 
 def scale_by_adadelta(
@@ -301,4 +305,4 @@ def scale_by_adadelta(
         u = decayed_mean_square(d, state.u, rho)
         return cast_like((d, ScaleByAdadeltaState(v, u)), (updates, state))
 
-    return GradientTransformation(init, update)
+    return transformation(init, update)

@@ -1,28 +1,33 @@
 """Weights of torchvision, timm, Hugging Face, torch and Keras as variables of our models, and back.
 
-- `load`, `export`: the weights of a registered model, from a file or a mapping and to one
+- `load`, `export`: the weights of a registered model, from a file, a folder or a mapping and to one
+- `load_folder`: model and weights of a folder of transformers, by its ``config.json``
 - `convert`, `template`, `rules_of`: the same for a model of your own
 - `read`, `save`: files of arrays, which run no code
 - `Rule`, `to_theirs`, `Layout`, `Change`; `rules`, `layouts`: how names and layouts of weights correspond
+- `configs`, `formats`: the settings and the formats of files
 - `recurrent`: cells of torch, Keras and flax
 - `families`: the names of each family of models
 """
 
-from jaxdl.pretrained import families, layouts, loading, recurrent, rules
+from jaxdl.pretrained import configs, families, formats, layouts, loading, recurrent, rules
 from jaxdl.pretrained.files import read, save
 from jaxdl.pretrained.layouts import Change, Layout
-from jaxdl.pretrained.loading import convert, export, load, rules_of, template
+from jaxdl.pretrained.loading import convert, export, load, load_folder, rules_of, template
 from jaxdl.pretrained.rules import Rule, to_theirs
 
 __all__ = [
     "Change",
     "Layout",
     "Rule",
+    "configs",
     "convert",
     "export",
     "families",
+    "formats",
     "layouts",
     "load",
+    "load_folder",
     "loading",
     "read",
     "recurrent",

@@ -1,22 +1,20 @@
-"""Read files of named arrays: safetensors, npz, and the plain tensors of torch files; write safetensors."""
+"""Read files and folders of named arrays: safetensors, npz, and the plain tensors of torch files; write safetensors."""
 
-import pickle
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
-from jaxdl.data.files import pickles
+from jaxdl.data.files.opening import read_plain_text, shorten
+from jaxdl.pretrained.formats import Pickled, arrays_of_pickle, open_file, unique
 
-TORCH_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)[:-1]
-"""The first bytes of a torch file in the old format."""
-
-CODES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
-"""Dtypes accepted in a pickle: of weights, counters and masks."""
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""Files of weights in a folder of transformers, or the first parts of the names of their indices."""
+INDEX = ".index.json"
+SUFFIXES = frozenset({".safetensors", ".npz", ".bin", ".pt", ".pth", ".ckpt"})
 
 
 def read(file: Path | str | Mapping[str, Any], entry: str | None = None, prefix: str = "") -> dict[str, np.ndarray]:
@@ -24,18 +22,21 @@ def read(file: Path | str | Mapping[str, Any], entry: str | None = None, prefix:
 
     The format of a file is recognized by its first bytes, not its name. Torch files need torch. Torch files and pickles
     of NumPy arrays are read without executing their code: a file with anything else is rejected. Names in nested
-    dictionaries of such a pickle are joined by dots, from ``entry`` on.
+    dictionaries of such a pickle are joined by dots, from ``entry`` on. Tensors of bfloat16 and of 8 bits become
+    float32 where NumPy has no such type.
 
     Args:
-        file: a safetensors, npz or torch file, or a pickle of NumPy's arrays; or a mapping of arrays or torch tensors,
-            returned as arrays.
+        file: a safetensors, npz or torch file, or a pickle of NumPy's arrays; a folder with one of them, as
+            transformers writes it, or the index of several; or a mapping of arrays or torch tensors.
         entry: for a file of several dictionaries, ``{"model": ..., "optimizer": ...}``, which of them; a slash leads to
             one within another, ``"ema/state_dict"``.
         prefix: removed from the names, such as the ``"module."`` of torch's ``DataParallel``; entries without it are
             ignored.
 
     Raises:
-        ValueError: the format is unknown, the file is damaged, or holds anything else than arrays of different names.
+        ValueError: the format is unknown, the file is damaged or no regular file, or holds anything else than arrays of
+            different names.
+        FileNotFoundError: there is no file, or none with weights in the folder.
         TypeError: neither a path nor a mapping, such as the model itself.
         ImportError: a torch file, and torch is not installed.
 
@@ -45,15 +46,17 @@ def read(file: Path | str | Mapping[str, Any], entry: str | None = None, prefix:
     if not isinstance(file, Path | str | Mapping):
         hint = ": give its state_dict()" if hasattr(file, "state_dict") else ""
         raise TypeError(f"expected a file or named arrays, got {type(file).__name__}{hint}")
-    holds = _inside(file, entry) if isinstance(file, Mapping) else _open(Path(file), entry)
+    holds = _inside(file, entry) if isinstance(file, Mapping) else _open(Path(file).expanduser(), entry)
     groups = _groups(holds)
     if groups:
         found = [group if entry is None else f"{entry}/{group}" for group in groups]
-        raise ValueError(f"expected named arrays, got dictionaries; give entry={found[0]!r}, or one of {found}")
+        raise ValueError(
+            f"expected named arrays, got dictionaries; give entry={shorten(found[0])!r}, or one of {shorten(found)}"
+        )
     named = ((str(name), value) for name, value in holds.items())
-    wanted = _single((name.removeprefix(prefix), value) for name, value in named if name.startswith(prefix))
+    wanted = unique((name.removeprefix(prefix), value) for name, value in named if name.startswith(prefix))
     if holds and not wanted:
-        raise ValueError(f"expected names with prefix={prefix!r}, got {next(iter(holds))!r} and others")
+        raise ValueError(f"expected names with prefix={prefix!r}, got {shorten(repr(next(iter(holds))))} and others")
     return _numbers(wanted)
 
 
@@ -72,115 +75,72 @@ def save(path: Path | str, entries: Mapping[str, Any]) -> None:
     path = Path(path)
     partial = path.with_name(f"{path.name}.partial")
     try:
-        save_file({name: np.array(array, order="C") for name, array in _numbers(entries).items()}, partial)
+        arrays = {name: np.array(array, order="C") for name, array in _numbers(entries).items()}
+        save_file(arrays, partial, metadata={"format": "pt"})  # older transformers refuse files without
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
+def _weights_in(folder: Path) -> Path:
+    """Return the file of weights in a folder, or the index of several.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: there are several, none of them with the name that transformers gives.
+    """
+    for name in WEIGHTS:
+        for path in (folder / name, folder / f"{name}{INDEX}"):
+            if path.exists():
+                return path
+    found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    if not found:
+        raise FileNotFoundError(f"expected weights in {folder}, such as {WEIGHTS[0]}, got none")
+    if len(found) > 1:
+        names = shorten(", ".join(path.name for path in found))
+        raise ValueError(f"expected one file of weights in {folder}, got {names}; give one of them")
+    return found[0]
+
+
 def _open(path: Path, entry: str | None) -> Mapping[str, Any]:
-    with path.open("rb") as file:
-        start = file.read(16)
-    if start.startswith(b"PK"):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{path} is a damaged npz or torch file: {error}") from None
-        torch_file = any(name.endswith("data.pkl") for name in names)
-        return _inside(_torch(path) if torch_file else _npz(path), entry)
-    if start[8:9] == b"{":
-        try:
-            holds = load_file(path)
-        except (SafetensorError, KeyError, AttributeError) as error:
-            raise ValueError(f"{path} is no safetensors file that can be read, or damaged: {error}") from None
-        return _inside(holds, entry)
-    if start.startswith(b"{"):
-        raise ValueError(f"{path} is text, perhaps the index of several files: read each, and join the dictionaries")
-    if start.startswith(TORCH_MAGIC):
-        return _inside(_torch(path), entry)
-    if start.startswith(b"\x80"):
-        return _pickle(path, entry)
-    raise ValueError(f"{path} is neither a safetensors, an npz nor a torch file; it starts with {start!r}")
-
-
-def _npz(path: Path) -> dict[str, np.ndarray]:
+    if path.is_dir():
+        path = _weights_in(path)
+    if path.name.endswith(INDEX):
+        return _inside(_shards(path), entry)
+    content = open_file(path)
+    holds = _inside(content, entry)
+    if not isinstance(content, Pickled):
+        return holds
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no npz file of plain arrays, or damaged: {error}") from None
-
-
-def _torch(path: Path) -> Mapping[str, Any]:
-    try:
-        import torch
-    except ImportError:
-        raise ImportError(
-            f"{path} is a torch file, which torch alone can read: pip install torch, or convert it to safetensors"
-        ) from None
-    try:
-        holds = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ValueError(
-            f"{path} holds more than tensors in dictionaries, and a pickle can run anything: it is refused. Where you "
-            "trust its origin, load it in torch and give model.state_dict() or a safetensors file of that"
-        ) from None
-    except (RuntimeError, EOFError) as error:
-        raise ValueError(f"{path} is no torch file that can be read, or damaged: {error}") from None
-    if not isinstance(holds, Mapping):
-        raise ValueError(f"{path} holds no dictionary of tensors but a {type(holds).__name__}")
-    return holds
-
-
-def _pickle(path: Path, entry: str | None) -> dict[str, np.ndarray]:
-    try:
-        holds = pickles.loads(path.read_bytes())
-        if not isinstance(holds, dict):
-            raise ValueError(f"a {type(holds).__name__} in place of a dictionary")
-    except Exception as error:  # damage can surface as any exception that an instruction of pickle knows
-        raise ValueError(
-            f"{path} holds more than arrays in dictionaries, or is damaged, and a pickle can run anything: it is "
-            f"refused ({error or type(error).__name__}). Where you trust its origin, save its arrays as safetensors"
-        ) from None
-    holds = _inside(holds, entry)
-    try:
-        return _single(_arrays(holds, ""))
-    except (ValueError, RecursionError) as error:  # a dictionary may be within itself
+        return unique(arrays_of_pickle(holds))
+    except ValueError as error:
         raise ValueError(f"{path} holds something else than named arrays of numbers: {error}") from None
+
+
+def _shards(index: Path) -> dict[str, Any]:
+    """Read the files of an index, ``{"weight_map": {entry: file}}``."""
+    try:
+        files = json.loads(read_plain_text(index))["weight_map"]
+        names = set(files.values())
+        if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+            raise ValueError("expected the names of files beside it")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{index} is no index of files of weights: {shorten(error)}") from error
+    shards = {name: open_file(index.with_name(name)) for name in sorted(names)}
+    missing = [entry for entry, name in files.items() if entry not in shards[name]]
+    if missing:
+        raise ValueError(f"{index}: expected {shorten(missing[0])} in {files[missing[0]]}, got a file without")
+    return unique(item for shard in shards.values() for item in shard.items())
 
 
 def _inside(holds: Mapping[str, Any], entry: str | None) -> Mapping[str, Any]:
     """Return the dictionary to which the parts of ``entry`` lead."""
     for part in [] if entry is None else entry.split("/"):
         if not isinstance(holds.get(part), Mapping):
-            raise ValueError(f"expected a dictionary {part!r}, got the entries {', '.join(map(str, holds))}")
+            found = shorten(", ".join(map(str, holds)))
+            raise ValueError(f"expected a dictionary {shorten(part)!r}, got the entries {found}")
         holds = holds[part]
     return holds
-
-
-def _arrays(holds: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, np.ndarray]]:
-    """List the arrays of nested dictionaries, each with the keys that lead to it, joined by dots."""
-    for name, value in holds.items():
-        if isinstance(value, dict):
-            yield from _arrays(value, f"{prefix}{name}.")
-        elif isinstance(value, pickles.ArraySpec):
-            try:
-                yield f"{prefix}{name}", value.array(CODES)
-            except ValueError as error:
-                raise ValueError(f"{prefix}{name}: {error}") from None
-        else:
-            raise ValueError(f"{prefix}{name} is a {type(value).__name__}")
-
-
-def _single(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a dictionary, and refuse that one entry takes the place of another."""
-    entries = {}
-    for name, value in pairs:
-        if name in entries:
-            raise ValueError(f"expected different names, got two entries {name!r}; rename one of them")
-        entries[name] = value
-    return entries
 
 
 def _groups(holds: Mapping[str, Any]) -> list[str]:
@@ -194,17 +154,17 @@ def _numbers(entries: Mapping[str, Any]) -> dict[str, np.ndarray]:
     arrays = {name: _array(name, value) for name, value in entries.items()}
     others = [name for name, array in arrays.items() if array.dtype.hasobject or array.dtype.kind in "SU"]
     if others:
-        raise ValueError(f"expected arrays of numbers, got others for {', '.join(others)}; leave them out")
+        raise ValueError(f"expected arrays of numbers, got others for {shorten(', '.join(others))}; leave them out")
     return arrays
 
 
 def _array(name: str, value: Any) -> np.ndarray:
-    """Make an array of anything that is like one; torch's bfloat16, which numpy does not know, as float32."""
+    """Make an array of anything that is like one; torch's types that NumPy does not know as float32."""
     try:
         if hasattr(value, "detach"):
             value = value.detach().cpu()
-            value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+            value = value.float() if str(value.dtype).startswith(("torch.bfloat16", "torch.float8")) else value
             return value.numpy()
         return np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:  # ragged lists; sparse and quantised tensors
-        raise ValueError(f"{name}: a {type(value).__name__} that is no array: {error}") from None
+        raise ValueError(f"{shorten(name)}: a {type(value).__name__} that is no array: {error}") from None

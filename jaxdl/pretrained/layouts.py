@@ -50,6 +50,9 @@ class Layout:
         whole: the rule names a single parameter on both sides, not modules; its change is under ``""``.
         ignored: the rule's ``theirs`` is a regular expression of entries to ignore.
         remedy: advice in the error for an entry of another shape.
+        same_as: the rule's ``theirs`` is an entry that the peer shares with this one, and ours has once.
+        exported: such an entry is written, too.
+        renamed: entries that fullmatch ``theirs`` are read under this name, with references to its groups.
     """
 
     changes: Mapping[str, Change] = field(default_factory=lambda: {"kernel": KERNEL})
@@ -58,6 +61,9 @@ class Layout:
     whole: bool = False
     ignored: bool = False
     remedy: str = ""
+    same_as: str = ""
+    exported: bool = True
+    renamed: str = ""
 
     def change(self, leaf: str) -> Change:
         """Return the change of a leaf."""
@@ -69,6 +75,22 @@ plain = Layout()
 
 ignored = Layout(ignored=True)
 """The peer's entries that fullmatch ``theirs`` are ignored: ``Rule("", r".*relative_position_index", ignored)``."""
+
+
+def tied(entry: str, *, exported: bool = True) -> Layout:
+    """Lay out an entry that must equal another, in which it is read where that is missing.
+
+    ``Rule("", "lm_head.weight", tied("transformer.wte.weight"))``
+    """
+    return Layout(ignored=True, same_as=entry, exported=exported)
+
+
+def renamed(name: str) -> Layout:
+    r"""Read entries under another name, which the other rules have: those of another version of the peer.
+
+    ``Rule("", r"layers\.(\d+)\.(.*)", renamed(r"encoder.layer.\1.\2"))``
+    """
+    return Layout(ignored=True, renamed=name)
 
 
 def flattened(height: int, width: int) -> Layout:

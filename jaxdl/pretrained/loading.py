@@ -14,7 +14,9 @@ import numpy as np
 from flax import linen
 
 from jaxdl import models, tree
-from jaxdl.pretrained import files, rules
+from jaxdl.data.files.opening import shorten
+from jaxdl.pretrained import configs, files, rules
+from jaxdl.pretrained.formats import unique
 from jaxdl.pretrained.rules import COUNTER, Place, Rule
 from jaxdl.typing import Key, PyTree
 
@@ -31,13 +33,19 @@ def load(
     fresh: str | None = None,
     key: Key | None = None,
     without: str | None = None,
+    input_shape: Sequence[int] | None = None,
     **changes: object,
 ) -> PyTree:
     """Return the variables for ``models.create(model_name, **changes).apply`` with weights of a peer.
 
+    A ``config.json`` in the folder of Hugging Face's weights is read too, and settings that change the output must be
+    those of the model; `load_folder` makes the model from them. Settings that neither a file nor its shapes show have
+    to be given, such as ``transform_input`` for GoogLeNet: give the same to ``models.create``.
+
     Args:
         model_name: a name in ``models.list()``.
-        file_or_mapping: a safetensors, npz or torch file; or its entries by name, arrays or torch tensors.
+        file_or_mapping: a safetensors, npz or torch file; a folder with one, as transformers writes it; or the entries
+            by name, arrays or torch tensors.
         source: of the weights, which determines the names: ``"torchvision"``, ``"timm"`` or ``"huggingface"``.
         entry: name of a dictionary, for a file with several.
         prefix: of the names, for a model that was part of another: ``"module."``, ``"model."``.
@@ -46,24 +54,95 @@ def load(
         key: for ``fresh``.
         without: a pattern of paths to omit: ``without="^auxiliary"`` where a file has no auxiliary heads,
             which only training needs.
+        input_shape: of one example, where weights depend on it, as the positions of a vision transformer; None for
+            that of the registry, or the model's context.
         **changes: fields of the model.
 
     Raises:
-        ValueError: entries are missing, unexpected or of another shape, all listed; or the source has no weights of
-            this model.
+        ValueError: entries are missing, unexpected or of another shape, all listed; the source has no weights of this
+            model; or a field that changes the output is missing or differs from ``config.json``.
     """
     model = models.create(model_name, **changes)
+    table = rules_of(model, source)
     if (fresh is None) != (key is None):
         raise ValueError("expected fresh and key together, got one of them; give both to initialize parameters anew")
-    example = models.input_shape(model_name), models.input_dtype(model_name)
-    wanted = template(model, *example)
     entries = files.read(file_or_mapping, entry, prefix)
-    variables = convert(entries, wanted, rules_of(model, source), fresh=fresh, without=without)
+    settings = None
+    if source.startswith("huggingface") and not isinstance(file_or_mapping, Mapping):
+        settings = configs.find(Path(file_or_mapping).expanduser())
+    if settings is None:
+        _check_given(model, source, changes)
+    else:
+        description = configs.describe(settings)
+        description.check(model)
+        input_shape = input_shape or description.input_shape
+    example = _example_shape(model_name, model, input_shape), models.input_dtype(model_name)
+    variables = convert(entries, template(model, *example), table, fresh=fresh, without=without)
     return variables if key is None else _fill(variables, model, key, *example)
 
 
+def load_folder(
+    folder: Path | str, *, fresh: str | None = None, key: Key | None = None, **changes: object
+) -> tuple[linen.Module, PyTree]:
+    """Return the model that a folder of transformers describes, and its variables.
+
+    The folder has ``config.json`` and weights, as ``save_pretrained`` writes them, of GPT-2, BERT or a vision
+    transformer. Activation, epsilon and all sizes are those of the configuration.
+
+    Args:
+        folder: the folder.
+        fresh: as for `load`, for a head of another size or none.
+        key: for ``fresh``.
+        **changes: fields of the model that differ, such as the rates of dropout.
+
+    Raises:
+        FileNotFoundError: there are no settings or no weights.
+        ValueError: as for `load`, or a setting is none that our model computes.
+    """
+    folder = Path(folder).expanduser()
+    settings = configs.find(folder) if folder.is_dir() else None
+    if settings is None:
+        raise FileNotFoundError(f"expected a folder with {configs.FILE} and weights, got {folder} without")
+    description = configs.describe(settings)
+    entries = files.read(folder)
+    model = models.create(description.name, **{**description.fields, **changes})
+    options = {**description.fields, **changes, "fresh": fresh, "key": key, "input_shape": description.input_shape}
+    return model, load(description.name, entries, _huggingface_source(description.name, entries), **options)
+
+
+def _huggingface_source(model_name: str, entries: Iterable[str]) -> str:
+    """Return the source with the names of these entries."""
+    if any(name.endswith(".LayerNorm.gamma") for name in entries):
+        return "huggingface_first"
+    prefix = {"gpt2": "transformer.", "bert_base": "bert.", "vit_b16": "vit."}[model_name]
+    return "huggingface" if any(name.startswith(prefix) for name in entries) else "huggingface_model"
+
+
+def _example_shape(model_name: str, model: linen.Module, input_shape: Sequence[int] | None) -> tuple[int, ...]:
+    """Return the shape of an example: as given, or that of the registry, for tokens not beyond the model's context."""
+    if input_shape is not None:
+        return tuple(input_shape)
+    shape = models.input_shape(model_name)
+    context = getattr(model, "context_length", None)
+    return shape if context is None else (min(shape[0], context),)
+
+
+def _check_given(model: linen.Module, source: str, changes: Mapping[str, object]) -> None:
+    """Check that the fields are given that change the output, and of which weights show nothing."""
+    family = import_module(f"{FAMILIES}.{type(model).__module__.rpartition('.')[2]}")
+    undetermined = getattr(family, "UNDETERMINED", {}).get(source)
+    for field, advice in (undetermined(model) if undetermined else {}).items():
+        if changes.get(field) is None:
+            raise ValueError(
+                f"expected the field {field}, which these weights do not determine, got none; give {field}=..., to "
+                f"load and to models.create: {advice}"
+            )
+
+
 def export(model_name: str, variables: PyTree, source: str = "torchvision", **changes: object) -> dict[str, np.ndarray]:
-    """Return the entries that the peer's ``load_state_dict`` takes: the inverse of `load`.
+    """Return the entries that the peer's ``load_state_dict`` takes, tied ones included: the inverse of `load`.
+
+    For a vision transformer in transformers 5 the source is ``"huggingface_5"``.
 
     Args:
         model_name: a name in ``models.list()``.
@@ -76,7 +155,10 @@ def export(model_name: str, variables: PyTree, source: str = "torchvision", **ch
     """
     if "params" not in variables:
         raise ValueError(f"expected variables, {{'params': ...}}, got {', '.join(variables)}")
-    return rules.to_theirs(tree.flatten(variables), rules_of(models.create(model_name, **changes), source))
+    table = rules_of(models.create(model_name, **changes), source)
+    entries = rules.to_theirs(tree.flatten(variables), table)
+    shared = [rule for rule in table if rule.layout.same_as in entries and rule.layout.exported]
+    return entries | {rule.theirs: entries[rule.layout.same_as] for rule in shared}
 
 
 def template(model: linen.Module, input_shape: Sequence[int], input_dtype: str = "float32") -> PyTree:
@@ -132,7 +214,8 @@ def convert(
     leaves = tree.flatten(like)
     role = _roles(leaves, {"fresh": fresh, "without": without})
     table_places = rules.places(leaves, table)
-    problems, result = [], {}
+    entries = _renamed(entries, table)
+    problems, result = _join_tied(entries, table), {}
     for path, place in table_places.items():
         if role[path] == "fresh":
             result[path] = leaves[path]
@@ -141,18 +224,45 @@ def convert(
             if array is None:
                 problems.append(problem)
             else:
-                result[path] = jnp.asarray(array.astype(dtype or leaves[path].dtype))
+                result[path] = jax.device_put(array.astype(dtype or leaves[path].dtype))  # compiles nothing
     known = {name for place in table_places.values() for name in place.entries}
-    skipped = [re.compile(rule.theirs).fullmatch for rule in table if rule.layout.ignored]
+    skipped = [re.compile(rule.theirs).fullmatch for rule in table if rule.layout.ignored and not rule.layout.same_as]
     for name in entries.keys() - known:
         if not (name.endswith(COUNTER) or any(match(name) for match in skipped)):
-            problems.append(f"extra: {name} {list(entries[name].shape)} has no place in the model")
+            problems.append(f"extra: {shorten(name)} {list(entries[name].shape)} has no place in the model")
     if problems:
         _check_prefix(entries.keys(), known)
-        raise ValueError("\n  ".join([f"{len(problems)} weights do not fit the model:", *sorted(problems), ADVICE]))
+        listed = sorted(problems)[:MAX_LISTED]
+        listed += [f"and {len(problems) - MAX_LISTED} more"] * (len(problems) > MAX_LISTED)
+        raise ValueError("\n  ".join([f"{len(problems)} weights do not fit the model:", *listed, ADVICE]))
     return nested(result)
 
 
+def _renamed(entries: Mapping[str, np.ndarray], table: Sequence[Rule]) -> dict[str, np.ndarray]:
+    """Give entries of another version of the peer the names that the other rules have."""
+    for rule in table:
+        if rule.layout.renamed:
+            pattern, name = re.compile(rule.theirs), rule.layout.renamed
+            matches = ((pattern.fullmatch(entry), entry, array) for entry, array in entries.items())
+            entries = unique((match.expand(name) if match else entry, array) for match, entry, array in matches)
+    return dict(entries)
+
+
+def _join_tied(entries: dict[str, np.ndarray], table: Sequence[Rule]) -> list[str]:
+    """Remove entries that the peer shares with others, and return the problems with those that differ."""
+    problems = []
+    for rule in table:
+        other = rule.layout.same_as
+        array = entries.pop(rule.theirs, None) if other else None
+        if array is not None and not np.array_equal(entries.setdefault(other, array), array):
+            problems.append(
+                f"untied: {rule.theirs} {list(array.shape)} differs from {other}, and the model has one for both"
+            )
+    return problems
+
+
+MAX_LISTED = 200
+"""Problems that an error lists."""
 ADVICE = "to draw parameters anew give fresh='^output/' and a key, to leave them out without='^auxiliary' or the like"
 
 

@@ -8,7 +8,9 @@ Our gates are concatenated in the order of ``cell.gates`` (see ``jaxdl.nn.recurr
     flax     i<gate>/kernel, h<gate>/kernel, and a bias of either           i f g o            r z n
 
 torch adds two biases, of which ours is the sum; on export the second one is 0. A GRU with the reset after the product
-(torch and flax always, Keras with ``reset_after=True``) has a second bias of ``n``, our ``recurrent_bias``.
+(torch and flax always, Keras with ``reset_after=True``) has a second bias of ``n``, our ``recurrent_bias``. Layers
+without biases (torch's ``bias=False``, Keras's ``use_bias=False``) have biases of 0 here. What the entries do not say
+is up to the cell: the nonlinearity of a simple layer, and the ``reset`` of a GRU of Keras without biases.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +25,9 @@ from jaxdl.typing import PyTree
 
 CELLS = (Vanilla, LSTM, GRU)
 KERAS_GATES = {LSTM: "ifgo", GRU: "zrn", Vanilla: "h"}
-TORCH = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+TORCH_KERNELS = ("weight_ih", "weight_hh")
+TORCH = (*TORCH_KERNELS, "bias_ih", "bias_hh")
+KERAS_KERNELS = ("kernel", "recurrent_kernel")
 Entries = Mapping[str, Any]
 
 
@@ -46,8 +50,8 @@ def load_cell(entries: Entries, cell: Cell, source: str) -> dict[str, np.ndarray
     kernel, recurrent_kernel, bias, second = _READERS[source](entries, cell)
     size = cell.hidden_size
     columns = len(cell.gates) * size
-    shapes = [list(leaf.shape) for leaf in (kernel, recurrent_kernel, bias)]
-    if shapes != [[*kernel.shape[:1], columns], [size, columns], [columns]]:
+    shapes = [list(leaf.shape) for leaf in (kernel, recurrent_kernel, bias, second)]
+    if shapes != [[*kernel.shape[:1], columns], [size, columns], [columns], [columns]]:
         raise ValueError(
             f"expected a kernel [D, {columns}], a recurrent kernel [{size}, {columns}] and a bias [{columns}] for "
             f"{cell}, got {', '.join(map(str, shapes))} from {source}"
@@ -57,8 +61,6 @@ def load_cell(entries: Entries, cell: Cell, source: str) -> dict[str, np.ndarray
         inner = slice(2 * size, None)
         parameters["bias"] = np.concatenate([(bias + second)[: 2 * size], bias[inner]])
         parameters["recurrent_bias"] = second[inner]
-    elif isinstance(cell, GRU) and np.any(second):
-        raise ValueError(f"expected one bias, got two from {source}; load them into GRU({size}, reset='after')")
     return parameters
 
 
@@ -66,6 +68,8 @@ def export_cell(parameters: Mapping[str, Any], cell: Cell, source: str) -> dict[
     """Return the entries of one layer: the inverse of `load_cell`."""
     _check_source(cell, source)
     arrays = read(parameters)
+    if missing := {"kernel", "recurrent_kernel", "bias"} - arrays.keys():
+        raise ValueError(f"expected {', '.join(sorted(missing))} of {cell} too, got {', '.join(sorted(arrays))}")
     bias = arrays["bias"]
     second = np.zeros_like(bias)
     if "recurrent_bias" in arrays:
@@ -84,6 +88,8 @@ def load_torch(state_dict: Entries, cell: Cell, *, num_layers: int = 1, bidirect
         layer = {}
         for direction, suffix in _suffixes(index, bidirectional).items():
             names = {name: name + suffix for name in TORCH}
+            if not any(name.startswith("bias_") for name in entries):
+                names = {name: name + suffix for name in TORCH_KERNELS}
             missing = [name for name in names.values() if name not in entries]
             if missing:
                 raise ValueError(f"expected the entries {', '.join(missing)} too, got {', '.join(sorted(entries))}")
@@ -119,15 +125,19 @@ def _check_source(cell: Cell, source: str) -> None:
         raise ValueError(f"expected reset='after', the GRU of {source}, got {cell}; reset='before' is in Keras alone")
 
 
-def _take(entries: Entries, names: tuple[str, ...]) -> list[np.ndarray]:
+def _take(entries: Entries, kernels: tuple[str, ...], biases: tuple[str, ...]) -> list[np.ndarray]:
+    """Return the arrays in this order, without biases where the entries have none."""
+    names = (*kernels, *biases) if set(biases) & entries.keys() else kernels
     if entries.keys() != set(names):
+        names = (*kernels, *biases)
         raise ValueError(f"expected the entries {list(names)}, got {sorted(entries)}")
     arrays = read(entries)
     return [arrays[name] for name in names]
 
 
 def _from_torch(entries: Entries, cell: Cell) -> tuple[np.ndarray, ...]:
-    weight_ih, weight_hh, bias_ih, bias_hh = _take(entries, TORCH)
+    weight_ih, weight_hh, *biases = _take(entries, TORCH_KERNELS, TORCH[2:])
+    bias_ih, bias_hh = biases or [np.zeros(weight_hh.shape[:1], weight_hh.dtype)] * 2
     return weight_ih.T, weight_hh.T, bias_ih, bias_hh
 
 
@@ -138,10 +148,18 @@ def _to_torch(
 
 
 def _from_keras(entries: Entries, cell: Cell) -> tuple[np.ndarray, ...]:
-    kernel, recurrent_kernel, bias = _take(entries, ("kernel", "recurrent_kernel", "bias"))
-    bias, second = bias if bias.shape[:-1] == (2,) else (bias, np.zeros_like(bias))
+    kernel, recurrent_kernel, *biases = _take(entries, KERAS_KERNELS, ("bias",))
+    bias = biases[0] if biases else np.zeros(recurrent_kernel.shape[-1:], recurrent_kernel.dtype)
+    two = bias.ndim == 2 and len(bias) == 2
+    bias, second = bias if two else (bias, np.zeros_like(bias))
     order = KERAS_GATES[type(cell)]
-    return tuple(_reorder(leaf, order, cell.gates) for leaf in (kernel, recurrent_kernel, bias, second))
+    leaves = tuple(_reorder(leaf, order, cell.gates) for leaf in (kernel, recurrent_kernel, bias, second))
+    if biases and isinstance(cell, GRU) and two != (cell.reset == "after"):
+        wanted, got, reset = ("one bias", "two", "after") if two else ("two biases", "one", "before")
+        raise ValueError(
+            f"expected {wanted} for {cell}, got {got} from keras; load into GRU({cell.hidden_size}, reset={reset!r})"
+        )
+    return leaves
 
 
 def _to_keras(cell: Cell, *leaves: np.ndarray) -> dict[str, np.ndarray]:

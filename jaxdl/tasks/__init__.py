@@ -4,20 +4,23 @@
 - `sequences`: `sequence_classification`, and `tagging` of every step.
 - `language`: `language_model`; `Perplexity` is its metric.
 - `seq2seq`: `translation`; `shift_right` and `target_mask` of its targets.
-- `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`.
+- `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`, `CountedLoss`,
+  `check_names`.
 """
 
 from jaxdl.tasks.language import Perplexity, language_model
 from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
 from jaxdl.tasks.sequences import sequence_classification, tagging
 from jaxdl.tasks.supervised import classification
-from jaxdl.tasks.task import Task, apply_in_evaluation, apply_in_training, init_model
+from jaxdl.tasks.task import CountedLoss, Task, apply_in_evaluation, apply_in_training, check_names, init_model
 
 __all__ = [
+    "CountedLoss",
     "Perplexity",
     "Task",
     "apply_in_evaluation",
     "apply_in_training",
+    "check_names",
     "classification",
     "init_model",
     "language_model",

@@ -8,10 +8,19 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl import losses, metrics
+from jaxdl.arrays import fit_mask
 from jaxdl.checks import check_positive_integer
 from jaxdl.metrics import Mean
 from jaxdl.nn import recurrent
-from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, init_model
+from jaxdl.tasks.task import (
+    Task,
+    Variables,
+    apply_in_evaluation,
+    apply_in_training,
+    check_names,
+    init_model,
+    nats_of,
+)
 from jaxdl.typing import Array, Batch, Key, PyTree
 
 CARRY, STATES = "carry", "states"
@@ -41,21 +50,23 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
     window. This is truncated backpropagation through time (Williams and Peng, 1990), and full backpropagation through
     time where one window holds the whole stream. Without ``"start"`` every row begins from zeros.
 
-    Training reports ``bits_per_UNIT``, the loss divided by ``ln 2``, and ``perplexity``, its exponential. Evaluation
+    Training reports ``bits_per_UNIT``, the loss divided by ``ln 2``, and ``perplexity``, its exponential; over several
+    steps, parts or devices that is the exponential of their mean loss. Evaluation
     reports these and ``loss``; it reads every row from zeros to its end, so rows should be whole streams, as
     ``data.text.streams`` makes them.
 
     Args:
         model: ``model.apply(variables, tokens, carry, train=..., return_intermediates=True)`` returns logits ``[B, T,
             V]`` and intermediates with ``"carry"``; ``model.init_carry((B,))`` returns zeros. It is a
-            ``RecurrentLanguageModel``, or a ``GPT``, whose rows are at most as long as its context, without
-            ``"start"``.
+            ``RecurrentLanguageModel``, or without ``"start"`` a ``WaveNet`` or a ``GPT``, whose rows are at most as
+            long as its context.
         window: the number of tokens of a row evaluated at a time, which limits memory and does not change the result;
             None for all, as always for a model whose carry is a cache.
         unit: what a token is, "character" or "word".
 
     Raises:
-        ValueError: window is not positive; while training, that a batch has other rows than the carried state.
+        ValueError: window is not positive; when a function of the task is traced, a batch lacks an array, or has other
+            rows than the carried state.
     """
     if window is not None:
         check_positive_integer("window", window)
@@ -65,15 +76,23 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         return model.init_carry((size,))
 
     def init(key: Key, batch: Batch) -> Variables:
+        check_names(batch, ["token"])
         variables = init_model(model, key, batch["token"])
         if "start" in batch:
             variables[CARRY] = {STATES: init_carry(len(batch["token"]))}
         return variables
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
+        check_names(batch, ["token", "target"])
         carry = _continued_carry(variables, batch) if "start" in batch else None
         (logits, out), collections = apply_in_training(
-            model, _without_carry(variables), batch["token"], key, carry=carry, return_intermediates=True
+            model,
+            _without_carry(variables),
+            _tokens(batch),
+            key,
+            rows=batch.get("mask"),
+            carry=carry,
+            return_intermediates=True,
         )
         value = losses.cross_entropy(logits, batch["target"], mask=batch.get("mask"))
         if "start" in batch:
@@ -81,15 +100,16 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         return value, (collections, {bits: value / math.log(2), "perplexity": jnp.exp(value)})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
+        check_names(batch, ["token", "target"])
         weights = _without_carry(variables)
         size, length = batch["token"].shape
         mask = batch.get("mask", jnp.ones(size))
         mask = jnp.broadcast_to(mask.reshape(size, -1), (size, length))
-        rows = {"mask": mask, "token": batch["token"], "target": batch["target"]}
+        rows = {"mask": mask, "token": _tokens(batch), "target": batch["target"]}
 
         def measure_window(carry: PyTree, part: Mapping[str, Array]) -> tuple[PyTree, Mean]:
             logits, out = apply_in_evaluation(model, weights, part["token"], carry=carry, return_intermediates=True)
-            nats = losses.cross_entropy(logits, part["target"], reduction="none")
+            nats = nats_of(logits, part["target"], part["mask"])
             return out.get("carry"), metrics.mean(nats, part["mask"])
 
         if _is_cache(jax.eval_shape(lambda: init_carry(size))):
@@ -101,6 +121,14 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         return {"loss": nats, bits: Mean(nats.total / math.log(2), nats.count), "perplexity": Perplexity(*nats)}
 
     return Task(init, loss, measure)
+
+
+def _tokens(batch: Batch) -> Array:
+    """Return the tokens, with 0 for negative numbers such as -1 or -100 in the padding."""
+    token = batch["token"]
+    if "mask" not in batch:
+        return token
+    return jnp.where((token < 0) & (fit_mask(batch["mask"], token.shape) == 0), 0, token)
 
 
 def _without_carry(variables: Variables) -> Variables:

@@ -10,7 +10,16 @@ from jaxdl.arrays import fit_mask
 from jaxdl.metrics import Mean
 from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.tasks.language import Perplexity
-from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, init_model
+from jaxdl.tasks.task import (
+    CountedLoss,
+    Task,
+    Variables,
+    apply_in_evaluation,
+    apply_in_training,
+    check_names,
+    init_model,
+    nats_of,
+)
 from jaxdl.typing import Array, ArrayLike, Batch, Key
 
 
@@ -20,9 +29,9 @@ def translation(model: linen.Module, *, bos_id: int, label_smoothing: float = 0.
     Batches have ``"source"``, tokens ``[B, S]`` or vectors ``[B, S, D]``, and ``"target"`` ``[B, T]``, with an end
     token where generation is to end by itself. Where sequences differ in length they have ``"source_length"`` and
     ``"target_length"`` ``[B]``; steps from there on are padding and do not count, whatever their values. They may have
-    ``"mask"``, ``[B]`` or ``[B, T]``. Where a batch is processed in parts (gradient accumulation, several devices), a
-    mask ``[B, T]`` that is 0 in the padding weights each part by its number of tokens. The model reads the true target
-    (teacher forcing), shifted right, after the token ``bos_id``.
+    ``"mask"``, ``[B]`` or ``[B, T]``. Where a batch is processed in parts (gradient accumulation, several devices),
+    each part is weighted by its number of valid tokens. The model reads the true target (teacher forcing), shifted
+    right, after the token ``bos_id``.
 
     Training reports ``accuracy``, over the valid steps of the targets; evaluation ``loss`` (without smoothing),
     ``accuracy``, ``perplexity`` and ``exact_match``, the share of targets whose every token is the most probable one.
@@ -33,25 +42,37 @@ def translation(model: linen.Module, *, bos_id: int, label_smoothing: float = 0.
             ``[B, T, V]`` of the token after each of ``target_in``, as ``EncoderDecoder`` and ``Transformer`` do.
         bos_id: the token before the target.
         label_smoothing: the share of each target that is spread evenly over all tokens.
+
+    Raises:
+        ValueError: when a function of the task is traced, a batch lacks an array.
     """
 
     def options(batch: Batch) -> dict[str, Any]:
-        return {"target_in": shift_right(batch["target"], bos_id), "source_lengths": batch.get("source_length")}
+        check_names(batch, ["source", "target"])
+        target_in = shift_right(batch["target"], bos_id)
+        padding = (target_mask(batch) == 0) & (target_in < 0)  # of -1 or -100: the model reads tokens
+        if "target_length" in batch:
+            padding |= ~valid_steps(batch["target_length"], target_in.shape[1])
+        target_in = jnp.where(padding, bos_id, target_in)
+        return {"target_in": target_in, "source_lengths": batch.get("source_length")}
 
     def init(key: Key, batch: Batch) -> Variables:
-        return init_model(model, key, batch["source"], **options(batch))
+        rest = options(batch)
+        return init_model(model, key, batch["source"], **rest)
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
-        logits, collections = apply_in_training(model, variables, batch["source"], key, **options(batch))
+        rows, rest = batch.get("mask"), options(batch)
+        logits, collections = apply_in_training(model, variables, batch["source"], key, rows=rows, **rest)
         target, mask = batch["target"], target_mask(batch)
         value = losses.cross_entropy(logits, target, mask=mask, label_smoothing=label_smoothing)
         return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, target), mask).value})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
-        logits = apply_in_evaluation(model, variables, batch["source"], **options(batch))
+        rest = options(batch)
+        logits = apply_in_evaluation(model, variables, batch["source"], **rest)
         target, mask = batch["target"], target_mask(batch)
         right = metrics.correct(logits, target)
-        nats = metrics.mean(losses.cross_entropy(logits, target, reduction="none"), mask)
+        nats = metrics.mean(nats_of(logits, target, mask), mask)
         return {
             "loss": nats,
             "accuracy": metrics.mean(right, mask),
@@ -59,7 +80,7 @@ def translation(model: linen.Module, *, bos_id: int, label_smoothing: float = 0.
             "exact_match": metrics.mean(jnp.all((right != 0) | (mask == 0), axis=-1), jnp.max(mask, axis=-1)),
         }
 
-    return Task(init, loss, measure)
+    return Task(init, CountedLoss(loss, lambda batch: jnp.sum(target_mask(batch))), measure)
 
 
 def shift_right(target: ArrayLike, bos_id: int) -> Array:

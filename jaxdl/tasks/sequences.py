@@ -1,7 +1,8 @@
 """Labels of sequences: one for each sequence, or one for each step.
 
 Batches have ``inputs``, tokens ``[B, T]`` or vectors ``[B, T, D]``, and where sequences differ in length ``"length"``
-``[B]``. Steps from there on are padding, whose labels do not count, whatever their values.
+``[B]``. Steps from there on are padding, whose labels do not count, whatever their values. A batch without one of the
+arrays is a ValueError.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,16 @@ from jaxdl import losses, metrics
 from jaxdl.arrays import fit_mask
 from jaxdl.metrics import Mean
 from jaxdl.nn.recurrent.inputs import valid_steps
-from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, init_model
+from jaxdl.tasks.task import (
+    CountedLoss,
+    Task,
+    Variables,
+    apply_in_evaluation,
+    apply_in_training,
+    check_names,
+    init_model,
+    nats_of,
+)
 from jaxdl.typing import Array, Batch, Key
 
 MaskOf = Callable[[Batch], Array | None]
@@ -30,7 +40,7 @@ def sequence_classification(model: linen.Module, *, inputs: str = "token", label
         inputs: the name of the sequences in a batch.
         label_smoothing: the share of each label that is spread evenly over all classes.
     """
-    return _labeling(model, inputs, label_smoothing, lambda batch: batch.get("mask"), ())
+    return _labeling(model, inputs, label_smoothing, lambda batch: batch.get("mask"), _count_rows, ())
 
 
 def tagging(
@@ -39,8 +49,7 @@ def tagging(
     """Learn a label for each step of a sequence, ``p(label_t | x)``, by the mean cross-entropy over valid steps.
 
     Batches also have ``"label"`` ``[B, T]`` and may have ``"mask"``, ``[B]`` or ``[B, T]``. Where a batch is processed
-    in parts (gradient accumulation, several devices), a mask ``[B, T]`` that is 0 in the padding weights each part by
-    its number of valid steps.
+    in parts (gradient accumulation, several devices), each part is weighted by its number of valid steps.
 
     Training reports ``accuracy``, evaluation ``loss`` and ``accuracy``, all over valid steps. For each of the named
     ``tags`` evaluation also reports ``precision_TAG``, ``recall_TAG`` and ``f1_TAG``, exact over all batches; they are
@@ -52,7 +61,18 @@ def tagging(
         label_smoothing: the share of each label that is spread evenly over all tags.
         tags: the names of the labels ``0, 1, ...``; None for a label that is not reported.
     """
-    return _labeling(model, inputs, label_smoothing, _step_weights, tags)
+    return _labeling(model, inputs, label_smoothing, _step_weights, _count_steps, tags)
+
+
+def _count_rows(batch: Batch) -> Array:
+    """Return the number of sequences in a batch, those with mask 1."""
+    return jnp.sum(batch.get("mask", jnp.ones(batch["label"].shape)), dtype=jnp.float32)
+
+
+def _count_steps(batch: Batch) -> Array:
+    """Return the number of valid steps in a batch."""
+    weights, shape = _step_weights(batch), batch["label"].shape
+    return jnp.sum(jnp.ones(shape) if weights is None else jnp.broadcast_to(weights, shape), dtype=jnp.float32)
 
 
 def _step_weights(batch: Batch) -> Array | None:
@@ -66,29 +86,39 @@ def _step_weights(batch: Batch) -> Array | None:
 
 
 def _labeling(
-    model: linen.Module, inputs: str, label_smoothing: float, mask_of: MaskOf, tags: Sequence[str | None]
+    model: linen.Module,
+    inputs: str,
+    label_smoothing: float,
+    mask_of: MaskOf,
+    count: Callable[[Batch], Array],
+    tags: Sequence[str | None],
 ) -> Task:
-    """Make the task of labels ``[...]`` and logits ``[..., K]`` with the weights ``mask_of(batch)``."""
+    """Make the task of labels ``[...]`` and logits ``[..., K]`` with the weights ``mask_of(batch)`` and their sum."""
 
     def init(key: Key, batch: Batch) -> Variables:
+        check_names(batch, [inputs])
         return init_model(model, key, batch[inputs])
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
+        check_names(batch, [inputs, "label"])
         lengths, labels, mask = batch.get("length"), batch["label"], mask_of(batch)
-        logits, collections = apply_in_training(model, variables, batch[inputs], key, lengths=lengths)
+        logits, collections = apply_in_training(
+            model, variables, batch[inputs], key, rows=batch.get("mask"), lengths=lengths
+        )
         value = losses.cross_entropy(logits, labels, mask=mask, label_smoothing=label_smoothing)
         return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, labels), mask).value})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
+        check_names(batch, [inputs, "label"])
         logits = apply_in_evaluation(model, variables, batch[inputs], lengths=batch.get("length"))
         labels, mask = batch["label"], mask_of(batch)
         return {
-            "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
+            "loss": metrics.mean(nats_of(logits, labels, mask), mask),
             "accuracy": metrics.mean(metrics.correct(logits, labels), mask),
-            **_tag_metrics(jnp.argmax(logits, axis=-1), labels, mask, tags),
+            **_tag_metrics(metrics.predict(logits), labels, mask, tags),
         }
 
-    return Task(init, loss, measure)
+    return Task(init, CountedLoss(loss, count), measure)
 
 
 def _tag_metrics(predicted: Array, labels: Array, mask: Array | None, tags: Sequence[str | None]) -> dict[str, Mean]:

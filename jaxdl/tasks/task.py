@@ -1,6 +1,7 @@
 """The interface between a task and training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,7 +11,10 @@ from flax import linen
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
+from jaxdl import losses
+from jaxdl.checks import did_you_mean
 from jaxdl.metrics import Mean
+from jaxdl.nn.normalization import row_mask
 from jaxdl.typing import Array, Batch, Key, PyTree
 
 Variables = dict[str, PyTree]
@@ -31,27 +35,81 @@ class Task(NamedTuple):
     measure: Callable[[Variables, Batch], dict[str, Mean]]
 
 
+@dataclass(frozen=True)
+class CountedLoss:
+    """A loss that is a mean over something else than the rows of a batch, with the denominator of this mean.
+
+    Where a batch is processed in parts, on several devices or one after the other, ``train.make_step`` weights them by
+    ``count``.
+
+    Attributes:
+        function: the loss, as in `Task`.
+        count: ``count(batch)``, the denominator.
+    """
+
+    function: Callable[[Variables, Batch, Key], tuple[Array, tuple[Variables, dict[str, Array]]]]
+    count: Callable[[Batch], Array]
+
+    def __call__(
+        self, variables: Variables, batch: Batch, key: Key
+    ) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
+        """Compute the loss."""
+        return self.function(variables, batch, key)
+
+
+def check_names(batch: Batch, names: Iterable[str]) -> None:
+    """Check that a batch has the arrays that a task reads.
+
+    Raises:
+        ValueError: one is missing.
+        TypeError: the batch has no names.
+
+    >>> check_names({"images": 0, "label": 0}, ("image", "label"))
+    Traceback (most recent call last):
+    ValueError: expected batches with 'image', got 'images', 'label'; did you mean 'images'?
+    """
+    if not isinstance(batch, Mapping):
+        raise TypeError(f"expected a batch of named arrays, got a {type(batch).__name__}; make it a dict")
+    for name in names:
+        if name not in batch:
+            found = ", ".join(map(repr, sorted(batch))) or "nothing"
+            raise ValueError(f"expected batches with {name!r}, got {found}; {did_you_mean(name, batch)}")
+
+
 def apply_in_training(
-    model: linen.Module, variables: Variables, x: Array, key: Key, **options: Any
+    model: linen.Module, variables: Variables, x: Array, key: Key, *, rows: Array | None = None, **options: Any
 ) -> tuple[Any, Variables]:
     """Apply a model with ``train=True``; return its output and its collections (batch statistics) after the pass.
+
+    Rows that fill up a batch are copies of examples: with the mask of a batch as ``rows`` they do not count in the
+    moments of any batch norm, so that these are those of the batch without them.
 
     Args:
         model: a module.
         variables: of the model.
         x: its input.
         key: for random layers, dropout for instance.
+        rows: the mask of the batch, ``[B, ...]``; a row whose mask is 0 everywhere does not count, see `nn.row_mask`.
         **options: for the model.
     """
     collections = [name for name in variables if name != "params"]
     rngs = {"dropout": key}
-    output, updated = model.apply(variables, x, train=True, mutable=collections, rngs=rngs, **options)
+    if rows is not None:
+        rows = jnp.any(rows != 0, axis=tuple(range(1, rows.ndim)))
+    with row_mask(rows):
+        output, updated = model.apply(variables, x, train=True, mutable=collections, rngs=rngs, **options)
     return output, dict(updated)
 
 
 def apply_in_evaluation(model: linen.Module, variables: Variables, x: Array, **options: Any) -> Any:
     """Apply a model with ``train=False``; return its output."""
     return model.apply(variables, x, train=False, **options)
+
+
+def nats_of(logits: Array, labels: Array, mask: Array | None) -> Array:
+    """Return the cross-entropy of each label, 0 where the mask is 0: a label there may have any value, such as -100."""
+    counts = None if mask is None else mask != 0
+    return losses.cross_entropy(logits, labels, mask=counts, reduction="none")
 
 
 def init_model(model: linen.Module, key: Key, x: Array, **options: Any) -> Variables:

@@ -12,16 +12,26 @@
 from jaxdl.train import checkpointing, ensemble, leaves, parallel
 from jaxdl.train.checkpointing import Checkpoints, DamagedError, Interruption, interruptible, weights
 from jaxdl.train.evaluate import Measure, make_evaluation
-from jaxdl.train.gradient import count_examples, mean_gradient
+from jaxdl.train.gradient import (
+    Count,
+    count_examples,
+    count_rows,
+    from_additive,
+    is_geometric,
+    mean_gradient,
+    to_additive,
+)
 from jaxdl.train.guard import NonfiniteError, StopAtNonfinite, check_finite, nonfinite_leaves, skip_nonfinite
 from jaxdl.train.hooks import EarlyStopping, MetricsFile, OnFirstProcess, ProgressBar, SaveEvery
 from jaxdl.train.loop import Programs, Scanned, Single, chunks, count_steps, fit
-from jaxdl.train.report import Hook, InMemoryLoader, Loader, Report, call_finish, summarise
-from jaxdl.train.state import TrainState
+from jaxdl.train.report import STOP, Hook, InMemoryLoader, Loader, Report, Stop, call_finish, call_hook, summarise
+from jaxdl.train.state import TrainState, check_optimizer
 from jaxdl.train.step import Loss, Metrics, Step, accumulate_gradient, make_step
 
 __all__ = [
+    "STOP",
     "Checkpoints",
+    "Count",
     "DamagedError",
     "EarlyStopping",
     "Hook",
@@ -41,18 +51,24 @@ __all__ = [
     "Scanned",
     "Single",
     "Step",
+    "Stop",
     "StopAtNonfinite",
     "TrainState",
     "accumulate_gradient",
     "call_finish",
+    "call_hook",
     "check_finite",
+    "check_optimizer",
     "checkpointing",
     "chunks",
     "count_examples",
+    "count_rows",
     "count_steps",
     "ensemble",
     "fit",
+    "from_additive",
     "interruptible",
+    "is_geometric",
     "leaves",
     "make_evaluation",
     "make_step",
@@ -61,5 +77,6 @@ __all__ = [
     "parallel",
     "skip_nonfinite",
     "summarise",
+    "to_additive",
     "weights",
 ]

@@ -19,7 +19,7 @@ from jaxdl.train.checkpointing.checkpoint import Checkpoints
 from jaxdl.train.checkpointing.integrity import DamagedError
 from jaxdl.train.guard import check_finite
 from jaxdl.train.parallel.distributed import collect
-from jaxdl.train.report import Hook, Report, call_finish, summarise
+from jaxdl.train.report import STOP, Hook, Report, Stop, call_finish, summarise
 from jaxdl.typing import PyTree
 
 
@@ -27,7 +27,7 @@ class EarlyStopping:
     """Stop when an evaluated metric has not improved for ``patience`` evaluations; keep the best state.
 
     With ``best_t = min(best_(t-1), m_t)`` (``max`` for ``mode="max"``) the run ends at the first evaluation ``t`` with
-    the last improvement by more than ``min_delta`` at evaluation ``t - patience``.
+    the last improvement by more than ``min_delta`` at evaluation ``t - patience``. NaN never improves.
 
     Args:
         metric: a name in the result of ``evaluate``, ``"loss"`` for instance.
@@ -48,6 +48,8 @@ class EarlyStopping:
     Source: Prechelt, "Early stopping - but when?", 1998.
     """
 
+    needs_evaluation = True
+
     def __init__(
         self,
         metric: str = "loss",
@@ -59,7 +61,7 @@ class EarlyStopping:
     ):
         check_one_of("mode", mode, ("min", "max"))
         check_positive_integer("patience", patience)
-        check_in_range("min_delta", min_delta)
+        check_in_range("min_delta", min_delta, includes_high=False)
         self.metric, self.patience, self.min_delta, self.checkpoints = metric, patience, min_delta, checkpoints
         self.sign = 1.0 if mode == "min" else -1.0
         self.best = self.sign * math.inf
@@ -67,10 +69,10 @@ class EarlyStopping:
         self.best_state: PyTree = None
         self.waited = 0
 
-    def __call__(self, report: Report) -> bool:
-        """Update the best value; return true, to end the run, once patience has run out."""
+    def __call__(self, report: Report) -> Stop | None:
+        """Update the best value; return `STOP`, to end the run, once patience has run out."""
         if report.evaluation is None:
-            return False
+            return None
         if self.metric not in report.evaluation:
             raise ValueError(
                 f"expected an evaluation with {self.metric!r}, got {sorted(report.evaluation)}; "
@@ -81,7 +83,7 @@ class EarlyStopping:
             # A run resumed from an older checkpoint repeats steps that are saved already.
             if self.checkpoints is not None and report.step > (self.checkpoints.latest() or 0):
                 self.checkpoints.save(self.best_state)
-        return self.exhausted
+        return STOP if self.exhausted else None
 
     @property
     def exhausted(self) -> bool:
@@ -96,8 +98,9 @@ class EarlyStopping:
             like: a state with the structure of the best one.
         """
         for row in rows:
-            if row.get(f"evaluation/{self.metric}") is not None:
-                self._improves(row[f"evaluation/{self.metric}"], row["step"])
+            if f"evaluation/{self.metric}" in row:
+                value = row[f"evaluation/{self.metric}"]
+                self._improves(math.nan if value is None else value, row["step"])  # a file has null for NaN
         if self.checkpoints is None or not self.best_step:
             return
         try:
@@ -150,7 +153,9 @@ class MetricsFile:
 
 
 class ProgressBar:
-    """Show a bar with epoch, loss, learning rate, examples/s, elapsed and remaining time; a context manager.
+    """Show a bar with epoch, mean loss, learning rate, examples/s, elapsed and remaining time; a context manager.
+
+    The loss is the mean over the epoch so far. Before the first report the bar says "compiling".
 
     Args:
         batch_size: examples in a step, for examples/s.
@@ -159,18 +164,20 @@ class ProgressBar:
     """
 
     def __init__(self, batch_size: int, description: str = "training", *, console: Console | None = None):
+        check_positive_integer("batch_size", batch_size)
         self.batch_size = batch_size
+        self.epoch, self.losses, self.steps = 0, 0.0, 0
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=12),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TextColumn("{task.fields[numbers]}", table_column=Column()),
+            TextColumn("{task.fields[count]}", markup=False),
+            TextColumn("{task.fields[numbers]}", table_column=Column(), markup=False),
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(),
             console=console or Console(stderr=True),
         )
-        self.task: TaskID = self.progress.add_task(description, total=math.inf, numbers="compiling")
+        self.task: TaskID = self.progress.add_task(description, total=None, count="", numbers="compiling")
 
     def __enter__(self) -> "ProgressBar":
         self.progress.start()
@@ -183,11 +190,22 @@ class ProgressBar:
         """Move the bar to the report's step."""
         rate = report.steps * self.batch_size / max(report.seconds, 1e-9)
         parts = [f"epoch {report.epoch:.2f}"]
-        for name, label in (("loss", "loss"), ("learning_rate", "learning rate")):
-            if name in report.metrics:
-                parts.append(f"{label} {np.mean(report.metrics[name][-1]):.3g}")
+        if "loss" in report.metrics:
+            parts.append(f"loss {self._mean_loss(report):.3g}")
+        if "learning_rate" in report.metrics:
+            parts.append(f"learning rate {np.mean(report.metrics['learning_rate'][-1]):.3g}")
         numbers = "  ".join([*parts, f"{rate:,.0f} examples/s"])
-        self.progress.update(self.task, total=report.total, completed=report.step, numbers=numbers)
+        count = f"{report.step}/{report.total}"
+        self.progress.update(self.task, total=report.total, completed=report.step, count=count, numbers=numbers)
+
+    def _mean_loss(self, report: Report) -> float:
+        """Return the mean loss over the steps of the epoch so far; a report never crosses the end of an epoch."""
+        epoch = math.ceil(report.epoch - 1e-9)
+        if epoch != self.epoch:
+            self.epoch, self.losses, self.steps = epoch, 0.0, 0
+        self.losses += float(np.mean(report.metrics["loss"])) * report.steps
+        self.steps += report.steps
+        return self.losses / self.steps
 
 
 class SaveEvery:

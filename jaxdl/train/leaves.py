@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeGuard
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl import tree
 from jaxdl.typing import PyTree
@@ -35,6 +36,7 @@ def forms(state: PyTree) -> dict[str, Form]:
     >>> forms({"a": np.zeros((2, 3), np.int32)})
     {'a': Form(dtype='int32', shape=(2, 3))}
     """
+    check_alive(state)
     leaves = jax.tree_util.tree_leaves_with_path(state)
     named = {tree.path_name(path): leaf for path, leaf in leaves}
     others = [f"{name} of type {type(leaf).__name__}" for name, leaf in named.items() if not is_array(leaf)]
@@ -50,6 +52,20 @@ def is_array(leaf: object) -> TypeGuard[jax.Array]:
     if isinstance(leaf, np.ndarray | np.generic):
         return not leaf.dtype.hasobject
     return isinstance(leaf, jax.Array | jax.ShapeDtypeStruct)
+
+
+def check_alive(state: PyTree) -> None:
+    """Check that no leaf of a state was donated to a compiled function, which has reused its memory.
+
+    Raises:
+        ValueError: a leaf was.
+    """
+    for name, leaf in tree.flatten(state).items():
+        if isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer) and leaf.is_deleted():
+            raise ValueError(
+                f"expected a state that can be read, got one whose leaf {name} was donated to train.fit or a jitted "
+                "step; continue with the state that this call has returned, or copy the state before it"
+            )
 
 
 def is_key(leaf: Any) -> bool:

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.checks import check_in_range, check_one_of, check_positive_integer
 from jaxdl.train import parallel
+from jaxdl.train.leaves import check_alive, is_key
 from jaxdl.train.parallel.consistency import check_same_leaves
-from jaxdl.train.report import Hook, InMemoryLoader, Loader, Report, call_finish, summarise
+from jaxdl.train.report import Hook, InMemoryLoader, Loader, Report, call_finish, call_hook, summarise
 from jaxdl.train.step import Step
 from jaxdl.typing import Array, Batch, PyTree
 
@@ -45,8 +46,10 @@ def fit(
             number of the step only.
         loader: a ``Loader``.
         epochs: total number of passes over the data, counted from step zero. A fraction ends inside an epoch.
-        evaluate: a function of the state, called at the end of every epoch and of the run.
-        hooks: called in order with a ``Report`` after every chunk; all are called even if one ends the run.
+        evaluate: a function of the state, called at the end of every epoch and of the run, such as the result of
+            ``make_evaluation``.
+        hooks: called in order with a ``Report`` after every chunk; all are called even if one ends the run, which it
+            does by returning ``train.STOP``.
         report_every: the largest number of steps in a chunk. Chunks end with an epoch.
         scan: whether a chunk is one compiled call; ``"auto"`` decides by the size of the data.
         mesh: the devices, from ``parallel.make_mesh``. The rows of every batch are sharded over its axis ``"data"``;
@@ -57,17 +60,30 @@ def fit(
         ``train/NAME``, and the evaluation as ``evaluation/NAME``.
 
     Raises:
-        ValueError: the number of epochs or steps is not positive, ``scan=True`` without arrays in memory, or the
+        ValueError: the number of epochs or steps is not positive, the state has made all these steps already or was
+            donated to another call, ``scan=True`` without arrays in memory, early stopping without ``evaluate``, or the
             devices do not divide a batch; and, in every process, if the processes differ in state, arrays or steps.
+        TypeError: the loader or an argument is of another type, or a hook returns something else than None or
+            ``train.STOP``.
     """
     check_in_range("epochs", epochs, 0, math.inf, includes_low=False, includes_high=False)
     check_positive_integer("report_every", report_every)
+    check_one_of("scan", scan, (True, False, "auto"))
+    _check_loader(loader)
+    _check_functions(step, evaluate, hooks)
+    check_alive(state)
+    mesh = parallel.automatic(mesh)
     per_epoch = loader.steps_per_epoch
     total = count_steps(epochs, per_epoch)
     start = int(np.ravel(state.step)[0])
+    if start >= total:
+        raise ValueError(
+            f"expected a state before step {total}, the end of epochs={epochs:g}, got one after step {start}; epochs "
+            "counts from step zero: increase it to train on"
+        )
     if mesh is not None:
         check_same_leaves({"first step": start, "last step": total, "report_every": report_every}, mesh)
-    state = parallel.on_mesh(jax.tree.map(jnp.asarray, state), mesh)
+    state = _unshared(parallel.on_mesh(jax.tree.map(jnp.asarray, state), mesh))
     runner = Scanned(step, loader, mesh) if _is_scanned(loader, scan, mesh) else Single(step, loader, mesh)
     history = []
     for first, count in chunks(start, total, per_epoch, report_every):
@@ -82,7 +98,7 @@ def fit(
         compile_seconds = runner.programs.seconds
         report = Report(done, done / per_epoch, state, metrics, evaluation, seconds, compile_seconds, total, count)
         history.append(summarise(report))
-        if any([hook(report) for hook in hooks]) or done == total:
+        if any([call_hook(hook, report) for hook in hooks]) or done == total:
             for hook in hooks:
                 call_finish(hook, report)
             break
@@ -90,12 +106,12 @@ def fit(
 
 
 def count_steps(epochs: float, per_epoch: int) -> int:
-    """Return the number of steps in a number of epochs, rounded up.
+    """Return the number of steps in a number of epochs, rounded up: at least one for a positive number.
 
     >>> count_steps(29 / 7, 7), count_steps(1.5, 5)
     (29, 8)
     """
-    return math.ceil(epochs * per_epoch - 1e-9 * per_epoch)
+    return max(int(epochs > 0), math.ceil(epochs * per_epoch - 1e-9 * per_epoch))
 
 
 def chunks(first: int, total: int, per_epoch: int, at_most: int) -> Iterator[tuple[int, int]]:
@@ -170,6 +186,8 @@ class Programs:
 
     def __call__(self, steps: int, state: PyTree, *inputs: PyTree) -> tuple[PyTree, dict[str, Array]]:
         """Call the program for ``steps`` steps."""
+        if jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue]  # attributes made at run time
+            return self.function(state, *inputs)
         form = (steps, *(leaf.shape for leaf in jax.tree.leaves(inputs)))
         if form not in self.compiled:
             started = time.perf_counter()
@@ -191,6 +209,44 @@ def _is_scanned(loader: Loader, scan: bool | Literal["auto"], mesh: Mesh | None)
     if scan != "auto":
         return bool(scan)
     return in_memory and _bytes(loader) <= _device_bytes() * parallel.data_devices(mesh)
+
+
+def _check_loader(loader: Any) -> None:
+    """Check that a loader gives batches by number."""
+    if callable(getattr(loader, "batch", None)) and hasattr(loader, "steps_per_epoch"):
+        check_positive_integer("loader.steps_per_epoch", loader.steps_per_epoch)
+        return
+    raise TypeError(
+        f"expected a loader with steps_per_epoch and batch(step), got {type(loader).__name__}; use "
+        "data.Loader(arrays, batch_size), or give a class with these two that returns the same batch for the same step"
+    )
+
+
+def _check_functions(step: Any, evaluate: Any, hooks: Any) -> None:
+    """Check that step, evaluation and hooks can be called, and that hooks that need an evaluation have one."""
+    if isinstance(hooks, Callable) or not isinstance(hooks, Sequence):
+        raise TypeError(f"expected a list of hooks, got {type(hooks).__name__}; put it into brackets")
+    named = {"step": step, **({} if evaluate is None else {"evaluate": evaluate})}
+    for name, function in {**named, **{f"hooks[{i}]": hook for i, hook in enumerate(hooks)}}.items():
+        if not callable(function):
+            raise TypeError(f"expected {name} to be a function, got {type(function).__name__}")
+    needing = [type(hook).__name__ for hook in hooks if getattr(hook, "needs_evaluation", False)]
+    if needing and evaluate is None:
+        raise ValueError(f"expected evaluate=... for the hook {needing[0]}, got None; it decides by evaluations")
+
+
+def _unshared(state: PyTree) -> PyTree:
+    """Copy every leaf that shares its buffer with an earlier one: a buffer can be donated only once."""
+    seen: set[Any] = set()
+
+    def own(leaf: Array) -> Array:
+        data = jax.random.key_data(leaf) if is_key(leaf) else leaf
+        buffers = {shard.data.unsafe_buffer_pointer() for shard in data.addressable_shards if shard.data.size}
+        shared = id(leaf) in seen or bool(buffers & seen)
+        seen.update(buffers, {id(leaf)})
+        return jnp.copy(leaf) if shared else leaf
+
+    return jax.tree.map(own, state)
 
 
 def _is_in_memory(loader: Loader) -> TypeGuard[InMemoryLoader]:

@@ -1,10 +1,12 @@
 """Interfaces of the loop: the loader it reads, the report it makes, and the hooks it calls."""
 
+import enum
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
+from jaxdl.train.gradient import is_geometric
 from jaxdl.typing import Batch, PyTree
 
 
@@ -57,12 +59,44 @@ class Report(NamedTuple):
     steps: int
 
 
-Hook = Callable[[Report], bool | None]
-"""A function of a report, called after every chunk of steps; a true result ends the run.
+class Stop(enum.Enum):
+    """The type of `STOP`."""
+
+    STOP = "STOP"
+
+    def __repr__(self) -> str:
+        return "train.STOP"
+
+
+STOP: Final = Stop.STOP
+"""The result of a hook that ends the run."""
+
+Hook = Callable[[Report], Any]
+"""A function of a report, called after every chunk of steps; the result `STOP` ends the run.
+
+Other results must be false, such as None: a hook that happens to return something, as ``file.write`` does, is an error.
 
 A hook may have a method ``finish(report)``: at the end of the run, whichever hook ended it, it is called with the last
-report once all hooks have seen that.
+report once all hooks have seen that. A hook with a true attribute ``needs_evaluation`` requires ``evaluate``.
 """
+
+
+def call_hook(hook: Hook, report: Report) -> bool:
+    """Call a hook, and return whether it ends the run.
+
+    Raises:
+        TypeError: the hook has returned neither `STOP` nor something false.
+    """
+    result = hook(report)
+    if result is STOP or result is None:
+        return result is STOP
+    if np.ndim(result) or result:
+        name = getattr(hook, "__qualname__", type(hook).__name__)
+        raise TypeError(
+            f"expected the hook {name} to return None or train.STOP, got {result!r:.100}; return train.STOP to end the "
+            "run, and nothing else"
+        )
+    return False
 
 
 def call_finish(hook: Hook, report: Report) -> None:
@@ -73,8 +107,16 @@ def call_finish(hook: Hook, report: Report) -> None:
 
 
 def summarise(report: Report) -> dict[str, Any]:
-    """Flatten a report into one row of plain numbers, for histories and logs."""
-    means = {f"train/{name}": np.mean(values, axis=0).tolist() for name, values in report.metrics.items()}
+    """Flatten a report into one row of plain numbers, for histories and logs.
+
+    A metric is averaged over the steps of the report, a perplexity by its geometric mean, the exponential of the mean
+    loss.
+    """
+
+    def average(name: str, values: np.ndarray) -> np.ndarray:
+        return np.exp(np.mean(np.log(values), axis=0)) if is_geometric(name) else np.mean(values, axis=0)
+
+    means = {f"train/{name}": average(name, values).tolist() for name, values in report.metrics.items()}
     tests = {f"evaluation/{name}": value for name, value in (report.evaluation or {}).items()}
     times = {"seconds": report.seconds, "compile_seconds": report.compile_seconds}
     return {"step": report.step, "epoch": report.epoch, **times, **means, **tests}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -30,11 +32,20 @@ class TrainState:
     key: Key
 
     @classmethod
-    def create(cls, variables: dict[str, PyTree], optimizer: optax.GradientTransformation, key: Key) -> TrainState:
+    def create(
+        cls, variables: dict[str, PyTree], optimizer: optax.GradientTransformation, key: Key, **fields: Any
+    ) -> Self:
         """Make the initial state from a model's variables, as ``model.init`` returns them.
+
+        Args:
+            variables: collections by name, one of them ``params``.
+            optimizer: makes the optimizer's state.
+            key: the random key of the run.
+            **fields: those that a subclass adds.
 
         Raises:
             ValueError: the variables have no collection ``params``.
+            TypeError: the optimizer is none.
 
         >>> state = TrainState.create({"params": {"w": jnp.zeros(3)}}, optax.sgd(0.1), jax.random.key(0))
         >>> int(state.step)
@@ -44,15 +55,33 @@ class TrainState:
             raise ValueError(
                 f"expected variables with a collection 'params', got {sorted(variables)}; pass the result of model.init"
             )
+        check_optimizer(optimizer)
         collections = {name: collection for name, collection in variables.items() if name != "params"}
         params = variables["params"]
-        state = cls(jnp.zeros((), jnp.int32), params, collections, optimizer.init(params), key)
+        state = cls(jnp.zeros((), jnp.int32), params, collections, optimizer.init(params), key, **fields)
         return jax.tree.map(_copy, state)
 
     @property
     def variables(self) -> dict[str, PyTree]:
         """The variables for ``model.apply``."""
         return {"params": self.params, **self.collections}
+
+
+def check_optimizer(optimizer: object) -> None:
+    """Check that an optimizer has its two functions, ``init`` and ``update``.
+
+    Raises:
+        TypeError: it lacks one, as a function that makes optimizers does.
+
+    >>> check_optimizer(optax.sgd)
+    Traceback (most recent call last):
+    TypeError: expected an optimizer with init and update, got the function sgd; call it, sgd(learning_rate)
+    """
+    if callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None)):
+        return
+    name = getattr(optimizer, "__name__", None)
+    found = f"the function {name}; call it, {name}(learning_rate)" if callable(optimizer) and name else repr(optimizer)
+    raise TypeError(f"expected an optimizer with init and update, got {found}")
 
 
 def _copy(leaf: Array) -> Array:

@@ -1,18 +1,20 @@
 """The ordinary training step: gradient of a loss, then an optimizer's update."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from einops import rearrange
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxdl import optim, tree
 from jaxdl.arrays import widen
 from jaxdl.checks import check_positive_integer
-from jaxdl.train.gradient import count_examples, mean_gradient
-from jaxdl.train.state import TrainState
+from jaxdl.train.gradient import Count, count_examples, count_rows, from_additive, mean_gradient, to_additive
+from jaxdl.train.state import TrainState, check_optimizer
 from jaxdl.typing import Array, Batch, Key, PyTree
 
 Metrics = dict[str, Array]
@@ -29,20 +31,26 @@ def make_step(
     accumulate: int = 1,
     axis_name: str | None = None,
     mesh: Mesh | None = None,
+    count: Count | None = None,
 ) -> Step:
     """Make the step ``g = d loss / d w;  u, s = update(g, s, w);  w = w + u``.
 
     Args:
         loss: the loss of a task.
         optimizer: one of ``jaxdl.optim`` or any optax transformation; its update also receives ``value=loss``.
-        accumulate: number ``k`` of equal microbatches of a batch. Their gradients are averaged before the one update,
-            weighted by the unmasked examples (``batch["mask"]``) and summed in at least float32, so that the result is
-            that of the full batch in a ``k``-th of the memory. Metrics are averaged likewise. Batch statistics are
-            updated by one microbatch after the other.
+        accumulate: number ``k`` of equal microbatches of a batch, each of every ``k``-th row; scalars go to all. Their
+            gradients are averaged before the one update, weighted by ``count`` and summed in at least float32, so that
+            the result is that of the full batch in a ``k``-th of the memory. Metrics are averaged likewise,
+            perplexities by their geometric mean. Batch statistics are updated by one microbatch after the other.
         axis_name: the mapped axis whose devices each hold a part of the batch, for ``explicit.with_shard_map`` and
             ``with_pmap`` only; loss, metrics and gradient are then averaged over it.
-        mesh: the devices over which ``fit`` shards the rows of a batch: each microbatch then takes an equal share of
-            every device's rows, and stays sharded.
+        mesh: the devices over which ``fit`` shards the rows of a batch: each microbatch is then sharded too.
+        count: ``count(batch)``, the denominator of the mean that the loss is, which weights the parts of a batch. By
+            default it is ``loss.count``, which the losses of tasks have; else the sum of ``batch["mask"]``, or the
+            number of rows.
+
+    The collections of modules whose parameters are all frozen by `optim.freeze`, such as running statistics of batch
+    norms, are kept too.
 
     Returns:
         A pure function, neither jitted nor donating; ``train.fit`` compiles it. Its metrics are scalars: those of the
@@ -50,7 +58,10 @@ def make_step(
         ``learning_rate`` if the optimizer's state has one.
 
     Raises:
-        ValueError: ``accumulate`` is below one, or, when the step is traced, does not divide the batch.
+        ValueError: ``accumulate`` is below one. When the step is traced: it does not divide the batch, the arrays of
+            the batch differ in their rows, the parts of a batch with lengths have no ``count``, or the loss returns
+            other collections than the state has.
+        TypeError: the optimizer is none, or, when the step is traced, the loss returns something else than a `Loss`.
 
     >>> def loss(variables, batch, key):
     ...     return jnp.mean((variables["params"]["w"] - batch["x"]) ** 2), ({}, {})
@@ -61,10 +72,15 @@ def make_step(
     (1.0, 4.0)
     """
     check_positive_integer("accumulate", accumulate)
-    gradient = accumulate_gradient(mean_gradient(_of_params(loss), axis_name), accumulate, axis_name, mesh)
+    check_optimizer(optimizer)
+    count = count or getattr(loss, "count", None)
+    gradient = mean_gradient(_of_params(loss), axis_name, count)
+    gradient = accumulate_gradient(gradient, accumulate, axis_name, mesh, count)
     update = optax.with_extra_args_support(optimizer).update
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        if count is None and (accumulate > 1 or axis_name is not None):
+            _check_counted_by_rows(batch)
         key = jax.random.fold_in(state.key, state.step)
         (value, (collections, metrics)), grads = gradient(state.params, state.collections, batch, key)
         updates, opt_state = update(grads, state.opt_state, state.params, value=value)
@@ -79,27 +95,48 @@ def make_step(
         learning_rate = optim.learning_rate(opt_state)
         if learning_rate is not None:
             metrics["learning_rate"] = learning_rate
-        return TrainState(state.step + 1, params, collections, opt_state, state.key), metrics
+        frozen = optim.frozen_paths(opt_state)
+        if frozen:
+            collections = _keep_frozen(collections, state, frozen)
+        changes = {"params": params, "collections": collections, "opt_state": opt_state}
+        return dataclasses.replace(state, step=state.step + 1, **changes), metrics
 
     return step
 
 
 def accumulate_gradient(
-    gradient: Callable, parts: int, axis_name: str | None = None, mesh: Mesh | None = None
+    gradient: Callable,
+    parts: int,
+    axis_name: str | None = None,
+    mesh: Mesh | None = None,
+    count: Count | None = None,
 ) -> Callable:
-    """Make ``gradient(params, collections, batch, key)`` scan over equal microbatches and average."""
+    """Make ``gradient(params, collections, batch, key)`` scan over equal microbatches and average.
+
+    Arguments as in `make_step`. A microbatch is every ``k``-th row: so it has an equal share of every device's rows,
+    and one device and many cut a batch into the same parts.
+    """
     if parts == 1:
         return gradient
+    sharding = None
+    if mesh is not None and "data" in mesh.shape:
+        sharding = NamedSharding(Mesh(mesh.devices, mesh.axis_names), PartitionSpec(None, "data"))
 
     def over_parts(params: PyTree, collections: dict[str, PyTree], batch: Batch, key: Key):
-        size = jax.tree.leaves(batch)[0].shape[0]
+        size = count_rows(batch)
         if size % parts:
             raise ValueError(
                 f"expected a batch size divisible by accumulate={parts}, got {size}; take a multiple of {parts}"
             )
-        layout = "(k b) ... -> k b ..." if mesh is None else "(b k) ... -> k b ..."
-        microbatches = jax.tree.map(lambda leaf: rearrange(leaf, layout, k=parts), batch)
-        counts = jax.vmap(count_examples)(microbatches)
+
+        def cut(leaf: Array) -> Array:
+            if not jnp.ndim(leaf):
+                return jnp.broadcast_to(leaf, (parts,))
+            leaf = rearrange(leaf, "(b k) ... -> k b ...", k=parts)
+            return leaf if sharding is None else jax.lax.with_sharding_constraint(leaf, sharding)
+
+        microbatches = jax.tree.map(cut, batch)
+        counts = jax.vmap(count or count_examples)(microbatches)
         if axis_name is not None:
             counts = jax.lax.psum(counts, axis_name)
         weights = counts / jnp.maximum(jnp.sum(counts), jnp.finfo(counts.dtype).tiny)
@@ -107,7 +144,7 @@ def accumulate_gradient(
         def weighted(collections: dict[str, PyTree], microbatch: Batch, weight: Array, key: Key):
             (value, (collections, metrics)), grads = gradient(params, collections, microbatch, key)
             # A fully masked microbatch has no mean: it must add zero, not 0 * nan.
-            values = (value, metrics, grads)
+            values = (value, to_additive(metrics), grads)
             return collections, jax.tree.map(lambda x: jnp.where(weight > 0, weight * widen(x), 0), values)
 
         def one(carry: tuple, part: tuple):
@@ -120,7 +157,7 @@ def accumulate_gradient(
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         (collections, (value, metrics, grads)), _ = jax.lax.scan(one, (collections, zeros), inputs)
         grads = jax.tree.map(lambda g, w: g.astype(w.dtype), grads, params)
-        return (value, (collections, metrics)), grads
+        return (value, (collections, from_additive(metrics))), grads
 
     return over_parts
 
@@ -129,6 +166,63 @@ def _of_params(loss: Loss) -> Callable:
     """Separate the parameters, which are differentiated, from the other collections."""
 
     def of_params(params: PyTree, collections: dict[str, PyTree], batch: Batch, key: Key):
-        return loss({"params": params, **collections}, batch, key)
+        output = loss({"params": params, **collections}, batch, key)
+        _check_loss(output, collections)
+        return output
 
     return of_params
+
+
+def _check_loss(output: Any, collections: Mapping[str, PyTree]) -> None:
+    """Check that a loss has returned ``(loss, (collections, metrics))``, with the collections of the state."""
+    expected = "expected the loss to return (loss, (collections, metrics)), a scalar and two dicts, got"
+    aux = output[1] if isinstance(output, tuple) and len(output) == 2 else None
+    if not (isinstance(aux, tuple) and len(aux) == 2 and all(isinstance(part, Mapping) for part in aux)):
+        raise TypeError(f"{expected} {_form(output)}; return loss, ({{}}, {{}}) without collections and metrics")
+    if jnp.shape(output[0]):
+        raise TypeError(f"{expected} a loss of shape {jnp.shape(output[0])}; return its mean")
+    if aux[0].keys() != collections.keys():
+        raise ValueError(
+            f"expected the loss to return the collections of the state, {sorted(collections)}, got {sorted(aux[0])}; "
+            "return those that model.apply(..., mutable=[...]) updates"
+        )
+
+
+def _keep_frozen(collections: dict[str, PyTree], state: TrainState, frozen: frozenset[str]) -> dict[str, PyTree]:
+    """Restore the collections of modules whose parameters are all frozen.
+
+    A module without parameters, such as a batch norm without scale and bias, counts as a part of the one around it.
+    """
+
+    def ancestors(path: str) -> list[str]:
+        parts = path.split("/")
+        return ["/".join(parts[:end]) for end in range(len(parts), 0, -1)]
+
+    is_frozen = {path: any(part in frozen for part in ancestors(path)) for path in tree.flatten(state.params)}
+
+    def keep(path: str, new: Array, old: Array) -> Array:
+        for module in [*ancestors(path)[1:], ""]:
+            own = [kept for param, kept in is_frozen.items() if not module or param.startswith(f"{module}/")]
+            if own:
+                return old if all(own) else new
+        return new
+
+    return {name: tree.map_with_path(keep, new, state.collections[name]) for name, new in collections.items()}
+
+
+def _form(value: Any) -> str:
+    """Describe what a loss has returned."""
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_form, value))})"
+    return f"an array of shape {jnp.shape(value)}" if hasattr(value, "shape") else f"a {type(value).__name__}"
+
+
+def _check_counted_by_rows(batch: Batch) -> None:
+    """Check that a batch has no lengths, as the loss may be a mean over valid steps, which only the caller knows."""
+    lengths = [name for name in batch if name.endswith(("length", "lengths"))] if isinstance(batch, Mapping) else []
+    if lengths:
+        raise ValueError(
+            f"expected count=... for a batch with lengths that is processed in parts, got {lengths}; give "
+            "count=train.count_examples for a loss that is a mean over rows, count=lambda batch: "
+            'jnp.sum(batch["length"]) for one over steps'
+        )

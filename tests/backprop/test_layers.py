@@ -154,3 +154,30 @@ def test_automatic_differentiation_is_never_called():
 def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
+def test_integers_are_computed_with_as_floating_point_numbers(dtype):
+    a, y = np.array([[0, 101], [120, 1]], dtype), np.array([[1, 0], [0, 1]], dtype)
+
+    @jax.jit
+    def all_of(a, y):
+        return (
+            backprop.losses.squared_error(a, y),
+            backprop.losses.softmax_cross_entropy(a, y),
+            backprop.losses.sigmoid_cross_entropy(a, y),
+            pooling.average_forward(a[None, :, :, None]),
+        )
+
+    expected = all_of(a.astype(np.float32), y.astype(np.float32))
+    jax.tree.map(np.testing.assert_array_equal, all_of(a, y), expected)
+
+
+def test_infinite_logits_have_no_loss_where_they_are_right():
+    a = jnp.array([[jnp.inf, -jnp.inf]])
+    loss, d_a = backprop.losses.sigmoid_cross_entropy(a, jnp.array([[1.0, 0.0]]))
+    assert loss == 0
+    assert not d_a.any()
+    assert backprop.losses.softmax_cross_entropy(jnp.array([[0.0, -jnp.inf]]), jnp.array([0]))[0] == 0
+    with pytest.raises(ValueError, match="got 2"):
+        backprop.losses.softmax_cross_entropy(jnp.zeros((1, 2)), jnp.array([2]))

@@ -25,9 +25,15 @@ def test_encode_and_decode_agree_with_a_loop(levels):
         codes.append(math.floor((y + 1) / 2 * mu + 0.5))
         z = 2 * codes[-1] / mu - 1
         sounds.append(math.copysign(((1 + mu) ** abs(z) - 1) / mu, z))
-    encoded = audio.mu_law_encode(SOUND, levels)
+
+    @jax.jit
+    def ours(sound):
+        encoded = audio.mu_law_encode(sound, levels)
+        return encoded, audio.mu_law_decode(encoded, levels, jnp.float64)
+
+    encoded, decoded = ours(SOUND)
     np.testing.assert_array_equal(encoded, codes)
-    np.testing.assert_allclose(audio.mu_law_decode(encoded, levels, jnp.float64), sounds, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(decoded, sounds, rtol=1e-12, atol=1e-15)
 
 
 def test_encode_approximates_piecewise_linear_G711():
@@ -37,7 +43,7 @@ def test_encode_approximates_piecewise_linear_G711():
     samples = np.arange(-32_000, 32_000, 37).astype(np.int16)
     coded = audioop.ulaw2lin(audioop.lin2ulaw(samples.tobytes(), 2), 2)
     expected = np.frombuffer(coded, np.int16) / 32_768
-    ours = np.asarray(audio.mu_law_decode(audio.mu_law_encode(samples / 32_768)))
+    ours = np.asarray(jax.jit(lambda sound: audio.mu_law_decode(audio.mu_law_encode(sound)))(samples / 32_768))
     error = np.abs(ours - expected) / np.maximum(np.abs(samples / 32_768), 0.01)
     assert error.max() < 0.06
 
@@ -74,8 +80,9 @@ def test_the_error_is_at_most_half_a_level_and_small_at_low_amplitudes():
 
 
 def test_expand_inverts_compress_and_has_fixed_points():
-    x = jnp.asarray(SOUND, jnp.float32)
-    np.testing.assert_allclose(audio.mu_law_expand(audio.mu_law_compress(x)), x, rtol=2e-5, atol=1e-9)
+    x = SOUND.astype(np.float32)
+    back = jax.jit(lambda x: audio.mu_law_expand(audio.mu_law_compress(x)))(x)
+    np.testing.assert_allclose(back, x, rtol=2e-5, atol=1e-9)
     assert audio.mu_law_compress(jnp.array([-1.0, 0.0, 1.0])).tolist() == [-1, 0, 1]
     assert audio.mu_law_encode(jnp.array([-3.0, 2.0])).tolist() == [0, 255]
 
@@ -91,3 +98,16 @@ def test_expand_inverts_compress_and_has_fixed_points():
 def test_arguments_are_checked(call, got):
     with pytest.raises(ValueError, match=f"got {got}"):
         call()
+
+
+def test_the_integers_of_a_sound_file_are_samples():
+    sound = np.array([-1.0, -0.25, 0.0, 0.01, 0.5])
+    for dtype, largest, silence in ((np.int16, 2**15, 0), (np.int8, 2**7, 0), (np.uint8, 2**7, 128)):
+        integers = np.round(sound * largest + silence).astype(dtype)
+        samples = (integers.astype(np.float32) - silence) / largest
+        for function in (audio.mu_law_encode, audio.mu_law_compress):
+            np.testing.assert_array_equal(jax.jit(function)(integers), jax.jit(function)(samples))
+    assert audio.mu_law_encode(1) == 255
+    for dtype in (np.int32, np.uint16, bool):
+        with pytest.raises(TypeError, match=f"got {np.dtype(dtype)}"):
+            audio.mu_law_encode(np.ones(1, dtype))

@@ -41,7 +41,7 @@ def ndimage():
 
 @pytest.fixture
 def images():
-    return jnp.asarray(np.random.default_rng(0).uniform(size=(3, 6, 5, 2)))
+    return np.random.default_rng(0).uniform(size=(3, 6, 5, 2)).astype(np.float32)
 
 
 def planes(function, images):
@@ -140,21 +140,22 @@ def test_an_integer_shift_is_a_padded_slice(images, key):
 
 @pytest.mark.parametrize("axis", ["horizontal", "vertical"])
 def test_flip_is_an_involution(axis, images, key):
-    flip = partial(augmentation.flip, probability=1.0, axis=axis)
+    flip = jax.jit(partial(augmentation.flip, probability=1.0, axis=axis))
     np.testing.assert_array_equal(flip(key, images), np.flip(images, 2 if axis == "horizontal" else 1))
     np.testing.assert_array_equal(flip(key, flip(key, images)), images)
 
 
 def test_an_integer_shift_is_uniform(key):
-    image = jnp.zeros((2000, 5, 5, 1)).at[:, 2, 2].set(1.0)
-    moved = jax.jit(augmentation.shift)(key, image)
+    image = np.zeros((2000, 5, 5, 1), np.float32)
+    image[:, 2, 2] = 1.0
+    moved = np.asarray(jax.jit(augmentation.shift)(key, image))
     np.testing.assert_array_equal(moved.sum((1, 2, 3)), 1)
     expected = 2000 / 25
-    assert (jnp.abs(moved.sum((0, 3)) - expected) < 4.5 * np.sqrt(expected)).all()
+    assert (np.abs(moved.sum((0, 3)) - expected) < 4.5 * np.sqrt(expected)).all()
 
 
 def test_a_crop_is_a_window_of_the_padded_image(images, key):
-    crops = np.asarray(augmentation.crop(key, images, 4, 3, padding=1))
+    crops = np.asarray(jax.jit(lambda images: augmentation.crop(key, images, 4, 3, padding=1))(images))
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))), (4, 3), (1, 2))
     for i in range(3):
         same = (windows[i] == np.moveaxis(crops[i], -1, 0)).all((-3, -2, -1))
@@ -173,7 +174,7 @@ def test_cutout_masks_one_square(key):
 
 
 def test_noise_has_the_given_standard_deviation(key):
-    noisy = augmentation.noise(key, jnp.full((4, 16, 16, 3), 0.5), 0.2)
+    noisy = np.asarray(augmentation.noise(key, np.full((4, 16, 16, 3), 0.5, np.float32), 0.2))
     assert noisy.std() == pytest.approx(0.2, rel=4.5 / np.sqrt(2 * noisy.size))
 
 
@@ -186,13 +187,13 @@ def test_examples_differ_and_equal_keys_give_equal_results(key):
     image = np.random.default_rng(6).uniform(size=(1, 6, 5, 1)).astype(np.float32)
     images = np.repeat(image, 16, axis=0)
     transform = all_of(TRANSFORMATIONS)
-    first, again, other = transform(key, images), transform(key, images), transform(jax.random.key(1), images)
+    first, again, other = (jax.device_get(transform(k, images)) for k in (key, key, jax.random.key(1)))
     for name, changed in first.items():
         np.testing.assert_array_equal(changed, again[name], err_msg=name)
         assert (changed != other[name]).any(), name
         assert len(np.unique(np.asarray(changed).reshape(16, -1), axis=0)) > 1, name
         assert changed.dtype == jnp.float32, name
-        assert jnp.isfinite(changed).all(), name
+        assert np.isfinite(changed).all(), name
 
 
 def test_compose_applies_functions_in_order_to_images_only(images, key):
@@ -240,3 +241,13 @@ def test_half_precision_is_kept_and_parameters_may_be_traced(images, key):
 def test_arguments_are_checked(call, error, got, images, key):
     with pytest.raises(error, match=f"got {got}"):
         call(key, images)
+
+
+def test_sigma_may_be_a_number_of_any_kind(key):
+    images = np.random.default_rng(0).random((1, 4, 4, 1), dtype=np.float32)
+    for sigma in (np.float32(0.5), np.array(0.5), jnp.array(0.5)):
+        np.testing.assert_array_equal(
+            augmentation.elastic(key, images, sigma=sigma), augmentation.elastic(key, images, sigma=0.5)
+        )
+    with pytest.raises(ValueError, match="low, high"):
+        augmentation.blur(key, images, (np.float32(1), np.float32(0)), radius=1)

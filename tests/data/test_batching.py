@@ -309,3 +309,14 @@ def test_closing_prefetch_ends_its_thread():
     assert not workers()
     with pytest.raises(ValueError, match="got 0"):
         prefetch([], size=0)
+
+
+def test_a_rare_class_stays_in_training():
+    labels = np.repeat(np.arange(5), [1, 1, 2, 40, 56])
+    for held_out in (2, 10, 0.3, 0.9):
+        for seed in range(3):
+            rest, test = split({"label": labels}, held_out, seed=seed)
+            assert set(rest["label"]) == set(range(5))
+            assert len(rest["label"]) + len(test["label"]) == 100
+    rest, test = split({"label": np.arange(10)}, 4)  # there is no other way
+    assert len(test["label"]) == 4

@@ -76,3 +76,19 @@ def test_arguments_of_standardize_are_checked(mean, std, got):
 def test_statistics_need_an_image():
     with pytest.raises(ValueError, match=r"got shape \[0, 8, 8, 1\]"):
         statistics(np.zeros((0, 8, 8, 1)))
+
+
+@pytest.mark.parametrize("of", [np.asarray, jnp.asarray])
+def test_bytes_are_standardized_as_numbers(of):
+    pixels = np.array([[[0, 10], [40, 255]]], np.uint8)
+    mean, std = [72.5, 3.25], [0.75, 100.5]
+    result = standardize(of(pixels), mean, std)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, (pixels - np.array(mean)) / std, rtol=1e-6)
+
+
+def test_resized_bytes_are_rounded():
+    pixels = np.array([0, 255], np.uint8).reshape(1, 1, 2, 1)
+    resized = resize(pixels, (1, 4))
+    assert resized.dtype == np.uint8
+    assert resized.ravel().tolist() == [0, 64, 191, 255]

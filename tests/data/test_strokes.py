@@ -154,3 +154,21 @@ def test_nonfinite_values_are_errors():
 def test_the_shape_of_a_sequence_is_checked(shape):
     with pytest.raises(ValueError, match=f"got shape {re.escape(str(list(shape)))}"):
         strokes.from_sequence(np.zeros(shape))
+
+
+def test_a_bag_counts_the_length_in_every_direction():
+    random = np.random.default_rng(0)
+    sequence = np.column_stack([random.normal(size=(30, 2)), random.integers(2, size=30)])
+    bag = strokes.bag_of_segments(sequence)
+    expected = np.zeros((2, 8))
+    for dx, dy, pen in sequence:
+        expected[int(pen), round(math.degrees(math.atan2(dy, dx)) / 45) % 8] += math.hypot(dx, dy)
+    np.testing.assert_allclose(bag[:16].reshape(2, 8), expected)
+    points = np.cumsum(sequence[:, :2], axis=0)
+    np.testing.assert_allclose(bag[16:], [(sequence[:, 2] == 0).sum(), *points.min(axis=0), *points.max(axis=0)])
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 2), (3,)])
+def test_a_bag_needs_a_segment(shape):
+    with pytest.raises(ValueError, match=f"got shape {re.escape(str(list(shape)))}"):
+        strokes.bag_of_segments(np.zeros(shape))

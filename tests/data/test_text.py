@@ -1,5 +1,7 @@
 """Words, and the streams and windows of tokens."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,25 @@ from jaxdl.data.batching import Loader
 def test_newlines_are_words_on_request():
     assert text.words("a_1 =\n  it's(2)\n") == ["a_1", "=", "it's", "(", "2", ")"]
     assert text.words("a\n\n b", newlines=True) == ["a", "\n", "\n", "b"]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        ("हिन्दी में लिखा है।", ["हिन्दी", "में", "लिखा", "है", "।"]),
+        ("தமிழ் மொழி", ["தமிழ்", "மொழி"]),
+        ("สวัสดี ครับ", ["สวัสดี", "ครับ"]),
+        ("Cafe\u0301 don\u2019t", ["Café", "don\u2019t"]),
+        ("می\u200cخواهم بروم", ["می\u200cخواهم", "بروم"]),
+        ("الْكِتَابُ", ["الْكِتَابُ"]),
+        ("col·lecció 3.14", ["col·lecció", "3", ".", "14"]),
+        ("'so' it’s’", ["'", "so", "'", "it’s", "’"]),
+        ("中文。好 😀👍🏽", ["中文", "。", "好", "😀", "👍🏽"]),
+    ],
+)
+def test_words_of_every_script_are_whole(sentence, words):
+    assert text.words(sentence) == words
+    assert text.words(unicodedata.normalize("NFD", sentence)) == [unicodedata.normalize("NFC", word) for word in words]
 
 
 def test_split_text_holds_out_the_end():
@@ -58,6 +79,18 @@ def test_windows_continue_the_batch_before(size, batch_size, length):
     assert [batch["start"].tolist() for batch in batches] == [[float(s == 0)] * batch_size for s in range(len(batches))]
 
 
+def test_a_loader_refuses_windows_in_another_order_or_batch_size():
+    tokens = np.random.default_rng(0).integers(0, 9, 400)
+    for restarts in ({}, {"restart_probability": 0.2}):
+        arrays = {**text.windows(tokens, 4, 5, **restarts), "weight": np.ones(76)}
+        assert Loader(arrays, 4, shuffle=False).steps_per_epoch == 19
+        for batch_size in (1, 2, 3, 5, 8, 76):
+            with pytest.raises(ValueError, match=f"got batch_size={batch_size} and shuffle=False"):
+                Loader(arrays, batch_size, shuffle=False)
+        with pytest.raises(ValueError, match="got batch_size=4 and shuffle=True"):
+            Loader(arrays, 4)
+
+
 def test_windows_restart_with_the_given_probability():
     starts = [text.windows(np.arange(4001), 4, 1, restart_probability=0.1, seed=seed)["start"] for seed in (0, 0, 1)]
     np.testing.assert_array_equal(starts[0], starts[1])
@@ -74,3 +107,20 @@ def test_token_ids_and_length_are_checked():
             text.windows(tokens, 1, 1)
     with pytest.raises(ValueError, match="got 0"):
         text.windows(np.arange(5), 1, 0)
+
+
+@pytest.mark.parametrize("n", [5, 33, 64, 65, 97, 129])
+def test_overlapping_rows_predict_every_token_once(n):
+    rows = text.overlapping_rows(np.arange(n), 64)
+    counts = rows["mask"] == 1
+    np.testing.assert_array_equal(np.sort(rows["target"][counts]), np.arange(1, n))
+    np.testing.assert_array_equal(rows["token"][counts], rows["target"][counts] - 1)
+    assert not counts[1:, :32].any()
+    read = rows["token"][:, :1] + np.arange(64)
+    np.testing.assert_array_equal(np.where(counts, rows["token"], read), read)
+
+
+@pytest.mark.parametrize("length", [0, 5])
+def test_overlapping_rows_have_an_even_length(length):
+    with pytest.raises(ValueError, match=f"got {length}"):
+        text.overlapping_rows(np.arange(9), length)

@@ -1,7 +1,7 @@
 """Decoding against plain Python loops over a small recurrent model, and beam search against exhaustive search."""
 
 import itertools
-from functools import partial
+from functools import cache, partial
 
 import chex
 import jax
@@ -31,6 +31,12 @@ def by_hand(h, token):
     return h, h @ OUT
 
 
+@cache
+def greedy_tokens():
+    """The tokens of greedy decoding without an end."""
+    return np.asarray(jax.jit(lambda: decode.greedy(step_fn, init_carry(), FIRST, max_length=T).tokens)())
+
+
 def log_softmax(logits):
     return logits - np.log(np.exp(logits).sum())
 
@@ -50,9 +56,8 @@ def follow(h, token, sequence):
 
 @pytest.mark.parametrize("eos_id", [None, EOS])
 def test_greedy_takes_the_most_probable_token_until_the_end(eos_id):
-    out = jax.jit(lambda first: decode.greedy(step_fn, init_carry(), first, max_length=T, eos_id=eos_id, pad_id=9))(
-        FIRST
-    )
+    run = jax.jit(lambda first: decode.greedy(step_fn, init_carry(), first, max_length=T, eos_id=eos_id, pad_id=9))
+    out = jax.device_get(run(FIRST))
     for n in range(2):
         h, token, expected = START[n], FIRST[n], []
         while len(expected) < T and (not expected or token != eos_id):
@@ -98,7 +103,7 @@ def test_logits_of_nan_end_a_sequence():
         ]
         return whole, cut, *found, decode.beam_search(step_fn, init_carry(), first, num_beams=1, max_length=T)
 
-    whole, cut, lost, ended, searched = run(FIRST)
+    whole, cut, lost, ended, searched = jax.device_get(run(FIRST))
     assert cut.tokens[0].tolist() == [*whole.tokens[0, :2].tolist(), 9, 9]
     assert cut.lengths.tolist() == [2, T]
     assert np.isnan(cut.log_probability[0])
@@ -115,19 +120,19 @@ def test_samples_follow_the_shaped_distribution(key):
     run = jax.jit(
         lambda key, first: decode.sample(key, step_fn, init_carry(), first, max_length=T, eos_id=EOS, **options)
     )
-    out = run(key, FIRST)
+    out = jax.device_get(run(key, FIRST))
     for n in range(2):
         h, token = START[n], FIRST[n]
         for t in range(int(out.lengths[n])):
             h, logits = by_hand(h, token)
             # Replay: the Gumbel noise of both examples is drawn together, from the key of the step.
-            noise = jax.random.gumbel(jax.random.fold_in(key, t), (2, V))[n]
+            noise = np.asarray(jax.random.gumbel(jax.random.fold_in(key, t), (2, V)))[n]
             token = int(np.argmax(shape_by_hand(logits, **options) + noise))
             assert out.tokens[n, t] == token
         close(out.log_probability[n], follow(START[n], FIRST[n], out.tokens[n, : out.lengths[n]]))
     np.testing.assert_array_equal(run(key, FIRST).tokens, out.tokens)
     cold = jax.jit(lambda: decode.sample(key, step_fn, init_carry(), FIRST, max_length=T, temperature=1e-6))()
-    np.testing.assert_array_equal(cold.tokens, decode.greedy(step_fn, init_carry(), FIRST, max_length=T).tokens)
+    np.testing.assert_array_equal(cold.tokens, greedy_tokens())
 
 
 def shape_by_hand(logits, temperature=1.0, top_k=None, top_p=None):
@@ -153,7 +158,7 @@ def test_truncated_logits_match_a_loop(options):
 
 
 def test_sampled_frequencies_match_the_probabilities(key):
-    logits = jnp.log(jnp.array([0.5, 0.3, 0.15, 0.05]))
+    logits = np.log([0.5, 0.3, 0.15, 0.05])
     keys = jax.random.split(key, 4000)
     tokens = jax.jit(jax.vmap(lambda key: decode.sample_token(key, logits, top_p=0.9)))(keys)
     np.testing.assert_allclose(np.bincount(tokens, minlength=4) / 4000, np.array([10, 6, 3, 0]) / 19, atol=0.03)
@@ -184,7 +189,7 @@ def test_beam_search_matches_a_search_over_lists(beams, alpha, eos_id):
     run = partial(
         decode.beam_search, step_fn, num_beams=beams, max_length=T, eos_id=eos_id, length_penalty=alpha, pad_id=9
     )
-    out = jax.jit(run)(init_carry(), FIRST)
+    out = jax.device_get(jax.jit(run)(init_carry(), FIRST))
     for n in range(2):
         for k, (tokens, total, score) in enumerate(beam_by_hand(START[n], FIRST[n], beams, alpha, eos_id)):
             assert out.tokens[n, k].tolist() == tokens + [9] * (T - len(tokens))
@@ -192,19 +197,18 @@ def test_beam_search_matches_a_search_over_lists(beams, alpha, eos_id):
             close(out.log_probability[n, k], total)
             close(out.score[n, k], score)
     if beams == 1:
-        np.testing.assert_array_equal(
-            out.tokens[:, 0], decode.greedy(step_fn, init_carry(), FIRST, max_length=T).tokens
-        )
+        np.testing.assert_array_equal(out.tokens[:, 0], greedy_tokens())
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_beam_search_with_enough_beams_is_exhaustive(alpha):
     length = 3
-    out = jax.jit(
+    run = jax.jit(
         lambda first: decode.beam_search(
             step_fn, init_carry(), first, num_beams=(V - 1) ** 2, max_length=length, eos_id=EOS, length_penalty=alpha
         )
-    )(FIRST)
+    )
+    out = jax.device_get(run(FIRST))
     not_eos = [token for token in range(V) if token != EOS]
     sequences = list(itertools.product(not_eos, repeat=length))
     for size in range(length):
@@ -223,14 +227,14 @@ def test_scheduled_sampling_reads_the_truth_with_the_given_probability(key):
     run = jax.jit(
         lambda p: decode.scheduled_sampling(key, step_fn, init_carry(), FIRST, targets, teacher_probability=p)[1]
     )
-    forced, free, mixed = run(1.0), run(0.0), run(0.5)
+    forced, free, mixed = jax.device_get((run(1.0), run(0.0), run(0.5)))
     for n in range(2):
         h, token = START[n], FIRST[n]
         for t in range(T):
             h, logits = by_hand(h, token)
             close(forced[n, t], logits)
             token = targets[n, t]
-        tokens = decode.greedy(step_fn, init_carry(), FIRST, max_length=T).tokens[n]
+        tokens = greedy_tokens()[n]
         h, token = START[n], FIRST[n]
         for t in range(T):
             h, logits = by_hand(h, token)
@@ -285,3 +289,60 @@ def test_inverse_sigmoid_decay_matches_its_formula():
 def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("alpha", [-4.0, 0.6])
+def test_beam_search_returns_what_has_ended_whatever_the_neighbours(alpha):
+    def steps(carry, token):
+        sure, count = carry  # where an example is sure, it ends at once; the other prefers to go on
+        end = jnp.where(sure, 1.0, -3.0)
+        logits = jnp.stack([jnp.zeros_like(end), 0.5 * jnp.ones_like(end), end], axis=-1)
+        return (sure, count + 1), logits + 0.01 * token[:, None]
+
+    def search(sure):
+        return decode.beam_search(
+            steps,
+            (jnp.asarray(sure), jnp.zeros((), jnp.int32)),
+            np.zeros(len(sure), int),
+            num_beams=2,
+            max_length=6,
+            eos_id=2,
+            length_penalty=alpha,
+        )
+
+    both, alone = jax.jit(search)([True, False]), jax.jit(search)([True])
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b[0]), both, alone)
+    for tokens, lengths in zip(both.tokens, both.lengths, strict=True):
+        for row, length in zip(tokens, lengths, strict=True):
+            assert length == 6 or row[length - 1] == 2
+
+
+@pytest.mark.parametrize("eos_id", [-1, V])
+def test_an_end_outside_of_the_vocabulary_raises(eos_id):
+    with pytest.raises(ValueError, match=f"eos_id in 0 .. {V - 1}, got {eos_id}"):
+        decode.greedy(step_fn, init_carry(), FIRST, max_length=T, eos_id=eos_id)
+    with pytest.raises(ValueError, match=f"got {eos_id}"):
+        decode.beam_search(step_fn, init_carry(), FIRST, num_beams=2, max_length=T, eos_id=eos_id)
+
+
+def test_without_a_most_probable_token_there_is_none(key):
+    logits = jnp.array([[0.0, jnp.nan, 1.0], [-jnp.inf] * 3, [-jnp.inf, 0.0, -jnp.inf]])
+    assert decode.greedy_token(None, logits).tolist() == [-1, -1, 1]
+    options = [{}, {"top_k": 2}, {"top_p": 0.5}, {"temperature": 0.5}]
+    tokens = jax.jit(lambda logits: [decode.sample_token(key, logits, **each) for each in options])(logits)
+    assert [token.tolist() for token in tokens] == [[-1, -1, 1]] * 4
+
+
+def test_a_traced_temperature_of_0_is_the_most_probable_token(key):
+    logits = jnp.array([[0.0, 2.0, 2.0], [3.0, 2.0, 1.0]])
+    draw = jax.jit(lambda temperature: decode.sample_token(key, logits, temperature=temperature))
+    assert draw(0.0).tolist() == [1, 0]
+    for zero in (np.float32(0), np.zeros(()), jnp.zeros(())):
+        with pytest.raises(ValueError, match=r"temperature .* got 0"):
+            decode.sample_token(key, logits, temperature=zero)
+
+
+def test_logits_of_bytes_are_ranked_as_numbers():
+    logits = np.array([200, 100, 0], np.uint8)
+    assert decode.keep_top_p(logits, 0.9).tolist() == [200, -np.inf, -np.inf]
+    assert decode.keep_top_k(logits, 2).tolist() == [200, 100, -np.inf]

@@ -80,3 +80,28 @@ def test_invalid_arguments_raise(change, message, key):
     arguments = {"first": FIRST, "targets": TARGETS, "teacher_probability": 1.0} | change
     with pytest.raises(ValueError, match=message):
         decode.scheduled_sampling(key, step_fn, jnp.zeros((B, D)), **arguments)
+
+
+def test_a_prompt_is_input_whatever_the_probability(key):
+    sequences = np.concatenate([FIRST[:, None], TARGETS], axis=1)
+
+    @jax.jit
+    def after_prompt(p):
+        return decode.continue_prompt(key, step_fn, jnp.zeros((B, D)), sequences, 3, teacher_probability=p)
+
+    for p in (0.0, 1.0):
+        close(after_prompt(p), by_hand([1.0, 1.0] + [p] * (T - 2))[:, 2:])
+
+
+@pytest.mark.parametrize("length", [0, T + 1])
+def test_a_prompt_is_shorter_than_the_sequences(length, key):
+    with pytest.raises(ValueError, match=f"got {length}"):
+        decode.continue_prompt(key, step_fn, jnp.zeros((B, D)), np.zeros((B, T + 1, D)), length)
+
+
+@pytest.mark.parametrize("p", [np.float32(1.5), np.array([0.5, -0.1, 0.0]), jnp.array(2.0)])
+def test_a_probability_outside_of_0_to_1_raises_in_every_form(p, key):
+    with pytest.raises(ValueError, match="teacher_probability"):
+        decode.scheduled_sampling(
+            key, lambda carry, x: (carry, x), None, np.ones((1, 1)), np.ones((1, 3, 1)), teacher_probability=p
+        )

@@ -16,7 +16,10 @@ def test_all_worked_examples_are_as_expected(tmp_path, capsys):
     assert [row["name"] for row in rows] == [item.name for item in ITEMS]
     assert {row["verdict"] for row in rows} == {"PASS", "CORRECTED"}
     assert all(bool(row["reason"]) == (row["verdict"] == "CORRECTED") for row in rows)
-    assert "0 FAIL" in capsys.readouterr().out
+    assert all(row["file"].endswith(".txt") and row["phrase"] for row in rows)
+    output = capsys.readouterr().out
+    assert "0 FAIL" in output
+    assert "[\\text{" in output.replace("\n", "")  # a phrase in brackets is no markup
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,7 @@ def test_all_worked_examples_are_as_expected(tmp_path, capsys):
         (Item("computed as misprinted", "0.61", "0.5108", lambda: 0.61, "a slip"), "FAIL"),
         (Item("correct, but listed as wrong", "0.51", "0.5108", lambda: 0.51083, "a slip"), "FAIL"),
         (Item("wrong, but listed as correct", "0.61", "0.5108", lambda: 0.51083), "FAIL"),
+        (Item("no number", "A", "4", lambda: 4, "a slip"), "CORRECTED"),
         (Item("one number too few", "1 2", "1 2", lambda: [1]), "FAIL"),
         (Item("not a number", "1", "1", lambda: float("nan")), "FAIL"),
     ],

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.harness.errors import UsageError
-from experiments.harness.supervised import Optimizer
-from experiments.vision.image_classification import RECIPES, Config, OptimizerChanges, resized, standardized
+from experiments.harness.supervised import Optimizer, OptimizerChanges, resized, standardized
+from experiments.vision.image_classification import RECIPES, Config
 from jaxdl import data, optim
 
 
@@ -44,12 +44,12 @@ def images(side):
 
 
 def test_images_are_resized_if_the_model_does_not_accept_them():
-    assert resized(images(28), Config(model="lenet5")).train["image"].shape == (4, 28, 28, 1)
-    assert resized(images(8), Config(model="lenet5")).test["image"].shape == (4, 32, 32, 1)
-    assert resized(images(8), Config(model="mlp")).test["image"].shape == (4, 8, 8, 1)
-    assert resized(images(8), Config(model="mlp", size=5)).test["image"].shape == (4, 5, 5, 1)
+    assert resized(images(28), "lenet5", None).train["image"].shape == (4, 28, 28, 1)
+    assert resized(images(8), "lenet5", None).test["image"].shape == (4, 32, 32, 1)
+    assert resized(images(8), "mlp", None).test["image"].shape == (4, 8, 8, 1)
+    assert resized(images(8), "mlp", 5).test["image"].shape == (4, 5, 5, 1)
     with pytest.raises(ValueError, match="28, 28"):
-        resized(images(8), Config(model="lenet5", size=20))
+        resized(images(8), "lenet5", 20)
 
 
 def test_images_are_standardized_by_the_training_images():

@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from experiments.attention import char_gpt
 from experiments.harness import ngrams
 from experiments.harness.command_line import main
 from jaxdl import train
@@ -68,8 +67,16 @@ def test_contexts_of_the_first_tokens_extend_into_the_training_text():
     reached = ngrams.kneser_ney(TRAIN, np.array([TRAIN[-1], 2, 1]), 3, 4)[-1]
     np.testing.assert_allclose(whole[0], reached, rtol=1e-12)
     np.testing.assert_allclose(ngrams.bits(np.array([0.5, 0.125])), 2.0)
-    with pytest.raises(ValueError, match=r"100 \*\* 20"):
-        ngrams.kneser_ney(TRAIN, TRAIN, 20, 100)
+    with pytest.raises(ValueError, match="at least 3 tokens of training and 2 of testing, got 2 and 3"):
+        ngrams.kneser_ney(TRAIN[:2], np.array([2, 1, 3]), 3, 4)
+
+
+def test_neither_the_vocabulary_nor_the_order_is_limited():
+    few = ngrams.kneser_ney(TRAIN, TRAIN, 5, 4)
+    spread = 10_000 * TRAIN  # the same text with other numbers
+    many = ngrams.kneser_ney(spread, spread, 5, 50_000)
+    np.testing.assert_allclose(many, few, rtol=0.05)  # unseen tokens have another probability
+    assert ngrams.kneser_ney(TRAIN, TRAIN, 20, 100).min() > 0
 
 
 def test_text_of_the_training_compresses_better():
@@ -135,14 +142,3 @@ def test_invalid_settings_are_rejected(tmp_path, capsys, flags, message):
 def test_invalid_settings_of_the_gpt_are_rejected(tmp_path, capsys, flag):
     assert main(["run", "char_gpt", "--out", str(tmp_path / "run"), flag]) == 2
     assert f"{flag.split('=')[0]}: expected" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("n", [5, 33, 64, 65, 97, 129])
-def test_overlapping_rows_cover_every_character_once(n):
-    rows = char_gpt.overlapping(np.arange(n), 64)
-    counts = rows["mask"] == 1
-    np.testing.assert_array_equal(np.sort(rows["target"][counts]), np.arange(1, n))
-    np.testing.assert_array_equal(rows["token"][counts], rows["target"][counts] - 1)
-    assert not counts[1:, :32].any()
-    read = rows["token"][:, :1] + np.arange(64)
-    np.testing.assert_array_equal(np.where(counts, rows["token"], read), read)

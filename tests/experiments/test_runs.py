@@ -12,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from experiments.harness.command_line import main
 from experiments.harness.run_folder import Run, read_manifest
 from experiments.harness.training import train_task
 from jaxdl import data, metrics, optim, tasks, train
 from jaxdl.train.parallel import consistency
+from tests.processes import environment
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ["run", "mlp_digits", "--epochs", "3", "--batch-size", "120", "--optimizer.schedule", "constant"]
@@ -27,6 +29,13 @@ def run(directory, *flags, status=0):
     """Run the small network and return its manifest."""
     assert main([*FLAGS, "--out", str(directory), *flags]) == status
     return json.loads((directory / "manifest.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def coarse_figures(monkeypatch):
+    """Draw figures coarsely, as smoke runs do; only those of the undisturbed run are as users see them."""
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: save(figure, path, dpi=30))
 
 
 @pytest.fixture(scope="module")
@@ -244,10 +253,8 @@ def test_two_processes_give_the_same_result(undisturbed, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         flags = ["--coordinator", f"127.0.0.1:{free.getsockname()[1]}", "--processes", "2", "--devices", "4"]
-    cache = {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
-    environment = {**os.environ, **cache, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
     command = [sys.executable, "-m", "experiments", *FLAGS, "--out", str(tmp_path / "run"), *flags, "--process"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment, "cwd": ROOT}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment(), "cwd": ROOT}
     processes = [subprocess.Popen([*command, str(i)], **pipes) for i in range(2)]
     try:
         output = [process.communicate(timeout=300)[0] for process in processes]

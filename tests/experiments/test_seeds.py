@@ -1,6 +1,7 @@
 """Initialization of many runs, helpers of figures, and bounds of settings."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -69,25 +70,36 @@ def test_labels_are_spread_in_order():
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(configuration.Config):
+class Base(configuration.Config):
+    LEAST: ClassVar[dict[str, int]] = {"batch_size": 1, "steps": 1}
+    POSITIVE = ("learning_rate",)
+
     batch_size: int = 4
+    steps: int = 2
     learning_rate: float = 0.1
 
-    def __post_init__(self):
-        super().__post_init__()
-        configuration.at_least(self, batch_size=2)
-        configuration.positive(self, "learning_rate")
+
+@dataclasses.dataclass(frozen=True)
+class Config(Base):
+    LEAST: ClassVar[dict[str, int]] = {"batch_size": 2}
+    CHOICES: ClassVar[dict] = {"cells": (("gru", "lstm"), ("gru",))}
+
+    cells: tuple[str, ...] = ("gru",)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 1}, "got 1"),
+        ({"batch_size": 1}, "--batch-size: expected >= 2, got 1"),
+        ({"steps": 0}, "--steps: expected >= 1, got 0"),
+        ({"cells": ("lstm",)}, r"got \('lstm',\)"),
+        ({"cells": ("gru", "rnn")}, r"got \('gru', 'rnn'\)"),
         ({"learning_rate": 0.0}, "--learning-rate: expected > 0, got 0.0"),
         ({"learning_rate": float("nan")}, "--learning-rate: expected > 0, got nan"),
     ],
 )
 def test_values_below_their_bound_are_rejected(changes, message):
     assert Config().batch_size == 4
+    assert Base(batch_size=1).batch_size == 1
     with pytest.raises(ValueError, match=message):
         Config(**changes)

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from experiments.sequences import exposure_gap, gradient_clipping, gradient_flow, long_lag
+from experiments.harness.recurrent import initialize_spectral, longest_solved
+from experiments.sequences import exposure_gap, gradient_clipping, long_lag
 
 
 def test_the_longest_lag_ends_before_the_first_unsolved_one():
     errors = np.array([[0.01, 0.05, 0.01], [0.01, 0.2, 0.01], [0.2, 0.01, 0.01], [0.09, 0.09, 0.1]])
-    assert long_lag.longest((5, 10, 20), {"a": errors})["a"].tolist() == [20, 5, 0, 10]
+    assert longest_solved((5, 10, 20), errors, 0.1).tolist() == [20, 5, 0, 10]
 
 
 def test_the_lstms_of_a_seed_differ_in_the_forget_bias_only():
@@ -29,23 +30,8 @@ def test_a_run_diverges_with_nan_or_a_higher_loss():
 
 
 def test_kernels_start_with_the_spectral_radius_one():
-    U = gradient_clipping.initialize(np.random.default_rng(0), 3)["cell"]["recurrent_kernel"]
+    U = initialize_spectral(np.random.default_rng(0), 2, 32, 1, 3)["cell"]["recurrent_kernel"]
     np.testing.assert_allclose(np.abs(np.linalg.eigvals(U)).max(axis=-1), 1, rtol=1e-5)
-
-
-def test_norms_are_averaged_over_all_pairs_with_the_same_lag():
-    norms = np.tril(10.0 ** np.subtract.outer([0.0, 1.0, 3.0], [0.0, 1.0, 3.0]))[None]
-    np.testing.assert_allclose(gradient_flow.by_lag(norms), [[0.0, 1.5, 3.0]])
-
-
-def test_one_norm_above_the_bound_is_detected():
-    steps = gradient_flow.STEPS + 1
-    bound = 0.9 ** np.arange(steps)[None]
-    lags = np.subtract.outer(np.arange(steps), np.arange(steps))
-    norms = np.where(lags >= 0, 0.9 ** np.abs(lags), 0.0)[None]
-    assert gradient_flow.keeps_bound(norms, bound).all()
-    norms[0, 7, 3] *= 1.001
-    assert not gradient_flow.keeps_bound(norms, bound).any()
 
 
 def test_the_teacher_probabilities_pass_one_half_in_the_middle():

@@ -126,3 +126,18 @@ def test_invalid_arguments_raise():
         gradient_flow.spectral_radius(np.zeros((2, 3)))
     with pytest.raises(ValueError, match="got 'swish'"):
         gradient_flow.jacobian_bound(np.eye(2), 1, "swish")
+
+
+def test_norms_are_averaged_over_all_pairs_with_the_same_lag():
+    norms = np.tril(10.0 ** np.subtract.outer([0.0, 1.0, 3.0], [0.0, 1.0, 3.0]))[None]
+    np.testing.assert_allclose(gradient_flow.mean_log10_by_lag(norms), [[0.0, 1.5, 3.0]])
+
+
+def test_one_norm_above_the_bound_is_detected():
+    steps = 41
+    bound = 0.9 ** np.arange(steps)[None]
+    lags = np.subtract.outer(np.arange(steps), np.arange(steps))
+    norms = np.where(lags >= 0, 0.9 ** np.abs(lags), 0.0)[None]
+    assert gradient_flow.within_bound(norms, bound).all()
+    norms[0, 7, 3] *= 1.001
+    assert not gradient_flow.within_bound(norms, bound).any()

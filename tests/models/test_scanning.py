@@ -74,7 +74,7 @@ def test_every_scanned_block_draws_its_own_numbers(key):
         def __call__(self, x, train=False):
             return scan_blocks(Noisy(name="a_blocks"), 2, x, train, outputs=True)[1]
 
-    x = jnp.ones((1, 20))
+    x = np.ones((1, 20), np.float32)
     outputs, variables = jax.jit(Model().init_with_output, static_argnames="train")(key, x, train=True)
     kernel = variables["params"]["a_blocks"]["dense"]["kernel"]
     assert kernel.shape == (2, 20, 20)

@@ -79,13 +79,19 @@ def test_gradients_are_those_of_finite_differences():
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_ends_of_the_number_line_are_finite_and_keep_the_dtype(dtype):
     largest = float(jnp.finfo(dtype).max) / 2
-    x = jnp.array([-largest, -1e4, -100.0, -1e-30, 0.0, 100.0, 1e4, largest], dtype)
-    values, pull = jax.jit(partial(jax.vjp, partial(all_of, ELEMENTWISE.values())))(x)
+    x = np.array([-largest, -1e4, -100.0, -1e-30, 0.0, 100.0, 1e4, largest]).astype(dtype)
+
+    @jax.jit
+    def run(x, rows):
+        values, pull = jax.vjp(partial(all_of, ELEMENTWISE.values()), x)
+        return values, jax.lax.map(pull, rows)[0]
+
+    rows = np.eye(len(ELEMENTWISE))[..., None] * np.ones(8)
+    values, gradients = run(x, rows.astype(dtype))
     assert values.dtype == dtype
-    assert jnp.isfinite(values).all()
-    for row in np.eye(len(values)):
-        (gradient,) = jax.jit(lambda pull, g: pull(g))(pull, jnp.asarray(row[:, None] * np.ones(8), dtype))
-        assert jnp.isfinite(gradient).all(), list(ELEMENTWISE)[row.argmax()]
+    assert np.isfinite(np.asarray(values, np.float32)).all()
+    for name, gradient in zip(ELEMENTWISE, np.asarray(gradients, np.float32), strict=True):
+        assert np.isfinite(gradient).all(), name
 
 
 def test_the_scaled_hyperbolic_tangent_is_one_at_one():
@@ -99,18 +105,19 @@ def test_maxout_is_a_relu_and_an_absolute_value():
 
 
 def test_the_mean_of_the_stochastic_gelu_is_the_gelu(key):
-    x = jnp.linspace(-3, 3, 13)
-    draws = jax.jit(jax.vmap(activations.stochastic_gelu, (0, None)))(jax.random.split(key, 20_000), x)
-    phi = activations.gelu(x) / jnp.where(x == 0, 1, x)
-    error = jnp.abs(x) * jnp.sqrt(phi * (1 - phi) / len(draws))
-    assert (jnp.abs(draws.mean(0) - activations.gelu(x)) <= 4 * error + 1e-6).all()
+    x = np.linspace(-3, 3, 13, dtype=np.float32)
+    draws = np.asarray(jax.jit(jax.vmap(activations.stochastic_gelu, (0, None)))(jax.random.split(key, 20_000), x))
+    expected = np.asarray(jax.jit(activations.gelu)(x))
+    phi = expected / np.where(x == 0, 1, x)
+    error = np.abs(x) * np.sqrt(phi * (1 - phi) / len(draws))
+    assert (np.abs(draws.mean(0) - expected) <= 4 * error + 1e-6).all()
     assert ((draws == 0) | (draws == x[None])).all()
 
 
 def test_a_masked_softmax_is_the_softmax_of_what_is_left():
-    x = jnp.array([[1.0, jnp.nan, 3.0, -2.0], [0.0, 0.0, 0.0, 0.0]])
-    mask = jnp.array([[True, False, True, True], [False] * 4])
-    weights = jnp.arange(8.0).reshape(2, 4)
+    x = np.float32([[1.0, np.nan, 3.0, -2.0], [0.0, 0.0, 0.0, 0.0]])
+    mask = np.array([[True, False, True, True], [False] * 4])
+    weights = np.arange(8, dtype=np.float32).reshape(2, 4)
 
     @jax.jit
     @jax.value_and_grad
@@ -120,8 +127,8 @@ def test_a_masked_softmax_is_the_softmax_of_what_is_left():
     left = np.exp([1.0, 3.0, -2.0]) / np.exp([1.0, 3.0, -2.0]).sum()
     value, gradient = weighted(x)
     np.testing.assert_allclose(value, left @ [0, 2, 3], rtol=1e-6)
-    assert jnp.isfinite(gradient).all()
-    np.testing.assert_array_equal(jnp.where(mask, 0, gradient), np.zeros((2, 4)))
+    assert np.isfinite(gradient).all()
+    np.testing.assert_array_equal(np.where(mask, 0, gradient), np.zeros((2, 4)))
 
 
 def test_modules_hold_the_learned_numbers(key):
@@ -151,3 +158,41 @@ def test_invalid_arguments_raise(call, message):
 
 def test_a_function_is_returned_unchanged():
     assert activations.get_activation(jnp.sin) is jnp.sin
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
+def test_integers_give_what_their_floating_point_numbers_give(dtype):
+    x = np.array([0, 1, 2, 101], dtype)
+
+    @jax.jit
+    def all_of(x):
+        return {name: function(x) for name, function in activations.ACTIVATIONS.items()} | {
+            "maxout": activations.maxout(x, 2)
+        }
+
+    for module, name in ((activations.PReLU(), "alpha"), (activations.Swish(), "beta")):
+        fraction = {"params": {name: np.full(4 if name == "alpha" else (), 0.25, np.float32)}}
+        y = jax.jit(module.apply)(fraction, -x.astype(np.int8))
+        np.testing.assert_array_equal(y, jax.jit(module.apply)(fraction, -x.astype(np.int8).astype(np.float32)))
+    for ours, expected in zip(jax.tree.leaves(all_of(x)), jax.tree.leaves(all_of(x.astype(np.float32))), strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_at_infinity_a_function_has_its_limit_and_nan_stays_nan():
+    x = np.array([-np.inf, np.inf, np.nan], np.float32)
+    functions = {name: function for name, function in activations.ACTIVATIONS.items() if name != "softmax"}
+    values = jax.jit(lambda x: {name: function(x) for name, function in functions.items()})(x)
+    low = {"identity": -np.inf, "leaky_relu": -np.inf, "tanh": -1, "scaled_tanh": -1.7159, "elu": -1}
+    high = {"step": 1, "sigmoid": 1, "tanh": 1, "scaled_tanh": 1.7159}
+    for name, value in values.items():
+        np.testing.assert_allclose(value, [low.get(name, 0), high.get(name, np.inf), np.nan], rtol=1e-6, err_msg=name)
+    slopes = jax.jit(jax.vmap(jax.grad(lambda x: activations.gelu(x) + activations.silu(x))))(x[:1])
+    assert slopes.tolist() == [0]
+
+
+def test_complex_numbers_and_masks_of_numbers_are_type_errors():
+    with pytest.raises(TypeError, match="got complex64"):
+        activations.relu(np.array([1j], np.complex64))
+    with pytest.raises(TypeError, match="got float32"):
+        activations.softmax(np.zeros(2), mask=np.array([0.0, -1e4], np.float32))

@@ -33,3 +33,9 @@ def test_values_and_gradients_are_those_of_torch():
 def test_shapes_that_do_not_match_raise(x, kernel, bias, message):
     with pytest.raises(ValueError, match=message):
         linear(np.zeros(x), np.zeros(kernel), None if bias is None else np.zeros(bias))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
+def test_products_of_integers_do_not_wrap(dtype):
+    x, kernel = np.full((1, 3), 100, dtype), np.full((3, 1), 100, dtype)
+    assert linear(x, kernel).item() == 3 * float(x[0, 0]) * float(kernel[0, 0])

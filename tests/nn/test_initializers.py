@@ -54,3 +54,11 @@ def test_orthogonal_matrices_of_many_keys_are_those_of_each_key(key):
     draw = lambda key: initializers.orthogonal()(key, (4, 4), jnp.float32)  # noqa: E731 - a name for both uses
     keys = jax.random.split(key, 3)
     np.testing.assert_allclose(jax.jit(jax.vmap(draw))(keys), jnp.stack([draw(each) for each in keys]), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_an_orthogonal_matrix_in_half_precision_is_that_of_float32_rounded(dtype, key):
+    draw = initializers.orthogonal()
+    half = draw(key, (4, 3), dtype)
+    assert half.dtype == dtype
+    np.testing.assert_array_equal(half, draw(key, (4, 3), jnp.float32).astype(dtype))

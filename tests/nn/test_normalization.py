@@ -205,7 +205,7 @@ def test_narrow_inputs_have_wide_moments():
 
 
 def test_modules_agree_with_their_functions(key):
-    x = jax.random.normal(key, SHAPE)
+    x = np.random.default_rng(0).standard_normal(SHAPE, np.float32)
     cases = [
         (norm.LayerNorm(dimensions=2), partial(norm.layer_norm, dimensions=2), (2, 6)),
         (norm.InstanceNorm(), norm.instance_norm, (6,)),
@@ -219,7 +219,7 @@ def test_modules_agree_with_their_functions(key):
             lambda p, x, m=module, f=function: (m.apply({"params": p}, x), f(x, p["scale"], p["bias"]))
         )(affine, x)
         np.testing.assert_allclose(out, expected, rtol=1e-6, atol=1e-6)
-    assert "params" not in norm.BatchNorm(use_scale=False, use_bias=False).init(key, x[0])
+    assert "params" not in jax.eval_shape(norm.BatchNorm(use_scale=False, use_bias=False).init, key, x[0])
 
 
 @pytest.mark.parametrize(
@@ -234,3 +234,65 @@ def test_modules_agree_with_their_functions(key):
 def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
+def test_integers_are_normalized_as_floating_point_numbers(dtype):
+    x = np.array([[0, 1, 101, 7], [1, 0, 100, 120]], dtype)
+
+    @jax.jit
+    def all_of(x):
+        one = np.ones(4, np.float32)
+        return (
+            norm.batch_norm(x)[0],
+            norm.layer_norm(x),
+            norm.instance_norm(x[None]),
+            norm.group_norm(x, 2),
+            norm.local_response_norm(x),
+            norm.normalize(x, 100.5 * one, 4 * one),
+        )
+
+    for ours, expected in zip(all_of(x), all_of(x.astype(np.float32)), strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("mean", [0.0, 40_000.0, -3e6])
+def test_a_large_mean_costs_no_digit_by_default(mean):
+    x = (mean + np.array([0.0, 1.0, 2.0, 3.0])).astype(np.float32)
+    expected = np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25 + 1e-5)
+
+    @jax.jit
+    def all_of(x):
+        return (
+            norm.layer_norm(x),
+            norm.batch_norm(x[:, None])[0][:, 0],
+            norm.instance_norm(x[None, :, None])[0, :, 0],
+            norm.group_norm(x[None], 1)[0],
+            norm.BatchNorm(use_scale=False, use_bias=False).apply(
+                {"batch_stats": {"mean": jnp.zeros(1), "var": jnp.ones(1)}}, x[:, None], train=True
+            )[:, 0],
+        )
+
+    for value in all_of(x):
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
+    assert not jax.jit(norm.layer_norm)(np.full(3, mean + 0.1, np.float32)).any(), "a constant has no deviations"
+
+
+@pytest.mark.usefixtures("float64")
+def test_flaxs_batch_norm_gets_the_mask_of_the_rows_too(arrays, key):
+    import flax.linen as nn
+
+    x, mask = arrays[0], np.array([1, 0, 1, 1])
+    peer = nn.BatchNorm(use_running_average=False, param_dtype=jnp.float64)
+    variables = peer.init(key, x)
+
+    @jax.jit
+    def run(x, mask):
+        with norm.row_mask(mask):
+            return peer.apply(variables, x, mutable="batch_stats")[1]
+
+    expected = peer.apply(variables, x[mask == 1], mutable="batch_stats")[1]
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-12), run(x, mask), expected)
+    with pytest.raises(ValueError, match="of 3 rows"):
+        run(x, mask[:3])

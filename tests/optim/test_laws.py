@@ -1,7 +1,6 @@
 """What holds for every optimizer: it converges, composes, compiles once, can be donated, sharded and mapped."""
 
 from functools import partial
-from operator import itemgetter
 
 import chex
 import jax
@@ -63,12 +62,12 @@ def test_it_converges_on_a_parabola_and_in_a_valley(make, rate):
 
 @LAW
 def test_it_maps_over_learning_rates(make, rate):
-    run = jax.jit(lambda rate, steps: descend(make(rate), start(), steps))
-    rates = jnp.array([rate, 0.3 * rate])
-    mapped = jax.jit(jax.vmap(run, (0, None)))(rates, 3)
-    for index in range(2):
-        one_of_many = jax.tree.map(itemgetter(index), mapped)
-        chex.assert_trees_all_close(one_of_many, run(rates[index], 3), rtol=1e-5)
+    def run(rate):
+        return descend(make(rate), start(), 3)
+
+    both = jax.jit(lambda rates: (jax.vmap(run)(rates), jax.lax.map(run, rates)))
+    mapped, alone = both(np.float32([rate, 0.3 * rate]))
+    chex.assert_trees_all_close(mapped, alone, rtol=1e-5)
 
 
 @LAW
@@ -146,3 +145,48 @@ def test_a_sharded_update_equals_an_unsharded_one(make, rate):
     for leaf in jax.tree.leaves(new_state):
         assert leaf.shape != (16, 2) or leaf.sharding.is_equivalent_to(split, 2)
     chex.assert_trees_all_close(got, want, rtol=1e-6)
+
+
+@LAW
+def test_integers_are_type_errors(make, rate):
+    optimizer, w = make(rate), {"a": {"b": jnp.ones(2)}}
+    state = optimizer.init(w)
+    for dtype in (jnp.int32, jnp.uint8, bool):
+        integers = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), w)
+        with pytest.raises(TypeError, match=f"parameters, got {jnp.dtype(dtype)} at 'a/b'"):
+            optimizer.init(integers)
+        with pytest.raises(TypeError, match=f"gradients, got {jnp.dtype(dtype)} at 'a/b'"):
+            optimizer.update(integers, state, w)
+
+
+PEERS = {
+    "sgd": optax.sgd,
+    "momentum": partial(optax.sgd, momentum=0.9),
+    "nesterov": partial(optax.sgd, momentum=0.9, nesterov=True),
+    "rmsprop": partial(optax.rmsprop, eps_in_sqrt=False),
+    "adadelta": optax.adadelta,
+    "adam": optax.adam,
+    "adamw": partial(optax.adamw, weight_decay=1e-6),
+    "nadam": optax.nadam,
+}
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_complex_parameter_moves_as_optax_moves_it(name):
+    make, rate = TABLE[name]
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=3) + 1j * rng.normal(size=3)
+    gradients = rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3))
+
+    def run(optimizer, w, gradients):
+        state = optimizer.init(w)
+        for g in gradients:
+            update, state = optimizer.update(g, state, w)
+            w = w + update
+        return w
+
+    with jax.enable_x64(True):
+        moved = jax.jit(run, static_argnums=0)(make(rate), w, gradients)
+        expected = jax.jit(run, static_argnums=0)(PEERS[name](rate), w, gradients)
+        np.testing.assert_allclose(moved, expected, rtol=1e-9)
+    assert np.all(np.abs(moved - w) > 0)

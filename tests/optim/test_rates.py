@@ -163,3 +163,12 @@ def test_an_update_without_the_loss_is_an_error():
 def test_a_bad_argument_is_named(make, name, value):
     with pytest.raises(ValueError, match=f"{name}.*got {value}"):
         make(**{name: value})
+
+
+@pytest.mark.parametrize("offset", [0.0, -0.5, -5.0])
+def test_a_plateau_of_losses_of_any_sign_reduces(offset):
+    transform = optim.reduce_on_plateau(patience=2, rtol=0.1)
+    constant = jnp.full(7, offset)
+    np.testing.assert_allclose(scales(transform, constant), [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125])
+    falling = offset - 1.0 * np.arange(4)
+    np.testing.assert_allclose(scales(transform, falling), np.ones(4))

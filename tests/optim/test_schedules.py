@@ -43,7 +43,8 @@ OF_TORCH = {
 
 @pytest.mark.parametrize("name", OF_OPTAX)
 def test_a_schedule_equals_that_of_optax(name, float64):
-    np.testing.assert_allclose(EVERY[name](STEPS), jax.vmap(OF_OPTAX[name])(STEPS), rtol=1e-12, atol=1e-15)
+    ours, theirs = jax.jit(lambda steps: (EVERY[name](steps), jax.vmap(OF_OPTAX[name])(steps)))(STEPS)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", OF_TORCH)
@@ -57,7 +58,7 @@ def test_a_schedule_equals_that_of_torch(name, float64):
         expected.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
-    np.testing.assert_allclose(EVERY[name](STEPS), expected, rtol=1e-12)
+    np.testing.assert_allclose(jax.jit(EVERY[name])(STEPS), expected, rtol=1e-12)
 
 
 def test_growing_restarts_equal_those_of_torch(float64):
@@ -69,7 +70,7 @@ def test_growing_restarts_equal_those_of_torch(float64):
         expected.append(scheduler.get_last_lr()[0])
         optimizer.step()
         scheduler.step()
-    got = schedules.cosine_restarts(0.8, 3, 0.1, multiplier=2)(STEPS)
+    got = jax.jit(schedules.cosine_restarts(0.8, 3, 0.1, multiplier=2))(STEPS)
     np.testing.assert_allclose(got, expected, rtol=1e-12)
 
 
@@ -79,10 +80,11 @@ def test_a_schedule_takes_numbers_arrays_and_traced_steps(name):
     together = schedule(jnp.asarray(STEPS))
     assert together.shape == STEPS.shape
     assert together.dtype == jnp.float32
-    assert np.all((together >= 0) & (together <= 1))
+    numbers = np.asarray(together)
+    assert np.all((numbers >= 0) & (numbers <= 1))
     mapped = jax.jit(jax.vmap(schedule))(jnp.asarray(STEPS))
     np.testing.assert_allclose(mapped, together, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(float(schedule(13)), together[13], rtol=1e-6)
+    np.testing.assert_allclose(float(schedule(13)), numbers[13], rtol=1e-6)
 
 
 def test_worked_values(float64):
@@ -98,23 +100,26 @@ def test_worked_values(float64):
 
 def test_inclusive_restarts_reach_both_ends(float64):
     t = np.arange(25)
-    got = schedules.cosine_restarts_inclusive(0.9, 5, 0.1)(t)
+    got, exclusive = jax.jit(
+        lambda t: (schedules.cosine_restarts_inclusive(0.9, 5, 0.1)(t), schedules.cosine_restarts(0.9, 5, 0.1)(t))
+    )(t)
     np.testing.assert_allclose(got, 0.1 + 0.4 * (1 + np.cos(np.pi * (t % 6) / 5)))
-    np.testing.assert_allclose(got[np.array([0, 5, 6, 11])], [0.9, 0.1, 0.9, 0.1])
-    exclusive = schedules.cosine_restarts(0.9, 5, 0.1)(t)
+    np.testing.assert_allclose(np.asarray(got)[[0, 5, 6, 11]], [0.9, 0.1, 0.9, 0.1])
+    exclusive = np.asarray(exclusive)
     assert exclusive.min() > 0.17
     np.testing.assert_allclose(exclusive[::5], 0.9)
 
 
 def test_inclusive_restarts_grow(float64):
-    got = schedules.cosine_restarts_inclusive(1.0, 2, multiplier=2)(np.arange(9))
+    got = jax.jit(schedules.cosine_restarts_inclusive(1.0, 2, multiplier=2))(np.arange(9))
     np.testing.assert_allclose(got, [1, 0.5, 0, *(0.5 * (1 + np.cos(np.pi * np.arange(5) / 4))), 1], atol=1e-15)
 
 
 def test_late_steps_stay_on_schedule():
-    late = 2**31 - 1
-    for name, schedule in EVERY.items():
-        assert np.isfinite(schedule(jnp.asarray(late))), name
+    late = np.int32(2**31 - 1)
+    rates = jax.jit(lambda step: {name: schedule(step) for name, schedule in EVERY.items()})(late)
+    for name, rate in rates.items():
+        assert np.isfinite(rate), name
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
 """Every kind of file gives the same arrays; what could run code, or is damaged, is refused."""
 
+import contextlib
+import importlib
 import io
+import json
 import pickle
+import struct
 import sys
 import zipfile
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from jaxdl import pretrained
 from tests.peers import torch
@@ -115,10 +120,12 @@ def test_one_of_several_dictionaries_of_a_pickle_is_chosen(tmp_path):
 
 def test_no_entry_takes_the_place_of_another(tmp_path):
     one, other = ENTRIES.values()
-    for holds, name in ({"a.b": one, "a": {"b": other}}, "'a.b'"), ({1: one, "1": other}, "'1'"):
-        (tmp_path / "a").write_bytes(pickle.dumps(holds))
-        with pytest.raises(ValueError, match=f"two entries {name}"):
-            pretrained.read(tmp_path / "a")
+    (tmp_path / "a").write_bytes(pickle.dumps({"a.b": one, "a": {"b": other}}))
+    with pytest.raises(ValueError, match=r"two entries 'a\.b'"):
+        pretrained.read(tmp_path / "a")
+    (tmp_path / "a").write_bytes(pickle.dumps({1: one, "1": other}))
+    with pytest.raises(ValueError, match="a key that is no text but a number"):
+        pretrained.read(tmp_path / "a")
     with pytest.raises(ValueError, match="two entries '1'"):
         pretrained.read({1: one, "1": other})
 
@@ -178,7 +185,7 @@ def test_what_is_no_weights_is_refused(tmp_path):
     refused(pickle.dumps({"a": "text"}), "a is a str")
     within = {}
     within["a"] = within
-    refused(pickle.dumps(within), "maximum recursion depth")
+    refused(pickle.dumps(within), "an object within itself")
     refused(pickle.dumps(ENTRIES)[:-30], "damaged")
     refused(b'{"weight_map": {}}', "the index of several files")
     with pytest.raises(ValueError, match="got others for name"):
@@ -215,3 +222,102 @@ def test_without_torch_a_torch_file_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match="pip install torch, or convert it to safetensors"):
         pretrained.read(tmp_path / "a")
+
+
+def test_a_saved_file_says_that_torch_can_read_it(tmp_path):
+    pretrained.save(tmp_path / "a", ENTRIES)
+    with safe_open(tmp_path / "a", framework="numpy") as file:
+        assert file.metadata() == {"format": "pt"}
+
+
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2"])
+def test_numbers_of_8_bits_are_kept(tmp_path, name):
+    library = torch()
+    tensor = library.tensor([[1.0, -2.0, 0.25], [0.0, 16.0, -0.5]]).to(getattr(library, name))
+    expected = tensor.float().numpy()
+    np.testing.assert_array_equal(pretrained.read({"a": tensor})["a"], expected)
+    pretrained.save(tmp_path / "ours", {"a": np.asarray(expected, getattr(jnp, name))})
+    importlib.import_module("safetensors.torch").save_file({"b": tensor, "a": tensor.clone()}, tmp_path / "theirs")
+    for file in ("ours", "theirs"):
+        array = pretrained.read(tmp_path / file)["a"]
+        assert array.dtype == getattr(jnp, name)
+        np.testing.assert_array_equal(array.astype(np.float32), expected)
+
+
+def kinds_of_files(path):
+    """Write small files of every format; yield their content."""
+    library = torch()
+    pretrained.save(path, ENTRIES)
+    yield "safetensors", path.read_bytes()
+    yield "npz", npz(**ENTRIES)
+    for new in (True, False):
+        library.save(tensors(library), path, _use_new_zipfile_serialization=new)
+        yield f"torch, {'new' if new else 'old'}", path.read_bytes()
+    for protocol in (2, 5):
+        yield f"pickle {protocol}", pickle.dumps(ENTRIES, protocol)
+
+
+def test_every_damaged_file_is_one_error_that_names_it(tmp_path):
+    generator, path, errors = np.random.default_rng(0), tmp_path / "weights", []
+    for kind, content in list(kinds_of_files(path)):
+        for trial in range(60):
+            damaged = bytearray(content)
+            place = int(generator.integers(len(content) if trial % 2 else min(len(content), 300)))
+            if trial % 3 == 0:
+                del damaged[place:]
+            elif trial % 3 == 1:
+                damaged[place] ^= 1 << generator.integers(8)
+            else:
+                damaged[place : place + 8] = generator.bytes(8)
+            path.write_bytes(damaged)
+            try:
+                arrays = pretrained.read(path)
+            except ValueError as error:
+                errors.append(str(error))
+            else:
+                assert all(isinstance(array, np.ndarray) for array in arrays.values())
+                assert trial % 3, (kind, "a cut file was accepted")
+    assert len(errors) > 200
+    assert all("weights" in error and len(error) < 1500 for error in errors)
+
+
+def test_entries_twice_and_forged_headers_are_refused_by_their_name(tmp_path):
+    path = tmp_path / "a"
+
+    def refused(message):
+        with pytest.raises(ValueError, match=message):
+            pretrained.read(path)
+
+    with zipfile.ZipFile(path, "w") as file:
+        for _ in range(2):
+            with pytest.warns(UserWarning, match="Duplicate") if file.namelist() else contextlib.nullcontext():
+                file.writestr("conv.npy", b"\x93NUMPY")
+    refused("two entries 'conv.npy'")
+    header = json.dumps({"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}})[:-1]
+    header = f'{header}, "a": {{"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}}}'.encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"x")
+    refused("two entries 'a'")
+    for shape in ("(2000000000000,)", "(-1,)", "(1000000, 1000000)"):
+        text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+        forged = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + bytes(8)
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("conv.npy", forged)
+        refused("conv.npy")
+    library = torch()
+    library.save({"a": library.zeros(1).expand(10**6, 10**6)}, path)
+    refused("a repeats 4 bytes to 4000000000000")
+
+
+def test_a_message_repeats_no_endless_name(tmp_path):
+    name = "n" * 900_000
+    pretrained.save(tmp_path / "a", {name: np.zeros(1, np.float32)})
+    for call in (
+        lambda: pretrained.read(tmp_path / "a", "model"),
+        lambda: pretrained.read(tmp_path / "a", prefix="module."),
+        lambda: pretrained.load("alexnet", tmp_path / "a"),
+        lambda: pretrained.read({name: "text"}),
+        lambda: pretrained.read({name: ENTRIES}),
+    ):
+        with pytest.raises(ValueError) as caught:
+            call()
+        assert len(str(caught.value)) < 5000

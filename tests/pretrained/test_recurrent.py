@@ -88,6 +88,31 @@ def test_a_cell_computes_what_flax_computes(name):
     assert jax.tree.all(jax.tree.map(np.array_equal, load_cell(entries, cell, "flax"), parameters))
 
 
+@pytest.mark.parametrize("reset", ["before", "after"])
+def test_a_fresh_layer_of_keras_loads_into_its_own_kind_alone(reset, keras_layers):
+    layer = keras_layers.GRU(H, reset_after=reset == "after")
+    layer.build((B, T, D))
+    entries = dict(zip(("kernel", "recurrent_kernel", "bias"), layer.get_weights(), strict=True))
+    assert load_cell(entries, cells.GRU(H, reset=reset), "keras").keys() >= {"kernel", "bias"}
+    other = "after" if reset == "before" else "before"
+    with pytest.raises(ValueError, match=f"from keras; load into .*reset='{reset}'"):
+        load_cell(entries, cells.GRU(H, reset=other), "keras")
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", CELLS)
+def test_layers_without_biases_have_biases_of_zero(name):
+    torch = pytest.importorskip("torch", reason="parity with torch")
+    kind = {"vanilla": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[name]
+    network = kind(D, H, bias=False, batch_first=True).double()
+    parameters = load_torch(network.state_dict(), CELLS[name])
+    x = sequence()
+    _, y = jax.jit(recurrent.scan, static_argnums=0)(CELLS[name], parameters["layer0"], x)
+    np.testing.assert_allclose(y, network(torch.tensor(x))[0].detach().numpy(), rtol=1e-10, atol=1e-12)
+    kernels = {name: parameters["layer0"][name] for name in ("kernel", "recurrent_kernel")}
+    assert not load_cell(kernels, CELLS[name], "keras")["bias"].any()
+
+
 TORCH = {"weight_ih": (3 * H, D), "weight_hh": (3 * H, H), "bias_ih": (3 * H,), "bias_hh": (3 * H,)}
 
 

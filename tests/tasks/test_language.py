@@ -15,6 +15,7 @@ from jaxdl.models.sequence.language_model import RecurrentLanguageModel
 from jaxdl.models.transformers.gpt import GPT
 from jaxdl.nn.recurrent.cells import LSTM, Vanilla
 from jaxdl.tasks.language import Perplexity, language_model
+from tests.variables import draw
 
 TEXT = np.random.default_rng(0).integers(0, 5, 25)
 
@@ -25,7 +26,8 @@ def model_of(cell=Vanilla(3), **fields):  # noqa: B008 - a cell has no arrays
 
 def start(task, length, key, batch_size=2):
     loader = Loader(text.windows(TEXT, batch_size, length), batch_size, shuffle=False)
-    variables = task.init(key, loader.batch(0))
+    variables = draw(task.init, key, loader.batch(0))
+    variables["carry"] = jax.tree.map(np.zeros_like, variables["carry"])
     state = train.TrainState.create(variables, optax.sgd(0.3), jax.random.key(1))
     return loader, state, train.make_step(task.loss, optax.sgd(0.3))
 
@@ -160,12 +162,13 @@ def test_a_model_with_a_cache_is_evaluated_over_whole_rows(key):
     for blocks in (model, model.clone(scan_blocks=True)):
         task = language_model(blocks, window=5)  # two windows of 5 exceed the context of 7
 
-        @partial(jax.jit, static_argnums=0)
-        def run(task):
-            variables = task.init(key, batch)
-            return variables, task.loss(variables, batch, key)[0], task.measure(variables, batch)["loss"].value
+        variables = draw(task.init, key, batch)
 
-        variables, expected, measured = run(task)
+        @partial(jax.jit, static_argnums=0)
+        def run(task, variables):
+            return task.loss(variables, batch, key)[0], task.measure(variables, batch)["loss"].value
+
+        expected, measured = run(task, variables)
         np.testing.assert_allclose(measured, expected, rtol=1e-6)
         longer = {name: np.tile(rows, 2) for name, rows in batch.items()}
         with pytest.raises(ValueError, match=r"7 .* 14"):

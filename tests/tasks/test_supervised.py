@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import losses, tasks
+from tests.variables import draw
 
 
 class TwoHeads(nn.Module):
@@ -25,15 +26,16 @@ class TwoHeads(nn.Module):
 
 
 def make(key):
-    batch = {"image": jax.random.normal(key, (5, 4)), "label": jnp.arange(5) % 3, "mask": jnp.arange(5) < 4}
+    batch = {"image": np.random.default_rng(0).standard_normal((5, 4), np.float32), "label": np.arange(5) % 3}
+    batch["mask"] = np.arange(5) < 4
     task = tasks.classification(TwoHeads())
-    return task, task.init(key, batch), batch
+    return task, draw(task.init, key, batch), batch
 
 
 def test_an_auxiliary_head_adds_its_weighted_loss_over_the_same_examples(key):
     task, variables, batch = make(key)
     assert set(variables["params"]) == {"early", "output"}
-    logits = {name: batch["image"] @ variables["params"][name]["kernel"] for name in ("early", "output")}
+    logits = {name: batch["image"] @ p["kernel"] + p["bias"] for name, p in variables["params"].items()}
     value, gradient = jax.jit(jax.value_and_grad(lambda v: task.loss(v, batch, key)[0]))(variables)
     parts = {name: losses.cross_entropy(logits[name][:4], batch["label"][:4]) for name in logits}
     np.testing.assert_allclose(value, parts["output"] + 0.25 * parts["early"], rtol=1e-6)
@@ -42,6 +44,7 @@ def test_an_auxiliary_head_adds_its_weighted_loss_over_the_same_examples(key):
 
 def test_evaluation_ignores_the_auxiliary_head(key):
     task, variables, batch = make(key)
-    logits = batch["image"] @ variables["params"]["output"]["kernel"]
+    output = variables["params"]["output"]
+    logits = batch["image"] @ output["kernel"] + output["bias"]
     expected = losses.cross_entropy(logits[:4], batch["label"][:4])
     np.testing.assert_allclose(jax.jit(task.measure)(variables, batch)["loss"].value, expected, rtol=1e-6)

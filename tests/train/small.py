@@ -49,8 +49,12 @@ def make_run(axis_name=None):
     loader = make_loader()
     task = tasks.classification(Normalised(axis_name))
     optimizer = optim.momentum(0.1, 0.9)
-    state = train.TrainState.create(task.init(jax.random.key(0), loader.batch(0)), optimizer, jax.random.key(1))
-    return task, train.make_step(task.loss, optimizer, axis_name=axis_name), state, loader
+
+    @jax.jit  # one program instead of one for each operation
+    def create(batch):
+        return train.TrainState.create(task.init(jax.random.key(0), batch), optimizer, jax.random.key(1))
+
+    return task, train.make_step(task.loss, optimizer, axis_name=axis_name), create(loader.batch(0)), loader
 
 
 def train_ten(step, state, loader, **kwargs):

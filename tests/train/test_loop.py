@@ -25,15 +25,29 @@ class Small(nn.Module):
         return nn.Dense(3)(x)
 
 
+@functools.cache
+def creation(model, optimizer):
+    """Compile the creation of a state."""
+    task = tasks.classification(model)
+
+    @jax.jit
+    def create(batch):
+        return train.TrainState.create(task.init(jax.random.key(0), batch), optimizer, jax.random.key(1))
+
+    return task, create
+
+
+OPTIMIZER = optim.momentum(0.1, 0.9)
+
+
 def make_run(batch_size=8, *, accumulate=1, model=None, size=45):
     generator = np.random.default_rng(0)
     x = generator.normal(size=(size, 5)).astype(np.float32)
     arrays = {"image": x, "label": np.argmax(x[:, :3], axis=1).astype(np.int32)}
     loader = data.Loader(arrays, batch_size, seed=1)
-    task = tasks.classification(model or Small())
-    optimizer = optim.momentum(0.1, 0.9)
-    state = train.TrainState.create(task.init(jax.random.key(0), loader.batch(0)), optimizer, jax.random.key(1))
-    return task, train.make_step(task.loss, optimizer, accumulate=accumulate), state, loader
+    task, create = creation(model or Small(), OPTIMIZER)
+    step = train.make_step(task.loss, OPTIMIZER, accumulate=accumulate)
+    return task, step, create(loader.batch(0)), loader
 
 
 def assert_same(a, b):
@@ -270,3 +284,20 @@ def test_batches_of_several_lengths_have_one_program_each():
         by_hand, _ = jax.jit(step)(by_hand, loader.batch(number))
     assert {loader.batch(number)["x"].shape[1] for number in range(loader.steps_per_epoch)} == {3, 5}
     np.testing.assert_allclose(state.params["w"], by_hand.params["w"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_nan_is_the_worst_value_of_a_run_and_of_its_resumption(mode):
+    values = [math.nan, 0.5, math.nan, math.nan]
+    stopping, resumed = (train.EarlyStopping("score", patience=2, mode=mode) for _ in range(2))
+    ended = []
+    for step, value in enumerate(values, 1):
+        report = train.Report(step, step, {"w": jnp.zeros(1)}, {}, {"score": value}, 0.0, 0.0, 4, 1)
+        ended.append(bool(stopping(report)))
+    assert ended == [False, False, False, True]
+    assert (stopping.best, stopping.best_step) == (0.5, 2)
+    rows = [
+        {"step": step, "evaluation/score": None if math.isnan(value) else value} for step, value in enumerate(values, 1)
+    ]
+    resumed.replay([{"step": 0}, *rows], like=None)
+    assert (resumed.best_step, resumed.exhausted) == (2, True)

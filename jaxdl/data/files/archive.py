@@ -2,35 +2,36 @@
 
 Every member is checked before the first byte is written. Only regular files and folders with plain relative names are
 accepted: no absolute path, no ``..``, no link, no device, no duplicate name, and a limited number of files and bytes.
+Compressed archives are read to their checksum, since damage may hide behind the last member.
 """
 
-import bz2
-import gzip
 import os
+import re
 import shutil
 import stat
 import tarfile
 import tempfile
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from jaxdl.data.files.opening import open_regular, shorten
+from jaxdl.data.files.streams import DamagedStreamError, decompressed
+
 CHUNK = 1 << 20
+MAX_RECORDS = 256  # of an extended header; tar writes about ten
+HEADER_BYTES_PER_FILE = 1 << 13
+RECORD = re.compile(rb"(\d{1,10}) [^=\n]{1,1024}=")
+EXTENDED = {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
 MAX_NAME_LENGTH = 1024
 MAX_DEPTH = 64
+MAX_PART_BYTES = 255  # of file systems
 ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # lzma allocates as much as its header requests
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-# RecursionError: tarfile recurses along a chain of extended headers.
-READ_ERRORS = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, RecursionError)
-COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], Any]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"BZh": bz2.BZ2File,
-}
 
 
 class Member(NamedTuple):
@@ -44,7 +45,7 @@ class Member(NamedTuple):
 def extract(
     archive: str | Path, directory: str | Path, *, max_files: int = 100_000, max_bytes: int = 4 << 30
 ) -> list[Path]:
-    """Extract a tar (plain, gzip, bzip2) or zip archive into a new directory; return its files, sorted.
+    """Extract a tar (plain, gzip, bzip2, xz) or zip archive into a new directory; return its files, sorted.
 
     The extraction is atomic: files are written to a temporary directory, which is then renamed. ``directory`` must be
     empty or not exist, so that no existing link in it can lead outside.
@@ -56,16 +57,17 @@ def extract(
         max_bytes: maximum number of extracted bytes.
 
     Raises:
-        ValueError: the archive is damaged, or a member is rejected; nothing is written.
+        ValueError: the archive is damaged or no regular file, or a member is rejected; nothing is written.
         FileExistsError: the directory is not empty.
     """
     archive, directory = Path(archive), Path(directory)
     if directory.is_symlink() or (directory.exists() and (not directory.is_dir() or any(directory.iterdir()))):
         raise FileExistsError(f"expected a directory that is empty or does not exist, got {directory}")
-    with _read_errors_as_value_errors(archive), archive.open("rb") as file:
-        read = read_zip if file.read(4) in ZIP_MAGIC else read_tar
-        members = list(_limited(archive, (member for member, _ in read(file)), max_files, max_bytes))
-        check_members(archive, members)
+    with open_regular(archive) as file, _errors_as_value_errors(archive):
+        is_zip = file.read(4) in ZIP_MAGIC
+        read = read_zip if is_zip else partial(read_tar, max_files=max_files, max_bytes=max_bytes)
+        members = list(_limited((member for member, _ in read(file)), max_files, max_bytes))
+        check_members(members)
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as temporary:
             content = Path(temporary) / "content"
@@ -78,19 +80,24 @@ def extract(
     return sorted(path for path in directory.rglob("*") if path.is_file())
 
 
-def read_tar(file: IO[bytes]) -> Iterator[tuple[Member, Callable[[], Any]]]:
-    """Yield the members of a tar archive, each with a function that opens it."""
-    file.seek(0)
-    start = file.read(3)
-    file.seek(0)
-    unpack = next((unpack for magic, unpack in COMPRESSIONS.items() if start.startswith(magic)), None)
-    source: Any = _BoundedReader(unpack(file) if unpack else file)
+def read_tar(
+    file: IO[bytes], *, max_files: int = 100_000, max_bytes: int = 4 << 30
+) -> Iterator[tuple[Member, Callable[[], Any]]]:
+    """Yield the members of a tar archive, each with a function that opens it; then read to the end of the file."""
+    source: Any = _BoundedReader(decompressed(file), max_files * HEADER_BYTES_PER_FILE)
     with tarfile.open(fileobj=source, mode="r:") as tar:
+
+        def opened(info: tarfile.TarInfo) -> Any:
+            source.in_member = True
+            return tar.extractfile(info)
+
         for info in tar:
-            yield Member(info.name, _kind_in_tar(info), info.size), partial(tar.extractfile, info)
+            yield Member(info.name, _kind_in_tar(info), info.size), partial(opened, info)
+            source.in_member = False
         source.seek(tar.offset)  # tarfile treats a damaged header as the end, but the end is a block of zeros
         if source.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError(f"expected a header or the end of the archive at byte {tar.offset}")
+        source.check_rest(max_bytes)
 
 
 def read_zip(file: IO[bytes]) -> Iterator[tuple[Member, Callable[[], Any]]]:
@@ -100,7 +107,7 @@ def read_zip(file: IO[bytes]) -> Iterator[tuple[Member, Callable[[], Any]]]:
             yield Member(info.orig_filename, _kind_in_zip(info), info.file_size), partial(archive.open, info)
 
 
-def check_members(archive: str | Path, members: list[Member]) -> None:
+def check_members(members: list[Member]) -> None:
     """Check that all members may be extracted.
 
     Raises:
@@ -110,37 +117,74 @@ def check_members(archive: str | Path, members: list[Member]) -> None:
     for member in members:
         fault = _fault_of_kind(member.kind) or _fault_of_name(member.name) or _conflict(member, seen)
         if fault:
-            raise ValueError(f"{archive}: rejected member {member.name!r}: {fault}")
+            raise ValueError(f"rejected member {shorten(repr(member.name))}: {fault}")
 
 
 class _BoundedReader:
-    """A file that rejects huge reads, which a damaged tar header would cause."""
+    """A file that rejects what a damaged tar header would cause: huge reads, and long or costly extended headers."""
 
-    def __init__(self, file: IO[bytes]):
+    def __init__(self, file: IO[bytes], max_header_bytes: int):
         self.tell, self.seek = file.tell, file.seek
         self._read = file.read
+        self._allowed = max_header_bytes
+        self._extended = False
+        self.in_member = False
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= CHUNK:
             raise tarfile.ReadError(f"a header of {size} bytes")
-        return self._read(size)
+        data = self._read(size)
+        if self.in_member:
+            return data
+        self._allowed -= len(data)
+        if self._allowed < 0:
+            raise tarfile.ReadError("headers too long for the number of files")
+        if self._extended:
+            _check_records(data)
+        self._extended = not self._extended and size == tarfile.BLOCKSIZE and data[156:157] in EXTENDED
+        return data
+
+    def check_rest(self, max_bytes: int) -> None:
+        """Read to the end of the file, which verifies its checksum; nothing but zeros may be there."""
+        read = 0
+        while rest := self._read(CHUNK):
+            read += len(rest)
+            if rest.strip(b"\0") or read > max(max_bytes, CHUNK):
+                raise tarfile.ReadError("other data after the end of the archive")
+
+
+def _check_records(data: bytes) -> None:
+    """Check the records of an extended header, each ``length name=value`` and a newline, in linear time."""
+    position, count = 0, 0
+    while position < len(data) and data[position] != 0:
+        match = RECORD.match(data, position)
+        length = int(match[1]) if match else 0
+        count += 1
+        if length < 5 or position + length > len(data) or count > MAX_RECORDS:
+            raise tarfile.ReadError(f"a damaged extended header, at byte {position} of {len(data)}")
+        position += length
 
 
 @contextmanager
-def _read_errors_as_value_errors(archive: Path) -> Iterator[None]:
+def _errors_as_value_errors(archive: Path) -> Iterator[None]:
+    """Turn the errors of damaged archives, which can be of any type, into a ValueError; those of the disk stay."""
     try:
         yield
-    except READ_ERRORS as error:
-        raise ValueError(f"{archive}: damaged archive: {error}") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        rejected = isinstance(error, ValueError) and not isinstance(error, DamagedStreamError)
+        fault = "" if rejected else "damaged archive: "
+        raise ValueError(f"{archive}: {fault}{shorten(error, 500) or type(error).__name__}") from error
 
 
 def _kind_in_tar(info: tarfile.TarInfo) -> str:
     if info.sparse is not None or info.type == tarfile.GNUTYPE_SPARSE:
         return "a sparse file"
     if info.issym():
-        return f"a symbolic link to {info.linkname!r}"
+        return f"a symbolic link to {shorten(repr(info.linkname))}"
     if info.islnk():
-        return f"a hard link to {info.linkname!r}"
+        return f"a hard link to {shorten(repr(info.linkname))}"
     kinds = {tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarfile.FIFOTYPE: "a pipe"}
     kinds |= {tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file", tarfile.DIRTYPE: "folder"}
     return kinds.get(info.type, f"a member of unknown type {info.type!r}")
@@ -173,6 +217,9 @@ def _fault_of_name(name: str) -> str:
         "control characters in the name": any(unicodedata.category(c) in {"Cc", "Cs"} for c in name),
         f"name longer than {MAX_NAME_LENGTH} characters": len(name) > MAX_NAME_LENGTH,
         f"path deeper than {MAX_DEPTH} folders": len(parts) > MAX_DEPTH,
+        f"name of a file or folder longer than {MAX_PART_BYTES} bytes": any(
+            len(part.encode(errors="replace")) > MAX_PART_BYTES for part in parts
+        ),
     }
     return next((fault for fault, found in faults.items() if found), "")
 
@@ -182,7 +229,7 @@ def _conflict(member: Member, seen: dict[str, str]) -> str:
     parts = _folded(_plain(member.name)).split("/")
     for depth in range(1, len(parts)):
         if seen.setdefault("/".join(parts[:depth]), "folder") == "file":
-            return f"{'/'.join(parts[:depth])!r} is a file, not a folder"
+            return f"{shorten('/'.join(parts[:depth]))!r} is a file, not a folder"
     path = "/".join(parts)
     if path in seen and not seen[path] == member.kind == "folder":
         return "duplicate name"
@@ -200,15 +247,15 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _limited(archive: Path, members: Iterable[Member], max_files: int, max_bytes: int) -> Iterator[Member]:
+def _limited(members: Iterable[Member], max_files: int, max_bytes: int) -> Iterator[Member]:
     total = 0
     for number, member in enumerate(members, 1):
         total += member.size
         if number > max_files:
-            raise ValueError(f"{archive}: expected at most {max_files} members, got {member.name!r} beyond them")
+            raise ValueError(f"expected at most {max_files} members, got {shorten(repr(member.name))} beyond them")
         if member.size < 0 or total > max_bytes:
             raise ValueError(
-                f"{archive}: expected at most {max_bytes} bytes, got {total} up to member {member.name!r} of "
+                f"expected at most {max_bytes} bytes, got {total} up to member {shorten(repr(member.name))} of "
                 f"{member.size} bytes"
             )
         yield member
@@ -222,4 +269,4 @@ def _write(path: Path, member: Member, opened: Callable[[], Any]) -> None:
     with opened() as source, path.open("xb") as target:
         shutil.copyfileobj(source, target, CHUNK)
     if path.stat().st_size != member.size:
-        raise ValueError(f"expected {member.size} bytes in {member.name!r}, got {path.stat().st_size}")
+        raise ValueError(f"expected {member.size} bytes in {shorten(repr(member.name))}, got {path.stat().st_size}")

@@ -3,6 +3,7 @@
 Source: Krizhevsky, "Learning multiple layers of features from tiny images" (2009).
 """
 
+import os
 from pathlib import Path
 
 import einops
@@ -10,6 +11,7 @@ import numpy as np
 
 from jaxdl.data.files import pickles
 from jaxdl.data.files.idx import check_labels
+from jaxdl.data.files.opening import open_regular, shorten
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PIXELS = 3 * 32 * 32
@@ -31,7 +33,9 @@ def read_pickle(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         batch = pickles.loads(content, encoding="bytes")
         image, label = batch[b"data"].array({"u1"}), np.asarray(batch[b"labels"], np.int64)
     except Exception as error:  # a damaged pickle can raise anything
-        raise ValueError(f"{path}: expected a batch of CIFAR-10, got {type(error).__name__}: {error}") from error
+        raise ValueError(
+            f"{path}: expected a batch of CIFAR-10, got {type(error).__name__}: {shorten(error)}"
+        ) from error
     if image.shape[1:] != (PIXELS,):
         raise ValueError(f"{path}: expected data of shape [N, {PIXELS}], got {list(image.shape)}")
     if label.shape != (len(image),):
@@ -58,9 +62,12 @@ def read_binary(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_bounded(path: Path) -> bytes:
-    if path.stat().st_size > MAX_FILE_SIZE:
-        raise ValueError(f"{path}: expected at most {MAX_FILE_SIZE} bytes, got {path.stat().st_size}")
-    return path.read_bytes()
+    with open_regular(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        if size > MAX_FILE_SIZE:
+            raise ValueError(f"{path}: expected at most {MAX_FILE_SIZE} bytes, got {size}")
+        file.seek(0)
+        return file.read(size)
 
 
 def _checked(path: Path, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

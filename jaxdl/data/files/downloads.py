@@ -80,4 +80,4 @@ def require(module: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"{purpose} needs {module}: pip install 'jaxdl[experiments]'") from error
+        raise ImportError(f"{purpose} needs {module}: pip install -e '.[experiments]' in the checkout") from error

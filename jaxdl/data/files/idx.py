@@ -9,9 +9,7 @@
 Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits" (1998).
 """
 
-import gzip
 import math
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +17,14 @@ from typing import IO
 
 import numpy as np
 
+from jaxdl.data.files.opening import open_regular
+from jaxdl.data.files.streams import DamagedStreamError, decompressed
+
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_RANK = 8
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_GZIP_RATIO = 1032  # the largest compression ratio of deflate
 CHUNK = 1 << 20
-Stream = IO[bytes] | gzip.GzipFile
 
 
 def read(path: str | Path, *, trailing: tuple[int, ...] | None = None) -> np.ndarray:
@@ -88,18 +88,18 @@ def check_labels(path: str | Path, label: np.ndarray, num_classes: int) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Stream, bool]]:
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], bool]]:
     """Open a file that may be compressed by gzip; errors of the compression become ValueError."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         compressed = file.read(2) == GZIP_MAGIC
         file.seek(0)
         try:
-            yield (gzip.GzipFile(fileobj=file) if compressed else file), compressed
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            yield (decompressed(file) if compressed else file), compressed
+        except DamagedStreamError as error:
             raise ValueError(f"{path}: damaged gzip file: {error}") from error
 
 
-def _read_header(file: Stream, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
+def _read_header(file: IO[bytes], path: Path) -> tuple[np.dtype, tuple[int, ...]]:
     magic = file.read(4)
     if len(magic) < 4:
         raise ValueError(f"{path}: expected an IDX header of at least 8 bytes, got {len(magic)}")
@@ -128,7 +128,7 @@ def _check_length(path: Path, expected: int, compressed: bool, header: int) -> N
         raise ValueError(f"{path}: expected {expected} bytes after the header, got {length - header}")
 
 
-def _read_exactly(file: Stream, path: Path, expected: int) -> bytearray:
+def _read_exactly(file: IO[bytes], path: Path, expected: int) -> bytearray:
     payload = bytearray()
     while len(payload) < expected:
         chunk = file.read(min(CHUNK, expected - len(payload)))

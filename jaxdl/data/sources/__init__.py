@@ -3,35 +3,53 @@
 Images
     `digits`, `mnist`, `fashion_mnist`, `cifar10`: classic data sets.
     `image_folder`: images in one folder for each class.
+    `patterns`: random characters and gratings.
 Text
     `read_text`, `python_source`, `tiny_shakespeare`: plain text.
     `movie_reviews`, and `corpora`: reviews with labels, sentences with tags.
+    `templates`: generated reviews with negations.
     `python_code`: Python sources with a tag for every word.
 Synthetic tasks
+    `automata`: strings of bits in regular languages.
     `synthetic`: points and labels.
     `sequences`: sequences, such as the adding problem and Markov chains.
+    `documents`: sentences with planted words.
     `translation`: dates, and a language with two rules.
 """
 
-from jaxdl.data.sources import corpora, python_code, sequences, synthetic, translation
+from jaxdl.data.sources import (
+    automata,
+    corpora,
+    documents,
+    patterns,
+    python_code,
+    sequences,
+    synthetic,
+    templates,
+    translation,
+)
 from jaxdl.data.sources.folder import image_folder
 from jaxdl.data.sources.images import cifar10, digits, fashion_mnist, mnist
 from jaxdl.data.sources.reviews import movie_reviews
 from jaxdl.data.sources.texts import python_source, read_text, tiny_shakespeare
 
 __all__ = [
+    "automata",
     "cifar10",
     "corpora",
     "digits",
+    "documents",
     "fashion_mnist",
     "image_folder",
     "mnist",
     "movie_reviews",
+    "patterns",
     "python_code",
     "python_source",
     "read_text",
     "sequences",
     "synthetic",
+    "templates",
     "tiny_shakespeare",
     "translation",
 ]

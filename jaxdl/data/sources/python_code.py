@@ -11,6 +11,8 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+from jaxdl.data.epochs import permutation
+from jaxdl.data.files.opening import shorten
 from jaxdl.data.sources.corpora import TaggedSentence
 
 TAGS = (
@@ -57,8 +59,8 @@ def tagged_lines(source: str) -> list[TaggedSentence]:
     try:
         roles = _roles(ast.parse(source), source.split("\n"))
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
-    except (SyntaxError, ValueError, tokenize.TokenError, RecursionError) as error:
-        raise ValueError(f"expected Python source, got {error}") from error
+    except (SyntaxError, ValueError, tokenize.TokenError, RecursionError, MemoryError) as error:  # the last two: depth
+        raise ValueError(f"expected Python source, got {shorten(error) or 'too many nested expressions'}") from error
     lines, words = [], []
     for token in tokens:
         if token.type in (tokenize.NEWLINE, tokenize.ENDMARKER):
@@ -75,6 +77,28 @@ def tagged_lines(source: str) -> list[TaggedSentence]:
 def standard_library() -> list[Path]:
     """List the single-file modules of the standard library, sorted by name."""
     return sorted(path for path in Path(sysconfig.get_path("stdlib")).glob("*.py") if path.name[0] != "_")
+
+
+def tagged_modules(seed: int, count: int, *, test_every: int = 5) -> tuple[list[TaggedSentence], list[TaggedSentence]]:
+    """Read the lines of the standard library's modules in a random order, for training and for testing.
+
+    Every ``test_every``-th module, the first included, is for the test.
+
+    Args:
+        seed: seed of the order.
+        count: maximal number of training lines; of the test ``count / (test_every - 1)``.
+        test_every: at least 2.
+
+    >>> [len(part) for part in tagged_modules(0, 40)]
+    [40, 10]
+    """
+    paths = standard_library()
+    parts: tuple[list[TaggedSentence], list[TaggedSentence]] = ([], [])
+    for number, i in enumerate(permutation(len(paths), seed, 0)):
+        if min(len(parts[0]), len(parts[1]) * (test_every - 1)) >= count:
+            break
+        parts[number % test_every == 0].extend(tagged_lines(paths[i].read_text(encoding="utf-8")))
+    return parts[0][:count], parts[1][: max(1, count // (test_every - 1))]
 
 
 def _name_tag(token: tokenize.TokenInfo, before: list[tuple[str, str]], roles: dict[tuple[str, Place], str]) -> str:

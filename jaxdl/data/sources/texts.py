@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jaxdl.checks import check_positive_integer
 from jaxdl.data.files.downloads import Remote, download, find, folders
+from jaxdl.data.files.opening import read_plain_text
 
 TINY_SHAKESPEARE = Remote(
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
@@ -16,25 +17,34 @@ SKIPPED_FOLDERS = frozenset({"test", "tests", "idle_test", "encodings", "pydoc_d
 """Folders of the standard library that are left out: tests, generated tables and texts, and installed packages."""
 
 
-def read_text(path: str | Path, pattern: str = "**/*.txt", *, limit: int | None = None) -> str:
+def read_text(
+    path: str | Path,
+    pattern: str = "**/*.txt",
+    *,
+    limit: int | None = None,
+    encoding: str | None = None,
+    errors: str = "strict",
+) -> str:
     """Read a file, or all files of a folder that match the pattern, sorted by path.
 
     Args:
-        path: UTF-8 text; invalid bytes become the replacement character. Line ends become ``"\\n"``.
+        path: file or folder of text. Line ends become ``"\\n"``.
         pattern: glob pattern of the files in a folder, ``"**"`` for any depth.
-        limit: maximum number of characters. The folder's files are read until it is reached.
+        limit: maximum number of characters. No more is read than they need.
+        encoding: of the files; None for that of a file's byte-order mark (UTF-8, 16 or 32), else UTF-8.
+        errors: ``"strict"``, or ``"replace"`` to turn invalid bytes into the replacement character.
 
     Raises:
         FileNotFoundError: the path does not exist, or no file matches.
-        ValueError: the files are empty, or the limit is not positive.
+        ValueError: the files are empty, have another encoding or are no text, or the limit is not positive.
     """
     path = Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"expected a file or folder of text, got {path}, which does not exist")
-    paths = [path] if path.is_file() else _sorted_below(path, filter(Path.is_file, path.glob(pattern)))
+    paths = _sorted_below(path, filter(Path.is_file, path.glob(pattern))) if path.is_dir() else [path]
     if not paths:
         raise FileNotFoundError(f"expected text files {pattern} in {path}, got none")
-    return _join(paths, str(path), limit)
+    return _join(paths, str(path), limit, encoding, errors)
 
 
 def python_source(limit: int | None = 1_000_000) -> str:
@@ -59,7 +69,7 @@ def python_source(limit: int | None = 1_000_000) -> str:
     paths = _sorted_below(root, found)
     if not paths:
         raise FileNotFoundError(f"expected Python sources in {root}, got none; give a file or a folder of text instead")
-    return _join(paths, str(root), limit)
+    return _join(paths, str(root), limit, "utf-8", "replace")
 
 
 def tiny_shakespeare(data_dir: str | Path | None = None) -> str:
@@ -80,13 +90,14 @@ def _sorted_below(root: Path, paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: path.relative_to(root).as_posix())
 
 
-def _join(paths: Sequence[Path], source: str, limit: int | None) -> str:
+def _join(paths: Sequence[Path], source: str, limit: int | None, encoding: str | None, errors: str) -> str:
     """Concatenate files, each terminated by a newline, until the limit is reached."""
     if limit is not None:
         check_positive_integer("limit", limit)
     parts, size = [], 0
     for path in paths:
-        part = path.read_text(encoding="utf-8", errors="replace")
+        rest = None if limit is None else limit - size
+        part = read_plain_text(path, limit=rest, encoding=encoding, errors=errors)
         if len(paths) > 1 and part and not part.endswith("\n"):
             part += "\n"
         parts.append(part)

@@ -1,5 +1,7 @@
 """Synthetic translation tasks: written dates, and an artificial language with two rules."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from jaxdl.data.bucketing import pad
@@ -123,3 +125,28 @@ def swap_neighbours(length: int) -> np.ndarray:
     [1, 0, 3, 2, 4]
     """
     return np.minimum(np.arange(length) ^ 1, length - 1)
+
+
+def leave_out(
+    tested: Iterable[dict[str, np.ndarray]], drawn: dict[str, np.ndarray], count: int
+) -> dict[str, np.ndarray]:
+    """Return the first ``count`` of the drawn sentences whose source is in none of the tests.
+
+    All sources must be padded to the same length.
+
+    >>> drawn = {"source": np.array([[3, 4], [5, 6], [6, 5]])}
+    >>> leave_out([{"source": np.array([[5, 6]])}], drawn, 2)["source"].tolist()
+    [[3, 4], [6, 5]]
+    """
+    known = {row.tobytes() for test in tested for row in test["source"]}
+    kept = [i for i, row in enumerate(drawn["source"]) if row.tobytes() not in known][:count]
+    return {name: rows[kept] for name, rows in drawn.items()}
+
+
+def spell_sentences(tokens: np.ndarray) -> list[str]:
+    """Join tokens ``[N, T]`` of the two-rule language to texts, without the special symbols.
+
+    >>> spell_sentences(np.array([[5, 4, 2, 0]]))
+    ['w5 w4']
+    """
+    return [" ".join(f"w{token}" for token in row if token >= FIRST_WORD_ID) for row in tokens]

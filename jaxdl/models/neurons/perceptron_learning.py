@@ -19,7 +19,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import widen
+from jaxdl.arrays import to_floating, widen_floating
 from jaxdl.checks import check_one_of
 from jaxdl.nn.activations import step
 from jaxdl.typing import Array, ArrayLike, Key
@@ -46,7 +46,7 @@ class Learned(NamedTuple):
             return f"converged: all points are correct after {int(self.mistakes)} corrections"
         return (
             f"not converged: {int(self.wrong)} points are still wrong after {int(self.mistakes)} corrections; "
-            "the classes are not separable, or max_mistakes is too small"
+            "the classes are not separable, a point is not finite, or max_mistakes is too small"
         )
 
 
@@ -61,7 +61,7 @@ def perceptron(weights: ArrayLike, bias: ArrayLike, x: ArrayLike) -> Array:
     >>> perceptron(jnp.array([1.0, 1.0]), -1.5, jnp.array([[1.0, 0.0], [1.0, 1.0]])).tolist()
     [0.0, 1.0]
     """
-    return step(jnp.asarray(x) @ jnp.asarray(weights) + bias)
+    return step(to_floating(x) @ to_floating(weights) + bias)
 
 
 def signed_points(x: ArrayLike, labels: ArrayLike, *, normalize: bool = False) -> Array:
@@ -84,7 +84,7 @@ def signed_points(x: ArrayLike, labels: ArrayLike, *, normalize: bool = False) -
     x, labels = jnp.asarray(x), jnp.asarray(labels)
     if x.ndim != 2 or labels.shape != x.shape[:1]:
         raise ValueError(f"expected points [N, n] and labels [N], got {x.shape} and {labels.shape}")
-    x = widen(x)
+    x = widen_floating(x)
     p = jnp.concatenate([jnp.ones_like(x[:, :1]), x], axis=1)
     if normalize:
         p = p / jnp.linalg.norm(p, axis=1, keepdims=True)
@@ -105,7 +105,8 @@ def learn_perceptron(
     """Correct the weights at one misclassified point at a time, until there is none or after ``max_mistakes``.
 
     Correct points change nothing, so only misclassified ones are visited: the next in cyclic order, or with a ``key`` a
-    random one. The loop is a ``lax.while_loop``; use ``jax.vmap`` for many data sets, initial weights and keys.
+    random one. A point or label that is NaN or infinite counts as wrong and is never visited, so the result has not
+    converged. The loop is a ``lax.while_loop``; use ``jax.vmap`` for many data sets, initial weights and keys.
 
     Args:
         x: points ``[N, n]``.
@@ -127,7 +128,7 @@ def learn_perceptron(
     >>> learn_perceptron(x, jnp.array([0, 1, 1, 0])).status()
     'not converged: ...
     """
-    correct, is_wrong, w = _prepare(x, labels, rule, alpha, initial, mask)
+    correct, is_wrong, unusable, w = _prepare(x, labels, rule, alpha, initial, mask)
 
     def body(state: tuple) -> tuple:
         w, place, mistakes, key, wrong = state
@@ -138,7 +139,7 @@ def learn_perceptron(
     w, _, mistakes, _, wrong = jax.lax.while_loop(
         lambda state: jnp.any(state[4]) & (state[2] < max_mistakes), body, start
     )
-    return Learned(w[1:], w[0], mistakes, jnp.sum(wrong))
+    return Learned(w[1:], w[0], mistakes, jnp.sum(wrong | unusable))
 
 
 def trace_perceptron(
@@ -156,7 +157,7 @@ def trace_perceptron(
 
     Once every point is correct the weights stay constant. Arguments and errors as in ``learn_perceptron``.
     """
-    correct, is_wrong, w = _prepare(x, labels, rule, alpha, initial, mask)
+    correct, is_wrong, _, w = _prepare(x, labels, rule, alpha, initial, mask)
 
     def body(state: tuple, _: None) -> tuple[tuple, Array]:
         w, place, key = state
@@ -178,7 +179,8 @@ def mistake_bound(points: ArrayLike, w_star: ArrayLike) -> Array:
     2.77...
     """
     delta = _margin(points, w_star)
-    return jnp.where(delta > 0, 1 / jnp.square(jnp.where(delta > 0, delta, 1)), jnp.inf)
+    bound = jnp.where(delta > 0, 1 / jnp.square(jnp.where(delta > 0, delta, 1)), jnp.inf)
+    return jnp.where(jnp.isnan(delta), jnp.nan, bound)
 
 
 class Convergence(NamedTuple):
@@ -226,13 +228,15 @@ def _prepare(
     alpha: ArrayLike,
     initial: ArrayLike | None,
     mask: ArrayLike | None,
-) -> tuple[Callable, Callable, Array]:
-    """Return the correction, the test for misclassified points, and the initial weights."""
+) -> tuple[Callable, Callable, Array, Array]:
+    """Return the correction, the test for misclassified points, the points that are not finite, and the weights."""
     check_one_of("rule", rule, RULES)
     points = signed_points(x, labels, normalize=rule == "negated")
     # At w.p = 0 the output is 1, correct for a positive point; the proof counts it as a mistake for both.
     zero_is_wrong = jnp.ones(len(points), bool) if rule == "negated" else jnp.asarray(labels) <= 0
     counts = jnp.ones(len(points), bool) if mask is None else jnp.asarray(mask) != 0
+    finite = jnp.all(jnp.isfinite(points), axis=1) & jnp.isfinite(jnp.asarray(labels))
+    points = jnp.where(finite[:, None], points, 0)
     rate = alpha if rule == "scaled" else 1
     w = jnp.zeros(points.shape[1:]) if initial is None else jnp.asarray(initial)
     if w.shape != points.shape[1:]:
@@ -241,7 +245,7 @@ def _prepare(
 
     def is_wrong(w: Array) -> Array:
         products = points @ w
-        return counts & ((products < 0) | (zero_is_wrong & (products == 0)))
+        return counts & finite & ~((products > 0) | (~zero_is_wrong & (products == 0)))
 
     def correct(w: Array, place: Array, key: Key | None, wrong: Array) -> tuple[Array, Array, Key | None]:
         if key is not None:
@@ -251,4 +255,4 @@ def _prepare(
             place = jnp.argmin(jnp.where(wrong, (places - place - 1) % len(points), len(points)))
         return jnp.where(jnp.any(wrong), w + rate * points[place], w), place, key
 
-    return correct, is_wrong, w.astype(points.dtype)
+    return correct, is_wrong, counts & ~finite, w.astype(points.dtype)

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from jaxdl.arrays import to_floating
 from jaxdl.nn.activations import step
 from jaxdl.typing import Array, ArrayLike
 
@@ -35,11 +36,11 @@ def mcculloch_pitts(x: ArrayLike, threshold: ArrayLike, inhibitory: ArrayLike | 
     >>> mcculloch_pitts(inputs, threshold=2).tolist(), mcculloch_pitts(inputs, threshold=1).tolist()
     ([0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 1.0])
     """
-    x = jnp.asarray(x)
+    x = to_floating(x)
     vetoes = jnp.zeros(x.shape[-1], bool) if inhibitory is None else jnp.asarray(inhibitory, bool)
     if vetoes.shape != x.shape[-1:]:
         raise ValueError(f"expected inhibitory of shape {x.shape[-1:]}, one entry for each input, got {vetoes.shape}")
     vetoes = jnp.expand_dims(vetoes, tuple(range(x.ndim - 1)))
     inhibited = jnp.any((x != 0) & vetoes, axis=-1)
     total = jnp.sum(jnp.where(vetoes, 0, x), axis=-1)
-    return jnp.where(inhibited, 0, step(total - threshold))
+    return jnp.where(inhibited, 0, step(total - jnp.asarray(threshold, total.dtype)))

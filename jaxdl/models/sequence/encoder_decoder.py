@@ -23,7 +23,7 @@ import numpy as np
 from flax import linen
 
 from jaxdl.checks import check_one_of, check_positive_integer, renamed_fields
-from jaxdl.models.layers import check_tokens, collect
+from jaxdl.models.layers import Embed, check_tokens, collect
 from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last
 from jaxdl.nn.attention.dot_product import clear_hidden, padding_mask
 from jaxdl.nn.attention.scores import AdditiveScore, Score, ScoreParameters
@@ -132,7 +132,7 @@ class Decoder(linen.Module):
     def setup(self):
         """Make the layers."""
         check_one_of("context", self.context, CONTEXTS)
-        self.embed = linen.Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
+        self.embed = Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
         self.initial = linen.Dense(sum(_widths(self._states())), dtype=self.dtype)
         self.parameters = [CellParameters(self.cell, name=f"layer{index}") for index in range(self.num_layers)]
         self.score_parameters = ScoreParameters(self.score, name="score")

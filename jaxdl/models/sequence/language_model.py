@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import check_tokens, collect
+from jaxdl.models.layers import Embed, check_tokens, collect
 from jaxdl.models.sequence.layers import RENAMED_FIELDS
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.cells import LSTM, Cell
@@ -72,7 +72,7 @@ class RecurrentLanguageModel(linen.Module):
                 f"expected a tied embedding of the output size of the cell, {self.cell.output_size}, "
                 f"got embedding_dim={self.embedding_dim}; make them equal, or set tied=False"
             )
-        embedding = linen.Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
+        embedding = Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
         out: dict[str, Any] = {}
         x = collect(out, "embedding", embedding(x))
         x = Dropout(self.dropout_rate)(x, train=train)

@@ -4,9 +4,9 @@ from typing import Any
 
 import chex
 import jax.numpy as jnp
-from flax import linen
 
 from jaxdl.arrays import widen
+from jaxdl.models.layers import Embed, clear_padding
 from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.typing import Array, ArrayLike
 
@@ -42,7 +42,8 @@ def embed(
     if vocab_size is None:
         vectors = x if dtype is None else x.astype(dtype)
     else:
-        vectors = linen.Embed(vocab_size, embedding_dim, dtype, name="embedding")(x)
+        x = x if lengths is None else clear_padding(x, mask, vocab_size)
+        vectors = Embed(vocab_size, embedding_dim, dtype, name="embedding")(x)
     return jnp.where(mask[..., None], vectors, jnp.zeros((), vectors.dtype)), mask
 
 

@@ -17,7 +17,7 @@ from flax import linen
 
 from jaxdl.checks import renamed_fields
 from jaxdl.data.trees import Trees
-from jaxdl.models.layers import collect
+from jaxdl.models.layers import Embed, collect
 from jaxdl.nn import initializers
 from jaxdl.nn.activations import sigmoid
 from jaxdl.nn.dense import linear
@@ -166,7 +166,7 @@ class RecursiveNetwork(linen.Module):
         """
         del train  # nothing is random
         out: dict[str, Any] = {}
-        embedding = linen.Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
+        embedding = Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
         x = collect(out, "embedding", embedding(jnp.asarray(trees.token)))
         shapes = self.cell.shapes(self.embedding_dim)
         parameters = {name: self.param(name, draw, shape) for name, (draw, shape) in shapes.items()}

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import collect
+from jaxdl.models.layers import Embed, collect
 from jaxdl.models.registry import register
 from jaxdl.nn.activations import relu, sigmoid, tanh
 from jaxdl.nn.convolution.convolution import Conv
@@ -92,15 +92,22 @@ class WaveNet(linen.Module):
         return receptive_field([(self.kernel_size, 1, dilation) for dilation in self.layers().values()])
 
     def __call__(
-        self, x: ArrayLike, train: bool = False, return_intermediates: bool = False
+        self,
+        x: ArrayLike,
+        train: bool = False,
+        return_intermediates: bool = False,
+        *,
+        carry: WaveNetCarry | None = None,
     ) -> Array | tuple[Array, dict[str, Array]]:
         """Compute the logits ``[B, T, num_classes]`` of the sample after each of the samples ``[B, T]``, integers.
+
+        They continue the samples of ``carry``; ``prefill`` also returns the carry after them.
 
         Raises:
             ValueError: these are no integers ``[B, T]``.
         """
         del train  # nothing is random
-        _, logits, out = self._run_sequence(x)
+        _, logits, out = self._run_sequence(x, carry)
         return (logits, out) if return_intermediates else logits
 
     def init_carry(self, batch_shape: Sequence[int]) -> WaveNetCarry:
@@ -110,9 +117,9 @@ class WaveNet(linen.Module):
         queues = tuple(jnp.zeros((*batch_shape, length, self.residual_channels), dtype) for length in lengths)
         return WaveNetCarry(jnp.zeros((), jnp.int32), queues)
 
-    def prefill(self, x: ArrayLike) -> tuple[WaveNetCarry, Array]:
+    def prefill(self, x: ArrayLike, carry: WaveNetCarry | None = None) -> tuple[WaveNetCarry, Array]:
         """Return the carry after a prompt of samples ``[B, T]``, and their logits ``[B, T, num_classes]``."""
-        carry, logits, _ = self._run_sequence(x)
+        carry, logits, _ = self._run_sequence(x, carry)
         return carry, logits
 
     def step(self, carry: WaveNetCarry, x: ArrayLike) -> tuple[WaveNetCarry, Array]:
@@ -132,20 +139,25 @@ class WaveNet(linen.Module):
         logits, _ = self._run(x, window)
         return WaveNetCarry(carry.length + 1, tuple(updated)), logits
 
-    def _run_sequence(self, x: ArrayLike) -> tuple[WaveNetCarry, Array, dict[str, Array]]:
-        """Run over ``[B, T]`` at once; return the carry after it, the logits and the intermediates."""
+    def _run_sequence(self, x: ArrayLike, carry: WaveNetCarry | None) -> tuple[WaveNetCarry, Array, dict[str, Array]]:
+        """Run over ``[B, T]`` at once, from a carry; return the carry after it, the logits and the intermediates."""
         x = self._check_samples(x, ndim=2)
         length, queues = x.shape[1], []
+        before = 0 if carry is None else carry.length
 
         def window(x: Array, dilation: int) -> Array:
             reach = (self.kernel_size - 1) * dilation
-            padded = jnp.pad(x, ((0, 0), (reach + 1, 0), (0, 0)))
-            queues.append(jnp.roll(padded[:, length:], length, axis=1))
+            if carry is None:
+                padded = jnp.pad(x, ((0, 0), (reach + 1, 0), (0, 0)))
+            else:
+                queue = carry.queues[len(queues)].astype(x.dtype)
+                padded = jnp.concatenate([jnp.roll(queue, -before, axis=1), x], axis=1)
+            queues.append(jnp.roll(padded[:, length:], before + length, axis=1))
             starts = range(1, reach + 2, dilation)
             return jnp.stack([padded[:, start : start + length] for start in starts], axis=2)
 
         logits, out = self._run(x, window)
-        return WaveNetCarry(jnp.asarray(length, jnp.int32), tuple(queues)), logits, out
+        return WaveNetCarry(jnp.asarray(before + length, jnp.int32), tuple(queues)), logits, out
 
     @linen.compact
     def _run(self, x: Array, window: Callable[[Array, int], Array]) -> tuple[Array, dict[str, Array]]:
@@ -154,7 +166,7 @@ class WaveNet(linen.Module):
         ``window(x, d)`` is ``[..., F, C]``, the ``F`` inputs that a layer of dilation ``d`` sees.
         """
         dense, out = partial(linen.Dense, dtype=self.dtype), {}
-        embed = linen.Embed(self.num_classes, self.residual_channels, dtype=self.dtype, name="embedding")
+        embed = Embed(self.num_classes, self.residual_channels, dtype=self.dtype, name="embedding")
         x = collect(out, "embedding", embed(x))
         skips, layers = [], self.layers()
         for number, (name, dilation) in enumerate(layers.items(), 1):

@@ -6,11 +6,12 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen
 
+from jaxdl.arrays import check_weights
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import check_tokens, collect
+from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
-from jaxdl.nn.activations import gelu
+from jaxdl.nn.activations import get_activation
 from jaxdl.nn.attention.dot_product import padding_mask
 from jaxdl.nn.initializers import normal, zeros
 from jaxdl.nn.noise import Dropout
@@ -36,8 +37,8 @@ class BERT(linen.Module):
         pooled = tanh(z_L[first] W + b)               of the first token, which represents the text
 
     - None: ``y = z_L``, ``[B, T, D]``;
-    - "masked_language_model": ``y = transform_norm(gelu(z_L W + b)) E^T + output_bias``, the logits ``[B, T, V]`` of
-      the tokens, masked ones included;
+    - "masked_language_model": ``y = transform_norm(activation(z_L W + b)) E^T + output_bias``, the logits
+      ``[B, T, V]`` of the tokens, masked ones included;
     - "classification": ``y = pooled W + b``, the logits ``[B, num_classes]`` of the text.
 
     Intermediates are ``embedded`` (``z_0``), ``encoder_block1`` (``z_1``), ``encoder_block1_attention`` (its weights,
@@ -56,6 +57,7 @@ class BERT(linen.Module):
         dropout_rate: of ``z_0``, of the branches of a block, and of ``pooled`` for "classification".
         attention_dropout_rate: of the weights of attention.
         epsilon: of the norms.
+        activation: of the MLPs and of the masked language model's head.
         scan_blocks: compile all blocks but the first once.
         dtype: of the computation.
 
@@ -78,6 +80,7 @@ class BERT(linen.Module):
     dropout_rate: float = 0.1
     attention_dropout_rate: float = 0.1
     epsilon: float = 1e-12
+    activation: str = "gelu"
     scan_blocks: bool = False
     dtype: Any = None
 
@@ -95,20 +98,26 @@ class BERT(linen.Module):
         Args:
             x: tokens ``[B, T]``.
             segment: the segment of each token, ``[B, T]``; None for 0.
-            mask: 0 for padding, ``[B, T]``, which then changes no other vector.
+            mask: 1 for tokens and 0 for padding, ``[B, T]``; padding changes no other vector, whatever its values. A
+                mask that is added to scores, 0 for tokens, is an error, and gives NaN where it is traced.
             train: apply dropout, with random numbers from the collection ``"dropout"``.
             return_intermediates: return ``(y, intermediates)``.
 
         Raises:
-            ValueError: the tokens are no integers ``[B, T]``, or more than the context, the segments are not as many
-                integers, or the head is unknown.
+            ValueError: the tokens are no integers ``[B, T]``, outside of the vocabulary or more than the context, the
+                segments are not as many integers, the mask is negative or has another shape, or the head is unknown.
         """
         x = check_tokens("x", x, context_length=self.context_length)
         check_one_of("head", self.head, HEADS)
         dense = partial(linen.Dense, kernel_init=normal(0.02), dtype=self.dtype)
         norm = partial(LayerNorm, epsilon=self.epsilon)
         drop = partial(Dropout(self.dropout_rate), train=train)
+        if mask is not None:
+            mask = _check_mask(mask, x.shape)
+            x = clear_padding(x, mask, self.vocab_size)
         z, embedding = self._embed(x, segment)
+        if mask is not None and jnp.issubdtype(mask.dtype, jnp.number):
+            z = jnp.where(jnp.all(mask >= 0, axis=1)[:, None, None], z, jnp.nan)
         out: dict[str, Any] = {}
         z = collect(out, "embedded", drop(norm(name="embedding_norm")(z)))
         block = partial(
@@ -116,6 +125,7 @@ class BERT(linen.Module):
             self.num_heads,
             self.mlp_dim,
             norm_first=False,
+            activation=self.activation,
             dropout_rate=self.dropout_rate,
             mlp_dropout_rate=0.0,
             attention_dropout_rate=self.attention_dropout_rate,
@@ -130,7 +140,7 @@ class BERT(linen.Module):
         out |= intermediates
         y = z
         if self.head == "masked_language_model":
-            y = norm(name="transform_norm")(gelu(dense(self.d_model, name="transform")(z)))
+            y = norm(name="transform_norm")(get_activation(self.activation)(dense(self.d_model, name="transform")(z)))
             bias = self.param("output_bias", zeros, (self.vocab_size,), jnp.float32)
             y = embedding.attend(y)
             y = y + bias.astype(y.dtype)[None, None]
@@ -140,15 +150,23 @@ class BERT(linen.Module):
             y = dense(self.num_classes, name="output")(drop(out["pooled"]))
         return (y, out) if return_intermediates else y
 
-    def _embed(self, x: Array, segment: ArrayLike | None) -> tuple[Array, linen.Embed]:
+    def _embed(self, x: Array, segment: ArrayLike | None) -> tuple[Array, Embed]:
         """Return the sum of the three embeddings, ``[B, T, D]``, and the embedding of tokens."""
-        embed = partial(linen.Embed, features=self.d_model, embedding_init=normal(0.02), dtype=self.dtype)
+        embed = partial(Embed, features=self.d_model, embedding_init=normal(0.02), dtype=self.dtype)
         embedding = embed(self.vocab_size, name="embedding")
         positions = embed(self.context_length, name="positions")(jnp.arange(x.shape[1]))
         segment = jnp.zeros_like(x) if segment is None else check_tokens("segment", segment)
         if segment.shape != x.shape:
             raise ValueError(f"expected a segment for each token, {x.shape}, got {segment.shape}")
         return embedding(x) + positions[None] + embed(self.num_segments, name="segments")(segment), embedding
+
+
+def _check_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
+    mask = jnp.asarray(mask)
+    if mask.shape != shape:
+        raise ValueError(f"expected a mask of the shape of the tokens, {shape}, got {mask.shape}")
+    check_weights(mask)
+    return mask
 
 
 register(

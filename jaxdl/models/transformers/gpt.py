@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import check_tokens, collect
+from jaxdl.models.layers import Embed, check_tokens, collect
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, check_depth, run_blocks
 from jaxdl.nn.attention.cache import Cache, init_cache
@@ -62,6 +62,7 @@ class GPT(linen.Module):
         dropout_rate: of ``z_0`` and of the branches of a block.
         attention_dropout_rate: of the weights of attention.
         epsilon: of the norms.
+        activation: of the MLP.
         scan_blocks: compile all blocks but the first once; such a model takes no carry.
         dtype: of the computation.
 
@@ -80,6 +81,7 @@ class GPT(linen.Module):
     dropout_rate: float = 0.1
     attention_dropout_rate: float = 0.1
     epsilon: float = 1e-5
+    activation: str = "gelu_tanh"
     scan_blocks: bool = False
     dtype: Any = None
 
@@ -95,7 +97,7 @@ class GPT(linen.Module):
         """
         x = check_tokens("x", x, context_length=self.context_length)
         check_depth(self.num_layers)
-        embedding = linen.Embed(
+        embedding = Embed(
             self.vocab_size, self.d_model, embedding_init=normal(0.02), dtype=self.dtype, name="embedding"
         )
         table = self.param("positions", normal(0.02), (self.context_length, self.d_model), jnp.float32)
@@ -109,7 +111,7 @@ class GPT(linen.Module):
             self.num_heads,
             self.mlp_dim or 4 * self.d_model,
             causal=True,
-            activation="gelu_tanh",
+            activation=self.activation,
             dropout_rate=self.dropout_rate,
             mlp_dropout_rate=0.0,
             attention_dropout_rate=self.attention_dropout_rate,

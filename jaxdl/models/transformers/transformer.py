@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import check_tokens, collect
+from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import Activation
 from jaxdl.nn.attention.cache import Cache, init_cache
@@ -196,7 +196,7 @@ class Transformer(_Stack):
     def setup(self):
         """Make embeddings and stacks."""
         self.encoder, self.decoder = Encoder(**self.settings()), Decoder(**self.settings())
-        embed = partial(linen.Embed, features=self.d_model, embedding_init=normal(self.d_model**-0.5), dtype=self.dtype)
+        embed = partial(Embed, features=self.d_model, embedding_init=normal(self.d_model**-0.5), dtype=self.dtype)
         self.source_embedding = self.target_embedding = embed(self.source_vocab_size)
         if self.target_vocab_size is not None:
             self.target_embedding = embed(self.target_vocab_size)
@@ -256,6 +256,7 @@ class Transformer(_Stack):
                 f"expected source_lengths {source.shape[:1]}, one for each source, got {jnp.shape(lengths)}"
             )
         mask = jnp.ones(source.shape, bool) if lengths is None else valid_steps(lengths, source.shape[1])
+        source = source if lengths is None else clear_padding(source, mask, self.source_vocab_size)
         x = self._embed(self.source_embedding, source, 0, train)
         memory, out = self.encoder(x, padding_mask(mask), train, return_intermediates=True)
         return memory, mask, out
@@ -269,7 +270,7 @@ class Transformer(_Stack):
         )
         return cast(tuple[Array, dict[str, Any]], result)
 
-    def _embed(self, embedding: linen.Embed, tokens: Array, first: ArrayLike, train: bool) -> Array:
+    def _embed(self, embedding: Embed, tokens: Array, first: ArrayLike, train: bool) -> Array:
         x = self.d_model**0.5 * embedding(tokens)
         positions = sinusoidal_positions(first + jnp.arange(tokens.shape[1]), self.d_model)
         return self.dropout(x + positions.astype(x.dtype)[None], train=train)

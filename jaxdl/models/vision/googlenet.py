@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen
 
+from jaxdl.arrays import to_floating
 from jaxdl.checks import check_one_of, renamed_fields
 from jaxdl.models.layers import ConvNorm, check_image_size, collect, scale_channels
 from jaxdl.models.registry import register
@@ -206,6 +207,7 @@ def ceil_max_pool(x: Array, window: int, stride: int) -> Array:
 
 def standardized_to_half(x: Array) -> Array:
     """Convert ``(p - mean) / std`` of ImageNet to ``(p - 1/2) / (1/2)``, for colors ``p`` in [0, 1], ``[..., 3]``."""
+    x = to_floating(x)
     mean, std = (np.reshape(a, (1,) * (x.ndim - 1) + (3,)) for a in (IMAGENET_MEAN, IMAGENET_STD))
     return x * jnp.asarray(std / 0.5, x.dtype) + jnp.asarray((mean - 0.5) / 0.5, x.dtype)
 

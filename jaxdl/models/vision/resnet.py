@@ -35,7 +35,7 @@ from jaxdl.nn.initializers import he_normal, ones, zeros
 from jaxdl.nn.normalization import BatchNorm
 from jaxdl.typing import Array, ArrayLike
 
-Shortcut = Literal["projection", "padding"]
+Shortcut = Literal["projection", "padding", "padding_both_sides"]
 STEMS = {"imagenet": (7, 2), "cifar": (3, 1)}
 """Kernel size and stride of the convolution of each stem."""
 MIN_SIZE = 4
@@ -51,7 +51,8 @@ class _Block(linen.Module):
         width: channels inside the block.
         stride: factor by which the block reduces height and width.
         shortcut: where ``F(x)`` has another shape than ``x``, a 1x1 convolution ("projection"), or subsampling and
-            channels of zeros ("padding"); None for no shortcut, ``y = F(x)``.
+            channels of zeros, after the others ("padding") or half of them before ("padding_both_sides"); None for no
+            shortcut, ``y = F(x)``.
         zero_init: initialize the last scale, or with pre-activation the last kernel, with 0, so that ``F(x) = 0``.
         dtype: of the computation.
     """
@@ -70,8 +71,8 @@ class _PostActivationBlock(_Block):
             return y
         if x.shape == y.shape:
             return y + x
-        if self.shortcut == "padding":
-            return y + subsample_and_pad(x, self.stride, y.shape[-1])
+        if self.shortcut in PADDINGS:
+            return y + PADDINGS[self.shortcut](x, self.stride, y.shape[-1])
         project = ConvNorm(y.shape[-1], (1, 1), self.stride, activation=None, dtype=self.dtype, name="shortcut")
         return y + project(x, train)
 
@@ -83,8 +84,8 @@ class _PreActivationBlock(_Block):
             return y
         if x.shape == y.shape:
             return y + x
-        if self.shortcut == "padding":
-            return y + subsample_and_pad(x, self.stride, y.shape[-1])
+        if self.shortcut in PADDINGS:
+            return y + PADDINGS[self.shortcut](x, self.stride, y.shape[-1])
         return y + _conv(y.shape[-1], (1, 1), self.stride, dtype=self.dtype, name="shortcut")(normalized)
 
 
@@ -189,7 +190,7 @@ class _ResidualNetwork(linen.Module):
     def _check_fields(self) -> None:
         check_one_of("block", self.block, ("basic", "bottleneck"))
         check_one_of("stem", self.stem, STEMS)
-        check_one_of("shortcut", self.shortcut, ("projection", "padding", None))
+        check_one_of("shortcut", self.shortcut, ("projection", *PADDINGS, None))
         if len(self.depths) != len(self.widths) or not self.depths or min(*self.depths, *self.widths) < 1:
             raise ValueError(
                 f"expected depths and widths with a positive integer for each stage, got {self.depths} and "
@@ -222,7 +223,9 @@ class ResNet(_ResidualNetwork):
         widths: ``width`` of the blocks in each stage.
         block: "basic" for `BasicBlock`, or "bottleneck" for `Bottleneck`.
         stem: see the table.
-        shortcut: "projection", a 1x1 convolution, or "padding", subsampling and channels of zeros; None: see the table.
+        shortcut: "projection", a 1x1 convolution; "padding", subsampling and channels of zeros after the others, the
+            paper's option A; or "padding_both_sides", half of the zeros before the others, as in widespread
+            implementations in PyTorch, whose weights need it; None: see the table.
         residual: False for the plain network, ``y = F(x)``.
         zero_init: initialize every block as its shortcut, ``F(x) = 0`` (Goyal et al., 2017).
         scan_blocks: run the blocks of a stage after its first, which are alike, as one that is compiled once; their
@@ -307,10 +310,25 @@ def subsample_and_pad(x: Array, stride: int, channels: int) -> Array:
     >>> subsample_and_pad(jnp.ones((1, 4, 4, 3)), 2, 6).shape
     (1, 2, 2, 6)
     """
+    return _pad_channels(x, stride, channels, before=0.0)
+
+
+def _subsample_and_pad_both_sides(x: Array, stride: int, channels: int) -> Array:
+    """Take every ``stride``-th pixel, and put half of the channels of zeros before the others, half after them."""
+    return _pad_channels(x, stride, channels, before=0.5)
+
+
+def _pad_channels(x: Array, stride: int, channels: int, before: float) -> Array:
     x = x[:, ::stride, ::stride]
-    if channels < x.shape[-1]:
+    missing = channels - x.shape[-1]
+    if missing < 0:
         raise ValueError(f"expected at least {x.shape[-1]} channels, got {channels}; give shortcut='projection'")
-    return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, channels - x.shape[-1])))
+    first = int(before * missing)
+    return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (first, missing - first)))
+
+
+PADDINGS = {"padding": subsample_and_pad, "padding_both_sides": _subsample_and_pad_both_sides}
+"""Shortcuts without parameters."""
 
 
 _IMAGENET_NETWORKS: dict[int, tuple[tuple[int, ...], Literal["basic", "bottleneck"]]] = {

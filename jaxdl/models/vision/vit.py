@@ -52,6 +52,7 @@ class VisionTransformer(linen.Module):
         dropout_rate: share dropped of ``z_0`` and of the outputs of attention, ``dense1`` and ``dense2``.
         attention_dropout_rate: share of the attention weights dropped.
         epsilon: of the norms; weights from Hugging Face need 1e-12.
+        activation: of the MLPs.
         scan_blocks: run all blocks but the first as one that is compiled once, which compiles sooner and may run
             slower; their variables are stacked, see `jaxdl.models.scanning`.
         dtype: of the computation.
@@ -71,6 +72,7 @@ class VisionTransformer(linen.Module):
     dropout_rate: float = 0.0
     attention_dropout_rate: float = 0.0
     epsilon: float = 1e-6
+    activation: str = "gelu"
     scan_blocks: bool = False
     dtype: Any = None
 
@@ -86,7 +88,7 @@ class VisionTransformer(linen.Module):
         x = jnp.asarray(x)
         size = self.patch_size
         out: dict[str, Array] = {}
-        if x.ndim != 4 or min(x.shape) < 1 or x.shape[1] % size or x.shape[2] % size:
+        if x.ndim != 4 or min(x.shape[1:]) < 1 or x.shape[1] % size or x.shape[2] % size:
             hint = channels_last_hint(x.shape)
             raise ValueError(f"expected images [B, H, W, C] of whole patches of {size} x {size}, got {x.shape}{hint}")
         x = collect(out, "patches", Conv(self.d_model, (size, size), size, dtype=self.dtype, name="patch_embedding")(x))
@@ -95,6 +97,7 @@ class VisionTransformer(linen.Module):
             Block,
             self.num_heads,
             self.mlp_dim,
+            activation=self.activation,
             dropout_rate=self.dropout_rate,
             attention_dropout_rate=self.attention_dropout_rate,
             epsilon=self.epsilon,

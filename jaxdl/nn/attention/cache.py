@@ -51,8 +51,8 @@ def extend_cache(cache: Cache, k: Array, v: Array) -> Cache:
     """Write the keys and values of the ``T`` next positions.
 
     A traced length cannot be checked: positions beyond the last slot are written as nan, and so is all that is computed
-    from them. The greedy token of logits that are nan is a token like any other; a generation loop other than those of
-    ``jaxdl.decode``, which end there, has to test ``jnp.isnan`` or make the cache long enough.
+    from them. The loops of ``jaxdl.decode`` end there, because `greedy_token` of such logits is -1; another generation
+    loop has to test ``jnp.isnan`` or make the cache long enough.
 
     Args:
         cache: with enough slots.

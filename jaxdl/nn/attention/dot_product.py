@@ -18,7 +18,7 @@ from typing import Literal, overload
 import chex
 import jax.numpy as jnp
 
-from jaxdl.arrays import expand_leading, widen
+from jaxdl.arrays import check_boolean, check_weights, expand_leading, widen
 from jaxdl.nn.activations import softmax
 from jaxdl.nn.noise import dropout
 from jaxdl.typing import Array, ArrayLike, Key
@@ -222,7 +222,7 @@ def clear_hidden(x: ArrayLike, mask: ArrayLike) -> Array:
     [1.0, 0.0, 2.0]
     """
     x = jnp.asarray(x)
-    hidden = ~jnp.any(jnp.atleast_2d(_check_boolean(mask)), axis=-2)  # [..., S]
+    hidden = ~jnp.any(jnp.atleast_2d(check_boolean(mask)), axis=-2)  # [..., S]
     if hidden.ndim > x.ndim - 1 or hidden.shape[-1] not in (1, x.shape[-2]):
         return x  # no mask of these keys: an error elsewhere
     hidden = expand_leading(hidden, x.ndim - 1)[..., None]
@@ -247,10 +247,18 @@ def causal_mask(queries: int, keys: int | None = None, first: ArrayLike = 0) -> 
 def padding_mask(valid: ArrayLike) -> Array:
     """Return the mask ``[..., 1, S]`` in which every query attends to the valid keys, of ``valid`` ``[..., S]``.
 
+    Args:
+        valid: Booleans, or numbers greater than 0 for valid keys.
+
+    Raises:
+        ValueError: a number is known to be negative, as in masks that are added to scores.
+
     >>> padding_mask(jnp.array([[1.0, 0.0]])).tolist()
     [[[True, False]]]
     """
-    return jnp.expand_dims(jnp.asarray(valid) != 0, -2)
+    valid = jnp.asarray(valid)
+    check_weights(valid)
+    return jnp.expand_dims(valid > 0, -2)
 
 
 def combine_masks(*masks: ArrayLike | None) -> Array | None:
@@ -263,7 +271,7 @@ def combine_masks(*masks: ArrayLike | None) -> Array | None:
     >>> combine_masks(padding_mask(jnp.array([[1, 1], [1, 0]])), causal_mask(2), None).astype(int).tolist()
     [[[1, 0], [1, 1]], [[1, 0], [1, 0]]]
     """
-    given = [_check_boolean(mask) for mask in masks if mask is not None]
+    given = [check_boolean(mask) for mask in masks if mask is not None]
     shapes = [mask.shape for mask in given]
     try:
         rank = len(jnp.broadcast_shapes(*shapes))
@@ -275,16 +283,9 @@ def combine_masks(*masks: ArrayLike | None) -> Array | None:
     return reduce(jnp.logical_and, [expand_leading(mask, rank) for mask in given]) if given else None
 
 
-def _check_boolean(mask: ArrayLike) -> Array:
-    mask = jnp.asarray(mask)
-    if mask.dtype != bool:
-        raise TypeError(f"expected a Boolean mask, got {mask.dtype}; cast with mask != 0")
-    return mask
-
-
 def _fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Align a Boolean mask with the trailing dimensions of the scores."""
-    mask = _check_boolean(mask)
+    mask = check_boolean(mask)
     fits = mask.ndim <= len(shape) and all(m in (1, n) for m, n in zip(mask.shape[::-1], shape[::-1], strict=False))
     if not fits:
         raise ValueError(f"expected a mask that broadcasts to [..., T, S] of shape {shape}, got {mask.shape}")

@@ -7,7 +7,7 @@ their products depend on their distance. Learned positions are ``flax.linen.Embe
 import jax.numpy as jnp
 from einops import rearrange
 
-from jaxdl.arrays import expand_leading, widen
+from jaxdl.arrays import expand_leading, to_floating, widen
 from jaxdl.checks import check_one_of
 from jaxdl.typing import Array, ArrayLike
 
@@ -68,7 +68,7 @@ def rotary_embedding(x: ArrayLike, positions: ArrayLike, base: float = 10_000.0,
     >>> rotary_embedding(jnp.array([[1.0, 0.0], [1.0, 0.0]]), jnp.array([0.0, jnp.pi / 2])).round(3).tolist()
     [[1.0, 0.0], [-0.0, 1.0]]
     """
-    x, positions = jnp.asarray(x), jnp.asarray(positions)
+    x, positions = to_floating(x), jnp.asarray(positions)
     check_one_of("pairs", pairs, PAIRS)
     fits = positions.ndim < x.ndim and all(
         n in (1, m) for n, m in zip(positions.shape[::-1], x.shape[-2::-1], strict=False)

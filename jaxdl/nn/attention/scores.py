@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
+from jaxdl.arrays import to_floating
 from jaxdl.checks import check_positive_integer, renamed_fields
 from jaxdl.nn import initializers
 from jaxdl.nn.attention.dot_product import attend, clear_hidden, scaled_dot_product
@@ -74,7 +75,7 @@ def tanh_scores(a: ArrayLike, b: ArrayLike, vector: ArrayLike) -> Array:
     >>> tanh_scores(jnp.zeros((1, 2)), jnp.zeros((3, 2)), jnp.ones(2)).shape
     (1, 3)
     """
-    a, b, vector = jnp.asarray(a), jnp.asarray(b), jnp.asarray(vector)
+    a, b, vector = to_floating(a), to_floating(b), to_floating(vector)
     if min(a.ndim, b.ndim) < 2 or a.shape[:-2] != b.shape[:-2] or {a.shape[-1:], b.shape[-1:]} != {vector.shape}:
         raise ValueError(
             "expected queries [..., T, A] and keys [..., S, A] with equal leading dimensions, and a vector [A], "

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
-
+from jaxdl.checks import is_integer
 from jaxdl.typing import Array
 
 Pair = tuple[int, int]
@@ -19,7 +18,7 @@ def to_tuple(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
     >>> to_tuple(2, 3), to_tuple([4, 5], 3)
     ((2, 2, 2), (4, 5))
     """
-    return (int(value),) * rank if isinstance(value, int | np.integer) else tuple(value)
+    return (int(value),) * rank if is_integer(value) else tuple(value)
 
 
 def spatial_tuple(x: Array, value: int | Sequence[int], name: str) -> tuple[int, ...]:
@@ -47,7 +46,7 @@ def spatial_form(rank: int) -> str:
 
 def one_pair(padding: Padding) -> Padding:
     """Return the padding of a single dimension as that of a sequence of one."""
-    if isinstance(padding, str | int | np.integer):
+    if isinstance(padding, str) or is_integer(padding):
         return padding
     before, after = padding
     return [(int(before), int(after))]  # pyright: ignore[reportArgumentType]  numbers, by the contract of output_size

@@ -13,7 +13,7 @@ from flax import linen
 from flax.linen.dtypes import promote_dtype
 
 from jaxdl.arrays import expand_leading
-from jaxdl.checks import check_one_of
+from jaxdl.checks import check_one_of, is_integer
 from jaxdl.nn import initializers
 from jaxdl.nn.convolution._forms import FORMS, Form, choose_form
 from jaxdl.nn.convolution._sizes import SPATIAL, Padding, spatial_form
@@ -93,7 +93,7 @@ class ConvLayer(linen.Module):
             ValueError: the size of the kernel is one number, the groups do not divide the channels, or as the function.
         """
         x = jnp.asarray(x)
-        if isinstance(self.kernel_size, int):
+        if is_integer(self.kernel_size):
             raise ValueError(f"expected kernel_size with one number per dimension, got {self.kernel_size}; pass (n, n)")
         if self.groups < 1 or self.features % self.groups or x.shape[-1] % self.groups:
             raise ValueError(

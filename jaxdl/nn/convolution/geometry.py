@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
+from jaxdl.checks import is_integer
 from jaxdl.nn.convolution._sizes import SPATIAL, Padding, Pair, one_pair, to_tuple
 
 
@@ -128,8 +127,8 @@ def _to_pairs(
         raise ValueError(
             f"expected padding 'valid', 'same', 'full', or a number or a pair per dimension, got {padding!r}"
         )
-    each = (int(padding),) * len(sizes) if isinstance(padding, int | np.integer) else tuple(padding)
-    pairs = [(int(p), int(p)) if isinstance(p, int | np.integer) else tuple(p) for p in each]
+    each = (int(padding),) * len(sizes) if is_integer(padding) else tuple(padding)
+    pairs = [(int(p), int(p)) if is_integer(p) else tuple(p) for p in each]
     if len(pairs) != len(sizes) or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
         raise ValueError(
             f"expected padding with a number >= 0, or a pair (before, after), for each of {len(sizes)} dimensions, "

@@ -3,6 +3,7 @@
 A window has one number per spatial dimension, one to three; a single number stands for two.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import product
@@ -67,7 +68,7 @@ def min_pool(
     x, frame = _frame(x, window, stride, padding)
     if _tiles(frame):
         return reduce(lambda a, b: jnp.where((b < a) | jnp.isnan(b), b, a), _parts(x, frame))
-    highest = np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).max
+    highest = np.inf if jnp.issubdtype(x.dtype, jnp.floating) else x.dtype == bool or jnp.iinfo(x.dtype).max
     return _reduce_window(x, frame, lax.min, highest)
 
 
@@ -225,7 +226,8 @@ def _global(x: ArrayLike, dimensions: int) -> Array:
     x = jnp.asarray(x)
     if dimensions < 1 or x.ndim < dimensions + 1:
         raise ValueError(f"expected x with {dimensions} dimensions before the channels, got {x.shape}")
-    return x.reshape(*x.shape[: -dimensions - 1], -1, x.shape[-1])
+    size = math.prod(x.shape[-dimensions - 1 : -1])  # -1 is no size where another is 0
+    return x.reshape(*x.shape[: -dimensions - 1], size, x.shape[-1])
 
 
 def _frame(
@@ -233,6 +235,8 @@ def _frame(
 ) -> tuple[Array, Window]:
     """Return the input as an array, and the window of every dimension."""
     x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise TypeError(f"expected real numbers, got {x.dtype}; pool their real and imaginary parts, or their moduli")
     size = spatial_tuple(x, window, "window")
     rank = len(size)
     frame = make_window(x.shape[-rank - 1 : -1], size, size if stride is None else stride, padding, 1)
@@ -247,6 +251,8 @@ def _frame(
 
 def _lowest(x: Array) -> float:
     """Return the smallest value of the dtype."""
+    if x.dtype == bool:
+        return False
     return -np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import check_weights
 from jaxdl.nn.recurrent.cells.base import Cell, Parameters
 from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.typing import Array, ArrayLike, PyTree
@@ -28,9 +29,11 @@ def check_sequences(
             raise ValueError(f"expected lengths of shape {x.shape[:-2]}, one per sequence, got {lengths.shape}")
         mask = valid_steps(lengths, x.shape[-2])
     if mask is not None:
-        mask = jnp.asarray(mask) != 0
+        mask = jnp.asarray(mask)
         if mask.shape != x.shape[:-1]:
             raise ValueError(f"expected a mask of shape {x.shape[:-1]}, as x without D, got {mask.shape}")
+        check_weights(mask)
+        mask = mask > 0
     return x, mask
 
 

@@ -110,7 +110,7 @@ def in_chunks(
         carry, y = jax.lax.scan(
             lambda carry, chunk: loop(parameters, between(carry), *chunk), carry, chunks, reverse=reverse
         )
-        return carry, y.reshape(-1, *y.shape[2:])[:steps]
+        return carry, y.reshape(y.shape[0] * y.shape[1], *y.shape[2:])[:steps]
 
     return chunked
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
+from jaxdl.arrays import to_floating
 from jaxdl.checks import renamed_fields
 from jaxdl.nn.recurrent.cells.base import Cell
 from jaxdl.nn.recurrent.scanning import DIRECTIONS
@@ -40,6 +41,7 @@ class RecurrentCell(linen.Module):
     @linen.compact
     def __call__(self, carry: PyTree, x: Array) -> tuple[PyTree, Array]:
         """Map ``(carry, x_t)`` to ``(carry, y_t)``."""
+        x = to_floating(x)
         shapes = self.cell.shapes(x.shape[-1])
         parameters = {name: self.param(name, draw, shape, self.param_dtype) for name, (draw, shape) in shapes.items()}
         return self.cell(jax.tree.map(lambda leaf: leaf.astype(x.dtype), parameters), carry, x)

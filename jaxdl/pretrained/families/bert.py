@@ -5,7 +5,7 @@ from functools import partial
 
 from jaxdl.models.transformers.bert import BERT
 from jaxdl.pretrained.families.vit import blocks
-from jaxdl.pretrained.layouts import ignored, parameter
+from jaxdl.pretrained.layouts import ignored, parameter, tied
 from jaxdl.pretrained.rules import Rule
 
 PARTS_OF_HEADS = {
@@ -34,9 +34,10 @@ def huggingface(model: BERT, prefix: str = "bert.", norm: tuple[str, str] = ("we
         return [Rule(f"{ours}/scale", scale, parameter()), Rule(f"{ours}/bias", bias, parameter())]
 
     embeddings = f"{prefix}embeddings"
+    positions = parameter(lambda theirs: theirs[: model.context_length])  # beyond them are none of ours
     rules = [
         Rule("embedding", f"{embeddings}.word_embeddings"),
-        Rule("positions", f"{embeddings}.position_embeddings"),
+        Rule("positions/embedding", f"{embeddings}.position_embeddings.weight", positions),
         Rule("segments", f"{embeddings}.token_type_embeddings"),
         *named("embedding_norm", embeddings),
         Rule("pooler", f"{prefix}pooler.dense"),
@@ -44,9 +45,12 @@ def huggingface(model: BERT, prefix: str = "bert.", norm: tuple[str, str] = ("we
         Rule("transform", "cls.predictions.transform.dense"),
         *named("transform_norm", "cls.predictions.transform"),
         Rule("output_bias", "cls.predictions.bias", parameter()),
-        Rule("", rf"{embeddings}\.position_ids|cls\.predictions\.decoder\..*|cls\.seq_relationship\..*", ignored),
+        Rule("", rf"{embeddings}\.position_ids|cls\.seq_relationship\..*", ignored),
     ]
     own = PARTS_OF_HEADS[model.head]
+    if model.head == "masked_language_model":
+        rules.append(Rule("", "cls.predictions.decoder.weight", tied(f"{embeddings}.word_embeddings.weight")))
+        rules.append(Rule("", "cls.predictions.decoder.bias", tied("cls.predictions.bias")))
     others = {part for parts in PARTS_OF_HEADS.values() for part in parts} - set(own)
     rules += [Rule("", part.format(prefix) + r"\..*", ignored) for part in sorted(others)]
     for ours, number in blocks(model):

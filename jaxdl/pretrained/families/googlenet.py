@@ -35,4 +35,11 @@ def torchvision(model: GoogLeNet) -> Sequence[Rule]:
     ]
 
 
+def undetermined(model: GoogLeNet) -> dict[str, str]:
+    """Return the fields that a file does not determine, with advice."""
+    del model
+    return {"transform_input": "True for the weights that torchvision publishes, False for those trained without it"}
+
+
 RULES = {"torchvision": torchvision}
+UNDETERMINED = {"torchvision": undetermined}

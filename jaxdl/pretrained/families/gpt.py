@@ -5,7 +5,7 @@ from functools import partial
 
 from jaxdl.models.transformers.gpt import GPT
 from jaxdl.pretrained.families.vit import blocks
-from jaxdl.pretrained.layouts import Layout, ignored, parameter
+from jaxdl.pretrained.layouts import Layout, ignored, parameter, tied
 from jaxdl.pretrained.rules import Rule
 
 AS_IT_IS = Layout({})
@@ -13,12 +13,15 @@ AS_IT_IS = Layout({})
 
 
 def huggingface(model: GPT, prefix: str = "transformer.") -> Sequence[Rule]:
-    """Return the names of ``GPT2LMHeadModel``; masks and the output, which is the embedding again, are passed over."""
+    """Return the names of ``GPT2LMHeadModel``, whose output must be the embedding again; masks are passed over.
+
+    Positions beyond the model's context are left out, which changes nothing within it.
+    """
     rules = [
         Rule("embedding", f"{prefix}wte"),
-        Rule("positions", f"{prefix}wpe.weight", parameter()),
+        Rule("positions", f"{prefix}wpe.weight", parameter(lambda theirs: theirs[: model.context_length])),
         Rule("norm", f"{prefix}ln_f"),
-        Rule("", r"lm_head\.weight", ignored),
+        Rule("", "lm_head.weight", tied(f"{prefix}wte.weight", exported=bool(prefix))),
         Rule("", rf"{prefix}h\.\d+\.attn\.(masked_)?bias", ignored),
     ]
     for ours, number in blocks(model, "decoder"):

@@ -35,4 +35,14 @@ def torchvision(model: InceptionV2 | InceptionV3) -> Sequence[Rule]:
     return [*rules, Rule("auxiliary_output", "AuxLogits.fc"), Rule("output", "fc")]
 
 
+def undetermined(model: InceptionV2 | InceptionV3) -> dict[str, str]:
+    """Return the fields that a file does not determine, with advice."""
+    del model
+    return {
+        "transform_input": "True for the weights that torchvision publishes, with images standardized for ImageNet, "
+        "False for those trained without it"
+    }
+
+
 RULES = {"torchvision": torchvision, "timm": torchvision}
+UNDETERMINED = {"torchvision": undetermined, "timm": undetermined}

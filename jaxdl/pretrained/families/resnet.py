@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxdl.models.vision.resnet import PreActivationResNet, ResNet
+from jaxdl.models.vision.resnet import PADDINGS, PreActivationResNet, ResNet
 from jaxdl.pretrained.layouts import Change, Layout
 from jaxdl.pretrained.rules import Rule
 
@@ -48,6 +48,19 @@ def timm(model: ResNet | PreActivationResNet) -> Sequence[Rule]:
     return rules
 
 
+def resnet_cifar10(model: ResNet | PreActivationResNet) -> Sequence[Rule]:
+    """Return the names of the repository ``pytorch_resnet_cifar10``: torchvision's, but ``linear`` for the output.
+
+    Its files have ``entry="state_dict"`` and ``prefix="module."``.
+
+    Raises:
+        ValueError: the network has other shortcuts than that implementation, or pre-activation, or scanned blocks.
+    """
+    if model.shortcut != "padding_both_sides":
+        raise ValueError(f"expected shortcut='padding_both_sides' for these weights, got {model.shortcut!r}")
+    return [Rule("output", "linear") if rule.ours == "output" else rule for rule in torchvision(model)]
+
+
 def _blocks(model: ResNet | PreActivationResNet) -> list[tuple[str, int, int]]:
     """List our name of every block, and the numbers of its stage and of itself from 0."""
     if model.scan_blocks:
@@ -59,4 +72,15 @@ def _blocks(model: ResNet | PreActivationResNet) -> list[tuple[str, int, int]]:
     return [(f"stage{stage + 1}_block{block + 1}", stage, block) for stage, block in counted]
 
 
-RULES = {"torchvision": torchvision, "timm": timm}
+def undetermined(model: ResNet | PreActivationResNet) -> dict[str, str]:
+    """Return the fields that a file does not determine, with advice: shortcuts without parameters."""
+    if not model.residual or (model.shortcut or ("padding" if model.stem == "cifar" else "projection")) not in PADDINGS:
+        return {}
+    return {
+        "shortcut": "'padding' where channels of zeros follow the others, as in the paper, 'padding_both_sides' where "
+        "half of them precede the others, as in widespread implementations in PyTorch"
+    }
+
+
+RULES = {"torchvision": torchvision, "timm": timm, "resnet_cifar10": resnet_cifar10}
+UNDETERMINED = {"torchvision": undetermined, "timm": undetermined}

@@ -1,13 +1,14 @@
 """Names of the vision transformer's weights."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from jaxdl.models.vision.vit import VisionTransformer
-from jaxdl.pretrained.layouts import ignored, parameter, part
+from jaxdl.pretrained.layouts import ignored, parameter, part, renamed
 from jaxdl.pretrained.rules import Rule
 
 ROW = parameter(lambda theirs: theirs[0, 0], lambda ours: ours[None, None])
@@ -59,29 +60,71 @@ def timm(model: VisionTransformer) -> Sequence[Rule]:
     return rules
 
 
+HUGGINGFACE = {
+    "attention/query": "attention.attention.query",
+    "attention/key": "attention.attention.key",
+    "attention/value": "attention.attention.value",
+    "attention/output": "attention.output.dense",
+    "norm1": "layernorm_before",
+    "norm2": "layernorm_after",
+    "dense1": "intermediate.dense",
+    "dense2": "output.dense",
+}
+"""Layers of a block in the files of Hugging Face."""
+HUGGINGFACE_5 = {
+    "attention/query": "attention.q_proj",
+    "attention/key": "attention.k_proj",
+    "attention/value": "attention.v_proj",
+    "attention/output": "attention.o_proj",
+    "norm1": "layernorm_before",
+    "norm2": "layernorm_after",
+    "dense1": "mlp.fc1",
+    "dense2": "mlp.fc2",
+}
+"""The same layers in the modules of transformers 5, whose files keep the older names."""
+
+
 def huggingface(model: VisionTransformer, prefix: str = "vit.") -> Sequence[Rule]:
-    """Return the names in the files of ``ViTForImageClassification``; create the model with ``epsilon=1e-12``."""
-    rules = [
+    """Return the names in the files of ``ViTForImageClassification``, and to read also those of `huggingface_5`.
+
+    Create the model with ``epsilon=1e-12``.
+    """
+    newer = {theirs: HUGGINGFACE[ours] for ours, theirs in HUGGINGFACE_5.items()}
+    stack = re.escape(f"{prefix}layers")
+    return [
+        *_huggingface(model, prefix, "encoder.layer", HUGGINGFACE),
+        *(
+            Rule("", rf"{stack}\.(\d+)\.{re.escape(theirs)}\.(\w+)", renamed(rf"{prefix}encoder.layer.\1.{older}.\2"))
+            for theirs, older in newer.items()
+        ),
+    ]
+
+
+def huggingface_5(model: VisionTransformer, prefix: str = "vit.") -> Sequence[Rule]:
+    """Return the names in the ``state_dict`` of ``ViTForImageClassification`` in transformers 5, to export for it."""
+    return _huggingface(model, prefix, "layers", HUGGINGFACE_5)
+
+
+def _huggingface(model: VisionTransformer, prefix: str, stack: str, layers: Mapping[str, str]) -> list[Rule]:
+    return [
         Rule("class_token", f"{prefix}embeddings.cls_token", ROW),
         Rule("positions", f"{prefix}embeddings.position_embeddings", TABLE),
         Rule("patch_embedding", f"{prefix}embeddings.patch_embeddings.projection"),
         Rule("norm", f"{prefix}layernorm"),
         Rule("output", "classifier"),
         Rule("", rf"{prefix}pooler\..*", ignored),
+        *(
+            Rule(f"{block}/{ours}", f"{prefix}{stack}.{number}.{theirs}")
+            for block, number in blocks(model)
+            for ours, theirs in layers.items()
+        ),
     ]
-    for ours, number in blocks(model):
-        theirs = f"{prefix}encoder.layer.{number}"
-        rules.append(Rule(f"{ours}/attention/output", f"{theirs}.attention.output.dense"))
-        rules.append(Rule(f"{ours}/attention/(.*)", rf"{theirs}.attention.attention.\1"))
-        rules += [
-            Rule(f"{ours}/norm1", f"{theirs}.layernorm_before"),
-            Rule(f"{ours}/norm2", f"{theirs}.layernorm_after"),
-        ]
-        rules += [
-            Rule(f"{ours}/dense1", f"{theirs}.intermediate.dense"),
-            Rule(f"{ours}/dense2", f"{theirs}.output.dense"),
-        ]
-    return rules
+
+
+def undetermined(model: VisionTransformer) -> dict[str, str]:
+    """Return the fields that a file does not determine, with advice."""
+    del model
+    return {"epsilon": "layer_norm_eps of its config.json, which is 1e-12 unless that says otherwise"}
 
 
 def blocks(model: Any, stack: str = "encoder") -> list[tuple[str, int]]:
@@ -103,5 +146,7 @@ RULES = {
     "timm": timm,
     "huggingface": huggingface,
     "huggingface_model": partial(huggingface, prefix=""),
+    "huggingface_5": huggingface_5,
 }
 """By source; ``huggingface_model`` is for the files of ``ViTModel``, which has no output layer: draw ours afresh."""
+UNDETERMINED = {"huggingface": undetermined, "huggingface_model": undetermined, "huggingface_5": undetermined}

@@ -9,13 +9,14 @@
 
 from jaxdl.train.checkpointing import snapshot, weights
 from jaxdl.train.checkpointing.checkpoint import Checkpoints
-from jaxdl.train.checkpointing.integrity import DamagedError, check_same_forms, file_digest
+from jaxdl.train.checkpointing.integrity import DamagedError, UnreadableError, check_same_forms, file_digest
 from jaxdl.train.checkpointing.interrupt import Interruption, interruptible
 
 __all__ = [
     "Checkpoints",
     "DamagedError",
     "Interruption",
+    "UnreadableError",
     "check_same_forms",
     "file_digest",
     "interruptible",

@@ -1,7 +1,6 @@
 """Checkpoints of a training run: written atomically, and verified bit by bit when restored."""
 
 import errno
-import json
 import shutil
 import warnings
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from jaxdl.checks import check_positive_integer
 from jaxdl.train.checkpointing import snapshot
-from jaxdl.train.checkpointing.integrity import DamagedError, check_same_forms
+from jaxdl.train.checkpointing.integrity import DamagedError, UnreadableError, check_same_forms
 from jaxdl.train.leaves import forms
 from jaxdl.typing import PyTree
 
@@ -27,11 +26,12 @@ class Checkpoints:
 
     Args:
         directory: the folder; the first save makes it.
-        config: the configuration of the run, serializable as JSON.
+        config: the configuration of the run: numbers (NumPy's too), text, lists and dicts, as JSON has them.
         keep: number of checkpoints to keep; with two there is one to fall back on.
 
     Raises:
         ValueError: ``directory`` holds checkpoints of another configuration, or ``keep`` is below one.
+        TypeError: a value of the configuration is not of these types.
 
     >>> import tempfile, optax
     >>> from jaxdl import train
@@ -47,8 +47,9 @@ class Checkpoints:
     def __init__(self, directory: Path | str, *, config: dict[str, Any], keep: int = 2):
         check_positive_integer("keep", keep)
         self.directory = Path(directory).absolute()
-        self.config = json.loads(json.dumps(config, allow_nan=False))
+        self.config = snapshot.as_json("config", config)
         self.keep = keep
+        self.unreadable: set[int] = set()
         for step in reversed(self.steps()):
             try:
                 manifest = snapshot.read_manifest(self.folder(step))
@@ -112,13 +113,16 @@ class Checkpoints:
         partial.mkdir()
         try:
             snapshot.write(partial, state, step=step, position=position, config=self.config)
+            if step in self.unreadable and self.folder(step).exists():
+                self._set_aside(step)
             partial.rename(self.folder(step))
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
             error.add_note(f"no checkpoint of step {step} was written to {self.directory}; the earlier ones are intact")
             raise
         snapshot.flush(self.directory)
-        for old in self.steps()[: -self.keep]:
+        readable = [number for number in self.steps() if number not in self.unreadable]
+        for old in readable[: -self.keep]:
             # Renamed first, so that an interrupted removal leaves no damaged checkpoint.
             shutil.rmtree(self.folder(old).rename(self._partial(f"{old:08d}")))
         return self.folder(step)
@@ -130,7 +134,8 @@ class Checkpoints:
             like: a state with the expected leaves, dtypes and shapes, or its ``jax.eval_shape``.
             step: the step of the checkpoint.
             fallback: if the checkpoint is damaged, warn and restore the newest intact one before it. The damaged ones
-                are renamed ``00000040.damaged``, so that training can continue.
+                are renamed ``00000040.damaged``, so that training can continue; those that the system cannot read, for
+                now, only when a checkpoint of the same step is saved.
 
         Raises:
             DamagedError: a bit has changed or a file is missing; the message names file and leaf.
@@ -148,7 +153,10 @@ class Checkpoints:
                 continue
             for number, error in damaged.items():
                 warnings.warn(f"{error}; restored step {candidate} instead", RuntimeWarning, stacklevel=2)
-                self._set_aside(number)
+                if isinstance(error, UnreadableError):
+                    self.unreadable.add(number)
+                else:
+                    self._set_aside(number)
             return state
         raise DamagedError(f"no intact checkpoint in {self.directory}: {'; '.join(map(str, damaged.values()))}")
 
@@ -193,7 +201,7 @@ class Checkpoints:
             )
 
     def _check_newer(self, step: int) -> None:
-        latest = self.latest()
+        latest = max((number for number in self.steps() if number not in self.unreadable), default=None)
         if latest is not None and latest >= step:
             raise FileExistsError(
                 f"expected a step after {latest}, the newest checkpoint in {self.directory}, got {step}; "

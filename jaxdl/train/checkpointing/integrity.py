@@ -11,6 +11,10 @@ class DamagedError(ValueError):
     """The stored bits are not the written ones, or a part is missing or unexpected."""
 
 
+class UnreadableError(DamagedError):
+    """The system cannot read a file, for now: its bits may be the written ones."""
+
+
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:

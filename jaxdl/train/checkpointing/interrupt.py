@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxdl.train.report import Report
+from jaxdl.train.report import STOP, Report, Stop
 
 GRACE = 1.0
 """Seconds between a second signal and the end of the process; compiled code cannot handle signals."""
@@ -36,10 +36,10 @@ class Interruption:
         self.signal: str | None = None
         self.received: str | None = None
 
-    def __call__(self, report: Report) -> bool:
-        """Return whether to stop."""
+    def __call__(self, report: Report) -> Stop | None:
+        """Return `STOP` after a signal."""
         self.signal = _received_by_any(self.received)
-        return self.signal is not None
+        return None if self.signal is None else STOP
 
     def __bool__(self) -> bool:
         return self.signal is not None

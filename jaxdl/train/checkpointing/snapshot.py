@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxdl import tree
-from jaxdl.train.checkpointing.integrity import DamagedError, file_digest
+from jaxdl.train.checkpointing.integrity import DamagedError, UnreadableError, file_digest
 from jaxdl.train.leaves import Form, forms, is_key, key_implementation, leaf_digest
 from jaxdl.typing import PyTree
 
@@ -25,6 +26,8 @@ FORMAT = 1
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"
 MANIFEST_LIMIT = 256 * 2**20
 """The largest size of a manifest in bytes."""
+HEADER_LIMIT = 2**16
+"""The largest size of the header of an array in bytes."""
 LEAF_FIELDS = {"dtype", "shape", "sha256"}
 FIELDS = {"format": int, "step": int, "position": dict | None, "config": dict, "leaves": dict, "files": dict}
 
@@ -54,12 +57,36 @@ def write(
     leaves = {
         name: {"dtype": form.dtype, "shape": form.shape, "sha256": digests[name]} for name, form in forms(state).items()
     }
-    manifest = {"format": FORMAT, "step": step, "position": position, "config": config}
+    manifest = {"format": FORMAT, "step": step, "position": as_json("position", position), "config": config}
     text = json.dumps({**manifest, "leaves": leaves, "files": file_digests}, indent=1).encode()
     (folder / MANIFEST).write_bytes(text)
     (folder / SEAL).write_bytes(_seal(text))
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(flush, [*folder.rglob("*"), folder]))
+
+
+def as_json(name: str, value: Any) -> Any:
+    """Convert a value to what JSON reads back: NumPy's numbers and arrays become numbers and lists.
+
+    Raises:
+        TypeError: a part of it is nothing that JSON has.
+        ValueError: a number is NaN or infinite, or a part holds itself.
+
+    >>> as_json("config", {"rate": np.float64(0.5), "sizes": (8, np.int64(4))})
+    {'rate': 0.5, 'sizes': [8, 4]}
+    """
+
+    def convert(part: Any) -> Any:
+        if isinstance(part, np.generic | np.ndarray | jax.Array) and not jnp.issubdtype(
+            part.dtype, jnp.complexfloating
+        ):
+            return part.tolist()
+        raise TypeError(f"expected {name} of numbers, text, lists and dicts, got {part!r:.100} in it; convert it")
+
+    try:
+        return json.loads(json.dumps(value, allow_nan=False, default=convert))
+    except ValueError as error:
+        raise ValueError(f"expected {name} that JSON can hold, got {value!r:.200}: {error}") from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -69,6 +96,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         DamagedError: a bit has changed, or the file is not a manifest.
     """
     path, seal = folder / MANIFEST, folder / SEAL
+    if folder.is_symlink():
+        raise DamagedError(f"{folder} is a symbolic link, not a folder")
     for file in (path, seal):
         if not _is_regular(file):
             raise DamagedError(f"{file} is missing or not a regular file")
@@ -77,7 +106,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise DamagedError(f"{path} or {SEAL} is damaged: its size is wrong")
         text, sealed = path.read_bytes(), seal.read_bytes()
     except OSError as error:
-        raise DamagedError(f"{path} or {SEAL} cannot be read: {error.strerror}") from error
+        raise UnreadableError(f"{path} or {SEAL} cannot be read: {error.strerror}") from error
     if sealed != _seal(text):
         raise DamagedError(f"{path} or {SEAL} is damaged: the SHA-256 of the first is not in the second")
     try:
@@ -123,7 +152,7 @@ def verify_files(folder: Path, manifest: dict[str, Any]) -> None:
         try:
             return file_digest(present[name])
         except OSError as error:
-            raise DamagedError(f"{describe(name)} cannot be read: {error.strerror}") from error
+            raise UnreadableError(f"{describe(name)} cannot be read: {error.strerror}") from error
 
     with ThreadPoolExecutor() as pool:
         for name, found in zip(present, pool.map(digest, present), strict=True):
@@ -143,7 +172,7 @@ def read(folder: Path, manifest: dict[str, Any], like: PyTree) -> PyTree:
     }
     nonempty = {name: target for name, target in targets.items() if target.size}
     for name, target in nonempty.items():
-        _check_header(folder / "state" / _folder_name(name) / ".zarray", name, target.shape)
+        _check_header(folder / "state" / _folder_name(name) / ".zarray", name, target.shape, np.dtype(target.dtype))
     values = {_folder_name(name): np.empty((), target.dtype) for name, target in nonempty.items()}
     with _orbax() as checkpointer:
         arguments = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in values}
@@ -195,15 +224,22 @@ def _seal(manifest: bytes) -> bytes:
     return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n".encode()
 
 
-def _check_header(path: Path, leaf: str, shape: tuple[int, ...]) -> None:
-    """Check that an array file's header has the shape of the leaf, and chunks no larger."""
+def _check_header(path: Path, leaf: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Check that an array file's header has the shape and the dtype of the leaf, no filters, and chunks no larger.
+
+    Its reader allocates what the header claims.
+    """
     try:
-        header = json.loads(path.read_bytes())
+        header = json.loads(path.read_bytes()) if path.stat().st_size <= HEADER_LIMIT else {}
         sound = header["shape"] == list(shape) and np.prod(header["chunks"], dtype=float) <= np.prod(shape, dtype=float)
+        sound = sound and len(header["chunks"]) == len(shape) and all(size > 0 for size in header["chunks"])
+        sound = sound and header["dtype"] in (dtype.str, dtype.name) and not header.get("filters")
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         sound = False
     if not sound:
-        raise DamagedError(f"{path} (leaf {leaf}) is damaged: expected the header of an array of shape {list(shape)}")
+        raise DamagedError(
+            f"{path} (leaf {leaf}) is damaged: expected the header of an array of shape {list(shape)} of {dtype}"
+        )
 
 
 @contextmanager

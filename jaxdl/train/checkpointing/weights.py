@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from jaxdl import tree
+from jaxdl.data.files.opening import check_regular
 from jaxdl.train.checkpointing.integrity import DamagedError, check_same_forms
 from jaxdl.train.leaves import forms, leaf_digest
 from jaxdl.typing import PyTree
@@ -82,6 +83,7 @@ def load(path: Path | str, like: PyTree | None = None, *, verify: bool = True) -
 
 
 def _read(path: Path, *, verify: bool) -> dict[str, np.ndarray]:
+    check_regular(path)
     digests = _read_header(path, verify=verify)
     try:
         arrays = load_file(path)

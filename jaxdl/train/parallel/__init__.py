@@ -18,6 +18,7 @@ from jaxdl.train.parallel.communication import (
 )
 from jaxdl.train.parallel.mesh import (
     DATA,
+    automatic,
     data_devices,
     format_mesh,
     make_mesh,
@@ -45,6 +46,7 @@ __all__ = [
     "PaddedLoader",
     "Rule",
     "all_reduce_seconds",
+    "automatic",
     "by_path",
     "check_divisible",
     "consistency",

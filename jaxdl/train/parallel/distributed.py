@@ -16,6 +16,8 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -26,6 +28,8 @@ from jaxdl.train.leaves import is_key
 from jaxdl.typing import PyTree
 
 log = logging.getLogger(__name__)
+WAIT_SECONDS = 15.0
+"""Seconds between the messages of a process that waits for others to start."""
 
 
 def initialize(
@@ -58,41 +62,62 @@ def initialize(
     """
     if jax.distributed.is_initialized():
         raise RuntimeError("expected one call of initialize, got another; call it once")
-    given = (coordinator, processes, process)
+    given, address = (coordinator, processes, process), None
     if coordinator is not None and processes is not None and process is not None:
-        host, port = _check_address(coordinator, processes, process)
+        address = _check_address(coordinator, processes, process)
         if process == 0:
-            _check_can_listen(host, port)
-        else:
-            _check_reachable(host, port, process, start_timeout)
+            _check_can_listen(*address)
     elif any(argument is not None for argument in given):
         raise ValueError(f"expected coordinator, processes and process together or none of them, got {given}")
-    # JAX ends the process at the timeout without naming what is missing.
-    message = f"expected {processes} processes at {coordinator}, got fewer; start each with its own number"
-    warning = threading.Timer(max(0.0, start_timeout - 1.0), log.error, [message])
-    warning.daemon = True
-    warning.start()
     try:
-        jax.distributed.initialize(
-            coordinator,
-            processes,
-            process,
-            initialization_timeout=start_timeout,
-            heartbeat_timeout_seconds=heartbeat_timeout,
-            shutdown_timeout_seconds=shutdown_timeout,
-        )
+        with _log_waiting(coordinator, processes, start_timeout):
+            if address is not None and process:
+                _check_reachable(*address, process, start_timeout)
+            jax.distributed.initialize(
+                coordinator,
+                processes,
+                process,
+                initialization_timeout=start_timeout,
+                heartbeat_timeout_seconds=heartbeat_timeout,
+                shutdown_timeout_seconds=shutdown_timeout,
+            )
     except RuntimeError as error:
         if "before any JAX" in str(error):
             raise RuntimeError(
                 "expected an unused JAX, got one in use; call initialize before anything else"
             ) from error
         raise
+
+
+@contextmanager
+def _log_waiting(coordinator: str | None, processes: int | None, start_timeout: float) -> Iterator[None]:
+    """Log for whom this process waits, every few seconds and just before JAX ends it without naming that."""
+    done = threading.Event()
+    what = f"{processes or 'all'} processes at {coordinator or 'the detected address'}"
+
+    def report() -> None:
+        started = time.monotonic()
+        while not done.wait(min(WAIT_SECONDS, max(0.0, started + start_timeout - 1.0 - time.monotonic()))):
+            waited = time.monotonic() - started
+            if waited >= start_timeout - 1.0:
+                log.error("expected %s, got fewer; start each with its own number", what)
+                return
+            log.warning("waiting for %s, since %.0f of %.0f s", what, waited, start_timeout)
+
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
     finally:
-        warning.cancel()
+        done.set()
 
 
 def initialize_from_flags(
-    coordinator: str | None = None, processes: int | None = None, process: int | None = None
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+    *,
+    start_timeout: int = 300,
 ) -> int:
     """Connect the processes of ``--coordinator HOST:PORT --processes N --process I``; return their number.
 
@@ -107,14 +132,14 @@ def initialize_from_flags(
             raise ValueError(
                 f"expected --coordinator auto alone, got --processes {processes}, --process {process}; omit them"
             )
-        initialize()
+        initialize(start_timeout=start_timeout)
         return jax.process_count()
     given = (coordinator, processes, process)
     if given == (None, None, None):
         return 1
     if coordinator is None or processes is None or process is None:
         raise ValueError(f"expected --coordinator, --processes and --process together, got {given}; give all or none")
-    initialize(coordinator, processes=processes, process=process)
+    initialize(coordinator, processes=processes, process=process, start_timeout=start_timeout)
     return processes
 
 

@@ -54,6 +54,20 @@ def make_mesh(axes: Mapping[str, int], *, devices: Sequence[Any] | None = None) 
     return jax.make_mesh(tuple(axes.values()), tuple(axes), axis_types=axis_types, devices=devices[:count])
 
 
+def automatic(mesh: Any) -> Any:
+    """Return the same devices with axes of type `Auto`, along which the compiler inserts the communication.
+
+    The axes of ``jax.make_mesh`` are of type `Explicit` by default.
+
+    >>> mesh = automatic(jax.make_mesh((1,), ("data",), axis_types=(AxisType.Explicit,)))
+    >>> mesh.axis_types
+    (Auto,)
+    """
+    if mesh is None or all(kind == AxisType.Auto for kind in mesh.axis_types):
+        return mesh
+    return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
+
+
 def parse_mesh(text: str) -> dict[str, int]:
     """Parse the axes of a mesh.
 

@@ -9,8 +9,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxdl import tree
+from jaxdl.train.gradient import count_rows
+from jaxdl.train.leaves import check_alive
 from jaxdl.train.parallel.consistency import check_same_leaves
-from jaxdl.train.parallel.mesh import DATA, data_devices, format_mesh, process_share
+from jaxdl.train.parallel.mesh import DATA, automatic, data_devices, format_mesh, process_share
 from jaxdl.train.parallel.sharding import Rule, replicated, shardings
 from jaxdl.typing import Array, ArrayLike, Batch, PyTree
 
@@ -23,6 +25,7 @@ def place(state: PyTree, mesh: Mesh, rule: Rule = replicated) -> PyTree:
     Raises:
         ValueError: the mesh cannot realize the rule (see `shardings`), or the processes pass different states.
     """
+    check_alive(state)
     layout = shardings(state, mesh, rule)
     check_same_leaves(state, mesh)
     return jax.tree.map(_put, state, layout)
@@ -34,19 +37,25 @@ def place_batch(batch: Mapping[str, ArrayLike], mesh: Mesh | None, *, axis: int 
     In a run over several processes each passes its own rows, those of `process_share`.
 
     Args:
-        batch: named arrays with the rows in dimension ``axis``.
+        batch: named arrays with the rows in dimension ``axis``; scalars go to every device.
         mesh: the devices; without an axis ``"data"`` every device holds all rows.
         axis: the dimension of the rows.
 
     Raises:
-        ValueError: the devices do not divide the rows.
+        ValueError: the devices do not divide the rows, or the arrays differ in their rows.
     """
+    mesh = automatic(mesh)
     if mesh is None:
         return jax.device_put(dict(batch))
-    rows = np.shape(next(iter(batch.values())))[axis]
+    rows = count_rows({**batch}) if axis == 0 else np.shape(next(iter(batch.values())))[axis]
     check_divisible(rows, data_devices(mesh) // process_share(mesh)["process_count"])
-    spec = PartitionSpec(*[None] * axis, DATA) if DATA in mesh.shape else PartitionSpec()
-    return jax.make_array_from_process_local_data(NamedSharding(mesh, spec), dict(batch))
+    rows_spec = PartitionSpec(*[None] * axis, DATA) if DATA in mesh.shape else PartitionSpec()
+
+    def put(array: ArrayLike) -> Array:
+        spec = rows_spec if np.ndim(array) else PartitionSpec()
+        return jax.make_array_from_process_local_data(NamedSharding(mesh, spec), array)
+
+    return {name: put(array) for name, array in batch.items()}
 
 
 def check_divisible(rows: int, devices: int) -> None:
@@ -75,6 +84,7 @@ def place_arrays(arrays: Mapping[str, ArrayLike], mesh: Mesh | None, *, shard: b
     Raises:
         ValueError: the processes pass different arrays.
     """
+    mesh = automatic(mesh)
     if mesh is None:
         return jax.device_put(dict(arrays))
     host = {name: np.asarray(array) for name, array in arrays.items()}
@@ -88,7 +98,7 @@ def place_arrays(arrays: Mapping[str, ArrayLike], mesh: Mesh | None, *, shard: b
 class PaddedLoader:
     """A loader that pads every batch with masked examples until the devices divide it.
 
-    The loss and its gradient are those of the original batch; only batch statistics without a mask include the copies.
+    The loss, its gradient and, with the tasks of ``jaxdl.tasks``, batch statistics are those of the original batch.
 
     >>> from jaxdl import data
     >>> loader = data.Loader({"x": np.arange(6)}, 3, shuffle=False)
@@ -119,10 +129,10 @@ class PaddedLoader:
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Return the batch of a step, with its mask."""
         batch = dict(self.loader.batch(step))
-        rows = len(next(iter(batch.values())))
+        rows = count_rows(batch)
         missing = -rows % self.multiple
         mask = batch.pop("mask", np.ones(rows, np.float32))
-        padded = {name: _repeat_last(array, missing) for name, array in batch.items()}
+        padded = {name: _repeat_last(array, missing) if np.ndim(array) else array for name, array in batch.items()}
         return {**padded, "mask": np.concatenate([mask, np.zeros((missing, *mask.shape[1:]), mask.dtype)])}
 
 
@@ -143,13 +153,16 @@ def gather_batch(arrays: Batch, index: Array, *, padded: bool) -> Batch:
 
 def shard_batch(batch: Batch, mesh: Mesh | None) -> Batch:
     """Constrain the rows of a batch to be sharded over ``"data"``, inside a compiled function."""
+    mesh = automatic(mesh)
     if mesh is None or DATA not in mesh.shape:
         return batch
-    return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec(DATA)))
+    rows = NamedSharding(mesh, PartitionSpec(DATA))
+    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, rows) if jnp.ndim(leaf) else leaf, batch)
 
 
 def replicate(values: PyTree, mesh: Mesh | None) -> PyTree:
     """Constrain values to be replicated on all devices, inside a compiled function."""
+    mesh = automatic(mesh)
     if mesh is None:
         return values
     return jax.lax.with_sharding_constraint(values, NamedSharding(mesh, PartitionSpec()))
@@ -161,20 +174,26 @@ def on_mesh(state: PyTree, mesh: Mesh | None) -> PyTree:
     Raises:
         ValueError: a leaf is on another mesh, or the processes pass different leaves.
     """
+    mesh = automatic(mesh)
     if mesh is None:
         return state
     leaves = tree.flatten(state)
     layout = {path: getattr(leaf, "sharding", None) for path, leaf in leaves.items()}
-    placed = {path: sharding.mesh for path, sharding in layout.items() if isinstance(sharding, NamedSharding)}
-    for path, other in placed.items():
-        if other != mesh:
+    placed = {path: sharding for path, sharding in layout.items() if isinstance(sharding, NamedSharding)}
+    for path, sharding in placed.items():
+        if automatic(sharding.mesh) != mesh:
             raise ValueError(
-                f"expected {path} on the mesh {format_mesh(mesh.shape)}, got {format_mesh(other.shape)}; "
+                f"expected {path} on the mesh {format_mesh(mesh.shape)}, got {format_mesh(sharding.mesh.shape)}; "
                 "move the state with parallel.place"
             )
     check_same_leaves({path: leaf for path, leaf in leaves.items() if path not in placed}, mesh)
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    return tree.map_with_path(lambda path, leaf: leaf if path in placed else _put(leaf, everywhere), state)
+
+    def put(path: str, leaf: Any) -> Array:
+        if path in placed and placed[path].mesh == mesh:
+            return leaf
+        return _put(leaf, NamedSharding(mesh, placed[path].spec if path in placed else PartitionSpec()))
+
+    return tree.map_with_path(put, state)
 
 
 def _put(leaf: Any, sharding: NamedSharding) -> Array:

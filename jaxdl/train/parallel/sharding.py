@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxdl import tree
-from jaxdl.train.parallel.mesh import DATA, data_devices, format_mesh
+from jaxdl.train.parallel.mesh import DATA, automatic, data_devices, format_mesh
 from jaxdl.typing import Array, PyTree
 
 Rule = Callable[[str, tuple[int, ...], Mesh], PartitionSpec]
@@ -74,6 +74,7 @@ def shardings(state: PyTree, mesh: Mesh, rule: Rule = replicated) -> PyTree:
     Raises:
         ValueError: the rule names an unknown axis, too many dimensions, or a dimension that its axis does not divide.
     """
+    mesh = automatic(mesh)
     params = tree.flatten(getattr(state, "params", {}))
 
     def checked_spec(path: str, leaf: Array) -> PartitionSpec:

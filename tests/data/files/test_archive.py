@@ -1,19 +1,23 @@
 """Archives: valid ones are extracted, malicious and damaged ones are rejected before anything is written."""
 
+import bz2
 import gzip
 import io
+import lzma
 import stat
 import struct
 import tarfile
+import time
 import tracemalloc
 import zipfile
 
+import numpy as np
 import pytest
 
 from jaxdl.data.files import archive
 
 CONTENT = {"top/a.txt": b"alpha", "top/deep/b.bin": bytes(range(256)) * 20, "c": b""}
-MODES = {"tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2"}
+MODES = {"tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2", "tar.xz": "w:xz"}
 
 
 def tar_info(name, content=b"", **fields):
@@ -98,6 +102,7 @@ MALICIOUS = {
     "tar: folder over file": (tarred("fine", type=tarfile.DIRTYPE), "'fine': duplicate name"),
     "tar: the root as a file": (tarred(".", b"x"), "'.': duplicate name"),
     "tar: endless name": (tarred("n" * 2000, b"x"), "name longer than 1024"),
+    "tar: long name": (tarred("a/" + "ü" * 200, b"x"), "name of a file or folder longer than 255 bytes"),
     "tar: endless depth": (tarred("/".join("d" * 100), b"x"), "path deeper than 64"),
     "zip: absolute path": (zipped("/evil"), "'/evil': absolute path"),
     "zip: parent": (zipped("a/../../evil"), r"evil': path outside"),
@@ -230,3 +235,71 @@ def test_a_directory_in_use_is_unchanged(tmp_path):
             archive.extract(packed, tmp_path / target)
     assert all_names(tmp_path / "full") == ["mine"]
     assert all_names(tmp_path / "elsewhere") == []
+
+
+COMPRESS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+
+
+def assert_rejected(tmp_path, content):
+    (tmp_path / "packed").write_bytes(content)
+    with pytest.raises(ValueError, match="packed: "):
+        archive.extract(tmp_path / "packed", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_a_compressed_archive_is_read_to_its_checksum(tmp_path, kind):
+    members = [tar_info("a", np.random.default_rng(0).bytes(3000)), tar_info("b", bytes(2000))]
+    whole = COMPRESS[kind](write_tar(tmp_path / "a.tar", members).read_bytes())
+    for cut in (1, 4, 9, 20):
+        assert_rejected(tmp_path, whole[:-cut])
+    assert_rejected(tmp_path, whole + b"something else")
+    generator, accepted, errors = np.random.default_rng(0), [], []
+    for position in generator.integers(0, len(whole), 40):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << generator.integers(8)
+        (tmp_path / "packed").write_bytes(damaged)
+        try:
+            files = archive.extract(tmp_path / "packed", tmp_path / f"out{position}")
+            accepted.append([path.read_bytes() for path in files])
+        except ValueError as error:
+            errors.append(str(error))
+    assert all(contents == [content for _, content in members] for contents in accepted)  # gzip's header has a date
+    assert len(accepted) < 3
+    assert all("packed: " in error for error in errors)
+    (tmp_path / "packed").write_bytes(whole + bytes(512))
+    assert len(archive.extract(tmp_path / "packed", tmp_path / "padded")) == 2
+
+
+def test_other_data_after_the_end_of_a_tar_is_rejected(tmp_path):
+    data = write_tar(tmp_path / "a.tar", [tar_info("a", b"1")]).read_bytes()
+    assert_rejected(tmp_path, data + b"x")
+    assert_rejected(tmp_path, gzip.compress(data + data))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"1" * 900_000,
+        b"11 a=b\n" * 20_000,
+        b"".join(b"%d k%06d=v\n" % (13, i) for i in range(60_000)),
+        b"999999999 path=x\n",
+        b"9 path\n\n\n",
+    ],
+    ids=["digits", "wrong lengths", "many records", "a long record", "no value"],
+)
+def test_a_costly_extended_header_is_rejected_at_once(tmp_path, header):
+    info = tarfile.TarInfo("pax")
+    info.type, info.size = tarfile.XHDTYPE, len(header)
+    data = info.tobuf(tarfile.USTAR_FORMAT) + header + bytes(-len(header) % 512)
+    data += write_tar(tmp_path / "a.tar", [tar_info("a", b"1")]).read_bytes()
+    started = time.process_time()
+    assert_rejected(tmp_path, gzip.compress(data))
+    assert time.process_time() - started < 2
+
+
+def test_member_data_like_an_extended_header_is_no_header(tmp_path):
+    content = bytearray(1024)
+    content[156] = content[668] = ord("x")
+    packed = write_tar(tmp_path / "a.tar", [tar_info("a", bytes(content)), tar_info("ü" * 120, b"2" * 512)])
+    assert archive.extract(packed, tmp_path / "out")[0].read_bytes() == content

@@ -30,7 +30,7 @@ def test_missing_folders_and_invalid_text_are_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="got no folder train or test"):
         review_folder(tmp_path)
     write_reviews(tmp_path, train__pos__0_9="", train__neg__0_1="x")
-    (tmp_path / "train" / "neg" / "1_1.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "train" / "neg" / "1_1.txt").write_bytes(b"na\xefve")
     with pytest.raises(ValueError, match=r"1_1\.txt: expected UTF-8"):
         review_folder(tmp_path)
 
@@ -46,8 +46,11 @@ def test_missing_folders_and_invalid_text_are_errors(tmp_path):
             "# text = Oh\n1\tOh\toh\tUH\n",
             {"token_column": 1, "tag_column": 3},
         ),
+        ("# text = The #\n# newdoc\n# a comment of words\nThe DT\n# NN\n\n#sent_id=2\nOh UH\n", {}),
+        ("# text = The\t#\nThe\tDT\n#\tNN\n\nOh\tUH\n", {}),
+        ("\ufeffThe\tDT\n#\tNN\n\nOh\tUH\n", {}),
     ],
-    ids=["tabs", "other line ends", "CoNLL-2003", "CoNLL-U"],
+    ids=["tabs", "other line ends", "CoNLL-2003", "CoNLL-U", "comments with spaces", "a comment with a tab", "a mark"],
 )
 def test_tagged_sentences_are_read_in_every_format(tmp_path, text, columns):
     path = tmp_path / "tagged.txt"

@@ -74,12 +74,14 @@ def test_other_sizes_or_classes_of_the_test_set_are_an_error(tmp_path):
         data.image_folder(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["text", "cut", "empty", "deep"])
+@pytest.mark.parametrize("damage", ["text", "cut", "empty", "deep", "format"])
 def test_a_damaged_image_is_an_error(tmp_path, damage):
     make(tmp_path)
     path = tmp_path / "bee" / "4.png"
     if damage == "deep":
-        Image.fromarray(np.zeros((6, 4), np.uint16)).save(path)
+        Image.fromarray(np.zeros((6, 4), np.float32)).save(path, format="TIFF")
+    elif damage == "format":
+        Image.fromarray(np.zeros((6, 4), np.uint8)).save(path, format="ICO")
     else:
         path.write_bytes({"text": b"text", "cut": path.read_bytes()[:-30], "empty": b""}[damage])
     with pytest.raises(ValueError, match=r"bee/4\.png: expected an image, got "):
@@ -106,3 +108,61 @@ def test_missing_folders_and_images_are_errors(tmp_path):
         data.load("image_folder")
     with pytest.raises(ValueError, match="got 4"):
         data.image_folder(tmp_path, channels=4)
+
+
+def test_a_validation_set_is_the_test_set_or_beside_it(tmp_path):
+    for part, count in (("train", 3), ("val", 2)):
+        make(tmp_path / part, count=count)
+    dataset = data.image_folder(tmp_path)
+    assert (len(dataset.train["label"]), len(dataset.test["label"]), dataset.validation) == (6, 4, None)
+    make(tmp_path / "Test", count=1)
+    dataset = data.image_folder(tmp_path)
+    assert (len(dataset.test["label"]), len(dataset.validation["label"])) == (2, 4)
+    make(tmp_path / "valid", count=1)
+    with pytest.raises(ValueError, match="one folder for validation, got val, valid"):
+        data.image_folder(tmp_path)
+
+
+def test_parts_without_a_training_set_are_an_error_and_no_classes(tmp_path):
+    make(tmp_path / "val")
+    make(tmp_path / "test")
+    with pytest.raises(ValueError, match="a folder train beside val, test, got none"):
+        data.image_folder(tmp_path)
+    make(tmp_path / "tools", classes=("test", "valve"))  # a class may have such a name
+    assert data.image_folder(tmp_path / "tools").classes == ("test", "valve")
+
+
+def test_images_in_subfolders_and_with_any_suffix_belong_to_their_class(tmp_path):
+    make(tmp_path, count=1)
+    for name in ("deep/er/1.PNG", "2.jfif", "3.JPE", "4.Tif"):
+        write(
+            tmp_path / "ant" / name, np.zeros((6, 4, 3)), format="JPEG" if name[-1] in "fE" and name[0] != "4" else None
+        )
+    write(tmp_path / "ant" / ".thumbnails" / "0.png", np.zeros((6, 4, 3)))
+    dataset = data.image_folder(tmp_path, held_out=1)
+    assert len(dataset.train["label"]) + len(dataset.test["label"]) == 6
+    (tmp_path / "bee" / "5.heic").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"5\.heic: expected an image of a format that is read"):
+        data.image_folder(tmp_path)
+
+
+def test_transparent_deep_and_indexed_images_are_read_as_they_look(tmp_path):
+    pixels = np.zeros((2, 2, 4), np.uint8)
+    pixels[0] = [255, 0, 0, 255]
+    pixels[1] = [0, 255, 0, 0]  # an invisible colour
+    red, white = [1, 0, 0], [1, 1, 1]
+    for mode in ("RGBA", "P"):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        Image.fromarray(pixels).convert(mode).save(tmp_path / "a" / f"{mode}.png")
+    grey = Image.fromarray(np.uint8([[0, 0], [9, 9]])).convert("L")
+    grey.save(tmp_path / "a" / "grey.png", transparency=9)
+    images = data.image_folder(tmp_path, held_out=1).train["image"]
+    images = np.concatenate([images, data.image_folder(tmp_path, held_out=1).test["image"]])
+    assert sorted(image[0, 0].tolist() for image in images) == [[0, 0, 0], red, red]
+    assert [image[1, 0].tolist() for image in images] == [white] * 3
+    (tmp_path / "b" / "a").mkdir(parents=True)
+    for name in ("0.png", "1.tiff"):
+        Image.fromarray(np.uint16([[0, 65535, 257 * 7]])).save(tmp_path / "b" / "a" / name)
+    (tmp_path / "b" / "a" / "2.pgm").write_bytes(b"P5 3 1 65535\n" + np.array([0, 65535, 257 * 7], ">u2").tobytes())
+    images = data.image_folder(tmp_path / "b", channels=1, held_out=1).train["image"]
+    np.testing.assert_allclose(images[:, 0, :, 0] * 255, [[0, 255, 7]] * 2, rtol=1e-6)

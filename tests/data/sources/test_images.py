@@ -206,7 +206,7 @@ def test_a_missing_dependency_is_an_ImportError_with_its_extra(tmp_path, monkeyp
     (tmp_path / "pictures" / "cat").mkdir(parents=True)
     (tmp_path / "pictures" / "cat" / "1.png").write_bytes(b"")
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=rf"needs {module}: pip install 'jaxdl\[experiments\]'"):
+    with pytest.raises(ImportError, match=rf"needs {module}: pip install -e '.\[experiments\]'"):
         call()
 
 

@@ -4,7 +4,7 @@ import keyword
 
 import pytest
 
-from jaxdl.data.sources.python_code import TAGS, standard_library, tagged_lines
+from jaxdl.data.sources.python_code import TAGS, standard_library, tagged_lines, tagged_modules
 
 PAGE = '''
 import os.path as p
@@ -60,7 +60,9 @@ def test_tags_of_the_standard_library_obey_the_grammar():
     assert seen == set(TAGS)
 
 
-@pytest.mark.parametrize("source", ["x = (", "def f(:", "a\0b", "x = 'open"])
+@pytest.mark.parametrize(
+    "source", ["x = (", "def f(:", "a\0b", "x = 'open", "-" * 50_000 + "1", "[" * 500, "a" + ".b" * 50_000]
+)
 def test_invalid_Python_is_an_error(source):
     with pytest.raises(ValueError, match="expected Python source, got"):
         tagged_lines(source)
@@ -68,3 +70,11 @@ def test_invalid_Python_is_an_error(source):
 
 def test_an_empty_source_has_no_lines():
     assert tagged_lines("\n# nothing\n") == []
+
+
+def test_modules_are_for_training_or_for_the_test():
+    learned, tested = tagged_modules(0, 60)
+    assert (len(learned), len(tested)) == (60, 15)
+    assert (learned, tested) == tagged_modules(0, 60)
+    assert learned != tagged_modules(1, 60)[0]
+    assert tagged_modules(0, 1)[1] == tested[:1]

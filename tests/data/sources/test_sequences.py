@@ -15,6 +15,8 @@ TASKS = {
     "copy": partial(sequences.copy, count=40, lag=3, length=2, num_symbols=4),
     "latch": partial(sequences.latch, count=40, steps=9, probability=0.3),
     "markov": partial(sequences.markov, count=40, steps=60, transition=CHAIN),
+    "local_pattern": partial(sequences.local_pattern, count=40, steps=8),
+    "order_of_two": partial(sequences.order_of_two, count=40, steps=9, margin=2),
     "pendulum": partial(sequences.pendulum, count=40, steps=30),
 }
 
@@ -116,3 +118,32 @@ def swing(integrate, angle, velocity, time):
 def test_arguments_are_checked(call, got, key):
     with pytest.raises(ValueError, match=f"got {got}"):
         call(key)
+
+
+def test_the_pattern_is_found_by_a_loop(drawn):
+    tokens, labels = drawn[0]["local_pattern"]
+    for row, label in zip(tokens.reshape(-1, 8), labels.ravel(), strict=True):
+        assert label == any(row[t : t + 3].tolist() == [1, 2, 3] for t in range(6))
+        assert any(row[t : t + 3].tolist() in ([1, 2, 3], [1, 3, 2]) for t in range(6))
+
+
+def test_the_order_is_that_of_the_two_symbols(drawn):
+    tokens, labels = drawn[0]["order_of_two"]
+    for row, label in zip(tokens.reshape(-1, 9), labels.ravel(), strict=True):
+        (one,), (two,) = (np.flatnonzero(row == symbol) for symbol in (1, 2))
+        assert label == (two < one)
+        assert 2 <= min(one, two) < max(one, two) < 7
+    assert 0.3 < labels.mean() < 0.7
+
+
+def test_the_order_needs_two_places(key):
+    with pytest.raises(ValueError, match="got 5"):
+        sequences.order_of_two(key, 1, 5, margin=2)
+
+
+def test_random_transitions_are_distributions_without_zeros():
+    found = sequences.random_transition(0, 4, order=2)
+    np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=1e-6)
+    assert found.shape == (4, 4, 4)
+    assert found.min() >= 0.05 / 4 - 1e-7
+    np.testing.assert_array_equal(found, sequences.random_transition(np.random.default_rng(0), 4, order=2))

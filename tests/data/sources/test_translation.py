@@ -60,3 +60,14 @@ def test_sentences_obey_the_two_rules():
 def test_arguments_are_checked(call, got):
     with pytest.raises(ValueError, match=f"got {got}"):
         call()
+
+
+def test_training_and_test_sentences_are_disjoint():
+    tested = {2: translation.two_rules(2, 2, (2, 2), num_words=2, max_length=4)}
+    drawn = translation.two_rules(0, 60, (2, 4), num_words=2)
+    learned = translation.leave_out(tested.values(), drawn, 40)
+    known, kept = ({tuple(row) for row in part["source"].tolist()} for part in (tested[2], learned))
+    assert known <= {tuple(row) for row in drawn["source"].tolist()}
+    assert not known & kept
+    assert {name: len(rows) for name, rows in learned.items()} == dict.fromkeys(drawn, 40)
+    assert any(length == 2 for length in learned["source_length"])

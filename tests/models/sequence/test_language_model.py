@@ -11,6 +11,7 @@ from jaxdl import decode, losses
 from jaxdl.models import RecurrentLanguageModel, step_function
 from jaxdl.nn.recurrent.cells import GRU, LSTM, FourGateLSTM
 from jaxdl.pretrained.recurrent import load_torch
+from tests.variables import draw
 
 TOKENS = np.array([[1, 4, 2, 2, 0], [3, 3, 1, 0, 4]])
 TARGETS = np.roll(TOKENS, -1, axis=1)
@@ -18,7 +19,7 @@ TARGETS = np.roll(TOKENS, -1, axis=1)
 
 def build(**fields):
     model = RecurrentLanguageModel(**{"vocab_size": 5, "cell": GRU(4), "embedding_dim": 4, **fields})
-    return model, jax.jit(model.init)(jax.random.key(0), TOKENS)
+    return model, draw(model.init, jax.random.key(0), TOKENS)
 
 
 def loss(model, params):

@@ -98,13 +98,17 @@ def test_published_files_of_pretraining_load_into_two_heads():
         rules = pretrained.rules_of(MODEL.clone(head=head), "huggingface_first")
         entries |= pretrained.to_theirs(tree.flatten(drawn), rules)
     assert "bert.embeddings.LayerNorm.gamma" in entries
-    entries |= {"cls.seq_relationship.weight": np.zeros((2, 8)), "cls.predictions.decoder.weight": np.zeros((7, 8))}
+    entries["cls.seq_relationship.weight"] = np.zeros((2, 8))
+    entries["cls.predictions.decoder.weight"] = entries["bert.embeddings.word_embeddings.weight"].copy()
     for head in (None, "masked_language_model"):
         rules = pretrained.rules_of(MODEL.clone(head=head), "huggingface_first")
         loaded = pretrained.convert(entries, forms[head], rules)
         np.testing.assert_array_equal(
             loaded["params"]["embedding_norm"]["scale"], entries["bert.embeddings.LayerNorm.gamma"].astype(np.float32)
         )
+    untied = entries | {"cls.predictions.decoder.bias": np.ones(7)}
+    with pytest.raises(ValueError, match=r"untied: cls\.predictions\.decoder\.bias \[7\] differs"):
+        pretrained.convert(untied, forms["masked_language_model"], rules)
     rules = pretrained.rules_of(MODEL.clone(head="classification"), "huggingface_first")
     with pytest.raises(ValueError, match=r"missing: classifier\.bias"):
         pretrained.convert(entries, forms["classification"], rules)

@@ -13,6 +13,7 @@ from jaxdl.pretrained import Rule
 from jaxdl.pretrained.layouts import flattened
 from tests.models.parity import assert_parity
 from tests.peers import torch, torchvision
+from tests.variables import draw
 
 
 def narrow_torchvision(model):
@@ -97,16 +98,16 @@ def test_the_published_form_has_the_maps_of_the_paper():
 
 def test_dropout_is_of_inputs_or_of_outputs(key):
     widths, hidden = (1, 1, 1, 1, 1), (400, 400)
-    x = jax.random.normal(key, (1, 63, 63, 3))
+    x = np.random.default_rng(0).normal(size=(1, 63, 63, 3)).astype(np.float32)
     for drop_outputs in (False, True):
         model = AlexNet(2, widths, hidden, dropout_rate=0.5, drop_outputs=drop_outputs)
         apply = jax.jit(partial(model.apply, train=True, return_intermediates=True))
-        variables = jax.jit(model.init)(key, x)
+        variables = draw(model.init, key, x)
         # The second dense layer passes on what it gets, the output adds it up: what was dropped can be counted.
         variables["params"]["dense2"] = {"kernel": np.eye(400, dtype=np.float32), "bias": np.ones(400, np.float32)}
         variables["params"]["dense1"]["kernel"] *= 0
-        variables["params"]["dense1"]["bias"] += 1
-        variables["params"]["output"]["kernel"] = np.ones((400, 2), np.float32)
+        variables["params"]["dense1"]["bias"] = np.ones(400, np.float32)
+        variables["params"]["output"] = {"kernel": np.ones((400, 2), np.float32), "bias": np.zeros(2, np.float32)}
         logits, features = apply(variables, x, rngs={"dropout": key})
         dropped = 400 - np.count_nonzero(features["dense2"] > 1)
         assert 140 < dropped < 260

@@ -84,7 +84,7 @@ def test_weights_are_loaded_block_by_block():
 @pytest.fixture(scope="module")
 def small():
     """A small model with random weights, and images."""
-    model, x = vit.VisionTransformer(**SMALL), jax.random.normal(jax.random.key(1), (2, 8, 12, 3))
+    model, x = vit.VisionTransformer(**SMALL), np.random.default_rng(1).normal(size=(2, 8, 12, 3)).astype(np.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), x)["params"]
     generator = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: generator.normal(size=leaf.shape).astype(np.float32) / 3, shapes)

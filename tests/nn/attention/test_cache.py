@@ -9,6 +9,7 @@ import pytest
 
 from jaxdl.nn.attention.cache import extend_cache, init_cache
 from jaxdl.nn.attention.multi_head import MultiHeadAttention
+from tests.variables import draw
 
 close = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
 B, T, D, H = 2, 5, 6, 2
@@ -19,7 +20,7 @@ def layer(key):
     """A layer whose parameters are float64, and positions."""
     x = np.random.default_rng(0).normal(size=(B, T, D))
     model = MultiHeadAttention(H)
-    return model, jax.jit(model.init)(key, x), x
+    return model, draw(model.init, key, x), x
 
 
 @pytest.mark.usefixtures("float64")
@@ -69,7 +70,7 @@ def test_a_padded_slot_of_the_cache_stays_masked():
         _, cache = model.apply(variables, x[:, :3], mask=mask, cache=cache)
         return model.apply(variables, x[:, 3:], mask=mask, cache=cache)[0]
 
-    variables = jax.jit(model.init)(jax.random.key(0), x)
+    variables = draw(model.init, jax.random.key(0), x)
     other = x.copy()
     other[:, 1] = 7.0
     before, after = run(x), run(other)

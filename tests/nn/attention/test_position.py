@@ -76,3 +76,9 @@ def test_products_of_rotated_vectors_depend_on_their_distance(pairs):
 def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_integers_are_rotated_as_floating_point_numbers():
+    x = np.array([[100, 101], [102, 3]], np.uint8)
+    rotated = rotary_embedding(x, np.arange(2))
+    np.testing.assert_array_equal(rotated, rotary_embedding(x.astype(np.float32), np.arange(2)))

@@ -91,7 +91,8 @@ def test_means_and_weights_match_keras(name):
 
 
 def test_the_layer_is_the_score_and_attend(key):
-    q, k, v = (jax.random.normal(key, shape) for shape in ((B, T, D), (B, S, E), (B, S, 2)))
+    random = np.random.default_rng(0)
+    q, k, v = (random.standard_normal(shape, np.float32) for shape in ((B, T, D), (B, S, E), (B, S, 2)))
     layer, mask = scores.Attention(scores.AdditiveScore(A)), jnp.array([[1, 1, 0, 1], [0, 1, 1, 1]], bool)[:, None]
 
     @jax.jit
@@ -127,3 +128,9 @@ def look(score, q, k):
 def test_invalid_arguments_raise(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call(jnp.zeros((2, 4)))
+
+
+def test_scores_of_narrow_integers_do_not_wrap():
+    q, k = np.array([[120], [-100]], np.int8), np.array([[120]], np.int8)
+    assert scores.tanh_scores(q, k, np.ones(1, np.int8)).tolist() == [[1.0], [np.tanh(np.float32(20))]]
+    assert scores.general_scores(q, k, np.full((1, 1), 2, np.int8)).tolist() == [[28_800.0], [-24_000.0]]

@@ -51,17 +51,17 @@ def test_values_and_gradients_are_those_of_torch(case):
 
 
 @pytest.mark.parametrize("options", [{}, {"stride": 1, "padding": 1}])
-def test_the_smallest_is_minus_the_largest_of_minus_x(options, key):
-    x = jax.random.normal(key, (2, 6, 6, 2))
+def test_the_smallest_is_minus_the_largest_of_minus_x(options):
+    x = np.random.default_rng(0).standard_normal((2, 6, 6, 2), np.float32)
     pools = jax.jit(lambda x: (pooling.min_pool(x, 2, **options), -pooling.max_pool(-x, 2, **options)))
     np.testing.assert_array_equal(*pools(x))
-    unsigned = jnp.array([0, 3, 200, 255], jnp.uint8).reshape(4, 1)
+    unsigned = np.array([0, 3, 200, 255], np.uint8).reshape(4, 1)
     assert pooling.min_pool(unsigned, (2,)).ravel().tolist() == [0, 200]
     assert pooling.max_pool(unsigned, (2,), stride=1).ravel().tolist() == [3, 200, 255]
 
 
-def test_tiles_and_scattered_windows_agree(monkeypatch, key):
-    x = jax.random.normal(key, (2, 6, 4, 3))
+def test_tiles_and_scattered_windows_agree(monkeypatch):
+    x = np.random.default_rng(0).standard_normal((2, 6, 4, 3), np.float32)
 
     @partial(jax.jit, static_argnums=1)
     def results(x, backend):
@@ -99,11 +99,18 @@ def test_among_equal_numbers_the_first_has_the_gradient_as_in_torch(options):
     np.testing.assert_array_equal(smallest, gradient)
 
 
-def test_global_pooling_is_pooling_by_a_window_as_large_as_the_input(key):
-    x = jax.random.normal(key, (2, 5, 4, 3))
-    np.testing.assert_allclose(pooling.global_average_pool(x), x.mean((1, 2)), rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(pooling.global_max_pool(x), pooling.max_pool(x, (5, 4))[:, 0, 0])
-    assert pooling.global_max_pool(x, dimensions=3).shape == (3,)
+def test_global_pooling_is_pooling_by_a_window_as_large_as_the_input():
+    x = np.random.default_rng(0).standard_normal((2, 5, 4, 3), np.float32)
+
+    @jax.jit
+    def compute(x):
+        largest = pooling.global_max_pool(x), pooling.max_pool(x, (5, 4))[:, 0, 0]
+        return pooling.global_average_pool(x), largest, pooling.global_max_pool(x, dimensions=3)
+
+    average, largest, of_all = compute(x)
+    np.testing.assert_allclose(average, x.mean((1, 2)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(*largest)
+    assert of_all.shape == (3,)
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
@@ -189,8 +196,8 @@ def test_switches_know_infinities_integers_and_single_examples():
     assert (switches.dtype, switches.ravel().tolist()) == (np.int32, [1, 2])
 
 
-def test_the_gradient_goes_to_the_switches_and_back_again(key):
-    x, weights = jax.random.normal(key, (1, 7, 7, 2)), jax.random.normal(key, (1, 7, 7, 2))
+def test_the_gradient_goes_to_the_switches_and_back_again():
+    x, weights = np.random.default_rng(0).standard_normal((2, 1, 7, 7, 2), np.float32)
 
     @jax.jit
     def compute(x):
@@ -234,8 +241,27 @@ def test_invalid_arguments_of_unpooling_raise(switches, size, options, message):
 
 
 def test_the_integers_of_numpy_are_taken():
-    x, two = jnp.arange(16.0).reshape(4, 4, 1), np.int64(2)
-    np.testing.assert_array_equal(pooling.max_pool(x, two), pooling.max_pool(x, 2))
-    np.testing.assert_array_equal(
-        pooling.blind_unpool(x, two, position=np.int64(1)), pooling.blind_unpool(x, 2, position=1)
-    )
+    x = np.arange(16, dtype=np.float32).reshape(4, 4, 1)
+
+    @jax.jit
+    def compute(x):
+        numbers = (np.int64(2), np.int64(1)), (2, 1)
+        return [(pooling.max_pool(x, two), pooling.blind_unpool(x, two, position=one)) for two, one in numbers]
+
+    jax.tree.map(np.testing.assert_array_equal, *compute(x))
+
+
+def test_booleans_are_pooled_by_or_and_and():
+    x = np.random.default_rng(0).random((1, 5, 4, 2)) < 0.5
+
+    @jax.jit
+    def all_of(x):
+        windows = ((2, None), (3, 1))
+        maxima = [pooling.max_pool(x, window, stride=stride) for window, stride in windows]
+        return maxima, [pooling.min_pool(x, window, stride=stride) for window, stride in windows]
+
+    ours, expected = all_of(x), all_of(x.astype(np.float32))
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.astype(np.float32), b), ours, expected)
+    y, switches = pooling.max_pool_with_switches(x, 2)
+    np.testing.assert_array_equal(switches, pooling.max_pool_with_switches(x.astype(np.float32), 2)[1])
+    assert y.dtype == bool

@@ -137,7 +137,7 @@ def test_dtypes_stay_and_leading_dimensions_are_as_many_as_one_likes():
 
 def test_the_module_has_a_kernel_and_a_bias_and_counts_its_inputs(key):
     layer = ConvTranspose(4, (3, 3), stride=2, padding="same", groups=2, bias_init=jax.nn.initializers.ones)
-    x = jax.random.normal(key, (2, 4, 4, 6))
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 6), np.float32)
 
     @jax.jit
     def compute(key, x):
@@ -150,7 +150,7 @@ def test_the_module_has_a_kernel_and_a_bias_and_counts_its_inputs(key):
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
     wide = jax.jit(ConvTranspose(2, (3, 3), use_bias=False).init)(key, jnp.zeros((1, 1, 1, 400)))["params"]
     assert set(wide) == {"kernel"}
-    assert float(jnp.std(wide["kernel"])) == pytest.approx((9 * 400) ** -0.5, rel=0.05)
+    assert float(np.std(wide["kernel"])) == pytest.approx((9 * 400) ** -0.5, rel=0.05)
     with pytest.raises(ValueError, match="got 4"):
         ConvTranspose(4, (3, 3), groups=4).init(key, x)
     with pytest.raises(ValueError, match="got 3"):

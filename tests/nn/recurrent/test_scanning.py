@@ -28,6 +28,7 @@ from tests.nn.recurrent.cases import (
     value_and_gradients,
     weigh,
 )
+from tests.variables import draw as draw_variables
 
 
 def plain_loop(cell, parameters, x, carry, mask=None, reverse=False):
@@ -200,10 +201,10 @@ def test_leading_dimensions_are_batch_dimensions():
     np.testing.assert_allclose(one.h, carry.h[1], atol=1e-6)
 
 
-def test_the_scan_takes_the_dtype_of_its_input_and_maps_over_parameters(key):
+def test_the_scan_takes_the_dtype_of_its_input_and_maps_over_parameters():
     cell = cells.GRU(H)
-    parameters = jax.vmap(lambda key: cells.init_cell(key, cell, D))(jax.random.split(key, 2))
-    x = jnp.asarray(inputs(), jnp.bfloat16)
+    parameters = jax.tree.map(lambda *leaves: np.stack(leaves).astype(np.float32), draw(cell), draw(cell, seed=2))
+    x = inputs().astype(jnp.bfloat16)
 
     @jax.jit
     @partial(jax.vmap, in_axes=(0, None))
@@ -216,18 +217,19 @@ def test_the_scan_takes_the_dtype_of_its_input_and_maps_over_parameters(key):
     assert y.dtype == jnp.bfloat16
     assert y.shape == (2, B, T, H)
     assert jax.tree.map(jnp.shape, gradients) == jax.tree.map(jnp.shape, parameters)
-    _, expected = jax.jit(partial(recurrent.scan, cell))(tree.take(parameters, 1), x.astype(jnp.float32))
-    np.testing.assert_allclose(y[1].astype(jnp.float32), expected, atol=0.03)
+    _, expected = jax.jit(partial(recurrent.scan, cell))(tree.take(parameters, 1), x.astype(np.float32))
+    np.testing.assert_allclose(np.asarray(y)[1].astype(np.float32), expected, atol=0.03)
 
 
 @pytest.mark.usefixtures("float64")
 def test_forward_mode_works_without_custom_vjp():
     cell = cells.GRU(H)
     parameters, x = draw(cell), inputs()
-    run = partial(recurrent.scan, cell, parameters, custom_vjp=False)
+    run = jax.jit(partial(recurrent.scan, cell, parameters, custom_vjp=False))
     _, tangent = jax.jit(lambda x: jax.jvp(lambda x: run(x)[1], (x,), (x,)))(x)
     step = 1e-6
-    close(tangent, (run(x * (1 + step))[1] - run(x * (1 - step))[1]) / (2 * step), rtol=1e-6, atol=1e-8)
+    above, below = (np.asarray(run(x * (1 + sign * step))[1]) for sign in (1, -1))
+    close(tangent, (above - below) / (2 * step), rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.usefixtures("float64")
@@ -238,17 +240,18 @@ def test_a_stream_in_chunks_with_carried_state_equals_the_whole():
     assert chunks["x"].shape == (3, B, 2, D)
     carry, outputs = cell.init_carry((B,), jnp.float64), []
     run = jax.jit(lambda carry, batch: recurrent.scan(cell, parameters, batch["x"], carry, mask=batch["mask"]))
+    chunks = jax.device_get(chunks)
     for n in range(3):
         carry, y = run(carry, tree.take(chunks, n))
-        outputs.append(y)
-    expected, y = recurrent.scan(cell, parameters, x, lengths=LENGTHS)
-    jax.tree.map(close, (carry, jnp.concatenate(outputs, axis=1)[:, :T]), (expected, y))
+        outputs.append(np.asarray(y))
+    expected, y = jax.jit(partial(recurrent.scan, cell))(parameters, x, lengths=LENGTHS)
+    jax.tree.map(close, (carry, np.concatenate(outputs, axis=1)[:, :T]), (expected, y))
 
 
 def test_the_module_equals_the_stack_with_dropout_between_layers_alone(key):
     cell, x = cells.Vanilla(H), jnp.ones((B, T, D))
     module = recurrent.RNN(cell, num_layers=2, bidirectional=True, dropout_rate=0.5)
-    variables = jax.jit(module.init)(key, x)
+    variables = draw_variables(module.init, key, x)
     drawn = jax.eval_shape(partial(recurrent.init_stacked, cells=[cell] * 2, input_size=D, bidirectional=True), key)
     assert jax.tree.map(jnp.shape, variables["params"]) == jax.tree.map(jnp.shape, drawn)
 
@@ -298,3 +301,16 @@ def run(name, *args, **options):
 def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call(draw(WITH_VJP_RULE["gru"]), inputs())
+
+
+def test_a_mask_that_is_added_to_scores_raises():
+    with pytest.raises(ValueError, match="got -10000"):
+        recurrent.scan(cells.Vanilla(1), {}, np.ones((1, 2, 1), np.float32), mask=np.array([[0.0, -1e4]]))
+
+
+def test_chunks_of_a_batch_without_sequences():
+    def run(x):
+        parameters = recurrent.init_cell(jax.random.key(0), cells.GRU(2), 1)
+        return recurrent.scan(cells.GRU(2), parameters, x, remat_chunks=2)[1]
+
+    assert jax.eval_shape(run, jax.ShapeDtypeStruct((0, 5, 1), np.float32)).shape == (0, 5, 2)

@@ -97,7 +97,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bitwise(checkpoints):
     like = jax.eval_shape(lambda: state)
 
     def stop(report):
-        return report.step == 5
+        return train.STOP if report.step == 5 else None
 
     save = train.SaveEvery(checkpoints, position=loader.state())
     train.fit(step, state, loader, epochs=3, hooks=[stop, save])
@@ -214,7 +214,7 @@ def test_a_changed_bit_in_any_file_raises_with_its_name(two):
     assert int(two.restore(make_state()).step) == 2
 
 
-@pytest.mark.parametrize("how", ["cut", "missing", "extra", "link", "renamed", "no manifest"])
+@pytest.mark.parametrize("how", ["cut", "missing", "extra", "link", "folder", "renamed", "no manifest"])
 def test_a_checkpoint_with_other_files_raises(two, how):
     folder = two.folder(2)
     path = folder / "state" / "params.dense.kernel" / "0.0"
@@ -227,6 +227,9 @@ def test_a_checkpoint_with_other_files_raises(two, how):
     elif how == "link":
         path.rename(two.directory / "elsewhere")
         path.symlink_to(two.directory / "elsewhere")
+    elif how == "folder":
+        folder.rename(two.directory / "elsewhere")
+        folder.symlink_to(two.directory / "elsewhere")
     elif how == "renamed":
         folder.rename(two.folder(9))
     else:
@@ -236,6 +239,7 @@ def test_a_checkpoint_with_other_files_raises(two, how):
         "missing": r"0\.0 \(leaf params/dense/kernel\) is missing",
         "extra": r"more\.pkl is not in the manifest",
         "link": r"0\.0 \(leaf params/dense/kernel\) is not a regular file",
+        "folder": "00000002 is a symbolic link",
         "renamed": "got one of step 2",
         "no manifest": r"manifest\.json is missing",
     }
@@ -330,11 +334,22 @@ def test_a_manifest_with_files_outside_of_its_folder_raises(two, name):
         two.restore(make_state())
 
 
-@pytest.mark.parametrize("field", ["shape", "chunks"])
-def test_an_absurd_size_raises_before_memory_is_allocated(two, field):
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("shape", [10**6, 10**6]),
+        ("chunks", [10**6, 10**6]),
+        ("chunks", [0, 3]),
+        ("dtype", "|V2000000000"),
+        ("dtype", "<f8"),
+        ("filters", [{"id": "delta"}]),
+        ("comment", "x" * 10**5),
+    ],
+)
+def test_an_absurd_header_raises_before_memory_is_allocated(two, field, value):
     path = two.folder(2) / "state" / "params.dense.kernel" / ".zarray"
     header = json.loads(path.read_text())
-    path.write_text(json.dumps({**header, field: [10**6, 10**6]}))
+    path.write_text(json.dumps({**header, field: value}))
     name = path.relative_to(two.folder(2)).as_posix()
     reseal(two.folder(2), lambda manifest: manifest["files"].update({name: snapshot.file_digest(path)}))
     with pytest.raises(train.DamagedError, match=r"leaf params/dense/kernel.* an array of shape \[2, 3\]"):

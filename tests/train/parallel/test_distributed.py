@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import signal
 import socket
@@ -15,6 +14,7 @@ import pytest
 from jaxdl import train, tree
 from jaxdl.train import parallel
 from jaxdl.train.parallel import distributed
+from tests.processes import environment
 from tests.train.small import make_run, numbers, train_ten
 
 ROOT = Path(__file__).parents[3]
@@ -25,18 +25,12 @@ def run_two_processes(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    cache = {
-        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    environment = {**os.environ, **cache, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
     command = [sys.executable, "-m", "tests.train.parallel.distributed_process"]
     processes = [
         subprocess.Popen(
             [*command, str(i), str(port), str(folder)],
             cwd=ROOT,
-            env=environment,
+            env=environment(),
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

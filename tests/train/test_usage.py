@@ -1,0 +1,210 @@
+"""Training with what users bring: states, hooks, loaders, losses and optimizers of other forms than expected."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen, struct
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from jaxdl import data, metrics, models, optim, tasks, train
+
+ARRAYS = {"x": np.arange(8, dtype=np.float32)}
+LOADER = data.Loader(ARRAYS, 2, shuffle=False)
+OPTIMIZER = optim.sgd(0.1)
+
+
+def loss(variables, batch, key):
+    return jnp.mean((variables["params"]["w"] - batch["x"]) ** 2), ({}, {})
+
+
+def measure(variables, batch):
+    return {"loss": metrics.mean((variables["params"]["w"] - batch["x"]) ** 2, batch["mask"])}
+
+
+STEP = train.make_step(loss, OPTIMIZER)
+
+
+def make_state(**fields):
+    return train.TrainState.create({"params": {"w": jnp.ones(())}}, OPTIMIZER, jax.random.key(0), **fields)
+
+
+def fit(step=STEP, state=None, loader=LOADER, **changes):
+    return train.fit(step, make_state() if state is None else state, loader, **{"epochs": 1, **changes})
+
+
+def used():
+    state = make_state()
+    fit(state=state)
+    return state
+
+
+class Stream:
+    """Batches without numbers."""
+
+    def __iter__(self):
+        yield ARRAYS
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "found"),
+    [
+        (lambda: fit(loader=[ARRAYS]), TypeError, "got list"),
+        (lambda: fit(loader=Stream()), TypeError, "got Stream"),
+        (lambda: fit(state=used()), ValueError, "leaf step was donated"),
+        (lambda: train.make_evaluation(measure, ARRAYS)(used()), ValueError, "leaf params/w was donated"),
+        (lambda: fit(state=make_state().replace(step=jnp.int32(4))), ValueError, "got one after step 4"),
+        (lambda: fit(scan="yes"), ValueError, "got 'yes'"),
+        (lambda: fit(hooks=train.EarlyStopping(patience=1)), TypeError, "got EarlyStopping"),
+        (lambda: fit(hooks=[train.EarlyStopping(patience=1)]), ValueError, "EarlyStopping, got None"),
+        (lambda: fit(hooks=[None]), TypeError, "got NoneType"),
+        (lambda: fit(evaluate={}), TypeError, "got dict"),
+        (lambda: fit(hooks=[lambda report: True]), TypeError, "got True"),
+        (lambda: fit(hooks=[lambda report: 22]), TypeError, "got 22"),
+        (lambda: fit(hooks=[lambda report: np.ones(2)]), TypeError, "got array"),
+        (lambda: fit(train.make_step(lambda *a: loss(*a)[0], OPTIMIZER)), TypeError, r"got an array of shape \(\)"),
+        (lambda: fit(train.make_step(lambda *a: (loss(*a)[0], {"a": 1, "b": 2}), OPTIMIZER)), TypeError, "a dict"),
+        (lambda: fit(train.make_step(lambda *a: (jnp.ones(3), ({}, {})), OPTIMIZER)), TypeError, r"shape \(3,\)"),
+        (lambda: fit(train.make_step(lambda *a: (loss(*a)[0], ({"s": 1}, {})), OPTIMIZER)), ValueError, r"got \['s'\]"),
+        (lambda: train.make_step(loss, optim.adam), TypeError, "got the function adam"),
+        (lambda: train.TrainState.create({"params": {}}, optax.sgd, jax.random.key(0)), TypeError, "function sgd"),
+        (lambda: train.make_step(loss, 0.1), TypeError, "got 0.1"),
+        (lambda: train.make_evaluation(lambda v, b: {"a": 1.0}, ARRAYS)({}), TypeError, "got a float"),
+        (lambda: train.make_evaluation(lambda v, b: 1.0, ARRAYS)({}), TypeError, "got a float"),
+        (lambda: train.Checkpoints("none", config={"a": object}), TypeError, "got <class 'object'>"),
+        (lambda: train.Checkpoints("none", config={"a": np.nan}), ValueError, "nan"),
+        (lambda: train.EarlyStopping(patience=1, min_delta=np.nan), ValueError, "got nan"),
+        (lambda: train.EarlyStopping(patience=1, min_delta=np.inf), ValueError, "got inf"),
+    ],
+)
+def test_wrong_use_is_one_clear_error(call, error, found):
+    with pytest.raises(error, match=found):
+        call()
+
+
+@pytest.mark.parametrize("name", ["image", "label"])
+def test_a_batch_without_a_name_is_an_error_that_lists_its_names(name):
+    task = tasks.classification(models.create("mlp"))
+    batch = {"image": np.zeros((2, 8, 8, 1), np.float32), "label": np.zeros(2, np.int32)}
+    batch[f"{name}s"] = batch.pop(name)
+    for call in (lambda: task.loss({}, batch, jax.random.key(0)), lambda: task.measure({}, batch)):
+        with pytest.raises(ValueError, match=f"'{name}', got .*'{name}s'"):
+            call()
+
+
+def test_hooks_end_a_run_only_by_stop():
+    results = iter([None, False, 0, train.STOP, None])
+    _, history = fit(epochs=2, report_every=1, hooks=[lambda report: next(results)])
+    assert len(history) == 4
+
+
+def test_the_evaluation_takes_a_state():
+    evaluation = train.make_evaluation(measure, ARRAYS)
+    state, history = fit(evaluate=evaluation)
+    assert {"loss": history[-1]["evaluation/loss"]} == evaluation(state) == evaluation(state.variables)
+
+
+@struct.dataclass
+class Averaged(train.TrainState):
+    """A state with an average of the parameters."""
+
+    average: object
+
+
+@pytest.mark.parametrize("scan", [True, False])
+def test_a_subclass_with_shared_buffers_is_trained(scan):
+    def step(state, batch):
+        state, found = STEP(state, batch)
+        return state.replace(average=0.5 * (state.average + state.params["w"])), found
+
+    state = Averaged.create({"params": {"w": jnp.ones(())}}, OPTIMIZER, jax.random.key(0), average=None)
+    state = state.replace(average=state.params["w"])
+    after, _ = fit(step, state, scan=scan)
+    assert isinstance(after, Averaged)
+    w, average = 1.0, 1.0
+    for start in range(0, 8, 2):
+        w -= 0.1 * np.mean(2 * (w - ARRAYS["x"][start : start + 2]))
+        average = 0.5 * (average + w)
+    assert (float(after.params["w"]), float(after.average)) == pytest.approx((w, average), rel=1e-6)
+
+
+def test_fit_without_jit_gives_the_same_numbers():
+    expected, _ = fit()
+    for scan in (True, False):
+        with jax.disable_jit():
+            found, _ = fit(scan=scan)
+        np.testing.assert_allclose(found.params["w"], expected.params["w"], rtol=1e-6)
+
+
+def test_a_mesh_with_explicit_axes_gives_the_same_numbers():
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Explicit,), devices=jax.devices()[:2])
+    expected, history = fit(evaluate=train.make_evaluation(measure, ARRAYS))
+    placed = jax.device_put(make_state(), NamedSharding(mesh, PartitionSpec()))
+    evaluation = train.make_evaluation(measure, ARRAYS, mesh=mesh)
+    for state in (make_state(), placed, train.parallel.place(make_state(), mesh)):
+        found, rows = fit(state=state, mesh=mesh, evaluate=evaluation)
+        np.testing.assert_allclose(found.params["w"], expected.params["w"], rtol=1e-6)
+        assert rows[-1]["evaluation/loss"] == pytest.approx(history[-1]["evaluation/loss"], rel=1e-6)
+
+
+def test_the_numbers_of_a_configuration_may_be_numpys(tmp_path):
+    config = {"rate": np.float32(0.5), "sizes": (np.int64(8), 4), "table": np.arange(3), "flag": np.bool_(True)}
+    checkpoints = train.Checkpoints(tmp_path, config=config)
+    checkpoints.save(make_state().replace(step=jnp.int32(1)), position={"step": np.int64(3)})
+    same = {"rate": 0.5, "sizes": [8, 4], "table": [0, 1, 2], "flag": True}
+    assert train.Checkpoints(tmp_path, config=same).position() == {"step": 3}
+
+
+class Frozen(linen.Module):
+    """Two batch norms after two dense layers."""
+
+    @linen.compact
+    def __call__(self, x, train=False):
+        for number in (1, 2):
+            x = linen.Dense(3, name=f"dense{number}")(x)
+            x = linen.BatchNorm(use_running_average=not train, name=f"norm{number}")(x)
+        return x
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda optimizer: optimizer, lambda optimizer: optax.chain(optax.clip(1.0), optimizer)]
+)
+def test_frozen_batch_norms_keep_their_statistics(wrap):
+    random = np.random.default_rng(0)
+    batch = {"image": random.normal(size=(8, 3)).astype(np.float32), "label": np.arange(8) % 3}
+    task, optimizer = tasks.classification(Frozen()), wrap(optim.freeze(optim.sgd(0.1), "1/"))
+    state = train.TrainState.create(task.init(jax.random.key(0), batch), optimizer, jax.random.key(1))
+    after, _ = jax.jit(train.make_step(task.loss, optimizer))(state, batch)
+    kept = jax.tree.map(lambda a, b: bool(np.array_equal(a, b)), after.collections, state.collections)["batch_stats"]
+    assert kept == {"norm1": {"mean": True, "var": True}, "norm2": {"mean": False, "var": False}}
+
+
+def test_soft_labels_of_one_class_are_that_class():
+    random = np.random.default_rng(0)
+    labels = np.arange(6) % 3
+    hard = {"image": random.normal(size=(6, 3)).astype(np.float32), "label": labels}
+    soft = {**hard, "label": np.eye(3, dtype=np.float32)[labels]}
+    task = tasks.classification(Frozen())
+    variables = task.init(jax.random.key(0), hard)
+    for function in (
+        lambda batch: task.loss(variables, batch, jax.random.key(1)),
+        lambda b: task.measure(variables, b),
+    ):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), function(soft), function(hard))
+    mixed = {**soft, "label": 0.7 * soft["label"] + 0.3 * soft["label"][::-1]}
+    assert float(task.measure(variables, mixed)["accuracy"].value) == float(
+        task.measure(variables, hard)["accuracy"].value
+    )
+
+
+def test_a_registered_model_is_a_submodule_with_a_name():
+    class Both(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            hidden = models.create("mlp", num_classes=4, name="encoder")(x)
+            return models.create("mlp", num_classes=2)(hidden)
+
+    variables = jax.eval_shape(Both().init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+    assert sorted(variables["params"]) == ["MLP_0", "encoder"]
+    assert models.create("mlp", name="encoder").name == "encoder"
