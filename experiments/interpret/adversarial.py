@@ -6,7 +6,7 @@
 A small convolutional network learns from images, or from those that a PGD attack of its own parameters makes of them in
 every step (Madry et al., 2018). Both are attacked on held-out images by FGSM, by 20 steps of PGD from a random start,
 and by noise of the same size, for each radius epsilon in the largest norm, where pixels are from 0 to 1. Intervals are
-over seeds. ``fooled`` is the share of noise images that 100 steps turn into a chosen class of the plain network, and
+over seeds. ``fooled`` is the share of noise images that 100 steps turn into a chosen class of the first network, and
 ``confidence`` their mean probability of it. The ROC curves are those of low confidence as a detector of PGD.
 """
 
@@ -59,12 +59,22 @@ class Net(linen.Module):
 class Config(Repeated):
     """Accuracy against the radius of an attack."""
 
-    SMOKE = {"seeds": 2, "epochs": 1, "epsilons": (0.1,), "examples": 4, "steps": 1, "attacks": ("FGSM",)}
+    SMOKE = {
+        "seeds": 2,
+        "epochs": 1,
+        "epsilons": (0.1,),
+        "examples": 4,
+        "steps": 1,
+        "attacks": ("FGSM",),
+        "trainings": ("adversarial",),
+    }
 
     data: Literal["digits", "mnist"] = "digits"
     """Images."""
     data_dir: Path | None = None
     """Folder with the files of mnist."""
+    trainings: tuple[Literal["plain", "adversarial"], ...] = TRAININGS
+    """Kinds of training."""
     seeds: int = 5
     """Independent networks of each kind."""
     attacks: tuple[Literal["noise", "FGSM", "PGD"], ...] = ("noise", "FGSM", "PGD")
@@ -92,16 +102,16 @@ def run(config: Config, run: Run) -> dict[str, float]:
     train_set = tree.take(dict(dataset.train), slice(config.examples))
     test_set = tree.take(dict(dataset.test), slice(config.examples or 1000))
     accuracies, params = {}, {}
-    for training in TRAININGS:
+    for training in config.trainings:
         run.console.print(f"{training} training")
         params[training] = learn(config, training, train_set)
         found = jax.device_get(attack_all(config, params[training], test_set))
         accuracies |= {(training, attack): values for attack, values in found.items()}
     run.figure("accuracy", draw(config, accuracies))
     examples, certain, fooled = jax.device_get(show_attacks(config, params, test_set))
-    rows = {name: [image.squeeze() for image in examples[name]] for name in ("image", *TRAININGS, "fooling")}
+    rows = {name: [image.squeeze() for image in examples[name]] for name in ("image", *config.trainings, "fooling")}
     run.figure("examples", image_rows(rows, [f"class {number}" for number in range(len(rows["image"]))], size=1.2))
-    run.figure("detection", draw_detection(certain))
+    run.figure("detection", draw_detection(config, certain))
     result = {
         f"{training}_{attack}_{epsilon:g}": float(values[:, number].mean())
         for (training, attack), values in accuracies.items()
@@ -150,18 +160,18 @@ def attack_all(config: Config, params: PyTree, arrays: Batch) -> dict[str, Array
 
 @partial(jax.jit, static_argnums=0)
 def show_attacks(config: Config, params: PyTree, arrays: Batch) -> tuple[dict[str, Array], dict[str, Array], Array]:
-    """Attack the first network of each kind, and make fooling images of noise for the plain one.
+    """Attack the first network of each kind, and make fooling images of noise for the first.
 
     Return eight pictures of each, the confidence in all images and in their attacks ``[2, N]`` by training, and the
     probabilities of the targets of the fooling images.
     """
     x, epsilon, pictures, certain = arrays["image"], config.training_epsilon, {"image": arrays["image"][:8]}, {}
-    for training in TRAININGS:
+    for training in config.trainings:
         logits = logits_of(tree.take(params[training], 0))
         attacked = interpret.pgd(interpret.untargeted_loss(logits, arrays["label"]), x, epsilon, epsilon / 8, 20)
         pictures[training] = attacked[:8]
         certain[training] = jnp.stack([interpret.confidence(logits(images)) for images in (x, attacked)])
-    logits, targets = logits_of(tree.take(params["plain"], 0)), jnp.arange(len(pictures["image"]))
+    logits, targets = logits_of(tree.take(params[config.trainings[0]], 0)), jnp.arange(len(pictures["image"]))
     key, shape = jax.random.key(config.seed), x.shape[1:]
     pictures["fooling"] = interpret.fooling_images(logits, targets, shape, key, step_size=0.2, steps=100)
     probabilities = jax.nn.softmax(logits(pictures["fooling"]))
@@ -170,21 +180,21 @@ def show_attacks(config: Config, params: PyTree, arrays: Batch) -> tuple[dict[st
 
 def draw(config: Config, accuracies: dict[tuple[str, str], np.ndarray]) -> Figure:
     """Draw the accuracy over the radius, with intervals over the seeds."""
-    figure, axes = plt.subplots(1, len(TRAININGS), figsize=(9.5, 3.6), sharey=True)
-    for axis, training in zip(axes, TRAININGS, strict=True):
+    figure, axes = plt.subplots(1, len(config.trainings), figsize=(9.5, 3.6), sharey=True, squeeze=False)
+    for axis, training in zip(axes[0], config.trainings, strict=True):
         for attack, colour in zip(config.attacks, COLOURS, strict=False):
             plot_interval(axis, config.epsilons, accuracies[training, attack], colour, highest=1, label=attack)
         axis.set(xlabel="epsilon", title=f"{training} training", ylim=(0, 1.02))
-    axes[1].axvline(config.training_epsilon, color="gray", linestyle=":")
-    axes[0].set_ylabel("accuracy on held-out images")
-    axes[0].legend(frameon=False)
+    axes[0, -1].axvline(config.training_epsilon, color="gray", linestyle=":")
+    axes[0, 0].set_ylabel("accuracy on held-out images")
+    axes[0, 0].legend(frameon=False)
     return figure
 
 
-def draw_detection(certain: dict[str, np.ndarray]) -> Figure:
+def draw_detection(config: Config, certain: dict[str, np.ndarray]) -> Figure:
     """Draw the ROC curve of low confidence as a detector of attacked images."""
     figure, axis = plt.subplots(figsize=(4.2, 4))
-    labels = np.repeat([0, 1], len(certain["plain"][0]))
-    plot_roc(axis, {f"{training} training": -certain[training].ravel() for training in TRAININGS}, labels)
+    labels = np.repeat([0, 1], len(certain[config.trainings[0]][0]))
+    plot_roc(axis, {f"{training} training": -certain[training].ravel() for training in config.trainings}, labels)
     axis.set_title("Low confidence detects attacks?", fontsize=10)
     return figure

@@ -53,9 +53,9 @@ class Config(Looking):
 
     methods: tuple[str, ...] = tuple(METHODS)
     """Methods of attribution."""
-    examples: int = 50
+    examples: int = 32
     """Held-out digits."""
-    seeds: int = 5
+    seeds: int = 3
     """New initializations."""
     samples: int = 50
     """Perturbations and subsets."""

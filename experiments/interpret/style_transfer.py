@@ -59,7 +59,7 @@ class Config(Looking):
     """Layers of the content, separated by commas."""
     style_layers: str = "conv1_1,conv2_1,conv3_1"
     """Layers of the style, separated by commas."""
-    style_weight: float = 1e6
+    style_weight: float = 3e6
     """Weight of the style, relative to the content."""
     variation_weight: float = 1.0
     """Weight of the total variation."""

@@ -31,7 +31,7 @@ Adversarial examples
 
 Are the maps to be trusted?
     `cascading_randomization`, `independent_randomization`, `rank_correlation`, `structural_similarity`, `infidelity`,
-    `max_sensitivity`, `sensitivity_n`, `random_subsets`.
+    `max_sensitivity`, `sensitivity_n`, `random_subsets`, `curve_area`.
 
 Namespaces
     ``gradient_flow``: norms of Jacobians through time and depth. ``rewriting``: functions with some of their operations

@@ -18,7 +18,6 @@ import optax
 from jaxdl import tree
 from jaxdl.arrays import to_floating, widen_floating
 from jaxdl.checks import check_in_range, check_positive_integer
-from jaxdl.interpret._scores import check_scores
 from jaxdl.optim import line_search
 from jaxdl.typing import Array, ArrayLike, Key, PyTree
 
@@ -129,11 +128,10 @@ def maximize(
     >>> found.params.round(3).tolist() == linear_maximizer(kernel).round(3).tolist()
     True
     """
-    check_scores("score", score, jax.eval_shape(decode, jax.tree.map(to_floating, start)))
 
     def loss(params: PyTree, key: Key | None = None) -> Array:
         image = decode(params)
-        return penalty(image) - jnp.sum(score(image if key is None else transform(key, image)))
+        return penalty(image) - _total(score, image if key is None else transform(key, image))
 
     return minimize(loss, start, optimizer, steps, key=key, project=project)
 
@@ -174,11 +172,10 @@ def maximize_by_line_search(
     check_positive_integer("steps", steps)
     check_in_range("initial_step", initial_step, includes_low=False)
     start = jax.tree.map(to_floating, start)
-    check_scores("score", score, jax.eval_shape(decode, start))
 
     def loss(params: PyTree) -> Array:
         image = decode(params)
-        return penalty(image) - jnp.sum(score(image))
+        return penalty(image) - _total(score, image)
 
     def step(carry: tuple[PyTree, Array], _: None) -> tuple[tuple[PyTree, Array], Array]:
         params, length = carry
@@ -320,6 +317,17 @@ def linear_maximizer(kernel: ArrayLike) -> Array:
     w = jnp.moveaxis(widen_floating(kernel), -1, 0)
     size = jnp.sqrt(jnp.sum(w**2, axis=tuple(range(1, w.ndim)), keepdims=True))
     return w / jnp.where(size == 0, 1, size)
+
+
+def _total(score: Callable[[Array], Array], image: Array) -> Array:
+    """Sum the scores of all images."""
+    scores = score(image)
+    if jnp.shape(scores) not in ((), image.shape[:1]):
+        raise ValueError(
+            f"expected a score that is one number, or one per image, {image.shape[:1]}, got {jnp.shape(scores)}; "
+            "choose a class with interpret.target_score(f, target)"
+        )
+    return jnp.sum(scores)
 
 
 def _scale(height: int, width: int, decay: float) -> Array:

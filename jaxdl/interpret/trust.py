@@ -6,6 +6,7 @@ that stays the same does not explain the network. Infidelity and sensitivity (Ye
 number for each, ``[B]``, and ``attribute`` maps parameters or examples to maps ``[B, ...]``.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 
@@ -16,7 +17,6 @@ from jax import lax
 from jaxdl import tree
 from jaxdl.arrays import to_floating, widen_floating
 from jaxdl.checks import check_positive_integer
-from jaxdl.interpret._scores import check_scores
 from jaxdl.typing import Array, ArrayLike, Key, PyTree
 
 Similarity = Callable[[Array, Array], Array]
@@ -269,7 +269,7 @@ def random_subsets(key: Key, shape: tuple[int, ...], n: int, count: int) -> Arra
     [5, 5]
     """
     check_positive_integer("count", count)
-    size = int(jnp.prod(jnp.array(shape)))
+    size = math.prod(shape)
     if not 1 <= n <= size:
         raise ValueError(f"expected n from 1 to {size}, the number of features, got {n}")
     order = jax.vmap(lambda key: jax.random.permutation(key, size))(jax.random.split(key, count))
@@ -323,8 +323,10 @@ def _samples(
     if attributions.shape != x.shape:
         raise ValueError(f"expected attributions of the shape of x, {x.shape}, got {attributions.shape}")
     _check_samples(x, perturbations)
-    if check_scores("f", f, x) == ():
-        raise ValueError(f"expected f to return one number per example, [{len(x)}], got the shape ()")
+    found = jax.eval_shape(f, x)
+    if getattr(found, "shape", None) != x.shape[:1]:
+        got = jax.tree.map(jnp.shape, found)
+        raise ValueError(f"expected f to return one number per example, {x.shape[:1]}, got {got}; see target_score")
     return x, attributions, perturbations
 
 

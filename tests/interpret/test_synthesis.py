@@ -211,7 +211,7 @@ ONES = np.ones((1, 5, 6, 2), np.float32)
     [
         (lambda: interpret.minimize(jnp.sum, ONES, optim.sgd(1.0), 0), "got 0"),
         (lambda: interpret.minimize(lambda x: x, ONES, optim.sgd(1.0), 1), r"got \(1, 5, 6, 2\)"),
-        (lambda: interpret.maximize(lambda x: x, ONES, optim.sgd(1.0), 1), r"got \[1, 5, 6, 2\]"),
+        (lambda: interpret.maximize(lambda x: x, ONES, optim.sgd(1.0), 1), r"got \(1, 5, 6, 2\)"),
         (lambda: interpret.maximize_by_line_search(score, ONES, 1, initial_step=0), "got 0"),
         (lambda: interpret.total_variation(ONES[0]), r"got \(5, 6, 2\)"),
         (lambda: interpret.total_variation(ONES, beta=0.0), "got 0.0"),

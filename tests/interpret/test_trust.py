@@ -78,7 +78,8 @@ def test_infidelity_and_sensitivity_are_those_of_captum():
 
 
 def test_sensitivity_n_by_a_loop():
-    subsets = np.asarray(interpret.random_subsets(jax.random.key(0), (D,), n=2, count=S))
+    draw = jax.jit(partial(interpret.random_subsets, shape=(D,), n=2, count=S))
+    subsets = np.asarray(draw(jax.random.key(0)))
     assert (subsets.sum(axis=1) == 2).all()
     assert len(np.unique(subsets, axis=0)) > 5
     found = jax.jit(partial(interpret.sensitivity_n, f))(X, A, subsets, 0.3)
@@ -123,8 +124,8 @@ def test_cascading_replaces_more_and_more_and_independent_one():
     [
         (lambda: interpret.infidelity(f, X, A[:2], A[None]), r"got \(2, 5\)"),
         (lambda: interpret.infidelity(f, X, A, A), r"got \(3, 5\)"),
-        (lambda: interpret.infidelity(jnp.sum, X, A, A[None]), r"got the shape \(\)"),
-        (lambda: interpret.infidelity(lambda x: x, X, A, A[None]), r"got \[3, 5\]"),
+        (lambda: interpret.infidelity(jnp.sum, X, A, A[None]), r"got \(\)"),
+        (lambda: interpret.infidelity(lambda x: x, X, A, A[None]), r"got \(3, 5\)"),
         (lambda: interpret.max_sensitivity(lambda x: x, X, A), r"got \(3, 5\)"),
         (lambda: interpret.sensitivity_n(f, X, A, np.ones((4, 2))), r"got \(4, 2\)"),
         (lambda: interpret.random_subsets(jax.random.key(0), (2, 3), n=7, count=1), "got 7"),
