@@ -28,9 +28,14 @@ RATE = 0.025, 1e-4
 TESTED = 100_000
 
 
+def titles() -> list[str]:
+    """Name the case."""
+    return [f"skip-gram, {SIZE} numbers, window {WINDOW}, {NEGATIVES} negatives"]
+
+
 def cases() -> Iterator[Case | Missing]:
     """Yield the case."""
-    name = f"skip-gram, {SIZE} numbers, window {WINDOW}, {NEGATIVES} negatives"
+    (name,) = titles()
     try:
         from gensim.models import Word2Vec
     except ImportError:
