@@ -103,7 +103,7 @@ def learn(config: Config, run: Run, corpus: Corpus) -> tuple[Vectors, list[dict[
 
 
 def evaluate(config: Config, vectors: Vectors) -> dict[str, float]:
-    """Evaluate on the files that were given."""
+    """Evaluate on the files that were given; without known words there is only the coverage."""
     found: dict[str, float] = {}
     with preparing():
         for path in config.pairs:
@@ -112,7 +112,7 @@ def evaluate(config: Config, vectors: Vectors) -> dict[str, float]:
         if config.analogies is not None:
             found["analogies"] = embeddings.evaluate_analogies(vectors, config.analogies)["total"]
             found["coverage_analogies"] = embeddings.analogy_coverage(vectors, config.analogies)["total"]
-    return found
+    return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def draw_loss(history: list[dict[str, float]]) -> Figure:

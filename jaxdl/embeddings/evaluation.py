@@ -59,7 +59,8 @@ def evaluate_pairs(vectors: Vectors, path: str | Path, *, ignore_case: bool = Tr
     cosines = np.sum(unit(vectors.vectors[first]) * unit(vectors.vectors[second]), axis=1)
     if np.ptp(cosines) == 0 or np.ptp(scores) == 0:
         return PairScore(float("nan"), coverage)
-    return PairScore(float(stats.spearmanr(scores, cosines).statistic), coverage)
+    ranks = stats.rankdata(scores), stats.rankdata(cosines)
+    return PairScore(float(np.corrcoef(*ranks)[0, 1]), coverage)
 
 
 def cos_add(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:

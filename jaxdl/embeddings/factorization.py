@@ -12,13 +12,12 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 from jaxdl.checks import check_in_range, check_positive_integer
-from jaxdl.embeddings.word2vec import Tables
 
 Matrix = Any
 """An array, or one of `scipy.sparse`."""
 
 
-def truncated_svd(matrix: Matrix, size: int, *, power: float = 0.5) -> Tables:
+def truncated_svd(matrix: Matrix, size: int, *, power: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
     """Factorize a matrix ``[V, C]`` into words ``U Sigma^p`` ``[V, D]`` and contexts ``Z Sigma^(1-p)`` ``[C, D]``.
 
     Columns are sorted by singular value, the largest first, and signed so that the largest element of each column of
@@ -54,7 +53,7 @@ def truncated_svd(matrix: Matrix, size: int, *, power: float = 0.5) -> Tables:
         u, sigma, z = u[:, :size], sigma[:size], z[:size]
     largest = u[np.argmax(np.abs(u), axis=0), np.arange(size)]
     sign = np.where(largest < 0, -1.0, 1.0)
-    return Tables(u * (sign * sigma**power)[None, :], z.T * (sign * sigma ** (1 - power))[None, :])
+    return u * (sign * sigma**power)[None, :], z.T * (sign * sigma ** (1 - power))[None, :]
 
 
 def sparse_shifted_ppmi(

@@ -1,7 +1,7 @@
 """Pretrained vectors in the embedding of a model."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +14,7 @@ EMBEDDING = r"embedding/embedding$"
 
 
 def fill_embedding(
-    variables: PyTree, vectors: Vectors, vocabulary: Mapping[str, int] | list[str], path: str = EMBEDDING
+    variables: PyTree, vectors: Vectors, vocabulary: Mapping[str, int] | Sequence[str], path: str = EMBEDDING
 ) -> PyTree:
     """Replace the rows of a model's embedding by the vectors of known words; other rows keep their initialization.
 

@@ -83,7 +83,7 @@ def stream_cooccurrence(
             keys, values = _merge([*paths, _spill(Path(parts, str(len(paths))), keys, values)], size)
     # Each pair was counted once, as (word, a context before it).
     half = scipy.sparse.csr_array((values, (keys // max(size, 1), keys % max(size, 1))), (size, size))
-    return (half + half.T).tocsr()
+    return scipy.sparse.csr_array(half + half.T)
 
 
 def _pairs(sentences: Sentences, vocabulary: Mapping[str, int], factors: list[float]) -> Iterator[tuple]:
