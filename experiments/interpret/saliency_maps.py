@@ -109,7 +109,7 @@ def prepare(config: Config, run: Run) -> tuple[Logits, np.ndarray, list[str]]:
         x = np.concatenate([square(photograph(picture, rows, 3)) for picture in pictures])
     with preparing():
         lines = [] if config.class_names is None else config.class_names.read_text().splitlines()
-    return lambda x: network(x), x, [*lines, *(f"class {k}" for k in range(len(lines), network.model.num_classes))]
+    return network, x, [*lines, *(f"class {k}" for k in range(len(lines), network.model.num_classes))]
 
 
 def square(image: np.ndarray) -> np.ndarray:

@@ -38,9 +38,7 @@ def target_score(f: Callable[[Array], Array], target: ArrayLike) -> Scores:
         classes, chosen = scores.shape[-1], jnp.asarray(target)
         if not jnp.issubdtype(chosen.dtype, jnp.integer) or chosen.shape not in ((), scores.shape[:-1]):
             raise ValueError(f"expected an integer target, or one per example, got {chosen.dtype} of {chosen.shape}")
-        if not isinstance(target, Tracer) and np.any(
-            (np.asarray(target) < 0) | (np.asarray(target) >= classes)
-        ):
+        if not isinstance(target, Tracer) and np.any((np.asarray(target) < 0) | (np.asarray(target) >= classes)):
             raise ValueError(f"expected a target in 0 .. {classes - 1}, got {target}")
         return jnp.take_along_axis(scores, jnp.broadcast_to(chosen, scores.shape[:-1])[..., None], axis=-1)[..., 0]
 
