@@ -109,7 +109,11 @@ def prepare(config: Config, run: Run) -> tuple[Logits, np.ndarray, list[str]]:
         x = np.concatenate([square(photograph(picture, rows, 3)) for picture in pictures])
     with preparing():
         lines = [] if config.class_names is None else config.class_names.read_text().splitlines()
-    return network, x, [*lines, *(f"class {k}" for k in range(len(lines), network.model.num_classes))]
+
+    def logits(x: Array) -> Array:  # a function, which JAX can hash
+        return network(x)
+
+    return logits, x, [*lines, *(f"class {k}" for k in range(len(lines), network.model.num_classes))]
 
 
 def square(image: np.ndarray) -> np.ndarray:
