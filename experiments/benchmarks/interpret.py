@@ -65,7 +65,9 @@ def cases() -> Iterator[Case | Missing]:
         quiet = partial(method, stddev=0.0) if "Smooth" in name else method
         compared, got = np.moveaxis(silent().detach().numpy(), 1, -1), np.asarray(jax.jit(quiet)(x))
         np.testing.assert_allclose(got, compared, rtol=0, atol=1e-4 * np.abs(compared).max())
-        program, whole = (jax.jit(partial(method, **options)).lower(x).compile() for options in ({}, {"chunk_size": copies}))
+        program, whole = (
+            jax.jit(partial(method, **options)).lower(x).compile() for options in ({}, {"chunk_size": copies})
+        )
         memory = {"temporary_mib": mebibytes(program), "temporary_mib_in_one_chunk": mebibytes(whole)}
         ours = partial(lambda program: jax.block_until_ready(program(x)), program)
         yield Case(name, "captum", ours, theirs, 1.0, ROUNDS, lambda row, memory=memory: memory)
@@ -86,9 +88,7 @@ def captum_methods(params: Any, images: np.ndarray) -> list[tuple[Callable[[], A
     integrated, occlusion = IntegratedGradients(network).attribute, Occlusion(network).attribute
     tunnel = partial(NoiseTunnel(Saliency(network)).attribute, x, nt_samples=STEPS, target=TARGET, abs=False)
     integrate = partial(integrated, x, target=TARGET, n_steps=STEPS)
-    occlude = partial(
-        occlusion, x, (3, WINDOW, WINDOW), (3, STRIDE, STRIDE), target=TARGET, perturbations_per_eval=16
-    )
+    occlude = partial(occlusion, x, (3, WINDOW, WINDOW), (3, STRIDE, STRIDE), target=TARGET, perturbations_per_eval=16)
     return [(integrate, integrate), (occlude, occlude), (partial(tunnel, stdevs=NOISE), partial(tunnel, stdevs=0.0))]
 
 

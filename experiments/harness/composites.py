@@ -111,7 +111,12 @@ def measure_maps(
             """Measure one network."""
             right = metrics.correct(Net().apply({"params": params}, arrays["image"]), arrays["label"])
             weights = right / jnp.maximum(jnp.sum(right), 1)
-            found: dict[str, dict[str, Array]] = {"accuracy": {"networks": jnp.mean(right)}, "inside": {}, "gini": {}, "maps": {}}
+            found: dict[str, dict[str, Array]] = {
+                "accuracy": {"networks": jnp.mean(right)},
+                "inside": {},
+                "gini": {},
+                "maps": {},
+            }
             for name, method in methods.items():
                 maps = method(params, arrays["image"], arrays["label"])
                 found["maps"][name], size = maps[:8], jnp.abs(maps)

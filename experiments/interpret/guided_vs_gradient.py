@@ -83,7 +83,9 @@ def draw(found: dict[str, dict[str, np.ndarray]], area: float) -> Figure:
     """Draw both measures of every network and method."""
     figure, axes = plt.subplots(1, 2, figsize=(12, 3.8))
     for axis, kind, title in zip(axes, ("gini", "inside"), ("Gini index", "share within the digit"), strict=True):
-        plot_groups(axis, {name.replace(" ", "\n"): values for name, values in found[kind].items()}, COLOURS[: len(found[kind])])
+        plot_groups(
+            axis, {name.replace(" ", "\n"): values for name, values in found[kind].items()}, COLOURS[: len(found[kind])]
+        )
         axis.set(title=title)
     axes[1].axhline(area, color="grey", linestyle=":")
     axes[1].text(0, area, "chance", va="bottom", color="grey")

@@ -75,7 +75,9 @@ def correlation(a: Array, b: Array) -> float:
     return float(np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs]))
 
 
-def hide(logits: Callable[[Array], Array], x: np.ndarray, classes: Array, window: int, baseline: float) -> tuple[float, float]:
+def hide(
+    logits: Callable[[Array], Array], x: np.ndarray, classes: Array, window: int, baseline: float
+) -> tuple[float, float]:
     """Return the mean of the largest fall of the logit, and the share of changed classes, over all single windows."""
 
     @jax.jit
