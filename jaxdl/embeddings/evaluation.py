@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from jaxdl.data.files.opening import read_plain_text
 from jaxdl.embeddings.word_vectors import Vectors, unit
 
 ABSENT = 1e-6
@@ -173,7 +174,7 @@ def _finder(vectors: Vectors, ignore_case: bool) -> Callable[[str], int | None]:
 
 def _read_pairs(path: str | Path) -> list[tuple[str, str, float]]:
     pairs = []
-    for line in Path(path).expanduser().read_text(encoding="utf-8").splitlines():
+    for line in read_plain_text(Path(path).expanduser()).splitlines():
         fields = line.split("\t")
         if len(fields) == 3 and not line.startswith("#") and _is_number(fields[2]):
             pairs.append((fields[0], fields[1], float(fields[2])))
@@ -185,7 +186,7 @@ def _read_pairs(path: str | Path) -> list[tuple[str, str, float]]:
 def _read_questions(vectors: Vectors, path: str | Path, ignore_case: bool) -> list[_Question]:
     find = _finder(vectors, ignore_case)
     section, questions = None, []
-    for number, line in enumerate(Path(path).expanduser().read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_plain_text(Path(path).expanduser()).splitlines(), start=1):
         words = line.split()
         if line.startswith(":"):
             section = line[1:].strip()
