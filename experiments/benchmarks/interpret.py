@@ -37,6 +37,11 @@ class Net(linen.Module):
         return linen.Dense(CLASSES)(x.reshape(len(x), -1))
 
 
+def titles() -> list[str]:
+    """Name the cases."""
+    return [f"integrated gradients, {STEPS} steps", f"occlusion, {WINDOWS} windows", f"SmoothGrad, {STEPS} samples"]
+
+
 def cases() -> Iterator[Case | Missing]:
     """Yield every method against captum's."""
     if not (importlib.util.find_spec("torch") and importlib.util.find_spec("captum")):

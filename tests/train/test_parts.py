@@ -43,7 +43,6 @@ class Reader(Linear):
 
 BATCHES = {
     "tagging by lengths": (tasks.tagging(Linear()), TOKENS),
-    "tagging by lengths and a mask of rows": (tasks.tagging(Linear()), {**TOKENS, "mask": WEIGHTS[:, 0]}),
     "tagging by weights": (tasks.tagging(Linear()), {**TOKENS, "mask": WEIGHTS}),
     "tagging where a part is masked": (tasks.tagging(Linear()), {**TOKENS, "mask": np.float32(np.arange(8) % 2)}),
     "labels of sequences": (
