@@ -63,20 +63,20 @@ def test_the_style_loss_is_that_of_gatys_for_images_of_one_size():
     close(interpret.content_loss(V, S), np.sum((V - S) ** 2) / 2)
 
 
-def test_a_dream_strengthens_the_layer_at_every_size_and_stays_in_range():
+def test_a_dream_strengthens_the_activations_at_every_size_and_stays_in_range():
     image = CONTENT.astype(np.float32)
     seen = []
 
     def activations(x):
         seen.append(x.shape[1:3])
-        return features(x)["second"]
+        return x[:, 1:] - x[:, :-1]
 
     dream = partial(interpret.deep_dream, activations, octaves=2, steps=4, pixels=2, step_size=0.05)
-    found = jax.jit(dream)(image, jax.random.key(0))
+    found = np.asarray(jax.jit(dream)(image, jax.random.key(0)))
     assert list(dict.fromkeys(seen)) == [(6, 6), (8, 9)]
     assert 0 <= found.min() <= found.max() <= 1
-    assert np.mean(features(found)["second"] ** 2) > 1.5 * np.mean(features(image)["second"] ** 2)
-    assert np.abs(found - image).mean() < 0.5
+    assert np.mean(activations(found) ** 2) > 1.2 * np.mean(activations(image) ** 2)
+    assert 0.02 < np.abs(found - image).mean() < 0.5
 
 
 @pytest.mark.parametrize(

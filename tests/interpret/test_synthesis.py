@@ -91,32 +91,27 @@ def test_the_line_search_never_lowers_the_score():
 
 
 @pytest.mark.usefixtures("float64")
-def test_the_loop_is_that_of_the_optimizer():
-    """Adam of this library and L-BFGS of optax, step by step, and continued from their states."""
-    target = np.asarray(score(IMAGES)) + 0.3
+def test_the_loop_is_that_of_the_optimizer_and_continues_from_its_state():
+    target, optimizer, clip = np.asarray(score(IMAGES)) + 0.3, optim.adam(0.1), partial(jnp.clip, min=-1, max=1)
 
     def loss(x):
         return jnp.sum((score(x) - target) ** 2)
 
-    clip = partial(jnp.clip, min=-1, max=1)
-    for optimizer in (optim.adam(0.1), optax.lbfgs()):
+    @jax.jit
+    def step(x, state):
+        value, g = jax.value_and_grad(loss)(x)
+        updates, state = optimizer.update(g, state, x)
+        return clip(optax.apply_updates(x, updates)), state, value
 
-        @jax.jit
-        def step(x, state, optimizer=optimizer):
-            value, g = jax.value_and_grad(loss)(x)
-            extra = {"value": value, "grad": g, "value_fn": loss}
-            updates, state = optax.with_extra_args_support(optimizer).update(g, state, x, **extra)
-            return clip(optax.apply_updates(x, updates)), state, value
-
-        x, state, values = IMAGES, optimizer.init(jnp.asarray(IMAGES)), []
-        for _ in range(4):
-            x, state, value = step(x, state)
-            values.append(value)
-        minimize = jax.jit(partial(interpret.minimize, loss, optimizer=optimizer, steps=2, project=clip))
-        half = minimize(IMAGES)
-        found = minimize(half.params, state=half.state)
-        close(found.params, x)
-        close(np.concatenate([half.losses, found.losses]), values)
+    x, state, values = IMAGES, optimizer.init(jnp.asarray(IMAGES)), []
+    for _ in range(4):
+        x, state, value = step(x, state)
+        values.append(value)
+    minimize = jax.jit(partial(interpret.minimize, loss, optimizer=optimizer, steps=2, project=clip))
+    half = minimize(IMAGES)
+    found = minimize(half.params, state=half.state)
+    close(found.params, x)
+    close(np.concatenate([half.losses, found.losses]), values)
 
 
 def test_jitter_uses_a_new_key_in_every_step_and_shifts_around():
