@@ -102,7 +102,8 @@ class Ours:
         self.sentences, self.vocabulary = sentences, vocabulary
         rows = len(embeddings.text_rows(sentences, vocabulary)["token"])
         schedule = optim.schedules.linear(*RATE, EPOCHS * rows)
-        step = embeddings.make_skip_gram_step(counts, schedule, Sampling(WINDOW, NEGATIVES, threshold=THRESHOLD))
+        sampling = Sampling(WINDOW, NEGATIVES, threshold=THRESHOLD, max_repeats=None)
+        step = embeddings.make_skip_gram_step(counts, schedule, sampling)
         self.epoch = jax.jit(lambda state, rows: jax.lax.scan(step, state, rows)[0], donate_argnums=0)
         self.state: Word2VecState | None = None
 

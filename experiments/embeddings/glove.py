@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from experiments.harness import configuration
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
-from experiments.harness.words import OnText, draw_map, neighbours_table, read_corpus
+from experiments.harness.words import OnText, read_corpus, show_vectors
 from jaxdl import data, embeddings, train
 from jaxdl.embeddings import GloveState, Vectors
 
@@ -68,12 +68,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
         states[name], losses[name] = learn(config, pairs, len(corpus.vocabulary), x_max)
         scores[name] = score(states[name], shown)
     vectors = Vectors(list(corpus.vocabulary), states["weighted"].vectors)
-    embeddings.save(vectors, run.directory / "vectors.txt")
-    words = [word for word in vectors.words if len(word) > 3]
-    lines = neighbours_table(vectors, words[: config.shown : max(1, config.shown // 20)])
-    (run.directory / "neighbours.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    show_vectors(run, vectors, config.shown, config.seed)
     run.figure("fit", draw(losses, scores, shown["count"], config.x_max))
-    run.figure("map", draw_map(Vectors(words, np.stack([vectors[w] for w in words])), config.shown, config.seed))
     frequent = shown["count"] >= np.quantile(shown["count"], 0.9)
     errors = {name: np.abs(found - np.log(shown["count"])) for name, found in scores.items()}
     return {

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from experiments.harness import configuration
 from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
-from experiments.harness.words import Corpus, OnText, draw_map, neighbours_table, read_corpus
+from experiments.harness.words import Corpus, OnText, read_corpus, show_vectors
 from jaxdl import data, embeddings, optim, train
 from jaxdl.embeddings import Sampling, Vectors
 
@@ -61,19 +61,16 @@ class Config(OnText):
         super().__post_init__()
         configuration.at_least(self, size=1, epochs=1, window=1, negatives=1, row_size=1, shown=5)
         configuration.positive(self, "threshold", "learning_rate")
+        for path in filter(None, (*self.pairs, self.analogies)):
+            configuration.require(path.is_file(), "pairs and --analogies", "files", str(path))
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train, save, evaluate, draw."""
     corpus = read_corpus(config)
     vectors, history = learn(config, run, corpus)
-    embeddings.save(vectors, run.directory / "vectors.txt")
-    words = [word for word in vectors.words if len(word) > 3]
-    lines = neighbours_table(vectors, words[: config.shown : max(1, config.shown // 20)])
-    (run.directory / "neighbours.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    run.console.print("\n".join(lines), markup=False, highlight=False)
+    show_vectors(run, vectors, config.shown, config.seed)
     run.figure("loss", draw_loss(history))
-    run.figure("map", draw_map(Vectors(words, np.stack([vectors[w] for w in words])), config.shown, config.seed))
     return {
         "words": len(vectors),
         "tokens": int(corpus.counts.sum()),
@@ -84,9 +81,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 def learn(config: Config, run: Run, corpus: Corpus) -> tuple[Vectors, list[dict[str, float]]]:
     """Train with checkpoints; return the vectors and the history."""
-    loader = data.Loader(
-        embeddings.text_rows(corpus.sentences, corpus.vocabulary, config.row_size), 1, seed=config.seed
-    )
+    rows = embeddings.text_rows(corpus.sentences, corpus.vocabulary, config.row_size)
+    loader = data.Loader(rows, 1, seed=config.seed)
     total = config.epochs * loader.steps_per_epoch
     schedule = optim.schedules.linear(config.learning_rate, config.learning_rate / 250, total)
     sampling = Sampling(config.window, config.negatives, threshold=config.threshold)

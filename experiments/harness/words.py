@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness.configuration import Config, at_least
 from experiments.harness.errors import UsageError, preparing
+from experiments.harness.run_folder import Run
 from jaxdl import data, embeddings, optim
 from jaxdl.embeddings import Tables, Vectors
 from jaxdl.typing import Array, PyTree
@@ -189,23 +190,26 @@ def unigram_loss(counts: np.ndarray, pairs: np.ndarray) -> float:
     return float(-np.mean(np.log(counts / counts.sum())[pairs[:, 1]]))
 
 
-def neighbours_table(vectors: Vectors, words: Sequence[str], count: int = 6) -> list[str]:
-    """Make lines of words and their nearest neighbours."""
-    return [
-        f"{word:>16}  " + "  ".join(f"{near} {cosine:.2f}" for near, cosine in vectors.most_similar(word, count))
-        for word in words
-    ]
+def show_vectors(run: Run, vectors: Vectors, count: int, seed: int) -> None:
+    """Save the vectors, the neighbours of every twentieth word and the map of words of more than three letters."""
+    embeddings.save(vectors, run.directory / "vectors.txt")
+    words = [word for word in vectors.words if len(word) > 3][:count]
+    words = words if len(words) > 4 else vectors.words[:count]
+    near = {word: vectors.most_similar(word, 6) for word in words[:: max(1, len(words) // 20)]}
+    lines = [f"{word:>16}  " + "  ".join(f"{w} {cosine:.2f}" for w, cosine in found) for word, found in near.items()]
+    (run.directory / "neighbours.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run.console.print("\n".join(lines), markup=False, highlight=False)
+    run.figure("map", draw_map(words, np.stack([vectors[word] for word in words]), seed))
 
 
-def draw_map(vectors: Vectors, count: int, seed: int) -> Figure:
-    """Draw the first words in the plane by t-SNE of their cosines (van der Maaten and Hinton, 2008)."""
+def draw_map(words: Sequence[str], vectors: np.ndarray, seed: int) -> Figure:
+    """Draw words in the plane by t-SNE of their cosines (van der Maaten and Hinton, 2008)."""
     from sklearn.manifold import TSNE
 
-    table = embeddings.unit(vectors.vectors[:count])
-    method = TSNE(perplexity=min(12.0, (len(table) - 1) / 3), init="random", random_state=seed, metric="cosine")
+    method = TSNE(perplexity=min(12.0, (len(words) - 1) / 3), init="random", random_state=seed, metric="cosine")
     figure, axis = plt.subplots(figsize=(11, 8))
-    write_words(axis, method.fit_transform(table), vectors.words)
-    axis.set_title(f"the {len(table)} most frequent words of the map, by t-SNE")
+    write_words(axis, method.fit_transform(embeddings.unit(vectors)), words)
+    axis.set_title(f"{len(words)} frequent words by t-SNE")
     return figure
 
 

@@ -46,7 +46,8 @@ def truncated_svd(matrix: Matrix, size: int, *, power: float = 0.5) -> tuple[np.
         )
     if sparse:
         start = np.random.default_rng(0).standard_normal(min(matrix.shape))
-        u, sigma, z = scipy.sparse.linalg.svds(matrix, size, v0=start)
+        factors: Any = scipy.sparse.linalg.svds(matrix, size, v0=start)
+        u, sigma, z = factors
         u, sigma, z = u[:, ::-1], sigma[::-1], z[::-1]
     else:
         u, sigma, z = np.linalg.svd(matrix, full_matrices=False)
@@ -75,12 +76,13 @@ def sparse_shifted_ppmi(
     [[0.287..., 0.0], [0.0, 0.693...]]
     """
     check_in_range("negatives", negatives, 1.0)
-    counts = scipy.sparse.csr_array(counts).astype(np.float64).tocoo()
-    counts.eliminate_zeros()
-    words, contexts = counts.sum(axis=1), counts.sum(axis=0) ** smoothing
+    pairs: Any = scipy.sparse.coo_array(counts, dtype=np.float64)
+    pairs.sum_duplicates()
+    pairs.eliminate_zeros()
+    words, contexts = pairs.sum(axis=1), pairs.sum(axis=0) ** smoothing
     share = contexts / contexts.sum()
-    row, column = counts.coords
-    information = np.log(counts.data) - np.log(words[row]) - np.log(share[column]) - np.log(negatives)
-    result = scipy.sparse.csr_array((np.maximum(information, 0), (row, column)), counts.shape)
+    row, column = pairs.coords
+    information = np.log(pairs.data) - np.log(words[row]) - np.log(share[column]) - np.log(negatives)
+    result = scipy.sparse.csr_array((np.maximum(information, 0), (row, column)), pairs.shape)
     result.eliminate_zeros()
     return result

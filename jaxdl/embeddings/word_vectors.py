@@ -95,7 +95,7 @@ class Vectors:
         order = np.argsort(-cosines, kind="stable")
         if isinstance(word, str):
             order = order[order != self.ids.get(word, -1)]
-        return [(self.words[i], float(cosines[i])) for i in order[:count]]
+        return [(self.words[int(i)], float(cosines[i])) for i in order[:count]]
 
     def cosines(self, queries: np.ndarray) -> np.ndarray:
         """Compute the cosines of unit vectors ``[Q, D]`` with all words, ``[Q, V]``."""
