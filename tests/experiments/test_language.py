@@ -105,7 +105,7 @@ def test_an_interrupted_run_resumes_exactly(tmp_path, monkeypatch):
             if report.step >= 6:
                 self.signal = "SIGTERM"
                 stopped.append(report.step)
-            return self.signal is not None
+            return None if self.signal is None else train.STOP
 
     with monkeypatch.context() as patch:
         patch.setattr(train.checkpointing.interrupt, "Interruption", Interruption)
