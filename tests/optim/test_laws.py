@@ -164,7 +164,6 @@ PEERS = {
     "momentum": partial(optax.sgd, momentum=0.9),
     "nesterov": partial(optax.sgd, momentum=0.9, nesterov=True),
     "rmsprop": partial(optax.rmsprop, eps_in_sqrt=False),
-    "adadelta": optax.adadelta,
     "adam": optax.adam,
     "adamw": partial(optax.adamw, weight_decay=1e-6),
     "nadam": optax.nadam,
