@@ -50,7 +50,7 @@ METHODS: dict[str, Method] = {
 class Config(Looking):
     """Maps of every method."""
 
-    SMOKE = {"epochs": 0, "examples": 2, "methods": ("gradient", "Grad-CAM")}
+    SMOKE = {"epochs": 0, "examples": 2, "methods": ("gradient",)}
 
     model: str = "digits"
     """A small network that is trained on digits first, or a vision model of the registry."""
