@@ -77,7 +77,7 @@ def _is_mark(character: str) -> bool:
 def _word(newlines: bool) -> re.Pattern[str]:
     letters = rf"\w[\w{combining_marks()}{JOINERS}]*"
     symbol = rf"[^\w\s][{combining_marks()}{SKIN_TONES}]*"
-    emoji = rf"{symbol}(?:\N{{ZERO WIDTH JOINER}}{symbol})*"
+    emoji = rf"{symbol}(?:\u200d{symbol})*"  # joined by ZERO WIDTH JOINER
     return re.compile(rf"{letters}(?:[{INNER}]{letters})*|{emoji}" + (r"|\n" if newlines else ""))
 
 

@@ -323,8 +323,8 @@ def _roles(paths: Iterable[str], patterns: Mapping[str, str | None]) -> dict[str
 
 def _leaf(
     path: str, place: Place, entries: Mapping[str, np.ndarray], shape: tuple[int, ...]
-) -> tuple[np.ndarray | None, str | None]:
-    """Return a leaf of ours, or the problem with its entries."""
+) -> tuple[np.ndarray | None, str]:
+    """Return a leaf of ours, or None and the problem with its entries."""
     missing = [name for name in place.entries if name not in entries]
     if missing:
         return None, f"missing: {', '.join(missing)}, for {path} {list(shape)}"
@@ -338,7 +338,7 @@ def _leaf(
     if array is None or array.shape != shape:
         remedy = place.layout.remedy and f": {place.layout.remedy}"
         return None, f"misshaped: {theirs}, for {path} {list(shape)}{remedy}"
-    return array, None
+    return array, ""
 
 
 def _init(model: linen.Module, key: Key, input_shape: Sequence[int], input_dtype: str) -> PyTree:

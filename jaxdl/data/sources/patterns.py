@@ -24,7 +24,7 @@ def glyphs(seed: int | np.random.Generator, count: int, num_classes: int = 64) -
     points = np.repeat(random.uniform(0.5, SIDE - 1.5, (num_classes, 5, 1, 2)), count, axis=0)
     bent = points + 0.3 * random.standard_normal(points.shape)
     points = bent + 0.4 * random.standard_normal((len(points), 1, 1, 2))
-    pixels = np.stack(np.mgrid[:SIDE, :SIDE], axis=-1).reshape(1, 1, -1, 2)
+    pixels = np.indices((SIDE, SIDE)).reshape(1, 1, 2, -1).swapaxes(2, 3)
     start, along = points[:, :-1], points[:, 1:] - points[:, :-1]
     share = np.clip(np.sum((pixels - start) * along, -1, keepdims=True) / np.sum(along**2, -1, keepdims=True), 0, 1)
     distance = np.linalg.norm(pixels - start - share * along, axis=-1).min(axis=1)
