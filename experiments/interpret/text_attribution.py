@@ -26,6 +26,7 @@ from experiments.harness.members import train_configured
 from experiments.harness.run_folder import Run
 from experiments.sequences import sentiment
 from jaxdl import data, interpret, train
+from jaxdl.data.sources import templates
 from jaxdl.data.text import words
 from jaxdl.data.vocabulary import Vocabulary
 from jaxdl.tasks.sequences import sequence_classification
@@ -54,8 +55,10 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Train a classifier, attribute the test reviews to their words, compare with leaving words out, draw."""
     with preparing():
         folder = config.data_dir
-        templates = sentiment.make_templates(config.seed, config.most) if folder is None else None
-        texts = sentiment.read_reviews(config, folder) if templates is None else templates
+        invented = folder is None
+        texts = (
+            templates.negated_reviews(config.seed, config.most) if invented else sentiment.read_reviews(config, folder)
+        )
         texts["words"] = np.fromiter((words(text.lower()) for text in texts.pop("text")), object)
         learned, tested = data.split(texts, 1 / 3, seed=config.seed)
     vocabulary = Vocabulary.build(itertools.chain(*learned["words"]), max_size=config.vocab_size, min_count=2)
@@ -81,7 +84,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         "completeness_error": float(error.max()),
         "correlation": float(np.nanmean(correlation)),
     }
-    return result | ({} if templates is None else measure_praise(vocabulary, tokens, attributions))
+    return result | ({} if not invented else measure_praise(vocabulary, tokens, attributions))
 
 
 def explain(score: Callable[[Array], Array], tokens: Array) -> tuple[Array, Array, Array]:
@@ -100,8 +103,8 @@ def measure_praise(vocabulary: Vocabulary, tokens: np.ndarray, attributions: np.
     for row, values in zip(tokens, attributions, strict=True):
         denied = False
         for word, value in zip(vocabulary.decode(row), values, strict=True):
-            denied = (denied or word in sentiment.NEGATIONS) and word != ","
-            if word in sentiment.GOOD:
+            denied = (denied or word in templates.NEGATIONS) and word != ","
+            if word in templates.GOOD:
                 found[denied].append(float(value))
     return {f"praise_{'negated' if key else 'plain'}": float(np.mean(values or [0.0])) for key, values in found.items()}
 
