@@ -32,7 +32,8 @@ def test_list_models_by_pattern(capsys):
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["lenet5", "lenet5_original"]
 
 
-def test_inspect_shows_a_model_layer_by_layer(capsys):
+def test_inspect_shows_a_model_layer_by_layer(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     assert main(["inspect", "lenet5"]) == 0
     output = capsys.readouterr().out
     assert "Total Parameters: 61,706" in output

@@ -100,8 +100,7 @@ class EarlyStopping:
         for row in rows:
             if f"evaluation/{self.metric}" in row:
                 value = row[f"evaluation/{self.metric}"]
-                number = isinstance(value, int | float)
-                self._improves(value if number else math.nan, row["step"])  # a file has null for NaN
+                self._improves(math.nan if value is None else value, row["step"])  # a file has null for NaN
         if self.checkpoints is None or not self.best_step:
             return
         try:

@@ -207,6 +207,7 @@ DEFAULTS = {
         "mlp_dim": 3072,
         "dropout_rate": 0.0,
         "attention_dropout_rate": 0.0,
+        "activation": "gelu",
         "epsilon": 1e-06,
         "scan_blocks": False,
         "dtype": None,

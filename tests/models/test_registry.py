@@ -161,7 +161,6 @@ def test_changes_reach_the_fields():
         ("mlp", {"hidden": (3,)}, "got 'hidden'; it is 'hidden_sizes' now"),
         ("vit_b16", {"heads": 3}, "got 'heads'; it is 'num_heads' now"),
         ("alexnet", {"dropout": 0.1}, "got 'dropout'; it is 'dropout_rate' now"),
-        ("mlp", {"parent": None}, "got 'parent'"),
     ],
 )
 def test_errors_for_unknown_names_and_fields_suggest_the_nearest(name, changes, message):

@@ -16,7 +16,7 @@ def apply(transform, gradients=GRADIENTS):
     return transform.update(gradients, transform.init(gradients))[0]
 
 
-@pytest.mark.parametrize("bound", [0.0, 0.15, 1.0, 13.5, 100.0])
+@pytest.mark.parametrize("bound", [0.15, 1.0, 13.5, 100.0])
 def test_clipping_equals_that_of_optax(bound):
     chex.assert_trees_all_close(apply(optim.clip(bound)), apply(optax.clip(bound)))
     chex.assert_trees_all_close(apply(optim.clip_by_global_norm(bound)), apply(optax.clip_by_global_norm(bound)))
@@ -50,6 +50,7 @@ def test_zero_and_huge_gradients_stay_finite():
 
 
 @pytest.mark.parametrize("make", [optim.clip, optim.clip_by_norm, optim.clip_by_global_norm])
-def test_a_negative_bound_is_an_error(make):
-    with pytest.raises(ValueError, match=r"max_.*got -1\.0"):
-        make(-1.0)
+def test_a_bound_that_is_not_positive_is_an_error(make):
+    for bound in (-1.0, 0.0):
+        with pytest.raises(ValueError, match=rf"max_.*got {bound}"):
+            make(bound)
