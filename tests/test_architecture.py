@@ -33,7 +33,7 @@ LEVELS = {
 SIBLINGS = {("arrays", "typing"), ("tree", "arrays"), ("tree", "typing")}  # the imports within a level that are allowed
 ROOMS = {
     "data": {"files", "sources"},
-    "models": {"neurons", "sequence", "transformers", "vision"},
+    "models": {"dense", "neurons", "sequence", "transformers", "vision"},
     "nn": {"attention", "convolution", "recurrent"},
     "pretrained": {"families"},
     "train": {"checkpointing", "parallel"},
