@@ -38,7 +38,7 @@ SIBLINGS = {
 }  # the imports within a level that are allowed
 ROOMS = {
     "data": {"files", "sources"},
-    "models": {"neurons", "sequence", "transformers", "vision"},
+    "models": {"dense", "neurons", "sequence", "transformers", "vision"},
     "nn": {"attention", "convolution", "recurrent"},
     "pretrained": {"families"},
     "train": {"checkpointing", "parallel"},

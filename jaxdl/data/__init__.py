@@ -4,6 +4,7 @@ Labelled images
     `load`, `list_datasets`: data sets by name.
     `Dataset`, `as_examples`: the result, and its arrays.
     `statistics`, `standardize`, `resize`, `as_size`: size and scale of images.
+    `border_weights`: weights of pixels for segmentation.
     `augmentation`, `warping`: random transformations of images, and the resampling below them.
 Batches
     `Loader`, `padded_batches`: batches of arrays in an order that depends on seed and epoch alone.
@@ -26,6 +27,7 @@ from jaxdl.data.dataset import Dataset, as_examples, as_size, resize, standardiz
 from jaxdl.data.epochs import EpochLoader, permutation
 from jaxdl.data.files import archive, cifar, downloads, idx, pickles
 from jaxdl.data.registry import list_datasets, load
+from jaxdl.data.segmentation import border_weights
 from jaxdl.data.sources import (
     automata,
     cifar10,
@@ -65,6 +67,7 @@ __all__ = [
     "audio",
     "augmentation",
     "automata",
+    "border_weights",
     "check_integers",
     "choose_boundaries",
     "cifar",

@@ -3,13 +3,15 @@
 - `create`, `list`, `description`, `input_shape`, `input_dtype`, `register`: models by name
 - `step_function`: the step that `jaxdl.decode` takes
 - `vision`: networks for images
+- `dense`: networks with a result for every pixel or object
 - `sequence`: recurrent and convolutional networks for sequences and trees
 - `transformers`: GPT, BERT and the encoder-decoder
 - `neurons`: single neurons and networks of a few
 - `MLP`; `layers`: parts that families share; `scanning`: alike blocks compiled once
 """
 
-from jaxdl.models import layers, neurons, scanning, sequence, transformers, vision
+from jaxdl.models import dense, layers, neurons, scanning, sequence, transformers, vision
+from jaxdl.models.dense.unet import UNet
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
@@ -64,11 +66,13 @@ __all__ = [
     "ResNet",
     "Tagger",
     "Transformer",
+    "UNet",
     "VisionTransformer",
     "WaveNet",
     "Xception",
     "ZFNet",
     "create",
+    "dense",
     "description",
     "input_dtype",
     "input_shape",

@@ -35,6 +35,10 @@ Attention
     `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
     positions: `sinusoidal_positions`, `rotary_embedding`.
 
+Boxes
+    `box_area`, `box_iou`, `generalized_box_iou`: overlaps; `non_maximum_suppression` with its `Selection`, and
+    `class_offsets` for one suppression per class; `roi_align`.
+
 Initialization
     Namespace ``initializers``: ``lecun_normal``, ``he_normal``, ``xavier_uniform``, ``orthogonal`` and so on.
 """
@@ -88,6 +92,15 @@ from jaxdl.nn.attention import (
     scaled_dot_product,
     sinusoidal_positions,
     tanh_scores,
+)
+from jaxdl.nn.boxes import (
+    Selection,
+    box_area,
+    box_iou,
+    class_offsets,
+    generalized_box_iou,
+    non_maximum_suppression,
+    roi_align,
 )
 from jaxdl.nn.convolution import (
     Conv,
@@ -191,6 +204,7 @@ __all__ = [
     "RecurrentCell",
     "Score",
     "ScoreParameters",
+    "Selection",
     "SeparableConv",
     "Swish",
     "Vanilla",
@@ -204,8 +218,11 @@ __all__ = [
     "batch_norm",
     "bidirectional_scan",
     "blind_unpool",
+    "box_area",
+    "box_iou",
     "causal_mask",
     "cells",
+    "class_offsets",
     "clear_hidden",
     "combine_masks",
     "concat_scores",
@@ -220,6 +237,7 @@ __all__ = [
     "gaussian_noise",
     "gelu",
     "general_scores",
+    "generalized_box_iou",
     "get_activation",
     "global_average_pool",
     "global_max_pool",
@@ -242,6 +260,7 @@ __all__ = [
     "maxout",
     "min_pool",
     "moments",
+    "non_maximum_suppression",
     "normalize",
     "output_size",
     "padding_mask",
@@ -250,6 +269,7 @@ __all__ = [
     "receptive_field",
     "recurrent",
     "relu",
+    "roi_align",
     "rotary_embedding",
     "row_mask",
     "scaled_dot_product",

@@ -4,10 +4,12 @@
 - `sequences`: `sequence_classification`, and `tagging` of every step.
 - `language`: `language_model`; `Perplexity` is its metric.
 - `seq2seq`: `translation`; `shift_right` and `target_mask` of its targets.
+- `dense`: `segmentation` of every pixel, and `predict_tiles` for images of any size.
 - `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`, `CountedLoss`,
   `check_names`, `masked_labels`.
 """
 
+from jaxdl.tasks.dense import predict_tiles, segmentation
 from jaxdl.tasks.language import Perplexity, language_model
 from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
 from jaxdl.tasks.sequences import sequence_classification, tagging
@@ -33,6 +35,8 @@ __all__ = [
     "init_model",
     "language_model",
     "masked_labels",
+    "predict_tiles",
+    "segmentation",
     "sequence_classification",
     "shift_right",
     "tagging",

@@ -83,6 +83,7 @@ REGISTERED = {
         "float32",
         {"num_classes": 10, "depths": (9, 9, 9), "widths": (16, 32, 64), "stem": "cifar"},
     ),
+    "unet": (models.UNet, (572, 572, 1), "float32", {}),
     "vgg11": (models.VGG, (224, 224, 3), "float32", {"depths": (1, 1, 2, 2, 2)}),
     "vgg11_bn": (models.VGG, (224, 224, 3), "float32", {"depths": (1, 1, 2, 2, 2), "batch_norm": True}),
     "vgg13": (models.VGG, (224, 224, 3), "float32", {"depths": (2, 2, 2, 2, 2)}),
@@ -185,6 +186,14 @@ DEFAULTS = {
         "residual": True,
         "zero_init": False,
         "scan_blocks": False,
+        "dtype": None,
+    },
+    models.UNet: {
+        "num_classes": 2,
+        "widths": (64, 128, 256, 512, 1024),
+        "padding": "valid",
+        "batch_norm": False,
+        "dropout_rate": 0.5,
         "dtype": None,
     },
     models.VGG: {

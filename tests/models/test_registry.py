@@ -46,6 +46,7 @@ PARAMETERS = {
     "resnet44": 658_586,
     "resnet50": 25_557_032,
     "resnet56": 853_018,
+    "unet": 31_030_658,
     "vgg11": 132_863_336,
     "vgg11_bn": 132_868_840,
     "vgg13": 133_047_848,
@@ -68,6 +69,8 @@ OUTPUTS = {"wavenet": 256, "bert_base": 768, "bert_large": 1024, "gpt_tiny": 256
 OUTPUTS |= dict.fromkeys(("gpt2", "gpt2_medium", "gpt2_large", "gpt2_xl"), 50_257)
 # Beginnings of the names of deep models of equal blocks.
 SCANNED = ("bert", "gpt2", "resnet", "vit")
+# Height and width of the outputs of models with one at each pixel.
+DENSE = {"unet": (388, 388)}
 # Parameters without the auxiliary heads.
 WITHOUT_AUXILIARY = {"googlenet": 6_624_904, "googlenet_original": 6_998_552, "inception_v3": 23_834_568}
 
@@ -107,7 +110,7 @@ def test_parameter_counts_input_shapes_and_dtypes(name):
         return model.clone(dtype=jnp.bfloat16).init_with_output({"params": key, "dropout": key}, x, train=True)
 
     logits, variables = jax.eval_shape(build, jax.random.key(0), x)
-    steps = x.shape[1:] if name in OUTPUTS else ()
+    steps = DENSE[name] if name in DENSE else x.shape[1:] if name in OUTPUTS else ()
     assert logits.shape == (2, *steps, OUTPUTS.get(name, getattr(model, "num_classes", None)))
     assert tree.size(variables["params"]) == PARAMETERS[name]
     auxiliary = {part: leaves for part, leaves in variables["params"].items() if part.startswith("auxiliary")}

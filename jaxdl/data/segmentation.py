@@ -1,0 +1,51 @@
+"""Weights of pixels for segmentation."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import ndimage
+
+from jaxdl.checks import check_in_range
+
+
+def border_weights(instances: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0, balance: bool = True) -> np.ndarray:
+    """Compute weights that make a network learn the gaps between touching objects (Ronneberger et al., 2015, eq. 2)::
+
+        w(x) = w_c(x) + w0 exp(-(d_1(x) + d_2(x))^2 / (2 sigma^2))
+
+    ``d_1`` and ``d_2`` are the distances of a background pixel to the nearest and the second nearest object; objects
+    themselves, and images of fewer than two, have ``w_c`` alone.
+
+    Args:
+        instances: the number of each pixel's object, 0 for the background, ``[H, W]``.
+        w0: largest additional weight.
+        sigma: width of the gaps, in pixels.
+        balance: give objects and background the same total ``w_c``, of mean 1; False for ``w_c = 1``.
+
+    Returns:
+        ``[H, W]``, float32.
+
+    Raises:
+        ValueError: the mask has another rank, or a number is out of its range.
+        TypeError: the mask does not hold integers.
+
+    >>> print(border_weights(np.array([[1, 0, 2]]), sigma=1.0, balance=False).round(2))
+    [[1.   2.35 1.  ]]
+    """
+    instances = np.asarray(instances)
+    if instances.ndim != 2:
+        raise ValueError(f"expected a mask of instances [H, W], got {instances.shape}; give one image at a time")
+    if not (np.issubdtype(instances.dtype, np.integer) or instances.dtype == bool):
+        raise TypeError(f"expected integers, got {instances.dtype}; cast with instances.astype(int)")
+    check_in_range("w0", w0)
+    check_in_range("sigma", sigma, includes_low=False)
+    background = instances == 0
+    weights = np.ones(instances.shape)
+    share = background.mean() if instances.size else 0.0
+    if balance and 0 < share < 1:
+        weights = np.where(background, 0.5 / share, 0.5 / (1 - share))
+    nearest = np.full((2, *instances.shape), np.inf)
+    for number in np.unique(instances[~background]):
+        distance = ndimage.distance_transform_edt(instances != number)
+        nearest = np.sort(np.concatenate([nearest, distance[None]]), axis=0)[:2]
+    gaps = w0 * np.exp(-(nearest.sum(axis=0) ** 2) / (2 * sigma**2))
+    return (weights + np.where(background, gaps, 0)).astype(np.float32)

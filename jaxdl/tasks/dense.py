@@ -1,0 +1,133 @@
+"""Segmentation: a label for every pixel, for images of any size."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen
+
+from jaxdl import losses, metrics
+from jaxdl.checks import check_positive_integer
+from jaxdl.metrics import Mean
+from jaxdl.models.dense.unet import crop
+from jaxdl.tasks.task import (
+    Task,
+    Variables,
+    apply_in_evaluation,
+    apply_in_training,
+    check_names,
+    init_model,
+    masked_labels,
+)
+from jaxdl.typing import Array, ArrayLike, Batch, Key
+
+Loss = Callable[[Array, Array, Array | None], Array]
+"""``loss(logits [..., K], labels [...], mask [...])``, the mean over the pixels in the mask."""
+
+
+def segmentation(
+    model: linen.Module,
+    *,
+    inputs: str = "image",
+    loss: Loss = losses.cross_entropy,
+    augment: Callable[[Key, Batch], Batch] | None = None,
+) -> Task:
+    """Learn the label of every pixel.
+
+    Batches have ``inputs`` (``[B, H, W, C]``), ``"label"`` (``[B, H2, W2]`` integers) and may have ``"mask"``: ``[B]``
+    for rows of padding, or ``[B, H2, W2]``, 0 for ignored pixels, whose labels have no influence, or positive weights.
+    Labels that are larger than the model's result are cut to its centre, as for a U-Net without padding. Training
+    reports ``accuracy``, the share of pixels that are right; evaluation reports ``loss`` and ``accuracy``.
+
+    Args:
+        model: ``model.apply(variables, x, train=...)`` returns logits ``[B, H2, W2, K]``.
+        inputs: the name of the model's input in a batch.
+        loss: ``loss(logits, labels, mask)``, such as `jaxdl.losses.cross_entropy`.
+        augment: ``augment(key, batch)``, applied to every training batch.
+    """
+
+    def init(key: Key, batch: Batch) -> Variables:
+        return init_model(model, key, batch[inputs])
+
+    def targets(logits: Array, batch: Batch) -> tuple[Array, Array]:
+        check_names(batch, [inputs, "label"])
+        labels = crop(batch["label"], logits.shape[1:3])
+        mask = jnp.asarray(batch.get("mask", np.ones(1, np.float32)))
+        if mask.ndim == 3:
+            mask = crop(mask, logits.shape[1:3])
+        mask = jnp.broadcast_to(mask.reshape(*mask.shape, *(1,) * (3 - mask.ndim)), labels.shape)
+        return masked_labels(labels, mask), mask
+
+    def compute_loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
+        augment_key, model_key = jax.random.split(key)
+        batch = augment(augment_key, batch) if augment else batch
+        logits, collections = apply_in_training(model, variables, batch[inputs], model_key, rows=batch.get("mask"))
+        labels, mask = targets(logits, batch)
+        accuracy = metrics.mean(metrics.correct(logits, labels), mask).value
+        return loss(logits, labels, mask), (collections, {"accuracy": accuracy})
+
+    def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
+        logits = apply_in_evaluation(model, variables, batch[inputs])
+        labels, mask = targets(logits, batch)
+        return {
+            "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
+            "accuracy": metrics.mean(metrics.correct(logits, labels), mask),
+        }
+
+    return Task(init, compute_loss, measure)
+
+
+def predict_tiles(
+    apply: Callable[[Array], Array], image: ArrayLike, tile: int, margin: int, *, batch_size: int = 1
+) -> np.ndarray:
+    """Compute the result for an image of any size from overlapping tiles (Ronneberger et al., 2015).
+
+    The image is continued by mirroring by ``margin`` pixels, and cut into squares of ``tile`` pixels that overlap by
+    ``2 margin``, so that their results lie side by side. Every tile has the same shape: the function compiles once.
+    Away from the edges the result is that for the whole image, without seams.
+
+    Args:
+        apply: from images ``[N, tile, tile, C]`` to results ``[N, tile - 2 margin, tile - 2 margin, K]``.
+        image: ``[H, W, C]``.
+        tile: side of the squares given to the function, 572 for the published U-Net.
+        margin: pixels on every side for which the function has no result, ``UNet(...).margin``.
+        batch_size: ``N``, tiles per call.
+
+    Returns:
+        ``[H, W, K]``.
+
+    Raises:
+        ValueError: the image has another rank, nothing remains of a tile, or the function returns another shape.
+
+    >>> blur = lambda x: (x[:, :-2, 1:-1] + x[:, 1:-1, 1:-1] + x[:, 2:, 1:-1]) / 3
+    >>> predict_tiles(blur, np.arange(5.0)[:, None, None], tile=4, margin=1).ravel().round(2).tolist()
+    [0.67, 1.0, 2.0, 3.0, 3.33]
+    """
+    image = np.asarray(image)
+    for name, value in (("tile", tile), ("batch_size", batch_size)):
+        check_positive_integer(name, value)
+    step = tile - 2 * margin
+    if image.ndim != 3 or 0 in image.shape or margin < 0 or step < 1:
+        raise ValueError(
+            "expected an image [H, W, C] and a tile of more than two margins, "
+            f"got shape {image.shape}, tile {tile} and margin {margin}"
+        )
+    height, width = image.shape[:2]
+    rows, columns = -(-height // step), -(-width // step)
+    ends = [(margin, count * step - size + margin) for count, size in ((rows, height), (columns, width))]
+    padded = np.pad(image, [*ends, (0, 0)], mode="reflect" if min(height, width) > 1 else "edge")
+    corners = [(step * i, step * j) for i in range(rows) for j in range(columns)]
+    corners += corners[-1:] * (-len(corners) % batch_size)
+    results = []
+    for first in range(0, len(corners), batch_size):
+        tiles = [padded[i : i + tile, j : j + tile] for i, j in corners[first : first + batch_size]]
+        result = np.asarray(apply(jnp.asarray(np.stack(tiles))))
+        if result.shape[:3] != (batch_size, step, step):
+            raise ValueError(
+                f"expected results [{batch_size}, {step}, {step}, K] for tiles of {tile} with margin {margin}, got "
+                f"{result.shape}; use the margin of the network"
+            )
+        results.append(result)
+    squares = np.concatenate(results)[: rows * columns].reshape(rows, columns, step, step, -1)
+    return np.concatenate([np.concatenate(list(row), axis=1) for row in squares])[:height, :width]
