@@ -45,7 +45,7 @@ def border_weights(instances: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0
         weights = np.where(background, 0.5 / share, 0.5 / (1 - share))
     nearest = np.full((2, *instances.shape), np.inf)
     for number in np.unique(instances[~background]):
-        distance = ndimage.distance_transform_edt(instances != number)
+        distance = np.asarray(ndimage.distance_transform_edt(instances != number))
         nearest = np.sort(np.concatenate([nearest, distance[None]]), axis=0)[:2]
     gaps = w0 * np.exp(-(nearest.sum(axis=0) ** 2) / (2 * sigma**2))
     return (weights + np.where(background, gaps, 0)).astype(np.float32)

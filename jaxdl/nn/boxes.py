@@ -181,17 +181,17 @@ def roi_align(
 
     >>> ramp = jnp.broadcast_to(jnp.arange(8.0)[:, None], (8, 8, 1))
     >>> roi_align(ramp, jnp.array([[0.0, 2.0, 4.0, 6.0]]), 2)[0, :, :, 0].tolist()
-    [[2.5, 2.5], [4.5, 4.5]]
+    [[0.5, 2.5], [0.5, 2.5]]
     """
     x, boxes = widen_floating(x), _check_boxes("boxes", boxes)
-    sizes = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
-    for name, value in (("output_size", sizes[0]), ("output_size", sizes[-1]), ("samples", samples)):
+    height, width = (output_size, output_size) if isinstance(output_size, int) else output_size
+    for name, value in (("output_size", height), ("output_size", width), ("samples", samples)):
         check_positive_integer(name, value)
     if x.ndim < 3 or x.shape[:-3] != boxes.shape[:-2]:
         raise ValueError(
             f"expected maps [..., H, W, C] and boxes [..., N, 4] of as many images, got {x.shape} and {boxes.shape}"
         )
-    align = partial(_align, sizes=sizes, scale=scale, samples=samples, aligned=aligned)
+    align = partial(_align, sizes=(height, width), scale=scale, samples=samples, aligned=aligned)
     align = jax.vmap(align, (None, 0))
     for _ in boxes.shape[:-2]:
         align = jax.vmap(align)

@@ -12,6 +12,7 @@ from jaxdl.checks import check_positive_integer
 from jaxdl.metrics import Mean
 from jaxdl.models.dense.unet import crop
 from jaxdl.tasks.task import (
+    CountedLoss,
     Task,
     Variables,
     apply_in_evaluation,
@@ -22,8 +23,8 @@ from jaxdl.tasks.task import (
 )
 from jaxdl.typing import Array, ArrayLike, Batch, Key
 
-Loss = Callable[[Array, Array, Array | None], Array]
-"""``loss(logits [..., K], labels [...], mask [...])``, the mean over the pixels in the mask."""
+Loss = Callable[..., Array]
+"""``loss(logits [..., K], labels [...], mask=mask [...])``, the mean over the pixels in the mask."""
 
 
 def segmentation(
@@ -43,7 +44,7 @@ def segmentation(
     Args:
         model: ``model.apply(variables, x, train=...)`` returns logits ``[B, H2, W2, K]``.
         inputs: the name of the model's input in a batch.
-        loss: ``loss(logits, labels, mask)``, such as `jaxdl.losses.cross_entropy`.
+        loss: ``loss(logits, labels, mask=mask)``, such as `jaxdl.losses.cross_entropy`.
         augment: ``augment(key, batch)``, applied to every training batch.
     """
 
@@ -65,7 +66,7 @@ def segmentation(
         logits, collections = apply_in_training(model, variables, batch[inputs], model_key, rows=batch.get("mask"))
         labels, mask = targets(logits, batch)
         accuracy = metrics.mean(metrics.correct(logits, labels), mask).value
-        return loss(logits, labels, mask), (collections, {"accuracy": accuracy})
+        return loss(logits, labels, mask=mask), (collections, {"accuracy": accuracy})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
         logits = apply_in_evaluation(model, variables, batch[inputs])
@@ -75,7 +76,13 @@ def segmentation(
             "accuracy": metrics.mean(metrics.correct(logits, labels), mask),
         }
 
-    return Task(init, compute_loss, measure)
+    def count(batch: Batch) -> Array:
+        mask = jnp.asarray(batch.get("mask", jnp.ones(len(batch["label"]))))
+        margin = getattr(model, "margin", 0)
+        height, width = (size - 2 * margin for size in batch["label"].shape[1:])
+        return jnp.sum(crop(mask, (height, width)) if mask.ndim == 3 else mask * height * width)
+
+    return Task(init, CountedLoss(compute_loss, count), measure)
 
 
 def predict_tiles(
@@ -101,8 +108,8 @@ def predict_tiles(
         ValueError: the image has another rank, nothing remains of a tile, or the function returns another shape.
 
     >>> blur = lambda x: (x[:, :-2, 1:-1] + x[:, 1:-1, 1:-1] + x[:, 2:, 1:-1]) / 3
-    >>> predict_tiles(blur, np.arange(5.0)[:, None, None], tile=4, margin=1).ravel().round(2).tolist()
-    [0.67, 1.0, 2.0, 3.0, 3.33]
+    >>> print(predict_tiles(blur, np.arange(5.0)[:, None, None], tile=4, margin=1).ravel().round(2))
+    [0.67 1.   2.   3.   3.33]
     """
     image = np.asarray(image)
     for name, value in (("tile", tile), ("batch_size", batch_size)):
@@ -116,7 +123,10 @@ def predict_tiles(
     height, width = image.shape[:2]
     rows, columns = -(-height // step), -(-width // step)
     ends = [(margin, count * step - size + margin) for count, size in ((rows, height), (columns, width))]
-    padded = np.pad(image, [*ends, (0, 0)], mode="reflect" if min(height, width) > 1 else "edge")
+    padded = image
+    for axis, end in enumerate(ends):  # a single row has nothing to mirror
+        widths = [end if axis == other else (0, 0) for other in range(3)]
+        padded = np.pad(padded, widths, mode="reflect" if image.shape[axis] > 1 else "edge")
     corners = [(step * i, step * j) for i in range(rows) for j in range(columns)]
     corners += corners[-1:] * (-len(corners) % batch_size)
     results = []
