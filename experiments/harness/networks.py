@@ -34,7 +34,7 @@ WINDOWS = {
         "pool": Layer(3, stride=2),
     },
 }
-"""The windows of the layers of each family, by the beginnings of their names."""
+"""The windows of the layers of each family, by the prefixes of their names."""
 
 
 @dataclass(frozen=True)

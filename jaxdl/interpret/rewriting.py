@@ -126,7 +126,7 @@ def _enter(
     if name in ("remat2", "remat", "checkpoint"):
         return jax.checkpoint(program(0), prevent_cse=params["prevent_cse"], policy=params["policy"])(inputs, given)
     if name == "scan":
-        return _scan(params, program(0, params["jaxpr"].consts), inputs, given)
+        return _scan(equation, program(0, params["jaxpr"].consts), inputs, given)
     if name == "cond":
         branches = [program(number, branch.consts) for number, branch in enumerate(params["branches"])]
         return _cond(branches, inputs, given)
@@ -134,22 +134,33 @@ def _enter(
         # The order of the two programs is that of the parameters, which is JAX's to choose.
         numbers = {id(jaxpr): number for number, jaxpr in enumerate(programs(equation))}
         bodies = [params[key] for key in ("cond_jaxpr", "body_jaxpr")]
-        return _while(params, [program(numbers[id(body.jaxpr)], body.consts) for body in bodies], inputs, given)
+        return _while(equation, [program(numbers[id(body.jaxpr)], body.consts) for body in bodies], inputs, given)
     raise ValueError(f"expected operations outside of {name!r}, got one within; move it out of there")
 
 
-def _scan(params: Mapping[str, Any], body: Callable[..., Any], inputs: list[Any], given: Arrays) -> tuple[Any, Any]:
-    ends = params["num_consts"], params["num_consts"] + params["num_carry"]
-    constants, carry, elements = inputs[: ends[0]], inputs[ends[0] : ends[1]], inputs[ends[1] :]
+def _scan(equation: JaxprEqn, body: Callable[..., Any], inputs: list[Any], given: Arrays) -> tuple[Any, Any]:
+    """Evaluate a scan: inputs are constants, carry and elements, outputs are carry and stacked results.
+
+    The parameters that count them differ between versions of JAX; elements and results have a dimension less within.
+    """
+    params, (inside,) = equation.params, programs(equation)
+    count = len(equation.outvars) - _sliced(equation.outvars, inside.outvars)
+    last = len(inputs) - _sliced(equation.invars, inside.invars)
+    constants, carry, elements = inputs[: last - count], inputs[last - count : last], inputs[last:]
 
     def step(carry: list[Any], slices: tuple[list[Any], Arrays]) -> tuple[list[Any], Any]:
         elements, given = slices
         outputs, taken = body([*constants, *carry, *elements], given)
-        return outputs[: params["num_carry"]], (outputs[params["num_carry"] :], taken)
+        return outputs[:count], (outputs[count:], taken)
 
     options = {key: params[key] for key in ("length", "reverse", "unroll")}
     carry, (outputs, taken) = jax.lax.scan(step, carry, (elements, given), **options)
     return [*carry, *outputs], taken
+
+
+def _sliced(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    """Count the variables that have a dimension less inside of a loop."""
+    return sum(len(a.aval.shape) > len(b.aval.shape) for a, b in zip(outside, inside, strict=True))
 
 
 def _cond(branches: Sequence[Callable[..., Any]], inputs: list[Any], given: Arrays) -> tuple[Any, Any]:
@@ -169,10 +180,11 @@ def _cond(branches: Sequence[Callable[..., Any]], inputs: list[Any], given: Arra
 
 
 def _while(
-    params: Mapping[str, Any], bodies: Sequence[Callable[..., Any]], inputs: list[Any], given: Arrays
+    equation: JaxprEqn, bodies: Sequence[Callable[..., Any]], inputs: list[Any], given: Arrays
 ) -> tuple[list[Any], dict[Path, Array]]:
-    first = params["cond_nconsts"]
-    second = first + params["body_nconsts"]
+    """Evaluate a while loop: inputs are constants of its condition, constants of its body, and the carry."""
+    second = len(inputs) - len(equation.outvars)
+    first = len(equation.params["cond_jaxpr"].in_avals) - len(equation.outvars)
     constants = inputs[:first], inputs[first:second]
 
     def run(number: int, carry: list[Any]) -> list[Any]:

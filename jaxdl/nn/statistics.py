@@ -1,5 +1,6 @@
 """Moments over chosen dimensions, in at least float32, and normalization by given moments."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -57,7 +58,11 @@ def moments(
         summed = jnp.sum(values, axis=axes, keepdims=True)
         return summed if axis_name is None else jax.lax.psum(summed, axis_name)
 
-    n = total(jnp.ones([size if axis in axes else 1 for axis, size in enumerate(x.shape)], x.dtype))
+    ones = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
+    if weights is None and axis_name is None:
+        n = jnp.full((1,) * x.ndim, math.prod(ones), x.dtype)
+    else:
+        n = total(jnp.ones(ones, x.dtype))
     divisor = jnp.where(n == 0, 1, n)
     shift = jnp.zeros((), x.dtype) if fast_variance else jax.lax.stop_gradient(total(x) / divisor)
     deviations = x - shift

@@ -67,7 +67,7 @@ PARAMETERS = {
 # Size of the outputs of models with an output for each position of a sequence.
 OUTPUTS = {"wavenet": 256, "bert_base": 768, "bert_large": 1024, "gpt_tiny": 256}
 OUTPUTS |= dict.fromkeys(("gpt2", "gpt2_medium", "gpt2_large", "gpt2_xl"), 50_257)
-# Beginnings of the names of deep models of equal blocks.
+# Prefixes of the names of deep models of equal blocks.
 SCANNED = ("bert", "gpt2", "resnet", "vit")
 # Height and width of the outputs of models with one at each pixel.
 DENSE = {"unet": (388, 388)}

@@ -82,8 +82,8 @@ def decode(content: bytes, source: str, *, newline: str | None = None) -> str:
 def shorten(text: object, width: int = 200) -> str:
     """Shorten a text from a file for an error message, which a name of a megabyte would fill.
 
-    >>> shorten("x" * 1000, 9)
-    'xxx...xxx'
+    >>> shorten("weights" * 1000, 17)
+    'weights...weights'
     """
     text = str(text)
     half = (width - 3) // 2

@@ -64,7 +64,7 @@ def stack_automata(automata: Sequence[Automaton]) -> Automaton:
 
 
 def labelled_strings(key: Key, count: int, length: int, automaton: Automaton) -> tuple[Array, Array]:
-    """Draw strings of random bits and the labels of all their beginnings.
+    """Draw strings of random bits and the labels of all their prefixes.
 
     Returns:
         Bits ``[N, T]`` and labels ``[N, T]``, int32; label ``t`` is 1 if the bits up to ``t`` are in the language.
