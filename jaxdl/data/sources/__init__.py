@@ -2,7 +2,8 @@
 
 Images
     `digits`, `mnist`, `fashion_mnist`, `cifar10`: classic data sets.
-    `image_folder`: images in one folder for each class.
+    `image_folder`: images in one folder for each class; `read_image`: one file.
+    `read_coco`, `read_voc`: pictures with objects; `decode_mask`, and `annotations`, what they check.
     `patterns`: random characters and gratings.
 Text
     `read_text`, `python_source`, `tiny_shakespeare`: plain text.
@@ -18,6 +19,7 @@ Synthetic tasks
 """
 
 from jaxdl.data.sources import (
+    annotations,
     automata,
     corpora,
     documents,
@@ -28,15 +30,19 @@ from jaxdl.data.sources import (
     templates,
     translation,
 )
-from jaxdl.data.sources.folder import image_folder
+from jaxdl.data.sources.coco import decode_mask, read_coco
+from jaxdl.data.sources.folder import image_folder, read_image
 from jaxdl.data.sources.images import cifar10, digits, fashion_mnist, mnist
 from jaxdl.data.sources.reviews import movie_reviews
 from jaxdl.data.sources.texts import python_source, read_text, tiny_shakespeare
+from jaxdl.data.sources.voc import read_voc
 
 __all__ = [
+    "annotations",
     "automata",
     "cifar10",
     "corpora",
+    "decode_mask",
     "digits",
     "documents",
     "fashion_mnist",
@@ -46,7 +52,10 @@ __all__ = [
     "patterns",
     "python_code",
     "python_source",
+    "read_coco",
+    "read_image",
     "read_text",
+    "read_voc",
     "sequences",
     "synthetic",
     "templates",

@@ -118,7 +118,7 @@ def _read_part(
 
 def _read(root: Path, classes: tuple[str, ...], size: tuple[int, int] | None, channels: int) -> dict[str, np.ndarray]:
     paths = [(path, label) for label, name in enumerate(classes) for path in _images_in(root / name)]
-    images = [_image(path, size, channels) for path, _ in paths]
+    images = [read_image(path, size=size, channels=channels) for path, _ in paths]
     for (path, _), image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
             raise ValueError(
@@ -144,8 +144,18 @@ def _suffixes() -> str:
     return ", ".join(sorted(SUFFIXES))
 
 
-def _image(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarray:
-    """Read an image, uint8 ``[H, W, C]``."""
+def read_image(path: str | Path, *, size: tuple[int, int] | None = None, channels: int = 3) -> np.ndarray:
+    """Read one image, uint8 ``[H, W, C]``, upright and without transparency, as `image_folder` does.
+
+    Args:
+        path: the file.
+        size: height and width to which it is resized; None for its own.
+        channels: 3 (colour) or 1 (grey).
+
+    Raises:
+        ValueError: the file is not an image of a format that is read, or has too many pixels.
+        ImportError: pillow is not installed.
+    """
     pillow, operations = (require(f"PIL.{part}", "reading images") for part in ("Image", "ImageOps"))
     try:
         with open_regular(path) as file, pillow.open(file, formats=FORMATS) as image:
