@@ -11,6 +11,8 @@
 """
 
 from jaxdl.models import dense, layers, neurons, scanning, sequence, transformers, vision
+from jaxdl.models.dense.fcos import FCOS
+from jaxdl.models.dense.mask_head import MaskFCOS
 from jaxdl.models.dense.unet import UNet
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
@@ -41,6 +43,7 @@ from jaxdl.models.vision.zfnet import ZFNet
 
 __all__ = [
     "BERT",
+    "FCOS",
     "GPT",
     "MLP",
     "VGG",
@@ -59,6 +62,7 @@ __all__ = [
     "InceptionV3",
     "LeNet5",
     "LeNet5Original",
+    "MaskFCOS",
     "PreActivationResNet",
     "RecurrentClassifier",
     "RecurrentLanguageModel",

@@ -155,7 +155,7 @@ class PreActivationBottleneck(_PreActivationBlock):
 class _ResidualNetwork(linen.Module):
     """Fields and stages that `ResNet` and `PreActivationResNet` share."""
 
-    num_classes: int = 1000
+    num_classes: int | None = 1000
     depths: Sequence[int] = (2, 2, 2, 2)
     widths: Sequence[int] = (64, 128, 256, 512)
     block: Literal["basic", "bottleneck"] = "basic"
@@ -218,7 +218,8 @@ class ResNet(_ResidualNetwork):
     ``stage1_block1`` and so on, ``stage1`` and so on (the last block of each), and ``pool``, the vector of means.
 
     Attributes:
-        num_classes: number of logits.
+        num_classes: number of logits; None for no output layer, where the vector of means is the result, for a
+            backbone of which other models read the intermediates.
         depths: blocks in each stage.
         widths: ``width`` of the blocks in each stage.
         block: "basic" for `BasicBlock`, or "bottleneck" for `Bottleneck`.
@@ -259,8 +260,9 @@ class ResNet(_ResidualNetwork):
             x = collect(out, "stem_pool", max_pool(x, 3, stride=2, padding=1))
         x = self._stages(block, x, train, out, return_intermediates)
         x = collect(out, "pool", global_average_pool(x))
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
-        return (logits, out) if return_intermediates else logits
+        if self.num_classes is not None:
+            x = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        return (x, out) if return_intermediates else x
 
 
 class PreActivationResNet(_ResidualNetwork):
@@ -297,8 +299,9 @@ class PreActivationResNet(_ResidualNetwork):
         x = self._stages(block, x, train, out, return_intermediates)
         x = collect(out, "norm", jax.nn.relu(BatchNorm(name="norm")(x, train)))
         x = collect(out, "pool", global_average_pool(x))
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
-        return (logits, out) if return_intermediates else logits
+        if self.num_classes is not None:
+            x = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        return (x, out) if return_intermediates else x
 
 
 def subsample_and_pad(x: Array, stride: int, channels: int) -> Array:
