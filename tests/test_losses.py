@@ -11,9 +11,10 @@ from jax.test_util import check_grads
 from jaxdl import losses
 
 REGRESSION = (losses.mean_squared_error, losses.sum_squared_error, losses.mean_absolute_error, losses.huber)
-BINARY = (losses.binary_cross_entropy, losses.hinge, losses.margin_ranking)
-CLASSES = (losses.cross_entropy, losses.multi_class_hinge)
-LOGITS = (losses.cross_entropy, losses.binary_cross_entropy, losses.hinge, losses.multi_class_hinge)
+BINARY = (losses.binary_cross_entropy, losses.sigmoid_focal, losses.hinge, losses.margin_ranking)
+CLASSES = (losses.cross_entropy, losses.focal, losses.multi_class_hinge)
+PROBABILITIES = (losses.binary_cross_entropy, losses.sigmoid_focal)
+LOGITS = (losses.cross_entropy, losses.focal, *PROBABILITIES, losses.hinge, losses.multi_class_hinge)
 
 cross_entropy = jax.jit(losses.cross_entropy)
 name = {"ids": lambda loss: loss.__name__}
@@ -41,7 +42,7 @@ def example(loss, rng, batch=5):
     predictions = 2 * rng.normal(size=(batch, 3))
     if loss in CLASSES:
         return predictions, rng.integers(0, 3, batch)
-    if loss is losses.binary_cross_entropy:
+    if loss in PROBABILITIES:
         return predictions, rng.uniform(size=(batch, 3))
     return predictions, np.sign(rng.normal(size=(batch, 3)))
 
