@@ -68,7 +68,7 @@ def test_image_masks_and_boxes_agree(seed):
     assert_agreement(flipped)
     assert not flipped["image"][1, :, 18:].any()
     np.testing.assert_array_equal(flipped["boxes"][:, 0], [[16, 3, 22, 12], [13, 0, 18, 4]])
-    again = data.flip_objects(key, flipped, 1.0)
+    again = jax.jit(partial(data.flip_objects, probability=1.0))(key, flipped)
     np.testing.assert_array_equal(again["masks"], batch["masks"])
     half = np.asarray(jax.jit(data.flip_objects)(key, batch)["boxes"])
     assert all(np.array_equal(b, x) or np.array_equal(b, y) for b, x, y in zip(half, batch["boxes"], flipped["boxes"]))  # noqa: B905
@@ -81,7 +81,7 @@ def test_crops_and_scales_keep_what_remains_in_the_picture(seed):
     assert crop["image"].shape == (2, 14, 15, 1)
     assert_agreement(crop)
     assert (np.asarray(crop["size"]) == [14, 15]).all()
-    strict = data.crop_objects(key, batch, 14, 15, least_visible=1.0)
+    strict = jax.jit(partial(data.crop_objects, height=14, width=15, least_visible=1.0))(key, batch)
     before = np.prod(batch["boxes"][..., 2:] - batch["boxes"][..., :2], axis=-1)
     after = np.asarray(crop["masks"]).sum(axis=(-2, -1))
     np.testing.assert_array_equal(np.asarray(strict["box_mask"]) != 0, (after >= before) & (batch["box_mask"] != 0))
@@ -95,10 +95,11 @@ def test_affine_maps_move_boxes_as_pixels():
     square = {name: batch[name] for name in ("boxes", "label", "box_mask")}
     square |= {"image": batch["image"][:, :, :20], "masks": batch["masks"][..., :20]}
     square["boxes"] = np.minimum(square["boxes"], 20)
-    turned = data.affine_objects(square, quarter)
+    move = jax.jit(data.affine_objects)
+    turned = move(square, quarter)
     assert_agreement(turned)
     np.testing.assert_array_equal(turned["image"], np.rot90(square["image"], axes=(1, 2)))
-    zoomed = data.affine_objects(square, 0.5 * jnp.broadcast_to(jnp.eye(2), (2, 2, 2)))
+    zoomed = move(square, 0.5 * jnp.broadcast_to(jnp.eye(2), (2, 2, 2)))
     np.testing.assert_allclose(zoomed["boxes"][0, 1], [14, 8, 20, 20])
     assert zoomed["box_mask"][1, 0] == 0  # its box is outside of what is left
     assert all(np.isfinite(np.asarray(value)).all() for value in zoomed.values())
@@ -118,4 +119,4 @@ def test_affine_maps_move_boxes_as_pixels():
 )
 def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
-        call(make_batch())
+        jax.eval_shape(call, make_batch())

@@ -75,13 +75,33 @@ def decode_mask(mask: Any, size: tuple[int, int]) -> np.ndarray:
     coco = require("pycocotools.mask", "decoding masks of COCO")
     if isinstance(mask, list):
         return coco.decode(coco.merge(coco.frPyObjects(mask, *size))).astype(bool)
-    counts = mask["counts"]
+    counts = _run_lengths(mask["counts"])
+    if counts is None or sum(counts) != size[0] * size[1]:
+        raise ValueError(f"expected run lengths that fill {size[0]} x {size[1]} pixels, got {shorten(mask['counts'])}")
+    return coco.decode(coco.frPyObjects({"size": list(size), "counts": counts}, *size)).astype(bool)
+
+
+def _run_lengths(counts: Any) -> list[int] | None:
+    """Return run lengths, of which COCO's text has groups of five bits, and from the fourth on differences.
+
+    pycocotools would read a text that is too short as a mask, and beyond the end of one that is cut.
+    """
     if isinstance(counts, list):
-        mask = coco.frPyObjects(mask, *size)
-    try:
-        return coco.decode(mask).astype(bool)
-    except ValueError as error:
-        raise ValueError(f"expected run lengths that fill {size[0]} x {size[1]} pixels, got others") from error
+        return counts if all(_is_id(count) and count >= 0 for count in counts) else None
+    if not isinstance(counts, str | bytes):
+        return None
+    codes = [code - 48 for code in (counts.encode() if isinstance(counts, str) else counts)]
+    found: list[int] = []
+    value, bits = 0, 0
+    for code in codes:
+        if not 0 <= code < 64 or bits > 30:
+            return None
+        value, bits = value | (code & 31) << bits, bits + 5
+        if not code & 32:
+            value -= (code & 16) << (bits - 4)  # the sign
+            found.append(value + found[-2] if len(found) > 2 else value)
+            value, bits = 0, 0
+    return found if bits == 0 and all(count >= 0 for count in found) else None
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -137,12 +157,9 @@ def _check_mask(path: Path, entry: str, mask: Any, size: tuple[int, int]) -> Non
     if not isinstance(mask, dict) or mask.get("size") != [height, width]:
         got = mask.get("size") if isinstance(mask, dict) else mask
         raise invalid(path, entry, f"a mask of the size of its picture, [{height}, {width}]", got)
-    counts = mask.get("counts")
-    if isinstance(counts, list):
-        if not all(_is_id(count) and count >= 0 for count in counts) or sum(counts) != height * width:
-            raise invalid(path, entry, f"run lengths with the sum {height * width}", counts)
-    elif not isinstance(counts, str) or not counts.isascii():
-        raise invalid(path, entry, "run lengths, a list or a text", counts)
+    counts = _run_lengths(mask.get("counts"))
+    if counts is None or sum(counts) != height * width:
+        raise invalid(path, entry, f"run lengths with the sum {height * width}", mask.get("counts"))
 
 
 def _picture(file: Path, size: tuple[int, int], objects: list[tuple[list[float], int, bool, Any]]) -> Picture:

@@ -93,6 +93,9 @@ def test_boxes_labels_and_masks_are_those_of_the_file(tmp_path):
         ({"segmentation": {"size": [12, 16], "counts": [191]}}, r"got \[191\]"),
         ({"segmentation": {"size": [12, 16], "counts": [-1, 193]}}, r"got \[-1, 193\]"),
         ({"segmentation": {"size": [12, 16], "counts": 3}}, "got 3"),
+        ({"segmentation": {"size": [12, 16], "counts": "1"}}, "got 1"),
+        ({"segmentation": {"size": [12, 16], "counts": "o" * 99}}, "got ooo"),
+        ({"segmentation": {"size": [12, 16], "counts": "\u00e9"}}, "got "),
         ({"segmentation": "everything"}, "got everything"),
     ],
 )
@@ -128,13 +131,20 @@ def test_what_is_no_file_of_annotations_is_refused(tmp_path, content):
         write(tmp_path, content)
 
 
-def test_an_image_of_another_size_and_broken_run_lengths_name_the_image(tmp_path):
-    pytest.importorskip("pycocotools", reason="masks of COCO")
-    content = annotations(segmentation={"size": [HEIGHT, WIDTH], "counts": "1"})
-    found = write(tmp_path, content)
-    with pytest.raises(ValueError, match=r"a\.png: object 0"):
-        found.pictures[0].load(masks=True)
+def test_an_image_of_another_size_is_named(tmp_path):
+    content = annotations()
     content["images"][0] |= {"height": 13}
     content["annotations"] = []
     with pytest.raises(ValueError, match=r"a\.png: .*\(13, 16\).*got \(12, 16\)"):
         write(tmp_path, content).pictures[0].load()
+
+
+def test_compressed_run_lengths_of_any_mask_are_read():
+    coco = pytest.importorskip("pycocotools.mask", reason="masks of COCO")
+    rng = np.random.default_rng(0)
+    for share in (0, 0.01, 0.3, 1):
+        mask = rng.uniform(size=(60, 90)) < share
+        packed = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+        np.testing.assert_array_equal(data.decode_mask(packed, (60, 90)), mask)
+        with pytest.raises(ValueError, match="60 x 90"):
+            data.decode_mask({**packed, "counts": packed["counts"][:-1]}, (60, 90))
