@@ -162,7 +162,7 @@ class PairSettings(OnText):
     learning_rate: float = 0.01
     """Learning rate of Adam."""
     tested: int = 4000
-    """Held-out pairs, at the end of the text."""
+    """Held-out pairs, of every tenth sentence."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -170,14 +170,31 @@ class PairSettings(OnText):
 
 
 def split_pairs(config: PairSettings) -> tuple[Corpus, np.ndarray, np.ndarray]:
-    """Read the corpus and its pairs, of which a random subset of the last tenth is held out."""
+    """Read the corpus and its pairs; of those of every tenth sentence a random subset is held out."""
     corpus = read_corpus(config)
     if len(corpus.vocabulary) < config.vocab_size:
         raise UsageError(f"--vocab-size: expected <= {len(corpus.vocabulary)} for this text, got {config.vocab_size}")
-    with preparing():
-        learned, rest = data.text.split_text(draw_pairs(corpus, config.window))
-    index = np.random.default_rng(config.seed).integers(len(rest), size=config.tested)
-    return corpus, learned, rest[index]
+    rest, held_out = list(corpus.sentences), corpus.sentences[9::10]
+    del rest[9::10]
+    learned, unseen = (draw_pairs(corpus._replace(sentences=part), config.window) for part in (rest, held_out))
+    if not len(unseen):
+        raise UsageError(f"--text: expected a text with pairs of words in every tenth sentence, got {config.text}")
+    return corpus, learned, np.random.default_rng(config.seed).choice(unseen, config.tested)
+
+
+def gain_shares(found: dict[str, np.ndarray], base: float) -> dict[str, np.ndarray]:
+    """Return the share of every loss in the gain of the full softmax over word frequencies, for every seed.
+
+    Args:
+        found: held-out losses along the way, ``[seeds, reports + 1]``, that of ``"full softmax"`` among them.
+        base: the loss of word frequencies.
+
+    Returns:
+        ``[seeds]``, NaN where the full softmax is no better than word frequencies.
+    """
+    gain = {name: base - curve[:, -1] for name, curve in found.items()}
+    whole = np.where(gain["full softmax"] > 0, gain["full softmax"], np.nan)
+    return {name: value / whole for name, value in gain.items()}
 
 
 def full_loss(tables: Tables, pairs: Array, key: Array | None = None, variant: PyTree = None) -> Array:
