@@ -31,7 +31,7 @@ from jaxdl.train.parallel import consistency, distributed
 
 RUNS = Path("runs")
 """The default parent of run folders."""
-PATHS = ("data_dir",)
+PATHS = ("data_dir", "predict")
 """Settings that hold paths, which may change when a run is resumed."""
 TIMES = ("wall_seconds", "compile_seconds", "step_seconds")
 """Durations that the manifest sums over the parts of a run: the first one and those that resumed it."""

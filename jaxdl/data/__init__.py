@@ -4,7 +4,7 @@ Labelled images
     `load`, `list_datasets`: data sets by name.
     `Dataset`, `as_examples`: the result, and its arrays.
     `statistics`, `standardize`, `resize`, `as_size`: size and scale of images.
-    `border_weights`: weights of pixels for segmentation.
+    `border_weights`, `augment_pixels`: weights of pixels for segmentation, and augmentation of images with labels.
     `augmentation`, `warping`: random transformations of images, and the resampling below them.
 Batches
     `Loader`, `padded_batches`: batches of arrays in an order that depends on seed and epoch alone.
@@ -27,15 +27,17 @@ from jaxdl.data.dataset import Dataset, as_examples, as_size, resize, standardiz
 from jaxdl.data.epochs import EpochLoader, permutation
 from jaxdl.data.files import archive, cifar, downloads, idx, pickles
 from jaxdl.data.registry import list_datasets, load
-from jaxdl.data.segmentation import border_weights
+from jaxdl.data.segmentation import augment_pixels, border_weights
 from jaxdl.data.sources import (
     automata,
+    cells,
     cifar10,
     corpora,
     digits,
     documents,
     fashion_mnist,
     image_folder,
+    lesions,
     mnist,
     movie_reviews,
     patterns,
@@ -65,9 +67,11 @@ __all__ = [
     "as_examples",
     "as_size",
     "audio",
+    "augment_pixels",
     "augmentation",
     "automata",
     "border_weights",
+    "cells",
     "check_integers",
     "choose_boundaries",
     "cifar",
@@ -81,6 +85,7 @@ __all__ = [
     "files",
     "idx",
     "image_folder",
+    "lesions",
     "list_datasets",
     "load",
     "mnist",

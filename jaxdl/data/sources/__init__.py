@@ -4,6 +4,7 @@ Images
     `digits`, `mnist`, `fashion_mnist`, `cifar10`: classic data sets.
     `image_folder`: images in one folder for each class.
     `patterns`: random characters and gratings.
+    `cells`: nuclei with a number for each, drawn and read; `lesions`: images with several right masks.
 Text
     `read_text`, `python_source`, `tiny_shakespeare`: plain text.
     `movie_reviews`, and `corpora`: reviews with labels, sentences with tags.
@@ -19,8 +20,10 @@ Synthetic tasks
 
 from jaxdl.data.sources import (
     automata,
+    cells,
     corpora,
     documents,
+    lesions,
     patterns,
     python_code,
     sequences,
@@ -35,12 +38,14 @@ from jaxdl.data.sources.texts import python_source, read_text, tiny_shakespeare
 
 __all__ = [
     "automata",
+    "cells",
     "cifar10",
     "corpora",
     "digits",
     "documents",
     "fashion_mnist",
     "image_folder",
+    "lesions",
     "mnist",
     "movie_reviews",
     "patterns",
