@@ -14,12 +14,14 @@ have no meaning for complex scores and raise a TypeError.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.arrays import fit_mask, square_modulus, widen, widen_floating, widen_integers
 from jaxdl.checks import check_in_range, check_indices, check_one_of, is_zero
 from jaxdl.typing import Array, ArrayLike
 
 REDUCTIONS = ("mean", "sum", "none")
+INT32 = np.iinfo(np.int32)
 
 
 def mean_squared_error(
@@ -87,17 +89,18 @@ def huber(
     Args:
         predictions: ``y_hat``, ``[...]``; ``e = y_hat - y``.
         targets: ``y``, of the same shape.
-        delta: the largest error in the quadratic part.
+        delta: the largest error in the quadratic part, above 0.
         mask: weights over the leading dimensions.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
-        ValueError: the shapes differ, the mask does not match, or the reduction is unknown.
+        ValueError: the shapes differ, the mask does not match, ``delta`` is not positive, or the reduction is unknown.
 
     >>> huber(jnp.array([0.5, -3.0]), jnp.zeros(2), reduction="none").tolist()
     [0.125, 2.5]
     """
     y_hat, y, weights = _prepare(predictions, targets, mask)
+    check_in_range("delta", delta, includes_low=False)
     size = jnp.abs(y_hat - y)
     bent = jnp.minimum(size, delta)
     return _reduce(bent * (size - bent / 2), weights, reduction)
@@ -148,9 +151,10 @@ def cross_entropy(
 ) -> Array:
     """Return the softmax cross-entropy ``-sum_k y_k ln p_k`` with ``p = softmax(logits)``.
 
-    It is computed as ``sum_k y_k (logsumexp(logits) - logits_k)``, which is finite for every finite logit. Label
-    smoothing replaces ``y`` by ``(1 - e) y + e / K`` (Szegedy et al., 2016). Class weights are a mask:
-    ``mask=class_weights[labels]``.
+    It is computed as ``sum_k y_k (logsumexp(logits) - logits_k)``, which is finite for every finite logit. A logit of
+    minus infinity is a class of probability 0. One of plus infinity, of a network that has diverged, gives nan for its
+    own class and infinity for the others; torch gives nan for all. Label smoothing replaces ``y`` by
+    ``(1 - e) y + e / K`` (Szegedy et al., 2016). Class weights are a mask: ``mask=class_weights[labels]``.
 
     Args:
         logits: ``[..., K]``.
@@ -311,6 +315,8 @@ def _prepare_classes(
     name: str, scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Array, Array, Array | None]:
     """Check and widen scores ``[..., K]`` with class indices ``[...]`` or probabilities ``[..., K]``."""
+    if isinstance(labels, np.ndarray) and np.issubdtype(labels.dtype, np.integer):
+        labels = labels.clip(INT32.min, INT32.max)  # JAX would drop the higher bits
     z, y = widen_floating(scores), jnp.asarray(labels)
     y = widen_integers(y) if y.shape == z.shape[:-1] else y
     integers = jnp.issubdtype(y.dtype, jnp.integer)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import fit_mask, to_floating, widen, widen_integers
-from jaxdl.checks import check_one_of
+from jaxdl.checks import check_one_of, check_positive_integer
 from jaxdl.typing import Array, ArrayLike
 
 AVERAGES = (None, "macro", "micro", "weighted")
@@ -144,12 +144,13 @@ def confusion_matrix(
         The matrix ``[K, K]``.
 
     Raises:
-        ValueError: the shapes differ or the mask does not match.
+        ValueError: the shapes differ, the mask does not match, or ``num_classes`` is no positive integer.
         TypeError: predictions or labels are not class indices.
 
     >>> confusion_matrix(jnp.array([0, 1, 1]), jnp.array([0, 0, 1]), 2).tolist()
     [[1, 1], [0, 1]]
     """
+    check_positive_integer("num_classes", num_classes)
     predictions, labels = _pair("predictions", predictions, labels)
     for name, indices in (("predictions", predictions), ("labels", labels)):
         if not jnp.issubdtype(indices.dtype, jnp.integer):
