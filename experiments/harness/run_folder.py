@@ -26,6 +26,7 @@ import jaxdl
 from experiments.harness import terminal
 from experiments.harness.configuration import Options
 from experiments.harness.errors import UsageError, preparing
+from jaxdl.data.files.opening import read_plain_text
 from jaxdl.train import parallel
 from jaxdl.train.parallel import consistency, distributed
 
@@ -125,8 +126,9 @@ class Run:
             consistency.check_consistent({**self.identity, **flags})
         try:
             self._open()
-        except OSError as error:
-            raise UsageError(f"cannot write the run folder {str(self.directory)[:200]}: {error.strerror}") from error
+        except (OSError, ValueError) as error:
+            fault = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"cannot write the run folder {str(self.directory)[:200]!r}: {fault}") from error
 
     def _open(self) -> None:
         """Make or open the folder and lock it; a run that was killed while it did so starts again."""
@@ -291,7 +293,7 @@ def _readable_manifest(directory: Path) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file of a run folder."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_plain_text(path))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged: {str(error)[:200]}") from error
     except OSError as error:

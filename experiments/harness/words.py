@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness.configuration import Config, at_least
 from experiments.harness.errors import UsageError, preparing
+from experiments.harness.learning import check_learned
 from experiments.harness.run_folder import Run
 from jaxdl import data, embeddings, optim
 from jaxdl.embeddings import Tables, Vectors
@@ -105,6 +106,9 @@ def learn_pairs(
 
     Returns:
         The measurements, ``[variants, seeds, reports + 1]``.
+
+    Raises:
+        NonfiniteError: a measurement is NaN.
     """
     optimizer, reports = optim.adam(config.learning_rate), config.reports
     examples = jnp.asarray(pairs)
@@ -131,7 +135,9 @@ def learn_pairs(
         return jnp.concatenate([measure(tables, variant)[None], measured])
 
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-    return np.asarray(jax.jit(jax.vmap(jax.vmap(learn, (0, None)), (None, 0)))(keys, variants))
+    measured = np.asarray(jax.jit(jax.vmap(jax.vmap(learn, (0, None)), (None, 0)))(keys, variants))
+    check_learned(measured)
+    return measured
 
 
 @dataclass(frozen=True)
