@@ -266,6 +266,19 @@ def test_an_infinite_logit_has_no_loss_where_it_is_right():
         assert cross_entropy(certain, label, label_smoothing=0.0) == 0
 
 
+def test_infinite_scores_of_classes_are_those_of_torch(functional):
+    torch = pytest.importorskip("torch", reason="torch is the peer")
+    inf = np.inf
+    logits = np.float32([[0, -inf, 1], [0, inf, 1], [inf, inf, 0], [-inf, -inf, 0], [-inf, -inf, -inf]])
+    run = jax.jit(lambda z, y: losses.cross_entropy(z, y, reduction="none"))
+    for label in range(3):
+        expected = functional.cross_entropy(torch.tensor(logits), torch.full((5,), label), reduction="none")
+        ours, theirs = np.asarray(run(logits, np.full(5, label))), expected.numpy()
+        np.testing.assert_allclose(ours[~np.isnan(theirs)], theirs[~np.isnan(theirs)], rtol=1e-6)
+        assert not np.isfinite(ours[np.isnan(theirs)]).any()
+        assert np.isnan(ours[1]) == (label == 1)
+
+
 @pytest.mark.usefixtures("float64")
 def test_the_gradient_of_a_target_of_0_is_that_of_the_formula():
     slope = jax.jit(jax.grad(losses.binary_cross_entropy, argnums=1))(jnp.array([2.0]), jnp.array([0.0]))

@@ -22,7 +22,7 @@ from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS, plot_runs
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
-from experiments.harness.words import Loss, PairSettings, full_loss, learn_pairs, split_pairs, unigram_loss
+from experiments.harness.words import Loss, PairSettings, full_loss, gain_shares, learn_pairs, split_pairs, unigram_loss
 from jaxdl import embeddings
 from jaxdl.embeddings import Tables
 from jaxdl.typing import Array
@@ -57,7 +57,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         curves = learn_pairs(negative_loss(k), variants, *arguments, held_out(tested, noise), config)
         found |= dict(zip((str(k), f"{k} unseen"), curves, strict=False))
     base = unigram_loss(corpus.counts, tested)
-    gain = {name: (base - curve[:, -1]) / (base - found["full softmax"][:, -1]) for name, curve in found.items()}
+    gain = gain_shares(found, base)
     cost = {name: 1 + int(name.split()[0]) if name[0].isdigit() else config.vocab_size for name in found}
     cheaper = config.vocab_size / cost[str(JUDGED)]
     statement = f"{JUDGED} negative samples have most of the full softmax' gain at 1 / {cheaper:.0f} of the cost"

@@ -5,7 +5,7 @@ Labelled images
     `Dataset`, `as_examples`: the result, and its arrays.
     `statistics`, `standardize`, `resize`, `as_size`: size and scale of images.
     `read_image`: one file, and `files.masks` for masks.
-    `border_weights`: weights of pixels for segmentation.
+    `border_weights`, `augment_pixels`: weights of pixels for segmentation, and augmentation of images with labels.
     `augmentation`, `warping`: random transformations of images, and the resampling below them.
 Pictures with objects
     `read_coco`, `read_voc`: annotations, a `PictureSet` of `Picture`; `decode_mask`, `instance_masks`, `mask_boxes`.
@@ -36,9 +36,10 @@ from jaxdl.data.object_augmentation import affine_objects, crop_objects, flip_ob
 from jaxdl.data.objects import Picture, PictureSet, instance_masks, mask_boxes, pad_pictures
 from jaxdl.data.precision import box_average_precision, mask_average_precision
 from jaxdl.data.registry import list_datasets, load
-from jaxdl.data.segmentation import border_weights
+from jaxdl.data.segmentation import augment_pixels, border_weights
 from jaxdl.data.sources import (
     automata,
+    cells,
     cifar10,
     corpora,
     decode_mask,
@@ -46,6 +47,7 @@ from jaxdl.data.sources import (
     documents,
     fashion_mnist,
     image_folder,
+    lesions,
     mnist,
     movie_reviews,
     patterns,
@@ -81,10 +83,12 @@ __all__ = [
     "as_examples",
     "as_size",
     "audio",
+    "augment_pixels",
     "augmentation",
     "automata",
     "border_weights",
     "box_average_precision",
+    "cells",
     "check_integers",
     "choose_boundaries",
     "cifar",
@@ -102,6 +106,7 @@ __all__ = [
     "idx",
     "image_folder",
     "instance_masks",
+    "lesions",
     "list_datasets",
     "load",
     "mask_average_precision",

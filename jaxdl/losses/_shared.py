@@ -2,12 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.arrays import fit_mask, widen, widen_floating, widen_integers
 from jaxdl.checks import check_indices, check_one_of
 from jaxdl.typing import Array, ArrayLike
 
 REDUCTIONS = ("mean", "sum", "none")
+INT32 = np.iinfo(np.int32)
 
 
 def zero_masked(x: Array, weights: Array | None) -> Array:
@@ -35,6 +37,8 @@ def prepare_classes(
     name: str, scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Array, Array, Array | None]:
     """Check and widen scores ``[..., K]`` with class indices ``[...]`` or probabilities ``[..., K]``."""
+    if isinstance(labels, np.ndarray) and np.issubdtype(labels.dtype, np.integer):
+        labels = labels.clip(INT32.min, INT32.max)  # JAX would drop the higher bits
     z, y = widen_floating(scores), jnp.asarray(labels)
     y = widen_integers(y) if y.shape == z.shape[:-1] else y
     integers = jnp.issubdtype(y.dtype, jnp.integer)

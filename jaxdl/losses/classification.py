@@ -54,9 +54,10 @@ def cross_entropy(
 ) -> Array:
     """Return the softmax cross-entropy ``-sum_k y_k ln p_k`` with ``p = softmax(logits)``.
 
-    It is computed as ``sum_k y_k (logsumexp(logits) - logits_k)``, which is finite for every finite logit. Label
-    smoothing replaces ``y`` by ``(1 - e) y + e / K`` (Szegedy et al., 2016). Class weights are a mask:
-    ``mask=class_weights[labels]``.
+    It is computed as ``sum_k y_k (logsumexp(logits) - logits_k)``, which is finite for every finite logit. A logit of
+    minus infinity is a class of probability 0. One of plus infinity, of a network that has diverged, gives nan for its
+    own class and infinity for the others; torch gives nan for all. Label smoothing replaces ``y`` by
+    ``(1 - e) y + e / K`` (Szegedy et al., 2016). Class weights are a mask: ``mask=class_weights[labels]``.
 
     Args:
         logits: ``[..., K]``.

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from jaxdl.arrays import square_modulus
+from jaxdl.checks import check_in_range
 from jaxdl.losses._shared import prepare, reduce
 from jaxdl.typing import Array, ArrayLike
 
@@ -72,17 +73,18 @@ def huber(
     Args:
         predictions: ``y_hat``, ``[...]``; ``e = y_hat - y``.
         targets: ``y``, of the same shape.
-        delta: the largest error in the quadratic part.
+        delta: the largest error in the quadratic part, above 0.
         mask: weights over the leading dimensions.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Raises:
-        ValueError: the shapes differ, the mask does not match, or the reduction is unknown.
+        ValueError: the shapes differ, the mask does not match, ``delta`` is not positive, or the reduction is unknown.
 
     >>> huber(jnp.array([0.5, -3.0]), jnp.zeros(2), reduction="none").tolist()
     [0.125, 2.5]
     """
     y_hat, y, weights = prepare(predictions, targets, mask)
+    check_in_range("delta", delta, includes_low=False)
     size = jnp.abs(y_hat - y)
     bent = jnp.minimum(size, delta)
     return reduce(bent * (size - bent / 2), weights, reduction)

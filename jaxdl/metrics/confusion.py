@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from jaxdl.arrays import widen, widen_integers
-from jaxdl.checks import check_one_of
+from jaxdl.checks import check_one_of, check_positive_integer
 from jaxdl.metrics._shared import broadcast_mask, check_pair
 from jaxdl.typing import Array, ArrayLike
 
@@ -28,12 +28,13 @@ def confusion_matrix(
         The matrix ``[K, K]``.
 
     Raises:
-        ValueError: the shapes differ or the mask does not match.
+        ValueError: the shapes differ, the mask does not match, or ``num_classes`` is no positive integer.
         TypeError: predictions or labels are not class indices.
 
     >>> confusion_matrix(jnp.array([0, 1, 1]), jnp.array([0, 0, 1]), 2).tolist()
     [[1, 1], [0, 1]]
     """
+    check_positive_integer("num_classes", num_classes)
     predictions, labels = check_pair("predictions", predictions, labels)
     for name, indices in (("predictions", predictions), ("labels", labels)):
         if not jnp.issubdtype(indices.dtype, jnp.integer):

@@ -5,6 +5,7 @@ Images
     `image_folder`: images in one folder for each class; `read_image`: one file.
     `read_coco`, `read_voc`: pictures with objects; `decode_mask`, and `annotations`, what they check.
     `patterns`: random characters and gratings.
+    `cells`: nuclei with a number for each, drawn and read; `lesions`: images with several right masks.
 Text
     `read_text`, `python_source`, `tiny_shakespeare`: plain text.
     `movie_reviews`, and `corpora`: reviews with labels, sentences with tags.
@@ -21,8 +22,10 @@ Synthetic tasks
 from jaxdl.data.sources import (
     annotations,
     automata,
+    cells,
     corpora,
     documents,
+    lesions,
     patterns,
     python_code,
     sequences,
@@ -40,6 +43,7 @@ from jaxdl.data.sources.voc import read_voc
 __all__ = [
     "annotations",
     "automata",
+    "cells",
     "cifar10",
     "corpora",
     "decode_mask",
@@ -47,6 +51,7 @@ __all__ = [
     "documents",
     "fashion_mnist",
     "image_folder",
+    "lesions",
     "mnist",
     "movie_reviews",
     "patterns",

@@ -1,14 +1,15 @@
 """Images in folders, one folder for each class."""
 
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from jaxdl.checks import shorten
 from jaxdl.data.batching import split
 from jaxdl.data.dataset import Dataset, as_examples, as_size
 from jaxdl.data.files.downloads import require
-from jaxdl.data.files.opening import open_regular, shorten
+from jaxdl.data.files.opening import open_regular
 
 JPEG = frozenset({".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".pjpeg", ".pjp"})
 SUFFIXES = JPEG | {".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff"}
@@ -158,7 +159,7 @@ def read_image(path: str | Path, *, size: tuple[int, int] | None = None, channel
     """
     pillow, operations = (require(f"PIL.{part}", "reading images") for part in ("Image", "ImageOps"))
     try:
-        with open_regular(path) as file, pillow.open(file, formats=FORMATS) as image:
+        with open_regular(path) as file, _open_verified(file, pillow) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"expected at most {MAX_PIXELS} pixels, got {image.width} x {image.height}")
             form = image.format
@@ -169,6 +170,16 @@ def read_image(path: str | Path, *, size: tuple[int, int] | None = None, channel
     if size is not None and upright.size != size[::-1]:
         upright = upright.resize(size[::-1], pillow.Resampling.BILINEAR)
     return np.asarray(upright).reshape(upright.height, upright.width, channels)
+
+
+def _open_verified(file: IO[bytes], pillow: Any) -> Any:
+    """Open an image; verify the checksums of a PNG, which pillow otherwise skips."""
+    image = pillow.open(file, formats=FORMATS)
+    if image.format != "PNG":
+        return image
+    image.verify()
+    file.seek(0)
+    return pillow.open(file, formats=FORMATS)
 
 
 def _eight_bits(image: Any, form: str, pillow: Any) -> Any:

@@ -3,7 +3,9 @@
 from jaxdl.pretrained.families import (
     alexnet,
     bert,
+    deeplab,
     densenet,
+    fcn,
     fcos,
     googlenet,
     gpt,
@@ -18,7 +20,9 @@ from jaxdl.pretrained.families import (
 __all__ = [
     "alexnet",
     "bert",
+    "deeplab",
     "densenet",
+    "fcn",
     "fcos",
     "googlenet",
     "gpt",
