@@ -14,6 +14,8 @@ from jaxdl.models import dense, layers, neurons, scanning, sequence, transformer
 from jaxdl.models.dense.deeplab import DeepLabV3
 from jaxdl.models.dense.encoder_unet import EncoderUNet
 from jaxdl.models.dense.fcn import FCN
+from jaxdl.models.dense.fcos import FCOS
+from jaxdl.models.dense.mask_head import MaskFCOS
 from jaxdl.models.dense.probabilistic_unet import ProbabilisticUNet
 from jaxdl.models.dense.unet import UNet
 from jaxdl.models.mlp import MLP
@@ -46,6 +48,7 @@ from jaxdl.models.vision.zfnet import ZFNet
 __all__ = [
     "BERT",
     "FCN",
+    "FCOS",
     "GPT",
     "MLP",
     "VGG",
@@ -66,6 +69,7 @@ __all__ = [
     "InceptionV3",
     "LeNet5",
     "LeNet5Original",
+    "MaskFCOS",
     "PreActivationResNet",
     "ProbabilisticUNet",
     "RecurrentClassifier",
