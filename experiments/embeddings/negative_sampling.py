@@ -4,7 +4,8 @@
 
 Skip-gram learns pairs of the thousand most frequent words with the full softmax and with negative samples: 1, 5 or 25
 of the flattened unigram distribution q, and 5 of the words never seen with the word. All learn from the same number of
-pairs. Scores s of negative sampling estimate ln p(c | w) - ln(k q(c)), so that softmax(s + ln q) is comparable.
+pairs. Scores s of negative sampling estimate ln p(c | w) - ln(k q(c)), so that softmax(s + ln q) is comparable. Those
+against unseen words estimate no probability, as no word is on both sides: their cross-entropy is far above the figure.
 Measured is the cross-entropy on held-out pairs, and the share of the full softmax' gain over word frequencies. The cost
 of a pair is the number of context vectors that it touches.
 """
