@@ -53,7 +53,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     measure, less = "share of the gain, random minus Huffman, beyond -0.2", gain["random"] - gain["Huffman"]
     run.claim(judge(37, "a random tree does almost as well as Huffman's", measure, less, above=-0.2))
     run.figure("trees", draw(found, cost, base, config))
-    return {"unigram_loss": base, **means(loss={k: v[:, -1] for k, v in found.items()}, gain=gain, cost=cost)}
+    shares = {name: share for name, share in gain.items() if np.isfinite(share).all()}
+    return {"unigram_loss": base, **means(loss={k: v[:, -1] for k, v in found.items()}, gain=shares, cost=cost)}
 
 
 def alphabetical(words: list[str]) -> CodeTree:

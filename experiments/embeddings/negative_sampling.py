@@ -67,7 +67,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
         closer = gain[str(max(config.negatives))] - gain[str(min(config.negatives))]
         run.claim(judge(26, "more negative samples come closer", "share of the gain, most minus fewest", closer))
     run.figure("negative_sampling", draw(found, cost, base, config))
-    return {"unigram_loss": base, **means(loss={k: v[:, -1] for k, v in found.items()}, gain=gain, cost=cost)}
+    shares = {name: share for name, share in gain.items() if np.isfinite(share).all()}
+    return {"unigram_loss": base, **means(loss={k: v[:, -1] for k, v in found.items()}, gain=shares, cost=cost)}
 
 
 def negative_loss(count: int) -> Loss:
