@@ -5,7 +5,7 @@ A window has one number per spatial dimension, one to three; a single number sta
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from itertools import product
 from typing import Literal
 
@@ -49,7 +49,7 @@ def max_pool(
     """
     x, frame = _frame(x, window, stride, padding)
     if _tiles(frame):
-        return reduce(lambda a, b: jnp.where((b > a) | jnp.isnan(b), b, a), _parts(x, frame))
+        return _reduce_tiles(_larger, x, frame)
     return _reduce_window(x, frame, lax.max, _lowest(x))
 
 
@@ -67,7 +67,7 @@ def min_pool(
     """
     x, frame = _frame(x, window, stride, padding)
     if _tiles(frame):
-        return reduce(lambda a, b: jnp.where((b < a) | jnp.isnan(b), b, a), _parts(x, frame))
+        return _reduce_tiles(_smaller, x, frame)
     highest = np.inf if jnp.issubdtype(x.dtype, jnp.floating) else x.dtype == bool or jnp.iinfo(x.dtype).max
     return _reduce_window(x, frame, lax.min, highest)
 
@@ -90,7 +90,7 @@ def average_pool(
     x, frame = _frame(x, window, stride, padding)
     x = to_floating(x)
     wide = widen(x)
-    total = reduce(jnp.add, _parts(wide, frame)) if _tiles(frame) else _reduce_window(wide, frame, lax.add, 0.0)
+    total = _reduce_tiles(lax.add, wide, frame) if _tiles(frame) else _reduce_window(wide, frame, lax.add, 0.0)
     if count_include_pad or not any(map(sum, frame.padding)):
         return (total / np.prod(frame.size)).astype(x.dtype)
     spatial = x.shape[-len(frame.size) - 1 : -1]
@@ -270,6 +270,20 @@ def _parts(x: Array, frame: Window) -> list[Array]:
     tiles = x[(..., *whole, slice(None))].reshape(*leading, *sides, channels)
     taps = product(*map(range, frame.size))
     return [tiles[(..., *(i for place in tap for i in (slice(None), place)), slice(None))] for tap in taps]
+
+
+@partial(jax.jit, static_argnums=(0, 2))
+def _reduce_tiles(function: Callable[[Array, Array], Array], x: Array, frame: Window) -> Array:
+    """Reduce the elements of every window; one program where arrays are concrete."""
+    return reduce(function, _parts(x, frame))
+
+
+def _larger(a: Array, b: Array) -> Array:
+    return jnp.where((b > a) | jnp.isnan(b), b, a)
+
+
+def _smaller(a: Array, b: Array) -> Array:
+    return jnp.where((b < a) | jnp.isnan(b), b, a)
 
 
 def _reduce_window(x: Array, frame: Window, reducer: Callable[..., Array], initial: float) -> Array:
