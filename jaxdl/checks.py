@@ -78,7 +78,9 @@ def check_in_range(
     if known is None:
         if isinstance(value, jax.Array) or callable(value):
             return
-        raise TypeError(f"expected {name} to be a number, an array or a function of the step, got {value!r}")
+        raise TypeError(
+            f"expected {name} to be a number, an array or a function of the step, got {shorten(repr(value))}"
+        )
     above = np.all(np.greater_equal(known, low) if includes_low else np.greater(known, low))
     below = np.all(np.less_equal(known, high) if includes_high else np.less(known, high))
     if not (above and below):
@@ -107,7 +109,7 @@ def check_positive_integer(name: str, value: object) -> None:
     ValueError: expected steps to be an integer >= 1, got 2.5
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"expected {name} to be an integer >= 1, got {value!r}")
+        raise ValueError(f"expected {name} to be an integer >= 1, got {shorten(repr(value))}")
 
 
 def check_indices(name: str, indices: object, size: int) -> None:
@@ -138,13 +140,24 @@ def check_one_of(name: str, value: object, choices: Iterable[object]) -> None:
     """
     choices = tuple(choices)
     if value not in choices:
-        raise ValueError(f"expected {name} to be one of {', '.join(map(repr, choices))}, got {value!r}")
+        raise ValueError(f"expected {name} to be one of {', '.join(map(repr, choices))}, got {shorten(repr(value))}")
+
+
+def shorten(text: object, width: int = 200) -> str:
+    """Shorten a text for an error message, which a name of a megabyte would fill.
+
+    >>> shorten("weights" * 1000, 17)
+    'weights...weights'
+    """
+    text = str(text)
+    half = (width - 3) // 2
+    return text if len(text) <= width else f"{text[:half]}...{text[-half:]}"
 
 
 def did_you_mean(name: object, names: Iterable[str]) -> str:
     """Suggest the one or two nearest of the known names, or list them all when none is near.
 
-    The result ends an error: ``f"expected the name of a model, got {name!r}; {did_you_mean(name, names)}"``.
+    The result ends an error: ``f"expected a model, got {shorten(repr(name))}; {did_you_mean(name, names)}"``.
 
     >>> did_you_mean("lenet", ["lenet5", "vgg16"])
     "did you mean 'lenet5'?"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import linen
 
-from jaxdl import models
+from jaxdl import data, models, nn
 from jaxdl.checks import (
     check_decay,
     check_in_range,
@@ -188,3 +188,19 @@ def test_indices_outside_of_the_range_are_named():
     for outside in (-1, 3):
         with pytest.raises(ValueError, match=f"0 .. 2, got {outside}"):
             check_indices("tokens", jnp.array([1, outside]), 3)
+
+
+def test_a_message_repeats_no_endless_value():
+    endless = "n" * 900_000
+    for call in (
+        lambda: check_one_of("padding", endless, ("same", "valid")),
+        lambda: check_in_range("rate", endless),
+        lambda: check_positive_integer("steps", endless),
+        lambda: models.create(endless),
+        lambda: models.create("lenet5", **{endless: 1}),
+        lambda: data.load(endless),
+        lambda: nn.get_activation(endless),
+    ):
+        with pytest.raises((ValueError, TypeError), match=r"got .nnn.*nnn") as caught:
+            call()
+        assert len(str(caught.value)) < 2000

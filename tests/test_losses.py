@@ -11,9 +11,10 @@ from jax.test_util import check_grads
 from jaxdl import losses
 
 REGRESSION = (losses.mean_squared_error, losses.sum_squared_error, losses.mean_absolute_error, losses.huber)
-BINARY = (losses.binary_cross_entropy, losses.hinge, losses.margin_ranking)
-CLASSES = (losses.cross_entropy, losses.multi_class_hinge)
-LOGITS = (losses.cross_entropy, losses.binary_cross_entropy, losses.hinge, losses.multi_class_hinge)
+BINARY = (losses.binary_cross_entropy, losses.sigmoid_focal, losses.hinge, losses.margin_ranking)
+CLASSES = (losses.cross_entropy, losses.focal, losses.multi_class_hinge)
+PROBABILITIES = (losses.binary_cross_entropy, losses.sigmoid_focal)
+LOGITS = (losses.cross_entropy, losses.focal, *PROBABILITIES, losses.hinge, losses.multi_class_hinge)
 
 cross_entropy = jax.jit(losses.cross_entropy)
 name = {"ids": lambda loss: loss.__name__}
@@ -41,7 +42,7 @@ def example(loss, rng, batch=5):
     predictions = 2 * rng.normal(size=(batch, 3))
     if loss in CLASSES:
         return predictions, rng.integers(0, 3, batch)
-    if loss is losses.binary_cross_entropy:
+    if loss in PROBABILITIES:
         return predictions, rng.uniform(size=(batch, 3))
     return predictions, np.sign(rng.normal(size=(batch, 3)))
 
@@ -263,6 +264,19 @@ def test_an_infinite_logit_has_no_loss_where_it_is_right():
     for label in (np.array([0]), np.array([[1.0, 0.0]])):
         assert losses.cross_entropy(certain, label, label_smoothing=np.float32(0)) == 0
         assert cross_entropy(certain, label, label_smoothing=0.0) == 0
+
+
+def test_infinite_scores_of_classes_are_those_of_torch(functional):
+    torch = pytest.importorskip("torch", reason="torch is the peer")
+    inf = np.inf
+    logits = np.float32([[0, -inf, 1], [0, inf, 1], [inf, inf, 0], [-inf, -inf, 0], [-inf, -inf, -inf]])
+    run = jax.jit(lambda z, y: losses.cross_entropy(z, y, reduction="none"))
+    for label in range(3):
+        expected = functional.cross_entropy(torch.tensor(logits), torch.full((5,), label), reduction="none")
+        ours, theirs = np.asarray(run(logits, np.full(5, label))), expected.numpy()
+        np.testing.assert_allclose(ours[~np.isnan(theirs)], theirs[~np.isnan(theirs)], rtol=1e-6)
+        assert not np.isfinite(ours[np.isnan(theirs)]).any()
+        assert np.isnan(ours[1]) == (label == 1)
 
 
 @pytest.mark.usefixtures("float64")

@@ -1,9 +1,9 @@
 """Attribution against captum: integrated gradients, occlusion and SmoothGrad of a convolutional network.
 
 Three convolutions with pooling and a dense layer, images of 32 x 32, batch 8, the same weights in torch. Maps are shown
-equal before anything is timed; those of SmoothGrad without noise. captum evaluates as many copies at a time as is
-fastest of those tried: all steps of integrated gradients, 16 windows of occlusion, all samples of SmoothGrad. The rows
-give the temporary memory of our program, and that with all copies in one chunk.
+equal before anything is timed; those of SmoothGrad without noise. Both sides evaluate as many copies at a time as is
+fastest of those tried: captum all steps of integrated gradients, 16 windows of occlusion and all samples of SmoothGrad,
+we 1, 16 and 1. The rows give the temporary memory of our program, and that with all copies in one chunk.
 """
 
 import importlib.util
@@ -23,7 +23,7 @@ from jaxdl.nn import Conv, max_pool
 BATCH, SIZE, WIDTHS, CLASSES = 8, 32, (16, 32, 64), 10
 TARGET, STEPS, WINDOW, STRIDE, NOISE = 3, 50, 8, 4, 0.15
 WINDOWS = ((SIZE - WINDOW) // STRIDE + 1) ** 2
-ROUNDS = 5
+ROUNDS, CHUNK = 5, 1
 
 
 class Net(linen.Module):
@@ -53,7 +53,7 @@ def cases() -> Iterator[Case | Missing]:
     smooth = partial(interpret.smooth_grad, score, key=key, samples=STEPS)
     methods: dict[str, tuple[Callable[..., Any], int]] = {
         f"integrated gradients, {STEPS} steps": (
-            lambda x, chunk_size=10: interpret.integrated_gradients(score, x, steps=STEPS, chunk_size=chunk_size)[0],
+            lambda x, chunk_size=CHUNK: interpret.integrated_gradients(score, x, steps=STEPS, chunk_size=chunk_size)[0],
             STEPS,
         ),
         f"occlusion, {WINDOWS} windows": (
@@ -61,7 +61,7 @@ def cases() -> Iterator[Case | Missing]:
             WINDOWS,
         ),
         f"SmoothGrad, {STEPS} samples": (
-            lambda x, chunk_size=10, stddev=NOISE: smooth(x, stddev=stddev, chunk_size=chunk_size),
+            lambda x, chunk_size=CHUNK, stddev=NOISE: smooth(x, stddev=stddev, chunk_size=chunk_size),
             STEPS,
         ),
     }

@@ -84,10 +84,12 @@ class Theirs:
         self.model.build_vocab(sentences)
         self.vocabulary = self.model.wv.key_to_index
         self.counts = np.array([self.model.wv.get_vecattr(word, "count") for word in self.vocabulary])
+        self.initial = [table.copy() for table in self.tables()]
 
     def train(self) -> None:
-        """Train new vectors."""
-        self.model.init_weights()
+        """Train new vectors; ``init_weights`` would keep those of words that have been trained."""
+        for table, initial in zip(self.tables(), self.initial, strict=True):
+            table[:] = initial
         self.model.train(self.sentences, total_examples=len(self.sentences), epochs=EPOCHS)
 
     def tables(self) -> tuple[np.ndarray, np.ndarray]:

@@ -87,7 +87,8 @@ def learn(config: Config, pairs: dict[str, np.ndarray], vocab_size: int, x_max: 
     loader = data.Loader(pairs, config.batch_size, seed=config.seed, drop_remainder=False)
     state = embeddings.init_glove(jax.random.key(config.seed), vocab_size, config.size)
     step = embeddings.make_glove_step(config.learning_rate, x_max=x_max)
-    state, history = train.fit(step, state, loader, epochs=config.epochs, report_every=loader.steps_per_epoch)
+    options = {"epochs": config.epochs, "report_every": loader.steps_per_epoch}
+    state, history = train.fit(step, state, loader, hooks=[train.StopAtNonfinite()], **options)
     return state, np.array([row["train/loss"] for row in history])
 
 

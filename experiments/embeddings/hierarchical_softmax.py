@@ -20,7 +20,7 @@ from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS, plot_runs
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
-from experiments.harness.words import PairSettings, full_loss, learn_pairs, split_pairs, unigram_loss
+from experiments.harness.words import PairSettings, full_loss, gain_shares, learn_pairs, split_pairs, unigram_loss
 from jaxdl import embeddings
 from jaxdl.embeddings import CodeTree, Tables
 from jaxdl.typing import Array, PyTree
@@ -44,7 +44,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     stacked = stack(list(trees.values()))
     curves = learn_pairs(tree_loss, stacked, config.vocab_size - 1, learned, held_out(tree_loss, tested), config)
     found = {"full softmax": full, **dict(zip(trees, curves, strict=True))}
-    gain = {name: (base - curve[:, -1]) / (base - found["full softmax"][:, -1]) for name, curve in found.items()}
+    gain = gain_shares(found, base)
     share = np.bincount(tested[:, 1], minlength=config.vocab_size) / len(tested)
     cost = {"full softmax": float(config.vocab_size)}
     cost |= {name: float(share @ tree.mask.sum(axis=1)) for name, tree in trees.items()}

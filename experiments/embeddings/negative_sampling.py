@@ -4,7 +4,8 @@
 
 Skip-gram learns pairs of the thousand most frequent words with the full softmax and with negative samples: 1, 5 or 25
 of the flattened unigram distribution q, and 5 of the words never seen with the word. All learn from the same number of
-pairs. Scores s of negative sampling estimate ln p(c | w) - ln(k q(c)), so that softmax(s + ln q) is comparable.
+pairs. Scores s of negative sampling estimate ln p(c | w) - ln(k q(c)), so that softmax(s + ln q) is comparable. Those
+against unseen words estimate no probability, as no word is on both sides: their cross-entropy is far above the figure.
 Measured is the cross-entropy on held-out pairs, and the share of the full softmax' gain over word frequencies. The cost
 of a pair is the number of context vectors that it touches.
 """
@@ -22,7 +23,7 @@ from experiments.harness.claims import judge
 from experiments.harness.figures import COLOURS, plot_runs
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
-from experiments.harness.words import Loss, PairSettings, full_loss, learn_pairs, split_pairs, unigram_loss
+from experiments.harness.words import Loss, PairSettings, full_loss, gain_shares, learn_pairs, split_pairs, unigram_loss
 from jaxdl import embeddings
 from jaxdl.embeddings import Tables
 from jaxdl.typing import Array
@@ -57,7 +58,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         curves = learn_pairs(negative_loss(k), variants, *arguments, held_out(tested, noise), config)
         found |= dict(zip((str(k), f"{k} unseen"), curves, strict=False))
     base = unigram_loss(corpus.counts, tested)
-    gain = {name: (base - curve[:, -1]) / (base - found["full softmax"][:, -1]) for name, curve in found.items()}
+    gain = gain_shares(found, base)
     cost = {name: 1 + int(name.split()[0]) if name[0].isdigit() else config.vocab_size for name in found}
     cheaper = config.vocab_size / cost[str(JUDGED)]
     statement = f"{JUDGED} negative samples have most of the full softmax' gain at 1 / {cheaper:.0f} of the cost"

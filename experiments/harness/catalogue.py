@@ -15,6 +15,7 @@ CHAPTERS = (
     "optimization",
     "regularization",
     "vision",
+    "dense",
     "interpret",
     "sequences",
     "attention",

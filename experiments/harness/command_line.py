@@ -33,7 +33,8 @@ USAGE = """usage: python -m experiments COMMAND
   claims [--smoke] [--json FILE] [--out DIR]
                              measure the textbook's claims and print verdicts
   audit                      recompute the textbook's worked examples
-  stress [--short]           kill runs and damage files, and check that nothing is lost
+  stress [--short | --full] [--seed N] [--only KIND]
+                             attack with killed runs, damaged files and bad settings; count what got through
   bench [NAME] [--only TEXT] [--json FILE]
                              compare our time with the peers'; without a name, list the benchmarks
 """
@@ -99,11 +100,20 @@ def run_experiment(arguments: list[str]) -> int:
     config, options = parse(name, experiment.default, flags)
     run = Run.from_options(name, as_dict(config), options)
     run.upgrade = functools.partial(upgrade, default=experiment.default)
+    return conduct(experiment, config, run, {} if options.smoke else experiment.goal)
+
+
+def conduct(experiment: catalogue.Experiment, config: Config, run: Run, goal: dict[str, float]) -> int:
+    """Run an experiment in its folder, print its result and the goal, and return the exit status.
+
+    Raises:
+        UsageError: the folder, or the run before it has learned anything, has a fault that the user can mend.
+    """
     run.begin()
     try:
         result = execute(experiment, config, run)
         check_result(config, result)
-        finish(run, result, {} if options.smoke else experiment.goal)
+        finish(run, result, goal)
     except Interrupted as interrupted:
         run.write_manifest("interrupted", {})
         run.console.print(str(interrupted))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen
 
-from experiments.harness.configuration import Config, at_least
+from experiments.harness.configuration import Config
 from experiments.harness.errors import preparing
 from experiments.harness.members import train_in_own_orders
 from experiments.harness.networks import photograph
@@ -28,6 +28,7 @@ class Composited(Config):
     """Networks that learn composited digits."""
 
     SMOKE = {"seeds": 2, "epochs": 0, "examples": 4}
+    LEAST = {"seeds": 2, "epochs": 0}
 
     seeds: int = 8
     """Independent networks."""
@@ -35,10 +36,6 @@ class Composited(Config):
     """Passes over the training images; 0 for untrained networks."""
     examples: int | None = None
     """Images of the training and of the test; all by default, at most 200 of the test."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(self, seeds=2, epochs=0)
 
 
 class Net(linen.Module):

@@ -7,15 +7,16 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 import numpy as np
 import tyro
 
 from experiments.harness.errors import UsageError, unknown
+from jaxdl.checks import shorten
 
 AnyConfig = TypeVar("AnyConfig", bound="Config")
 
@@ -53,15 +54,16 @@ class Options:
 class Config:
     """The base of every experiment's configuration.
 
-    ``SMOKE`` holds the values that replace those of the fields in a smoke run. ``LEAST`` holds lower bounds of fields
-    and ``POSITIVE`` the names of fields above 0, both in addition to those of the base classes. ``CHOICES`` maps
-    fields with several values to all that are possible, and those that must be among them. ``FORMER`` maps former names
-    of fields to the present ones, so that run folders of earlier versions can be resumed.
+    Integers are at least 1, other numbers at least 0, and learning rates above 0, those in tuples too. ``SMOKE`` holds
+    the values that replace those of the fields in a smoke run. ``LEAST`` holds other lower bounds of fields and
+    ``POSITIVE`` the names of fields above 0, both in addition to those of the base classes. ``CHOICES`` maps fields
+    with several values to all that are possible, and those that must be among them. ``FORMER`` maps former names of
+    fields to the present ones, so that run folders of earlier versions can be resumed.
     """
 
     SMOKE: ClassVar[dict[str, Any]] = {}
-    LEAST: ClassVar[dict[str, int]] = {}
-    POSITIVE: ClassVar[tuple[str, ...]] = ()
+    LEAST: ClassVar[Mapping[str, float]] = {"seed": 0}
+    POSITIVE: ClassVar[tuple[str, ...]] = ("learning_rate", "rates")
     CHOICES: ClassVar[dict[str, tuple[Iterable[str], Iterable[str]]]] = {}
     FORMER: ClassVar[dict[str, str]] = {}
 
@@ -69,7 +71,7 @@ class Config:
     """Seed of all random numbers."""
 
     def __post_init__(self) -> None:
-        bounds = {"seed": 0}
+        bounds = {field.name: 1 if _is_integer(field.type) else 0 for field in dataclasses.fields(self)}
         for base in reversed(type(self).__mro__):
             bounds |= vars(base).get("LEAST", {})
             positive(self, *vars(base).get("POSITIVE", ()))
@@ -90,19 +92,32 @@ def require(condition: bool, name: str, expected: str, value: object) -> None:
         ValueError: the condition does not hold.
     """
     if not condition:
-        raise ValueError(f"--{name.replace('_', '-')}: expected {expected}, got {value!r}")
+        raise ValueError(f"--{name.replace('_', '-')}: expected {expected}, got {shorten(repr(value))}")
 
 
-def at_least(config: Config, **bounds: int) -> None:
-    """Check lower bounds of fields: ``at_least(self, seeds=2, steps=1)``."""
+def at_least(config: Config, **bounds: float) -> None:
+    """Check lower bounds of the numbers in fields: ``at_least(self, seeds=2, steps=1)``."""
     for name, bound in bounds.items():
-        require(getattr(config, name) >= bound, name, f">= {bound}", getattr(config, name))
+        value = getattr(config, name)
+        require(all(number >= bound for number in _numbers(value)), name, f">= {bound}", value)
 
 
 def positive(config: Config, *names: str) -> None:
-    """Check that fields are above 0."""
+    """Check that the numbers in fields are above 0; a field may be missing."""
     for name in names:
-        require(getattr(config, name) > 0, name, "> 0", getattr(config, name))
+        value = getattr(config, name, None)
+        require(all(number > 0 for number in _numbers(value)), name, "> 0", value)
+
+
+def _numbers(value: object) -> list[int | float]:
+    """List a number, or those of a tuple; nothing else is one."""
+    values = value if isinstance(value, tuple) else (value,)
+    return [number for number in values if isinstance(number, int | float) and not isinstance(number, bool)]
+
+
+def _is_integer(kind: Any) -> bool:
+    """Return whether a field of this type holds integers, perhaps in a tuple or None."""
+    return kind is int or any(_is_integer(part) for part in get_args(kind))
 
 
 LARGEST = {"seed": 2**32 - 1, "epochs": 10**6}
@@ -156,7 +171,7 @@ def parse(name: str, default: AnyConfig, arguments: list[str]) -> tuple[AnyConfi
         if ended.code:
             raise UsageError(_first_paragraph(stderr.getvalue())) from None
         raise
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, OSError) as error:
         raise UsageError(str(error)) from None
     if rest:
         raise unknown("flag", rest[0].split("=")[0], flags(combined))

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from jaxdl.checks import did_you_mean
+from jaxdl.checks import did_you_mean, shorten
 
 
 class UsageError(Exception):
@@ -17,7 +17,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     >>> print(unknown("experiment", "lenet_digit", ["lenet_digits", "xor"]))
     unknown experiment 'lenet_digit': did you mean 'lenet_digits'?
     """
-    return UsageError(f"unknown {kind} {name!r}: {did_you_mean(name, known)}")
+    return UsageError(f"unknown {kind} {shorten(repr(name))}: {did_you_mean(name, known)}")
 
 
 @contextlib.contextmanager

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen
 
-from experiments.harness.configuration import Config, at_least, require
+from experiments.harness.configuration import Config, require
 from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import initialize
 from jaxdl import data, models, optim, pretrained, tasks, train, tree
+from jaxdl.checks import shorten
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.files.downloads import require as require_package
 from jaxdl.interpret import Layer, names, read
@@ -41,6 +42,8 @@ WINDOWS = {
 class Looking(Config):
     """A network to look into."""
 
+    LEAST = {"epochs": 0}
+
     model: Literal["digits", "vgg16", "alexnet"] = "digits"
     """A small network that is trained on digits first, or one of photographs."""
     weights: Path | None = None
@@ -50,9 +53,8 @@ class Looking(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, epochs=0)
         needed = self.model == "digits" or self.weights is not None
-        require(needed, "weights", f"the file of the weights of {self.model}", self.weights)
+        require(needed, "weights", f"the file of the weights of {shorten(self.model)}", self.weights)
 
 
 class Network(NamedTuple):
@@ -130,7 +132,8 @@ def train_digits(config: Looking, run: Run, seed: int | None = None) -> Network:
     init_key, run_key = jax.random.split(jax.random.key(seed))
     state = train.TrainState.create(jax.jit(task.init)(init_key, loader.batch(0)), optimizer, run_key)
     with train.ProgressBar(loader.batch_size, "digits") as bar:
-        state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, epochs=config.epochs, hooks=[bar])
+        hooks = [train.StopAtNonfinite(), bar]
+        state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, epochs=config.epochs, hooks=hooks)
     found = train.make_evaluation(task.measure, dataset.test)(state.variables)
     run.console.print(f"the network is right on {found['accuracy']:.1%} of the test digits")
     return Network(DIGITS, state.variables, 1)

@@ -26,12 +26,13 @@ import jaxdl
 from experiments.harness import terminal
 from experiments.harness.configuration import Options
 from experiments.harness.errors import UsageError, preparing
+from jaxdl.data.files.opening import read_plain_text
 from jaxdl.train import parallel
 from jaxdl.train.parallel import consistency, distributed
 
 RUNS = Path("runs")
 """The default parent of run folders."""
-PATHS = ("data_dir",)
+PATHS = ("data_dir", "predict")
 """Settings that hold paths, which may change when a run is resumed."""
 TIMES = ("wall_seconds", "compile_seconds", "step_seconds")
 """Durations that the manifest sums over the parts of a run: the first one and those that resumed it."""
@@ -125,8 +126,9 @@ class Run:
             consistency.check_consistent({**self.identity, **flags})
         try:
             self._open()
-        except OSError as error:
-            raise UsageError(f"cannot write the run folder {str(self.directory)[:200]}: {error.strerror}") from error
+        except (OSError, ValueError) as error:
+            fault = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"cannot write the run folder {str(self.directory)[:200]!r}: {fault}") from error
 
     def _open(self) -> None:
         """Make or open the folder and lock it; a run that was killed while it did so starts again."""
@@ -293,7 +295,7 @@ def _readable_manifest(directory: Path) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file of a run folder."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_plain_text(path))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged: {str(error)[:200]}") from error
     except OSError as error:

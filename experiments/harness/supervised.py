@@ -98,6 +98,8 @@ OptimizerChanges = dataclasses.make_dataclass(
 class Classification(Config):
     """A model, a data set of images and the settings of training."""
 
+    POSITIVE = ("epochs",)
+
     data: str = "digits"
     """Name of the data set."""
     data_dir: Path | None = None

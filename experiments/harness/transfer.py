@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from flax import linen
 
-from experiments.harness.learning import fit_batches
+from experiments.harness.learning import check_learned, fit_batches
 from jaxdl import losses, metrics, optim, tree
 from jaxdl.optim.freezing import scale_by_path
 from jaxdl.optim.schedules import cosine_decay
@@ -80,7 +80,9 @@ def pretrain(
     def train(params: PyTree, key: Key, examples: Batch, order: Array) -> PyTree:
         return learn(params, jnp.ones(len(layers)), rate, examples, order, len(order), key)
 
-    return train(params, keys, examples, order)
+    trained = train(params, keys, examples, order)
+    check_learned([np.sum(leaf) for leaf in jax.tree.leaves(jax.device_get(trained))])
+    return trained
 
 
 def accuracy(model: linen.Module, params: PyTree, examples: Batch) -> Array:

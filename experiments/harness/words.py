@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness.configuration import Config, at_least
 from experiments.harness.errors import UsageError, preparing
+from experiments.harness.learning import check_learned
 from experiments.harness.run_folder import Run
 from jaxdl import data, embeddings, optim
 from jaxdl.embeddings import Tables, Vectors
@@ -105,6 +106,9 @@ def learn_pairs(
 
     Returns:
         The measurements, ``[variants, seeds, reports + 1]``.
+
+    Raises:
+        NonfiniteError: a measurement is NaN.
     """
     optimizer, reports = optim.adam(config.learning_rate), config.reports
     examples = jnp.asarray(pairs)
@@ -131,7 +135,9 @@ def learn_pairs(
         return jnp.concatenate([measure(tables, variant)[None], measured])
 
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-    return np.asarray(jax.jit(jax.vmap(jax.vmap(learn, (0, None)), (None, 0)))(keys, variants))
+    measured = np.asarray(jax.jit(jax.vmap(jax.vmap(learn, (0, None)), (None, 0)))(keys, variants))
+    check_learned(measured)
+    return measured
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,7 @@ class PairSettings(OnText):
     learning_rate: float = 0.01
     """Learning rate of Adam."""
     tested: int = 4000
-    """Held-out pairs, at the end of the text."""
+    """Held-out pairs, of every tenth sentence."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -170,14 +176,31 @@ class PairSettings(OnText):
 
 
 def split_pairs(config: PairSettings) -> tuple[Corpus, np.ndarray, np.ndarray]:
-    """Read the corpus and its pairs, of which a random subset of the last tenth is held out."""
+    """Read the corpus and its pairs; of those of every tenth sentence a random subset is held out."""
     corpus = read_corpus(config)
     if len(corpus.vocabulary) < config.vocab_size:
         raise UsageError(f"--vocab-size: expected <= {len(corpus.vocabulary)} for this text, got {config.vocab_size}")
-    with preparing():
-        learned, rest = data.text.split_text(draw_pairs(corpus, config.window))
-    index = np.random.default_rng(config.seed).integers(len(rest), size=config.tested)
-    return corpus, learned, rest[index]
+    rest, held_out = list(corpus.sentences), corpus.sentences[9::10]
+    del rest[9::10]
+    learned, unseen = (draw_pairs(corpus._replace(sentences=part), config.window) for part in (rest, held_out))
+    if not len(unseen):
+        raise UsageError(f"--text: expected a text with pairs of words in every tenth sentence, got {config.text}")
+    return corpus, learned, np.random.default_rng(config.seed).choice(unseen, config.tested)
+
+
+def gain_shares(found: dict[str, np.ndarray], base: float) -> dict[str, np.ndarray]:
+    """Return the share of every loss in the gain of the full softmax over word frequencies, for every seed.
+
+    Args:
+        found: held-out losses along the way, ``[seeds, reports + 1]``, that of ``"full softmax"`` among them.
+        base: the loss of word frequencies.
+
+    Returns:
+        ``[seeds]``, NaN where the full softmax is no better than word frequencies.
+    """
+    gain = {name: base - curve[:, -1] for name, curve in found.items()}
+    whole = np.where(gain["full softmax"] > 0, gain["full softmax"], np.nan)
+    return {name: value / whole for name, value in gain.items()}
 
 
 def full_loss(tables: Tables, pairs: Array, key: Array | None = None, variant: PyTree = None) -> Array:

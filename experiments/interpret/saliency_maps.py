@@ -31,6 +31,13 @@ from jaxdl.typing import Array, Key
 
 Logits = Callable[[Array], Array]
 Method = Callable[[interpret.scores.Scores, Array, str, Key], Array]
+
+
+def centre(maps: Array) -> Array:
+    """Subtract the mean of every map, for RISE about the score of an image half of which is hidden."""
+    return maps - jnp.mean(maps, axis=tuple(range(1, maps.ndim)), keepdims=True)
+
+
 METHODS: dict[str, Method] = {
     "gradient": lambda f, x, layer, key: interpret.gradient(f, x),
     "gradient x input": lambda f, x, layer, key: interpret.gradient_times_input(f, x),
@@ -41,7 +48,7 @@ METHODS: dict[str, Method] = {
     "Grad-CAM": lambda f, x, layer, key: interpret.grad_cam(f, x, layer),
     "guided Grad-CAM": lambda f, x, layer, key: interpret.guided_grad_cam(f, x, layer),
     "occlusion": lambda f, x, layer, key: interpret.occlusion(f, x, x.shape[1] // 6, x.shape[1] // 12, chunk_size=8),
-    "RISE": lambda f, x, layer, key: interpret.rise(f, x, key, samples=400, chunk_size=8),
+    "RISE": lambda f, x, layer, key: centre(interpret.rise(f, x, key, samples=400, chunk_size=8)),
     "random": lambda f, x, layer, key: jax.random.normal(key, x.shape),
 }
 

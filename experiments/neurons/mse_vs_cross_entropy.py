@@ -20,7 +20,7 @@ from flax import linen
 
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.errors import preparing
-from experiments.harness.learning import RateSearch, best_rate, draw_batches, fit_batches
+from experiments.harness.learning import RateSearch, best_rate, check_learned, draw_batches, fit_batches
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import initialize_dense
@@ -79,6 +79,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     wrong = {**examples, "label": (examples["label"] + 1) % 10}
     sure, _ = jax.jit(over_seeds)(variables, wrong, wrong_batches, 0, 1.0)
     slope = jax.device_get(jax.jit(jax.vmap(partial(slopes, model, examples)))(sure))
+    check_learned(slope["mistake"])
     kinds, tried = (grid.ravel() for grid in np.meshgrid([0, 1], rates, indexing="ij"))
     over_rates = jax.vmap(over_seeds, (None, None, None, 0, 0))
     _, accuracy = jax.jit(over_rates)(sure, examples, batches, kinds, tried)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness import configuration
-from experiments.harness.learning import fit_one_batch
+from experiments.harness.learning import check_learned, fit_one_batch
 from experiments.harness.run_folder import Run
 from experiments.neurons import drawings
 from jaxdl import losses, models, optim
@@ -59,6 +59,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     wanted = np.asarray(jax.jit(target)(POINTS))
     fits = {width: np.asarray(jax.jit(jax.vmap(make_fit(config, width)))(keys)) for width in widths}
+    check_learned(list(fits.values()))
     towers = {2 * count: build(count)[1] for count in widths}
     errors = {width: root_mean_square(fit - wanted[None]) for width, fit in fits.items()}
     tower_errors = {units: float(root_mean_square(built - wanted)) for units, built in towers.items()}

@@ -20,7 +20,7 @@ import numpy as np
 from flax import linen
 
 from experiments.harness.claims import interval
-from experiments.harness.learning import fit_samples
+from experiments.harness.learning import check_learned, fit_samples
 from experiments.harness.recurrent import chunk_means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import init_each
@@ -95,6 +95,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         learn_all = jax.jit(learn_all).lower(*inputs).compile()
         started = time.perf_counter()
         curves = np.asarray(learn_all(*inputs))
+        check_learned(curves)
         milliseconds[name] = 1e3 * (time.perf_counter() - started) / (curves.size * config.report_every)
         run.console.print(f"{name}: {milliseconds[name]:.2f} ms for an update")
         for task, curve in zip(TASKS, curves, strict=True):
@@ -119,7 +120,8 @@ def learn(task: Task, config: Config, number: Array, variables: PyTree, key: Key
     optimizer = optim.adam(config.learning_rate)
     keys = jax.random.split(key, config.chunks * config.report_every)
     _, metrics = fit_samples(task.loss, optimizer, variables, sample, keys, key)
-    return chunk_means(metrics["accuracy"], config.chunks)
+    accuracy = jnp.where(jnp.isfinite(metrics["loss"]), metrics["accuracy"], jnp.nan)  # for check_learned
+    return chunk_means(accuracy, config.chunks)
 
 
 def updates_to(curve: np.ndarray, report_every: int) -> np.ndarray:

@@ -19,7 +19,7 @@ import optax
 
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.configuration import require
-from experiments.harness.learning import fit_samples
+from experiments.harness.learning import check_learned, fit_samples
 from experiments.harness.recurrent import as_batch, readout_loss, readout_step, squared_error
 from experiments.harness.run_folder import Run, slug
 from experiments.harness.sequence_settings import OnNewSequences
@@ -71,6 +71,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     learners = {name: jax.jit(jax.vmap(partial(learn, CELLS[name], config))) for name in config.cells}
     found = {name: jax.device_get(learn_all(keys)) for name, learn_all in learners.items()}
+    check_learned([values["error"] for values in found.values()])
     parts = slice(0, config.length), slice(config.stream - config.length, None)
     early, late = (
         {name: {m: np.mean(value[:, part], axis=1) for m, value in values.items()} for name, values in found.items()}

@@ -1,8 +1,7 @@
 """Files with a flipped bit or a truncated end, each of which must be rejected by name."""
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -12,21 +11,6 @@ from experiments.stress import victim
 from jaxdl import train
 
 Damage = Callable[[bytes, np.random.Generator], bytes]
-
-
-@dataclass
-class Count:
-    """Numbers of damaged files.
-
-    Attributes:
-        tried: the number of files.
-        rejected: how many were rejected by an error of one line with the file, and the leaf if the damage is in one.
-        problems: descriptions of the others.
-    """
-
-    tried: int
-    rejected: int
-    problems: list[str]
 
 
 def flip(content: bytes, generator: np.random.Generator) -> bytes:
@@ -47,8 +31,12 @@ def damage_one_file(folder: Path, generator: np.random.Generator) -> None:
     path.write_bytes(flip(path.read_bytes(), generator))
 
 
-def count_rejected(reference: Path, damage: Damage, times: int, generator: np.random.Generator) -> Count:
-    """Damage files of the newest checkpoint and of the weights of a finished run, one at a time, and load them."""
+def verdicts(reference: Path, damage: Damage, times: int, generator: np.random.Generator) -> Iterator[tuple[str, str]]:
+    """Damage files of the newest checkpoint and of the weights of a finished run, one at a time, and load them.
+
+    Yields:
+        The verdict and its description.
+    """
     folder = shutil.copytree(reference, reference.with_name("read"))
     checkpoints = victim.checkpoints_of(folder)
     newest = checkpoints.folder(checkpoints.latest())
@@ -56,7 +44,6 @@ def count_rejected(reference: Path, damage: Damage, times: int, generator: np.ra
     weights = folder / victim.WEIGHTS
     files = [path for path in sorted(newest.rglob("*")) if path.is_file()]
     files += [weights] * (len(files) // 3)  # a quarter of the damage
-    count = Count(0, 0, [])
     for _ in range(times):
         path = files[generator.integers(len(files))]
         original = path.read_bytes()
@@ -67,15 +54,11 @@ def count_rejected(reference: Path, damage: Damage, times: int, generator: np.ra
         else:
             message = _message(lambda: checkpoints.restore(like))
         path.write_bytes(original)
-        count.tried += 1
-        problem = _problem(message, path, _leaf(path, original, damaged))
-        count.rejected += not problem
-        count.problems += [problem] * bool(problem)
+        yield _verdict(message, path, _leaf(path, original, damaged))
     # The original files load.
     checkpoints.restore(like)
     train.weights.load(weights, like.variables)
     shutil.rmtree(folder)
-    return count
 
 
 def _message(load: Callable[[], object]) -> str | None:
@@ -97,9 +80,10 @@ def _leaf(path: Path, original: bytes, damaged: bytes) -> str | None:
     return None
 
 
-def _problem(message: str | None, path: Path, leaf: str | None) -> str:
+def _verdict(message: str | None, path: Path, leaf: str | None) -> tuple[str, str]:
+    """Return the verdict on a damaged file and its description; an error has one line and names file and leaf."""
     if message is None:
-        return f"{path} was accepted"
+        return "accepted wrong", f"{path} was accepted"
     if "\n" in message or path.name not in message or (leaf is not None and leaf not in message):
-        return f"{path} was rejected, but not by its name in one line: {message}"
-    return ""
+        return "raw exception", f"{path} was rejected, but not by its name in one line: {message}"
+    return "clear error", ""

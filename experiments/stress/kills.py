@@ -1,5 +1,6 @@
 """Processes that are killed, terminated or left without disk space, and then resumed."""
 
+import functools
 import multiprocessing
 import os
 import shutil
@@ -12,12 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.stress import victim
+from experiments.stress import run_folders, victim
 
 POLL = 0.0005
 """Seconds between two polls of a folder."""
 PATIENCE = 120
 """Seconds after which a process counts as hanging."""
+
+
+EARLY = 0.2
+"""Seconds in which a process is killed early."""
+PROBLEMS = {"differ": "accepted wrong", "hang": "hang"}
+"""Verdicts by the beginnings of problems."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,13 @@ class Outcome:
     during_save: bool = False
     problem: str = ""
 
+    @property
+    def verdict(self) -> str:
+        """The verdict, as on other attacks."""
+        if self.identical:
+            return "accepted"
+        return next((verdict for start, verdict in PROBLEMS.items() if self.problem.startswith(start)), "raw exception")
+
 
 class Laboratory:
     """Starts the run under stress, from a fork server that has imported everything.
@@ -47,7 +61,7 @@ class Laboratory:
         self.folder = folder
         self.generator = np.random.default_rng(seed)
         self.processes = multiprocessing.get_context("forkserver")
-        self.processes.set_forkserver_preload(["experiments.stress.victim"])
+        self.processes.set_forkserver_preload(["experiments.stress.run_folders"])
         self.cache = folder / "cache"
         self.reference = self.new_folder("reference")
         # The first fills the cache of compiled programs, the second measures the duration of a run.
@@ -63,16 +77,17 @@ class Laboratory:
         folder.mkdir(parents=True)
         return folder
 
-    def start(self, folder: Path, **changes: int) -> BaseProcess:
+    def start(self, folder: Path, run: Callable[..., None] = victim.train_in, **changes: int) -> BaseProcess:
         """Start the run in a folder."""
-        process = self.processes.Process(target=victim.train_in, args=(folder, self.cache), kwargs=changes)
+        process = self.processes.Process(target=run, args=(folder, self.cache), kwargs=changes)
         process.start()
         return process
 
-    def finish(self, folder: Path) -> None:
+    def finish(self, folder: Path, run: Callable[..., None] = victim.train_in) -> None:
         """Run to the end in a folder."""
-        process = self.start(folder)
-        _join(process)
+        process = self.start(folder, run)
+        if not _join(process):
+            raise RuntimeError(f"hangs for {PATIENCE} s: {_output(folder)}")
         if process.exitcode != 0:
             raise RuntimeError(f"the run ended with status {process.exitcode}: {_output(folder)}")
 
@@ -103,6 +118,33 @@ class Laboratory:
             if process.exitcode == -signal.SIGKILL:
                 return self.compare(folder, during_save=any((folder / "checkpoints").glob("*.partial")))
             shutil.rmtree(folder)  # it had already finished
+
+    def kill_early(self, number: int) -> Outcome:
+        """Kill an experiment with a run folder, every second one before it trains, and give the same command again."""
+        reference = self.experiment
+        longest = EARLY if number % 2 else self.experiment_seconds
+        folder = self.new_folder("experiment")
+        process = self.start(folder, run_folders.run_in)
+        time.sleep(self.generator.uniform(0, longest))
+        process.kill()
+        process.join()
+        try:
+            self.finish(folder, run_folders.run_in)
+        except RuntimeError as error:
+            return Outcome(False, problem=str(error))
+        same = run_folders.same_end(folder, reference)
+        shutil.rmtree(folder)
+        return Outcome(same, problem="" if same else "differ: weights or metrics")
+
+    @functools.cached_property
+    def experiment(self) -> Path:
+        """The folder of an undisturbed experiment."""
+        self.finish(self.new_folder("warm-experiment"), run_folders.run_in)
+        folder = self.new_folder("reference-experiment")
+        started = time.perf_counter()
+        self.finish(folder, run_folders.run_in)
+        self.experiment_seconds = time.perf_counter() - started
+        return folder
 
     def terminate(self) -> Outcome:
         """Stop a run with SIGTERM; it must save, exit with status 0, and resume exactly."""
@@ -157,11 +199,13 @@ def _wait(condition: Callable[[], bool], process: BaseProcess) -> None:
         time.sleep(POLL)
 
 
-def _join(process: BaseProcess) -> None:
+def _join(process: BaseProcess) -> bool:
+    """Wait for a process; return whether it has ended by itself."""
     process.join(PATIENCE)
-    if process.is_alive():
-        process.kill()
-        process.join()
+    ended = not process.is_alive()
+    process.kill()
+    process.join()
+    return ended
 
 
 def _output(folder: Path, at_most: int = 400) -> str:

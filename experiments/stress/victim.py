@@ -29,11 +29,15 @@ class Network(linen.Module):
         return linen.Dense(3)(linen.Dropout(0.2, deterministic=not train)(linen.relu(x)))
 
 
+def make_arrays() -> dict[str, np.ndarray]:
+    """Return the examples."""
+    images = np.random.default_rng(0).normal(size=(96, 6)).astype(np.float32)
+    return {"image": images, "label": np.argmax(images[:, :3], axis=1).astype(np.int32)}
+
+
 def make_run() -> tuple[train.Step, train.TrainState, data.Loader]:
     """Return the step, the initial state and the loader."""
-    generator = np.random.default_rng(0)
-    images = generator.normal(size=(96, 6)).astype(np.float32)
-    loader = data.Loader({"image": images, "label": np.argmax(images[:, :3], axis=1).astype(np.int32)}, 8, seed=1)
+    loader = data.Loader(make_arrays(), 8, seed=1)
     task, optimizer = tasks.classification(Network()), optim.momentum(0.1, 0.9)
 
     @jax.jit  # one program instead of one per operation: the process starts faster
@@ -57,15 +61,7 @@ def train_in(folder: Path, cache: Path, stop_at: int | None = None, full_at: int
         stop_at: the step after which a hook stops the run.
         full_at: the step after which files are limited to a hundred bytes, as on a full disk.
     """
-    with (folder / OUTPUT).open("a") as output:
-        os.dup2(output.fileno(), sys.stdout.fileno())
-        os.dup2(output.fileno(), sys.stderr.fileno())
-    os.environ.pop("XLA_FLAGS", None)  # one device starts faster than several simulated ones
-    warnings.simplefilter("always")
-    jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    enter_process(folder, cache)
     step, state, loader = make_run()
     checkpoints = checkpoints_of(folder)
     if checkpoints.latest() is not None:
@@ -89,6 +85,19 @@ def train_in(folder: Path, cache: Path, stop_at: int | None = None, full_at: int
         write_final(folder, state, checkpoints.position())
 
 
+def enter_process(folder: Path, cache: Path) -> None:
+    """Write the output of this process to a file in ``folder``, and use one CPU and a cache of compiled programs."""
+    with (folder / OUTPUT).open("a") as output:
+        os.dup2(output.fileno(), sys.stdout.fileno())
+        os.dup2(output.fileno(), sys.stderr.fileno())
+    os.environ.pop("XLA_FLAGS", None)  # one device starts faster than several simulated ones
+    warnings.simplefilter("always")
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
 def write_final(folder: Path, state: train.TrainState, position: dict[str, int]) -> None:
     """Write the leaves of the state and the position as plain arrays, without the code under test."""
     leaves = {name: np.asarray(leaf) for name, leaf in snapshot.storable(state).items()}
@@ -103,9 +112,3 @@ def differences(folder: Path, reference: Path) -> list[str]:
     shared = sorted(ours.keys() & theirs.keys())
     different = [name for name in shared if ours[name].tobytes() != theirs[name].tobytes()]
     return [*different, *(ours.keys() ^ theirs.keys())]
-
-
-def parts_compared(reference: Path) -> dict[str, int]:
-    """Return the numbers of compared leaves: parameters, optimizer state, statistics, key and position."""
-    names = [name.split("/")[0] for name in np.load(reference / FINAL)]
-    return {part: names.count(part) for part in dict.fromkeys(names)}

@@ -21,7 +21,7 @@ from flax import linen
 
 from experiments.harness import configuration
 from experiments.harness.claims import Statement, judge_all
-from experiments.harness.learning import fit_samples
+from experiments.harness.learning import check_learned, fit_samples
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.harness.spectra import high_frequency_share
@@ -82,6 +82,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     kinds = [kind if kind == "resize" else int(kind) for kind in config.kinds]
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     found = {kind: jax.device_get(jax.jit(jax.vmap(partial(learn, kind, config)))(keys)) for kind in kinds}
+    check_learned([one["loss"] for one in found.values()])
     log = {when: {kind: np.log10(one[when] + FLOOR) for kind, one in found.items()} for when in ("before", "after")}
     counts = {kind: np.asarray(overlap(kind)) for kind in kinds if kind != "resize"}
     for when, each in log.items():

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxdl.checks import did_you_mean
+from jaxdl.checks import did_you_mean, shorten
 from jaxdl.nn.activations import get_activation, sigmoid
 from jaxdl.typing import Array
 
@@ -68,5 +68,7 @@ def pair(activation: str | tuple[Function, Slope]) -> tuple[Function, Slope]:
         return activation
     g = get_activation(activation)
     if activation not in SLOPES:
-        raise ValueError(f"expected an activation with a slope, got {activation!r}; {did_you_mean(activation, SLOPES)}")
+        raise ValueError(
+            f"expected an activation with a slope, got {shorten(repr(activation))}; {did_you_mean(activation, SLOPES)}"
+        )
     return g, SLOPES[activation]

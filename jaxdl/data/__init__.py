@@ -4,8 +4,14 @@ Labelled images
     `load`, `list_datasets`: data sets by name.
     `Dataset`, `as_examples`: the result, and its arrays.
     `statistics`, `standardize`, `resize`, `as_size`: size and scale of images.
-    `border_weights`: weights of pixels for segmentation.
+    `read_image`: one file, and `files.masks` for masks.
+    `border_weights`, `augment_pixels`: weights of pixels for segmentation, and augmentation of images with labels.
     `augmentation`, `warping`: random transformations of images, and the resampling below them.
+Pictures with objects
+    `read_coco`, `read_voc`: annotations, a `PictureSet` of `Picture`; `decode_mask`, `instance_masks`, `mask_boxes`.
+    `pad_pictures`: batches of pictures of different sizes.
+    `flip_objects`, `crop_objects`, `scale_objects`, `affine_objects`: transformations of pictures, boxes and masks.
+    `box_average_precision`, `mask_average_precision`: the evaluation of COCO.
 Batches
     `Loader`, `padded_batches`: batches of arrays in an order that depends on seed and epoch alone.
     `BucketLoader`, `choose_boundaries`, `pad`: sequences of different lengths.
@@ -26,22 +32,31 @@ from jaxdl.data.bucketing import BucketLoader, choose_boundaries, pad
 from jaxdl.data.dataset import Dataset, as_examples, as_size, resize, standardize, statistics
 from jaxdl.data.epochs import EpochLoader, permutation
 from jaxdl.data.files import archive, cifar, downloads, idx, pickles
+from jaxdl.data.object_augmentation import affine_objects, crop_objects, flip_objects, scale_objects
+from jaxdl.data.objects import Picture, PictureSet, instance_masks, mask_boxes, pad_pictures
+from jaxdl.data.precision import box_average_precision, mask_average_precision
 from jaxdl.data.registry import list_datasets, load
-from jaxdl.data.segmentation import border_weights
+from jaxdl.data.segmentation import augment_pixels, border_weights
 from jaxdl.data.sources import (
     automata,
+    cells,
     cifar10,
     corpora,
+    decode_mask,
     digits,
     documents,
     fashion_mnist,
     image_folder,
+    lesions,
     mnist,
     movie_reviews,
     patterns,
     python_code,
     python_source,
+    read_coco,
+    read_image,
     read_text,
+    read_voc,
     sequences,
     synthetic,
     templates,
@@ -60,32 +75,46 @@ __all__ = [
     "Dataset",
     "EpochLoader",
     "Loader",
+    "Picture",
+    "PictureSet",
     "Vocabulary",
+    "affine_objects",
     "archive",
     "as_examples",
     "as_size",
     "audio",
+    "augment_pixels",
     "augmentation",
     "automata",
     "border_weights",
+    "box_average_precision",
+    "cells",
     "check_integers",
     "choose_boundaries",
     "cifar",
     "cifar10",
     "corpora",
     "count_examples",
+    "crop_objects",
+    "decode_mask",
     "digits",
     "documents",
     "downloads",
     "fashion_mnist",
     "files",
+    "flip_objects",
     "idx",
     "image_folder",
+    "instance_masks",
+    "lesions",
     "list_datasets",
     "load",
+    "mask_average_precision",
+    "mask_boxes",
     "mnist",
     "movie_reviews",
     "pad",
+    "pad_pictures",
     "padded_batches",
     "patterns",
     "permutation",
@@ -93,8 +122,12 @@ __all__ = [
     "prefetch",
     "python_code",
     "python_source",
+    "read_coco",
+    "read_image",
     "read_text",
+    "read_voc",
     "resize",
+    "scale_objects",
     "sequences",
     "sources",
     "split",

@@ -59,7 +59,7 @@ def shift(
     ``down=(1, 1), right=0`` is deterministic: each image moves down by one pixel.
     """
     size = check_images(images)
-    draw = _sample_integers if integer else _sample
+    draw = _sample_integers if integer else sample_uniform
     keys = jax.random.split(key)
     offset = jnp.stack([draw(keys[0], size, "down", down), draw(keys[1], size, "right", right)], -1)
     return warp(images, pixel_grid(images)[None] - offset[:, None, None], mode=mode, fill=fill)
@@ -77,7 +77,7 @@ def flip(key: Key, images: Array, probability: ArrayLike = 0.5, *, axis: str = "
 
 def rotate(key: Key, images: Array, degrees: Range = 15, *, mode: str = "constant", fill: float = 0.0) -> Array:
     """Rotate each image about its centre, counterclockwise for positive angles."""
-    angle = jnp.deg2rad(_sample(key, check_images(images), "degrees", degrees))
+    angle = jnp.deg2rad(sample_uniform(key, check_images(images), "degrees", degrees))
     cosine, sine = jnp.cos(angle), jnp.sin(angle)
     matrices = jnp.stack([jnp.stack([cosine, sine], -1), jnp.stack([-sine, cosine], -1)], -2)
     return affine(images, matrices, mode=mode, fill=fill)
@@ -89,7 +89,7 @@ def scale(key: Key, images: Array, factor: Range = (0.9, 1.1), *, mode: str = "c
         raise ValueError(f"expected factor to be a pair (low, high) of positive numbers, got {factor!r}")
     size = check_images(images)
     check_in_range("factor[0]", factor[0], includes_low=False)
-    inverse = 1 / _sample(key, size, "factor", factor)
+    inverse = 1 / sample_uniform(key, size, "factor", factor)
     return affine(images, inverse[:, None, None] * jnp.eye(2)[None], mode=mode, fill=fill)
 
 
@@ -130,7 +130,7 @@ def blur(key: Key, images: Array, sigma: Range = (0.0, 1.0), *, radius: int | No
     size = check_images(images)
     largest = sigma[1] if isinstance(sigma, tuple) else sigma
     radius = _radius(largest) if radius is None else radius
-    sigmas = jnp.abs(_sample(key, size, "sigma", sigma))
+    sigmas = jnp.abs(sample_uniform(key, size, "sigma", sigma))
     return _smooth(images, sigmas, radius, mode).astype(images.dtype)
 
 
@@ -211,7 +211,15 @@ def _limits(name: str, value: Range) -> tuple[ArrayLike, ArrayLike]:
     return low, high
 
 
-def _sample(key: Key, count: int, name: str, value: Range) -> Array:
+def sample_uniform(key: Key, count: int, name: str, value: Range) -> Array:
+    """Draw a parameter for every example, uniform in a range, ``[count]``; ``name`` is that of the parameter in errors.
+
+    Raises:
+        ValueError: the range is empty.
+
+    >>> sample_uniform(jax.random.key(0), 2, "degrees", (90, 90)).tolist()
+    [90.0, 90.0]
+    """
     low, high = _limits(name, value)
     return jax.random.uniform(key, (count,), minval=low, maxval=high)
 

@@ -8,7 +8,7 @@ import einops
 import jax
 import numpy as np
 
-from jaxdl.checks import check_positive_integer
+from jaxdl.checks import check_in_range, check_positive_integer, is_integer
 from jaxdl.data.epochs import EpochLoader, permutation
 from jaxdl.typing import PyTree
 
@@ -231,7 +231,9 @@ def split(
     ([0, 0, 1], [0, 0, 1])
     """
     size = count_examples(arrays)
-    count = held_out if isinstance(held_out, int | np.integer) else round(held_out * size)
+    if not is_integer(held_out):
+        check_in_range("held_out", held_out, 0, 1, includes_low=False, includes_high=False)
+    count = int(held_out if is_integer(held_out) else round(held_out * size))
     if not 0 < count < size:
         raise ValueError(
             f"expected held_out to be a count in 1 .. {size - 1} or a fraction that leaves examples on both sides, "

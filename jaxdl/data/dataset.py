@@ -1,12 +1,12 @@
 """Data sets of labelled images, and functions that resize and standardize images."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.checks import check_one_of, is_integer
+from jaxdl.checks import check_one_of, is_integer, shorten
 from jaxdl.typing import Array, ArrayLike
 
 
@@ -119,10 +119,10 @@ def resize(image: np.ndarray, size: int | tuple[int, int], method: str = "biline
 
 def as_size(size: int | tuple[int, int]) -> tuple[int, int]:
     """Return a size, one number or (height, width), as (height, width)."""
-    height, width = (size, size) if is_integer(size) else size
-    if height < 1 or width < 1:
-        raise ValueError(f"expected a size of at least 1 x 1, got {height} x {width}")
-    return height, width
+    sizes = (size, size) if is_integer(size) else tuple(size) if isinstance(size, Iterable) else ()
+    if len(sizes) != 2 or not all(is_integer(each) and each >= 1 for each in sizes):
+        raise ValueError(f"expected a size of at least 1, or (height, width), got {shorten(repr(size))}")
+    return sizes[0], sizes[1]
 
 
 def _is_floating(image: Array | np.ndarray) -> bool:

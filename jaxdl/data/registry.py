@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxdl.checks import did_you_mean
+from jaxdl.checks import did_you_mean, shorten
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.sources.folder import image_folder
 from jaxdl.data.sources.images import cifar10, digits, fashion_mnist, mnist
@@ -25,7 +25,7 @@ def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Datas
     '7'
     """
     if name not in _DATASETS:
-        raise ValueError(f"expected the name of a data set, got {name!r}; {did_you_mean(name, _DATASETS)}")
+        raise ValueError(f"expected the name of a data set, got {shorten(repr(name))}; {did_you_mean(name, _DATASETS)}")
     return _DATASETS[name](data_dir, **options)
 
 

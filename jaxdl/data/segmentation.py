@@ -1,10 +1,15 @@
-"""Weights of pixels for segmentation."""
+"""Weights of pixels for segmentation, and augmentation of images with a label for every pixel."""
 
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from jaxdl.checks import check_in_range
+from jaxdl.typing import Array, Batch, Key
 
 
 def border_weights(instances: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0, balance: bool = True) -> np.ndarray:
@@ -49,3 +54,40 @@ def border_weights(instances: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0
         nearest = np.sort(np.concatenate([nearest, distance[None]]), axis=0)[:2]
     gaps = w0 * np.exp(-(nearest.sum(axis=0) ** 2) / (2 * sigma**2))
     return (weights + np.where(background, gaps, 0)).astype(np.float32)
+
+
+def augment_pixels(*functions: Callable[[Key, Array], Array], num_classes: int) -> Callable[[Key, Batch], Batch]:
+    """Make ``augment(key, batch)``, which transforms ``"image"``, ``"label"`` and ``"mask"`` of a batch alike.
+
+    A label is the class with the largest share of the resampled labels, and the mask is resampled itself: what lies
+    beyond the edges of an image in ``mode="constant"`` has the weight 0.
+
+    Args:
+        functions: geometric transformations ``f(key, images) -> images``, applied in order: ``shift``, ``flip``,
+            ``rotate``, ``scale`` and ``elastic`` of `jaxdl.data.augmentation`.
+        num_classes: of the labels.
+
+    Returns:
+        A function of batches with images ``[B, H, W, C]``, labels ``[B, H, W]`` and possibly a mask, ``[B]`` or
+        ``[B, H, W]``; its result always has one, ``[B, H, W]``.
+
+    >>> from functools import partial
+    >>> from jaxdl.data import augmentation
+    >>> augment = augment_pixels(partial(augmentation.shift, down=0, right=(1, 1)), num_classes=2)
+    >>> batch = augment(jax.random.key(0), {"image": jnp.ones((1, 1, 3, 1)), "label": jnp.array([[[1, 0, 1]]])})
+    >>> batch["label"].tolist(), batch["mask"].tolist()
+    ([[[0, 1, 0]]], [[[0.0, 1.0, 1.0]]])
+    """
+
+    def augment(key: Key, batch: Batch) -> Batch:
+        image, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
+        mask = jnp.asarray(batch.get("mask", jnp.ones(1)))
+        mask = jnp.broadcast_to(mask.reshape(*mask.shape, *(1,) * (3 - mask.ndim)), label.shape)
+        known = jax.nn.one_hot(label, num_classes) * (mask != 0)[..., None]
+        stacked = jnp.concatenate([image, known.astype(image.dtype), mask[..., None].astype(image.dtype)], axis=-1)
+        for function, subkey in zip(functions, jax.random.split(key, max(1, len(functions))), strict=False):
+            stacked = function(subkey, stacked)
+        image, known, mask = jnp.split(stacked, [image.shape[-1], stacked.shape[-1] - 1], axis=-1)
+        return {**batch, "image": image, "label": jnp.argmax(known, axis=-1).astype(label.dtype), "mask": mask[..., 0]}
+
+    return augment

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxdl.checks import check_positive_integer
-from jaxdl.data.files.opening import read_plain_text, shorten
+from jaxdl.checks import check_positive_integer, shorten
+from jaxdl.data.files.opening import read_plain_text
 
 PAD = "<padding>"
 UNK = "<unknown>"

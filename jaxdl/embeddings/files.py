@@ -21,7 +21,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from jaxdl.checks import check_one_of
+from jaxdl.checks import check_one_of, is_integer, shorten
+from jaxdl.data.files.opening import check_regular, open_regular
+from jaxdl.data.files.streams import decompressed
 from jaxdl.embeddings.word_vectors import Vectors
 
 FORMATS = ("word2vec", "word2vec_binary", "glove", "npy")
@@ -58,19 +60,18 @@ def load(path: str | Path, format: str | None = None, *, limit: int | None = Non
     """
     path = Path(path).expanduser()
     check_one_of("format", format, (None, *FORMATS))
-    if limit is not None and limit < 0:
-        raise ValueError(f"expected limit >= 0, got {limit}")
+    if limit is not None and not (is_integer(limit) and limit >= 0):
+        raise ValueError(f"expected limit to be an integer >= 0, got {shorten(repr(limit))}")
     try:
         if format == "npy" or (format is None and path.suffix == ".npy"):
             return _load_npy(path, limit, errors)
-        with _open(path) as file:
+        with open_regular(path) as opened:
+            file = decompressed(opened) if path.suffix == ".gz" else opened
             format = format or _detect(file)
             read = _read_binary if format == "word2vec_binary" else _read_text
             return Vectors(*read(file, _room(path), format == "glove", limit, errors))
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {shorten(error)}") from error
 
 
 def save(vectors: Vectors, path: str | Path, format: str = "word2vec") -> None:
@@ -111,17 +112,20 @@ def _encode(vectors: Vectors, format: str) -> Iterator[bytes]:
 
 
 def _load_npy(path: Path, limit: int | None, errors: str) -> Vectors:
-    vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    lines = _words_of(path).read_bytes().decode(errors=errors).split("\n")[:-1]
+    check_regular(path)
+    try:
+        vectors = np.lib.format.open_memmap(path, mode="r")
+    except OSError:
+        raise
+    except Exception as error:  # a damaged header can raise anything
+        raise ValueError(f"expected a matrix of NumPy, got {type(error).__name__}: {error}") from error
+    with open_regular(_words_of(path)) as file:
+        lines = file.read().decode(errors=errors).split("\n")[:-1]
     return Vectors(lines[:limit], vectors[:limit])
 
 
 def _words_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.words")
-
-
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
 def _room(path: Path) -> int:

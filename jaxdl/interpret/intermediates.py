@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn
 
-from jaxdl.checks import did_you_mean
+from jaxdl.checks import did_you_mean, shorten
 from jaxdl.interpret.rewriting import Path, evaluate, programs, trace
 from jaxdl.typing import Array, ArrayLike, PyTree
 
@@ -114,7 +114,7 @@ def _find(jaxpr: Jaxpr, layer: str) -> _Place:
     places = _places(jaxpr)
     if layer not in places:
         known = did_you_mean(layer, places) if places else "tag one with jax.ad_checkpoint.checkpoint_name(x, name)"
-        raise ValueError(f"expected the name of an intermediate, got {layer!r}; {known}")
+        raise ValueError(f"expected the name of an intermediate, got {shorten(repr(layer))}; {known}")
     if places[layer].in_while:
         raise ValueError(f"expected an intermediate outside of while loops, got {layer!r}; loop with jax.lax.scan")
     return places[layer]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import to_floating, widen_floating
-from jaxdl.checks import check_in_range, check_positive_integer, did_you_mean
+from jaxdl.checks import check_in_range, check_positive_integer, did_you_mean, shorten
 from jaxdl.interpret.synthesis import jitter, total_variation
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -116,7 +116,7 @@ def neural_style(
     known = jax.eval_shape(features, content).keys()
     for layer in (*content_layers, *style_layers):
         if layer not in known:
-            raise ValueError(f"expected the name of a layer, got {layer!r}; {did_you_mean(layer, known)}")
+            raise ValueError(f"expected the name of a layer, got {shorten(repr(layer))}; {did_you_mean(layer, known)}")
     if not content_layers or not style_layers:
         raise ValueError(f"expected layers of both kinds, got {tuple(content_layers)} and {tuple(style_layers)}")
     of_content, of_style = features(content), features(style)

@@ -11,6 +11,12 @@
 """
 
 from jaxdl.models import dense, layers, neurons, scanning, sequence, transformers, vision
+from jaxdl.models.dense.deeplab import DeepLabV3
+from jaxdl.models.dense.encoder_unet import EncoderUNet
+from jaxdl.models.dense.fcn import FCN
+from jaxdl.models.dense.fcos import FCOS
+from jaxdl.models.dense.mask_head import MaskFCOS
+from jaxdl.models.dense.probabilistic_unet import ProbabilisticUNet
 from jaxdl.models.dense.unet import UNet
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
@@ -41,6 +47,8 @@ from jaxdl.models.vision.zfnet import ZFNet
 
 __all__ = [
     "BERT",
+    "FCN",
+    "FCOS",
     "GPT",
     "MLP",
     "VGG",
@@ -48,9 +56,11 @@ __all__ = [
     "AveragingNetwork",
     "ConvolutionalClassifier",
     "Decoder",
+    "DeepLabV3",
     "DenseNet",
     "Encoder",
     "EncoderDecoder",
+    "EncoderUNet",
     "GoogLeNet",
     "HierarchicalAttentionNetwork",
     "HierarchicalEncoder",
@@ -59,7 +69,9 @@ __all__ = [
     "InceptionV3",
     "LeNet5",
     "LeNet5Original",
+    "MaskFCOS",
     "PreActivationResNet",
+    "ProbabilisticUNet",
     "RecurrentClassifier",
     "RecurrentLanguageModel",
     "RecursiveNetwork",

@@ -60,6 +60,7 @@ class ConvNorm(linen.Module):
     stride: int | Sequence[int] = 1
     padding: Padding = "valid"
     groups: int = 1
+    dilation: int | Sequence[int] = 1
     activation: Callable[[Array], Array] | None = jax.nn.relu
     epsilon: float = 1e-5
     scale_init: Any = linen.initializers.ones
@@ -70,7 +71,7 @@ class ConvNorm(linen.Module):
     def __call__(self, x: Array, train: bool = False) -> Array:
         """Map ``[B, H, W, C]`` to ``[B, H2, W2, features]``."""
         conv = partial(Conv, use_bias=False, kernel_init=self.kernel_init, dtype=self.dtype, name="conv")
-        x = conv(self.features, self.kernel_size, self.stride, self.padding, groups=self.groups)(x)
+        x = conv(self.features, self.kernel_size, self.stride, self.padding, self.dilation, groups=self.groups)(x)
         x = BatchNorm(epsilon=self.epsilon, scale_init=self.scale_init, name="norm")(x, train)
         return x if self.activation is None else self.activation(x)
 

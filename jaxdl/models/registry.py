@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax import linen
 
-from jaxdl.checks import did_you_mean
+from jaxdl.checks import did_you_mean, shorten
 
 
 class _Entry(NamedTuple):
@@ -123,15 +123,14 @@ def create(name: str, /, **changes: Any) -> linen.Module:
             renamed = getattr(family, "_renamed_fields", {}).get(change)
             known = [field for field in fields if field not in {"parent", "name"}]
             advice = f"it is {renamed!r} now" if renamed else did_you_mean(change, known)
-            raise ValueError(f"expected a field of model {name!r}, got {change!r}; {advice}")
+            raise ValueError(f"expected a field of model {name!r}, got {shorten(repr(change))}; {advice}")
     for field, value in changes.items():
-        least = LEAST.get(field, 1 if field.endswith(("_size", "_dim")) else None)
-        if (
-            least is not None
-            and isinstance(value, int | float | np.number)
-            and not (isinstance(value, int | np.integer) and value >= least)
-        ):
-            raise ValueError(f"expected {field} of model {name!r} to be an integer >= {least}, got {value!r}")
+        least = LEAST.get(field, 1 if field.endswith(("_size", "_dim", "_sizes")) else None)
+        for count in value if isinstance(value, tuple) else (value,):
+            is_number = isinstance(count, int | float | np.number | str)
+            if least is not None and is_number and not (isinstance(count, int | np.integer) and count >= least):
+                shown = shorten(repr(value))
+                raise ValueError(f"expected {field} of model {name!r} to be an integer >= {least}, got {shown}")
     if is_class:
         return entry.family(**{**entry.fields, **changes})
     model = entry.family(**entry.fields)
@@ -150,5 +149,5 @@ def list(pattern: str = "*") -> tuple[str, ...]:
 
 def _find(name: str) -> _Entry:
     if name not in _ENTRIES:
-        raise ValueError(f"expected the name of a model, got {name!r}; {did_you_mean(name, _ENTRIES)}")
+        raise ValueError(f"expected the name of a model, got {shorten(repr(name))}; {did_you_mean(name, _ENTRIES)}")
     return _ENTRIES[name]

@@ -37,7 +37,12 @@ Attention
 
 Boxes
     `box_area`, `box_iou`, `generalized_box_iou`: overlaps; `non_maximum_suppression` with its `Selection`, and
-    `class_offsets` for one suppression per class; `roi_align`.
+    `class_offsets` for one suppression per class; `roi_align`, and `pyramid_roi_align` from the level of each box's
+    size; `select_masks` of their classes, `paste_masks`.
+
+Detection without anchors
+    `level_sizes`, `feature_points` with their `Points`, `encode_boxes`, `decode_distances`, `centerness_targets`,
+    `assign_boxes`; `DensePredictions`, and `select_detections` with the `Detections` of an image.
 
 Initialization
     Namespace ``initializers``: ``lecun_normal``, ``he_normal``, ``xavier_uniform``, ``orthogonal`` and so on.
@@ -64,6 +69,15 @@ from jaxdl.nn.activations import (
     stochastic_gelu,
     swish,
     tanh,
+)
+from jaxdl.nn.anchor_free import (
+    Points,
+    assign_boxes,
+    centerness_targets,
+    decode_distances,
+    encode_boxes,
+    feature_points,
+    level_sizes,
 )
 from jaxdl.nn.attention import (
     AdditiveScore,
@@ -128,6 +142,8 @@ from jaxdl.nn.convolution import (
     upsample_nearest,
 )
 from jaxdl.nn.dense import linear
+from jaxdl.nn.detections import DensePredictions, Detections, select_detections
+from jaxdl.nn.masks import paste_masks, pyramid_roi_align, select_masks
 from jaxdl.nn.noise import Dropout, GaussianNoise, dropout, gaussian_noise
 from jaxdl.nn.normalization import (
     BatchNorm,
@@ -186,6 +202,8 @@ __all__ = [
     "Conv",
     "ConvLayer",
     "ConvTranspose",
+    "DensePredictions",
+    "Detections",
     "DotScore",
     "Dropout",
     "FourGateLSTM",
@@ -201,6 +219,7 @@ __all__ = [
     "MultiHeadAttention",
     "PReLU",
     "PeepholeLSTM",
+    "Points",
     "RecurrentCell",
     "Score",
     "ScoreParameters",
@@ -212,6 +231,7 @@ __all__ = [
     "activations",
     "adaptive_average_pool",
     "additive_scores",
+    "assign_boxes",
     "attend",
     "attention",
     "average_pool",
@@ -222,17 +242,21 @@ __all__ = [
     "box_iou",
     "causal_mask",
     "cells",
+    "centerness_targets",
     "class_offsets",
     "clear_hidden",
     "combine_masks",
     "concat_scores",
     "convolution",
     "convolve",
+    "decode_distances",
     "dot_product_attention",
     "dot_scores",
     "dropout",
     "elu",
+    "encode_boxes",
     "extend_cache",
+    "feature_points",
     "filters",
     "gaussian_noise",
     "gelu",
@@ -251,6 +275,7 @@ __all__ = [
     "instance_norm",
     "layer_norm",
     "leaky_relu",
+    "level_sizes",
     "linear",
     "local_response_norm",
     "make_window",
@@ -264,8 +289,10 @@ __all__ = [
     "normalize",
     "output_size",
     "padding_mask",
+    "paste_masks",
     "preactivations",
     "prelu",
+    "pyramid_roi_align",
     "receptive_field",
     "recurrent",
     "relu",
@@ -275,6 +302,8 @@ __all__ = [
     "scaled_dot_product",
     "scaled_tanh",
     "scan",
+    "select_detections",
+    "select_masks",
     "sigmoid",
     "silu",
     "sinusoidal_positions",

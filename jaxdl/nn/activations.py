@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.arrays import check_boolean, expand_leading, to_floating, widen
-from jaxdl.checks import check_one_of, did_you_mean
+from jaxdl.checks import check_one_of, did_you_mean, shorten
 from jaxdl.typing import Array, ArrayLike, Key
 
 Activation = Callable[[Array], Array]
@@ -275,7 +275,9 @@ def get_activation(activation: str | Activation) -> Activation:
         return activation
     if activation in ACTIVATIONS:
         return ACTIVATIONS[activation]
-    raise ValueError(f"expected the name of an activation, got {activation!r}; {did_you_mean(activation, ACTIVATIONS)}")
+    raise ValueError(
+        f"expected the name of an activation, got {shorten(repr(activation))}; {did_you_mean(activation, ACTIVATIONS)}"
+    )
 
 
 def _normal_cdf(x: Array) -> Array:

@@ -11,7 +11,8 @@ from typing import Any
 
 from flax import linen
 
-from jaxdl.data.files.opening import read_plain_text, shorten
+from jaxdl.checks import shorten
+from jaxdl.data.files.opening import read_plain_text
 
 FILE = "config.json"
 ACTIVATIONS = {

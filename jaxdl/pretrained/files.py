@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from jaxdl.data.files.opening import read_plain_text, shorten
+from jaxdl.checks import shorten
+from jaxdl.data.files.opening import read_plain_text
 from jaxdl.pretrained.formats import Pickled, arrays_of_pickle, open_file, unique
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -126,6 +127,9 @@ def _shards(index: Path) -> dict[str, Any]:
             raise ValueError("expected the names of files beside it")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{index} is no index of files of weights: {shorten(error)}") from error
+    absent = [name for name in sorted(names) if not index.with_name(name).exists()]
+    if absent:
+        raise FileNotFoundError(f"{index}: expected {shorten(repr(absent[0]))} beside it, got no such file")
     shards = {name: open_file(index.with_name(name)) for name in sorted(names)}
     missing = [entry for entry, name in files.items() if entry not in shards[name]]
     if missing:

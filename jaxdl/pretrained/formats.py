@@ -16,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from safetensors import safe_open
 
+from jaxdl.checks import shorten
 from jaxdl.data.files import pickles
-from jaxdl.data.files.opening import open_regular, shorten
+from jaxdl.data.files.archive import check_directory
+from jaxdl.data.files.opening import open_regular
 from jaxdl.data.files.pickle_bounds import check_bounds
 
 TORCH_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)[:-1]
@@ -101,6 +103,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
 
 def _zip(path: Path) -> Mapping[str, Any]:
     with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        check_directory(archive)
         members = archive.infolist()
         unique((member.filename, member) for member in members)
         tensors = [member for member in members if member.filename.rpartition("/")[2] == "data.pkl"]

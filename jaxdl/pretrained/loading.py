@@ -14,7 +14,7 @@ import numpy as np
 from flax import linen
 
 from jaxdl import models, tree
-from jaxdl.data.files.opening import shorten
+from jaxdl.checks import shorten
 from jaxdl.pretrained import configs, files, rules
 from jaxdl.pretrained.formats import unique
 from jaxdl.pretrained.rules import COUNTER, Place, Rule

@@ -4,13 +4,18 @@
 - `sequences`: `sequence_classification`, and `tagging` of every step.
 - `language`: `language_model`; `Perplexity` is its metric.
 - `seq2seq`: `translation`; `shift_right` and `target_mask` of its targets.
-- `dense`: `segmentation` of every pixel, and `predict_tiles` for images of any size.
+- `objects`: `detection` of objects, `instance_segmentation`, their masks too; `DetectionLosses`, `detection_losses`
+  and `mask_loss`, which they minimize.
+- `dense`: `segmentation` of every pixel, with `fit_labels` and `measure_pixels`; `predict_tiles` for large images.
+- `ambiguity`: `probabilistic_segmentation`, a distribution of segmentations.
 - `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`, `CountedLoss`,
   `check_names`, `masked_labels`.
 """
 
-from jaxdl.tasks.dense import predict_tiles, segmentation
+from jaxdl.tasks.ambiguity import probabilistic_segmentation
+from jaxdl.tasks.dense import fit_labels, measure_pixels, predict_tiles, segmentation
 from jaxdl.tasks.language import Perplexity, language_model
+from jaxdl.tasks.objects import DetectionLosses, detection, detection_losses, instance_segmentation, mask_loss
 from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
 from jaxdl.tasks.sequences import sequence_classification, tagging
 from jaxdl.tasks.supervised import classification
@@ -26,16 +31,24 @@ from jaxdl.tasks.task import (
 
 __all__ = [
     "CountedLoss",
+    "DetectionLosses",
     "Perplexity",
     "Task",
     "apply_in_evaluation",
     "apply_in_training",
     "check_names",
     "classification",
+    "detection",
+    "detection_losses",
+    "fit_labels",
     "init_model",
+    "instance_segmentation",
     "language_model",
+    "mask_loss",
     "masked_labels",
+    "measure_pixels",
     "predict_tiles",
+    "probabilistic_segmentation",
     "segmentation",
     "sequence_classification",
     "shift_right",

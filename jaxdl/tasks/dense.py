@@ -1,6 +1,7 @@
 """Segmentation: a label for every pixel, for images of any size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,6 @@ from flax import linen
 
 from jaxdl import losses, metrics
 from jaxdl.checks import check_positive_integer
-from jaxdl.metrics import Mean
 from jaxdl.models.dense.unet import crop
 from jaxdl.tasks.task import (
     CountedLoss,
@@ -39,42 +39,41 @@ def segmentation(
     Batches have ``inputs`` (``[B, H, W, C]``), ``"label"`` (``[B, H2, W2]`` integers) and may have ``"mask"``: ``[B]``
     for rows of padding, or ``[B, H2, W2]``, 0 for ignored pixels, whose labels have no influence, or positive weights.
     Labels that are larger than the model's result are cut to its centre, as for a U-Net without padding. Training
-    reports ``accuracy``, the share of pixels that are right; evaluation reports ``loss`` and ``accuracy``.
+    reports ``accuracy``, the share of pixels that are right; evaluation reports ``loss``, the cross-entropy,
+    ``accuracy``, and ``mean_iou`` over all pixels of the data.
+
+    A model with auxiliary heads, such as `FCN`, has a dict of their weights ``model.auxiliary``; the training loss
+    includes the weighted loss of each.
 
     Args:
         model: ``model.apply(variables, x, train=...)`` returns logits ``[B, H2, W2, K]``.
         inputs: the name of the model's input in a batch.
-        loss: ``loss(logits, labels, mask=mask)``, such as `jaxdl.losses.cross_entropy`.
+        loss: ``loss(logits, labels, mask=mask)``, such as `jaxdl.losses.cross_entropy` or `jaxdl.losses.dice`, or a
+            sum of them.
         augment: ``augment(key, batch)``, applied to every training batch.
     """
+    heads: dict[str, float] = getattr(model, "auxiliary", None) or {}
+    options = {"return_intermediates": True} if heads else {}
 
     def init(key: Key, batch: Batch) -> Variables:
         return init_model(model, key, batch[inputs])
 
-    def targets(logits: Array, batch: Batch) -> tuple[Array, Array]:
-        check_names(batch, [inputs, "label"])
-        labels = crop(batch["label"], logits.shape[1:3])
-        mask = jnp.asarray(batch.get("mask", np.ones(1, np.float32)))
-        if mask.ndim == 3:
-            mask = crop(mask, logits.shape[1:3])
-        mask = jnp.broadcast_to(mask.reshape(*mask.shape, *(1,) * (3 - mask.ndim)), labels.shape)
-        return masked_labels(labels, mask), mask
-
     def compute_loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         augment_key, model_key = jax.random.split(key)
         batch = augment(augment_key, batch) if augment else batch
-        logits, collections = apply_in_training(model, variables, batch[inputs], model_key, rows=batch.get("mask"))
-        labels, mask = targets(logits, batch)
+        check_names(batch, [inputs, "label"])
+        rows = batch.get("mask")
+        output, collections = apply_in_training(model, variables, batch[inputs], model_key, rows=rows, **options)
+        logits, intermediates = output if heads else (output, {})
+        labels, mask = fit_labels(batch, logits.shape[1:3])
+        value = loss(logits, labels, mask=mask)
+        value += sum(weight * loss(intermediates[name], labels, mask=mask) for name, weight in heads.items())
         accuracy = metrics.mean(metrics.correct(logits, labels), mask).value
-        return loss(logits, labels, mask=mask), (collections, {"accuracy": accuracy})
+        return value, (collections, {"accuracy": accuracy})
 
-    def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
-        logits = apply_in_evaluation(model, variables, batch[inputs])
-        labels, mask = targets(logits, batch)
-        return {
-            "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
-            "accuracy": metrics.mean(metrics.correct(logits, labels), mask),
-        }
+    def measure(variables: Variables, batch: Batch) -> dict[str, Any]:
+        check_names(batch, [inputs, "label"])
+        return measure_pixels(apply_in_evaluation(model, variables, batch[inputs]), batch)
 
     def count(batch: Batch) -> Array:
         mask = jnp.asarray(batch.get("mask", jnp.ones(len(batch["label"]))))
@@ -83,6 +82,30 @@ def segmentation(
         return jnp.sum(crop(mask, (height, width)) if mask.ndim == 3 else mask * height * width)
 
     return Task(init, CountedLoss(compute_loss, count), measure)
+
+
+def fit_labels(batch: Batch, size: Sequence[int]) -> tuple[Array, Array]:
+    """Cut the labels and the mask of a batch to the centre, of the size of a model's result.
+
+    Returns:
+        Labels, class 0 where they are ignored, and the mask, ``[B, *size]`` each.
+    """
+    labels, mask = crop(batch["label"], size), jnp.asarray(batch.get("mask", np.ones(1, np.float32)))
+    if mask.ndim == 3:
+        mask = crop(mask, size)
+    mask = jnp.broadcast_to(mask.reshape(*mask.shape, *(1,) * (3 - mask.ndim)), labels.shape)
+    return masked_labels(labels, mask), mask
+
+
+def measure_pixels(logits: Array, batch: Batch) -> dict[str, Any]:
+    """Compute the metrics of an evaluation: ``loss``, ``accuracy`` and ``mean_iou``."""
+    labels, mask = fit_labels(batch, logits.shape[1:3])
+    predictions = metrics.predict(logits)
+    return {
+        "loss": metrics.mean(losses.cross_entropy(logits, labels, reduction="none"), mask),
+        "accuracy": metrics.mean(metrics.correct(logits, labels), mask),
+        "mean_iou": metrics.running_mean_iou(predictions, labels, logits.shape[-1], mask=mask),
+    }
 
 
 def predict_tiles(

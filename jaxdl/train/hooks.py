@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Column
 
 from jaxdl.checks import check_in_range, check_one_of, check_positive_integer, did_you_mean
+from jaxdl.data.files.opening import open_regular
 from jaxdl.train.checkpointing.checkpoint import Checkpoints
 from jaxdl.train.checkpointing.integrity import DamagedError
 from jaxdl.train.guard import check_finite
@@ -140,7 +141,9 @@ class MetricsFile:
     def read(path: Path) -> list[dict[str, Any]]:
         """Read the rows of a file, up to the first line that is incomplete or no row."""
         rows = []
-        for line in path.read_bytes().splitlines():
+        with open_regular(path) as file:
+            lines = file.read().splitlines()
+        for line in lines:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError):

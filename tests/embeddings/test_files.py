@@ -1,12 +1,14 @@
 """Files of word vectors: gensim in both directions, and files that are damaged or hostile."""
 
 import gzip
+import os
 
 import numpy as np
 import pytest
 
 from jaxdl import embeddings
 from jaxdl.embeddings import Vectors
+from jaxdl.embeddings.files import FORMATS
 
 VECTORS = Vectors(
     ["the", "naïve", "\xa0", "日本", "don't", "12"],
@@ -119,8 +121,30 @@ def test_damaged_files_are_errors(content, format, got, tmp_path):
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize("format", [*FORMATS, None])
+def test_only_regular_files_are_read(format, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="regular file, got a pipe"):
+        embeddings.load(tmp_path / "pipe", format)
+    with pytest.raises(ValueError, match="regular file, got a folder"):
+        embeddings.load(tmp_path, format)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"PK\x03\x04", b"\x80\x04}."])
+def test_a_damaged_matrix_is_an_error(content, tmp_path):
+    path = tmp_path / "v.npy"
+    embeddings.save(VECTORS, path, "npy")
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"v\.npy: expected a matrix"):
+        embeddings.load(path)
+
+
 def test_truncated_and_bombed_archives_are_errors(tmp_path):
     path = tmp_path / "v.txt.gz"
+    whole = gzip.compress(b"2 2\na 1 2\nb 3 4\n")
+    path.write_bytes(whole[:-8] + bytes(8))  # another checksum
+    with pytest.raises(ValueError, match="damaged"):
+        embeddings.load(path)
     path.write_bytes(gzip.compress(b"2 2\na 1 2\nb 3 4\n")[:-9])
     with pytest.raises(ValueError, match="damaged"):
         embeddings.load(path)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.harness import catalogue
 from experiments.harness.learning import draw_batches, fit_batches, fit_one_batch, fit_samples, search_rate_then_measure
 from jaxdl import optim, train
 
@@ -75,3 +76,12 @@ def test_the_rate_is_chosen_by_other_runs_than_the_judged_ones():
     rate, curves = search_rate_then_measure(learn, rates, runs, 2, lambda curves: curves["loss"].mean(axis=1))
     assert rate == 1.5
     np.testing.assert_allclose(curves["loss"], np.full((3, 20), 2.25))
+
+
+def test_no_experiment_trains_at_a_given_rate_without_a_guard():
+    guards = {"train.fit(": "StopAtNonfinite", "fit_one_batch(": "check_learned", "fit_samples(": "check_learned"}
+    for name in catalogue.names():
+        text = catalogue.source(name)
+        for call, guard in guards.items():
+            compares_rates = "rates: tuple" in text or "RateSearch" in text
+            assert call not in text or guard in text or compares_rates, f"{name} calls {call}...) without {guard}"

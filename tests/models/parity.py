@@ -61,8 +61,8 @@ def assert_parity(
         peer: the torch module.
         rules: the names of the peer's weights.
         x: inputs of ours, ``[B, ..., C]``.
-        outputs: names of what the peer returns, in evaluation and in training: ``"logits"``, and in training the
-            features of ours that are logits of auxiliary heads.
+        outputs: names of what the peer returns, in evaluation and in training: ``"logits"``, ``[B, ..., K]``, and in
+            training the features of ours that are logits of auxiliary heads.
         tolerance: largest difference relative to the largest number compared.
         seed: of weights and labels.
     """
@@ -79,14 +79,14 @@ def assert_parity(
     with library.no_grad():
         expected = outputs(peer(images))[MAIN].numpy()
     classes = expected.shape[-1]
-    labels = np.random.RandomState(seed + 1).randint(0, classes, len(x))
+    labels = np.random.RandomState(seed + 1).randint(0, classes, expected.shape[:-1])
     logits, gradients, statistics = _ours(model, variables, x, labels)
     _close(logits, expected, tolerance, "logits")
 
     peer.train()
     weights = {MAIN: 1.0, **(getattr(model, "auxiliary", None) or {})}
     loss = sum(
-        weights[name] * library.nn.functional.cross_entropy(value, library.tensor(labels))
+        weights[name] * library.nn.functional.cross_entropy(value.flatten(0, -2), library.tensor(labels).flatten())
         for name, value in outputs(peer(images)).items()
     )
     loss.backward()

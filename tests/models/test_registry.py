@@ -19,11 +19,14 @@ PARAMETERS = {
     "alexnet_grouped": 60_965_224,
     "bert_base": 109_482_240,
     "bert_large": 335_141_888,
+    "deeplabv3_resnet50": 42_004_074,
     "densenet121": 7_978_856,
     "densenet161": 28_681_000,
     "densenet169": 14_149_480,
     "densenet201": 20_013_928,
     "densenet_bc_100_12": 769_162,
+    "fcos_resnet50_fpn": 32_322_720,
+    "fcn_resnet50": 35_322_218,
     "googlenet": 13_004_888,
     "googlenet_original": 13_378_280,
     "gpt2": 124_439_808,
@@ -70,9 +73,17 @@ OUTPUTS |= dict.fromkeys(("gpt2", "gpt2_medium", "gpt2_large", "gpt2_xl"), 50_25
 # Prefixes of the names of deep models of equal blocks.
 SCANNED = ("bert", "gpt2", "resnet", "vit")
 # Height and width of the outputs of models with one at each pixel.
-DENSE = {"unet": (388, 388)}
+DENSE = {
+    "unet": (388, 388),
+    "fcn_resnet50": (520, 520),
+    "deeplabv3_resnet50": (520, 520),
+    "fcos_resnet50_fpn": (100, 100),
+}
+# Models with predictions at every level of a pyramid; the finest counts.
+DETECTORS = ("fcos_resnet50_fpn",)
 # Parameters without the auxiliary heads.
 WITHOUT_AUXILIARY = {"googlenet": 6_624_904, "googlenet_original": 6_998_552, "inception_v3": 23_834_568}
+WITHOUT_AUXILIARY |= {"fcn_resnet50": 32_957_013, "deeplabv3_resnet50": 39_638_869}
 
 # Models small enough to run: input shape, names of the intermediates.
 SMALL = {
@@ -110,6 +121,7 @@ def test_parameter_counts_input_shapes_and_dtypes(name):
         return model.clone(dtype=jnp.bfloat16).init_with_output({"params": key, "dropout": key}, x, train=True)
 
     logits, variables = jax.eval_shape(build, jax.random.key(0), x)
+    logits = logits.logits[0] if name in DETECTORS else logits
     steps = DENSE[name] if name in DENSE else x.shape[1:] if name in OUTPUTS else ()
     assert logits.shape == (2, *steps, OUTPUTS.get(name, getattr(model, "num_classes", None)))
     assert tree.size(variables["params"]) == PARAMETERS[name]

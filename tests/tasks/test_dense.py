@@ -1,12 +1,16 @@
 """Segmentation: ignored pixels, labels larger than results, and tiles against the whole image."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen
 from scipy import ndimage
 
-from jaxdl import data, tasks
+from jaxdl import data, losses, metrics, tasks
+from jaxdl.data import augmentation
 from jaxdl.models import UNet
 
 MODEL = UNet(3, (2, 2), dropout_rate=0.0)
@@ -36,6 +40,55 @@ def test_ignored_pixels_and_rows_change_neither_loss_nor_gradient(variables):
     inside, cut = batch["mask"][:, 8:12, 8:12] != 0, batch["label"][:, 8:12, 8:12]
     assert measured["accuracy"].value == pytest.approx((logits.argmax(-1) == cut)[inside].mean())
     np.testing.assert_allclose(measured["loss"].value, run(batch)[0], rtol=1e-5)
+
+
+class TwoHeads(linen.Module):
+    """Logits at every pixel, and those of an auxiliary head."""
+
+    auxiliary = {"early": 0.3}  # noqa: RUF012
+
+    @linen.compact
+    def __call__(self, x, train=False, return_intermediates=False):
+        logits = linen.Dense(3, name="output")(x)
+        return (logits, {"early": linen.Dense(3, name="early")(x)}) if return_intermediates else logits
+
+
+def test_overlap_losses_and_auxiliary_heads_are_learned_and_ignored_labels_are_not():
+    model, rng = TwoHeads(), np.random.default_rng(3)
+    batch = {"image": rng.normal(size=(2, 4, 5, 2)).astype(np.float32), "mask": rng.integers(0, 2, (2, 4, 5))}
+    batch |= {"label": np.where(batch["mask"], rng.integers(0, 3, (2, 4, 5)), 255)}
+    task = tasks.segmentation(model, loss=losses.dice)
+    variables = {
+        "params": {name: {"kernel": rng.normal(size=(2, 3)), "bias": np.zeros(3)} for name in ("output", "early")}
+    }
+
+    @jax.jit
+    def run(variables, batch):
+        mask, labels = batch["mask"], tasks.masked_labels(batch["label"], batch["mask"])
+        logits, out = model.apply(variables, batch["image"], return_intermediates=True)
+        expected = losses.dice(logits, labels, mask=mask) + 0.3 * losses.dice(out["early"], labels, mask=mask)
+        matrix = metrics.confusion_matrix(metrics.predict(logits), batch["label"], 3, mask=mask)
+        value, _ = task.loss(variables, batch, jax.random.key(1))
+        return value, expected, task.measure(variables, batch)["mean_iou"].value, metrics.mean_iou(matrix)
+
+    value, expected, measured, mean_iou = run(variables, batch)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    np.testing.assert_allclose(measured, mean_iou, rtol=1e-6)
+
+
+def test_images_labels_and_masks_are_augmented_alike():
+    rng = np.random.default_rng(4)
+    batch = {"image": rng.normal(size=(2, 5, 6, 1)).astype(np.float32), "label": rng.integers(0, 3, (2, 5, 6))}
+    batch |= {"mask": rng.integers(0, 2, (2, 5, 6))}
+    batch["label"][batch["mask"] == 0] = 255
+    functions = [partial(augmentation.flip, probability=1.0), partial(augmentation.shift, down=(1, 1), right=0)]
+    made = jax.jit(data.augment_pixels(*functions, num_classes=3))(jax.random.key(0), batch)
+    moved = {name: np.zeros_like(array) for name, array in batch.items()}
+    for name, array in batch.items():
+        moved[name][:, 1:] = np.where(array == 255, 0, array)[:, :-1, ::-1]
+        np.testing.assert_allclose(made[name], moved[name], atol=1e-6, err_msg=name)
+    rows = data.augment_pixels(num_classes=3)(jax.random.key(0), {**batch, "mask": np.array([1, 0])})
+    assert rows["mask"].sum(axis=(1, 2)).tolist() == [30, 0]
 
 
 @pytest.mark.parametrize(("shape", "batch_size"), [((23, 31), 1), ((9, 50), 4)])

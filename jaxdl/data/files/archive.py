@@ -5,6 +5,7 @@ accepted: no absolute path, no ``..``, no link, no device, no duplicate name, an
 Compressed archives are read to their checksum, since damage may hide behind the last member.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -19,7 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from jaxdl.data.files.opening import open_regular, shorten
+from jaxdl.checks import shorten
+from jaxdl.data.files.opening import open_regular
 from jaxdl.data.files.streams import DamagedStreamError, decompressed
 
 CHUNK = 1 << 20
@@ -32,6 +34,9 @@ MAX_DEPTH = 64
 MAX_PART_BYTES = 255  # of file systems
 ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # lzma allocates as much as its header requests
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+ZIP_ENDS = (b"PK\x05\x06", b"PK\x06\x06", b"PK\x05\x05")  # the end, that of large archives, a signature
+ZIP_ENTRY_SIZE = 46  # without name, extra fields and comment
+UTF_8 = 0x800  # the flag of names that are not in code page 437
 
 
 class Member(NamedTuple):
@@ -103,8 +108,25 @@ def read_tar(
 def read_zip(file: IO[bytes]) -> Iterator[tuple[Member, Callable[[], Any]]]:
     """Yield the members of a zip archive, each with a function that opens it."""
     with zipfile.ZipFile(file) as archive:
+        check_directory(archive)
         for info in archive.infolist():
             yield Member(info.orig_filename, _kind_in_zip(info), info.file_size), partial(archive.open, info)
+
+
+def check_directory(archive: zipfile.ZipFile) -> None:
+    """Check that the directory of a zip archive ends after the listed members; a damaged length would hide some.
+
+    Raises:
+        BadZipFile: it does not.
+    """
+    size = 0
+    for info in archive.infolist():
+        name = info.orig_filename.encode("utf-8" if info.flag_bits & UTF_8 else "cp437")
+        size += ZIP_ENTRY_SIZE + len(name) + len(info.extra) + len(info.comment)
+    file: Any = archive.fp
+    file.seek(archive.start_dir + size)
+    if file.read(4) not in ZIP_ENDS:
+        raise zipfile.BadZipFile("the directory of members is damaged")
 
 
 def check_members(members: list[Member]) -> None:
@@ -171,7 +193,8 @@ def _errors_as_value_errors(archive: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        forged_position = isinstance(error, OSError) and error.errno == errno.EINVAL
+        if isinstance(error, OSError) and error.errno is not None and not forged_position:
             raise
         rejected = isinstance(error, ValueError) and not isinstance(error, DamagedStreamError)
         fault = "" if rejected else "damaged archive: "

@@ -9,9 +9,10 @@ from pathlib import Path
 import einops
 import numpy as np
 
+from jaxdl.checks import shorten
 from jaxdl.data.files import pickles
 from jaxdl.data.files.idx import check_labels
-from jaxdl.data.files.opening import open_regular, shorten
+from jaxdl.data.files.opening import open_regular
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PIXELS = 3 * 32 * 32

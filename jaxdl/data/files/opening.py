@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import IO
 
+from jaxdl.checks import shorten
+
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark is its beginning
@@ -79,17 +81,6 @@ def decode(content: bytes, source: str, *, newline: str | None = None) -> str:
     return _decode(io.BytesIO(content), source, None, None, "strict", newline)
 
 
-def shorten(text: object, width: int = 200) -> str:
-    """Shorten a text from a file for an error message, which a name of a megabyte would fill.
-
-    >>> shorten("weights" * 1000, 17)
-    'weights...weights'
-    """
-    text = str(text)
-    half = (width - 3) // 2
-    return text if len(text) <= width else f"{text[:half]}...{text[-half:]}"
-
-
 def _decode(
     file: IO[bytes], source: str, limit: int | None, encoding: str | None, errors: str, newline: str | None
 ) -> str:
@@ -100,7 +91,9 @@ def _decode(
     try:
         reader = io.TextIOWrapper(file, encoding, errors, newline)
     except LookupError:
-        raise ValueError(f"expected a known encoding, got {encoding!r}; see the standard encodings of Python") from None
+        raise ValueError(
+            f"expected a known encoding, got {shorten(repr(encoding))}; see the standard encodings of Python"
+        ) from None
     try:
         text = reader.read(-1 if limit is None else limit + 1)
     except UnicodeError as error:

@@ -2,8 +2,10 @@
 
 Images
     `digits`, `mnist`, `fashion_mnist`, `cifar10`: classic data sets.
-    `image_folder`: images in one folder for each class.
+    `image_folder`: images in one folder for each class; `read_image`: one file.
+    `read_coco`, `read_voc`: pictures with objects; `decode_mask`, and `annotations`, what they check.
     `patterns`: random characters and gratings.
+    `cells`: nuclei with a number for each, drawn and read; `lesions`: images with several right masks.
 Text
     `read_text`, `python_source`, `tiny_shakespeare`: plain text.
     `movie_reviews`, and `corpora`: reviews with labels, sentences with tags.
@@ -18,9 +20,12 @@ Synthetic tasks
 """
 
 from jaxdl.data.sources import (
+    annotations,
     automata,
+    cells,
     corpora,
     documents,
+    lesions,
     patterns,
     python_code,
     sequences,
@@ -28,25 +33,34 @@ from jaxdl.data.sources import (
     templates,
     translation,
 )
-from jaxdl.data.sources.folder import image_folder
+from jaxdl.data.sources.coco import decode_mask, read_coco
+from jaxdl.data.sources.folder import image_folder, read_image
 from jaxdl.data.sources.images import cifar10, digits, fashion_mnist, mnist
 from jaxdl.data.sources.reviews import movie_reviews
 from jaxdl.data.sources.texts import python_source, read_text, tiny_shakespeare
+from jaxdl.data.sources.voc import read_voc
 
 __all__ = [
+    "annotations",
     "automata",
+    "cells",
     "cifar10",
     "corpora",
+    "decode_mask",
     "digits",
     "documents",
     "fashion_mnist",
     "image_folder",
+    "lesions",
     "mnist",
     "movie_reviews",
     "patterns",
     "python_code",
     "python_source",
+    "read_coco",
+    "read_image",
     "read_text",
+    "read_voc",
     "sequences",
     "synthetic",
     "templates",

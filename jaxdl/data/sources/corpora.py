@@ -5,7 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxdl.data.files.opening import read_plain_text, shorten
+from jaxdl.checks import shorten
+from jaxdl.data.files.opening import read_plain_text
 
 RATED = re.compile(r"^\d+_(\d+)$")
 COMMENT = re.compile(r"#\s*([^\s=]+\s*=|newdoc\b|newpar\b)")

@@ -1,14 +1,15 @@
 """Images in folders, one folder for each class."""
 
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from jaxdl.checks import shorten
 from jaxdl.data.batching import split
 from jaxdl.data.dataset import Dataset, as_examples, as_size
 from jaxdl.data.files.downloads import require
-from jaxdl.data.files.opening import open_regular, shorten
+from jaxdl.data.files.opening import open_regular
 
 JPEG = frozenset({".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".pjpeg", ".pjp"})
 SUFFIXES = JPEG | {".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff"}
@@ -118,7 +119,7 @@ def _read_part(
 
 def _read(root: Path, classes: tuple[str, ...], size: tuple[int, int] | None, channels: int) -> dict[str, np.ndarray]:
     paths = [(path, label) for label, name in enumerate(classes) for path in _images_in(root / name)]
-    images = [_image(path, size, channels) for path, _ in paths]
+    images = [read_image(path, size=size, channels=channels) for path, _ in paths]
     for (path, _), image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
             raise ValueError(
@@ -144,11 +145,21 @@ def _suffixes() -> str:
     return ", ".join(sorted(SUFFIXES))
 
 
-def _image(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarray:
-    """Read an image, uint8 ``[H, W, C]``."""
+def read_image(path: str | Path, *, size: tuple[int, int] | None = None, channels: int = 3) -> np.ndarray:
+    """Read one image, uint8 ``[H, W, C]``, upright and without transparency, as `image_folder` does.
+
+    Args:
+        path: the file.
+        size: height and width to which it is resized; None for its own.
+        channels: 3 (colour) or 1 (grey).
+
+    Raises:
+        ValueError: the file is not an image of a format that is read, or has too many pixels.
+        ImportError: pillow is not installed.
+    """
     pillow, operations = (require(f"PIL.{part}", "reading images") for part in ("Image", "ImageOps"))
     try:
-        with open_regular(path) as file, pillow.open(file, formats=FORMATS) as image:
+        with open_regular(path) as file, _open_verified(file, pillow) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"expected at most {MAX_PIXELS} pixels, got {image.width} x {image.height}")
             form = image.format
@@ -159,6 +170,16 @@ def _image(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarra
     if size is not None and upright.size != size[::-1]:
         upright = upright.resize(size[::-1], pillow.Resampling.BILINEAR)
     return np.asarray(upright).reshape(upright.height, upright.width, channels)
+
+
+def _open_verified(file: IO[bytes], pillow: Any) -> Any:
+    """Open an image; verify the checksums of a PNG, which pillow otherwise skips."""
+    image = pillow.open(file, formats=FORMATS)
+    if image.format != "PNG":
+        return image
+    image.verify()
+    file.seek(0)
+    return pillow.open(file, formats=FORMATS)
 
 
 def _eight_bits(image: Any, form: str, pillow: Any) -> Any:

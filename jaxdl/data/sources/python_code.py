@@ -11,8 +11,8 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+from jaxdl.checks import shorten
 from jaxdl.data.epochs import permutation
-from jaxdl.data.files.opening import shorten
 from jaxdl.data.sources.corpora import TaggedSentence
 
 TAGS = (

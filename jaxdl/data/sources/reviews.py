@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxdl.checks import check_one_of
-from jaxdl.data.files.opening import decode, open_regular, read_plain_text, shorten
+from jaxdl.checks import check_one_of, shorten
+from jaxdl.data.files.opening import decode, open_regular, read_plain_text
 
 CLASSES = ("negative", "positive")
 SOURCES = ("imdb", "rotten_tomatoes")

@@ -62,7 +62,7 @@ class UNet(linen.Module):
     ``upconv1`` and so on before it), and ``output``.
 
     Attributes:
-        num_classes: number of logits at every pixel.
+        num_classes: number of logits at every pixel; None for no output layer, where ``up1`` is the result.
         widths: channels at each scale.
         padding: "valid", as published, or "same".
         batch_norm: apply batch norm after every convolution of 3 x 3.
@@ -75,7 +75,7 @@ class UNet(linen.Module):
     ((1, 388, 388, 2), 31030658)
     """
 
-    num_classes: int = 2
+    num_classes: int | None = 2
     widths: Sequence[int] = (64, 128, 256, 512, 1024)
     padding: Literal["valid", "same"] = "valid"
     batch_norm: bool = False
@@ -112,8 +112,9 @@ class UNet(linen.Module):
             x = ConvTranspose(width, (2, 2), 2, kernel_init=he_normal(), dtype=self.dtype, name=f"upconv{scale}")(x)
             x = jnp.concatenate([crop(out[f"down{scale}"], x.shape[1:3]), x], axis=-1)
             x = out[f"up{scale}"] = double(width, name=f"up{scale}")(x, train)
-        logits = Conv(self.num_classes, (1, 1), dtype=self.dtype, name="output")(x)
-        return (logits, out) if return_intermediates else logits
+        if self.num_classes is not None:
+            x = Conv(self.num_classes, (1, 1), dtype=self.dtype, name="output")(x)
+        return (x, out) if return_intermediates else x
 
 
 def unet_margin(scales: int) -> int:

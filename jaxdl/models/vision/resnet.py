@@ -50,6 +50,7 @@ class _Block(linen.Module):
     Attributes:
         width: channels inside the block.
         stride: factor by which the block reduces height and width.
+        dilation: of the 3x3 convolutions.
         shortcut: where ``F(x)`` has another shape than ``x``, a 1x1 convolution ("projection"), or subsampling and
             channels of zeros, after the others ("padding") or half of them before ("padding_both_sides"); None for no
             shortcut, ``y = F(x)``.
@@ -59,6 +60,7 @@ class _Block(linen.Module):
 
     width: int
     stride: int = 1
+    dilation: int = 1
     shortcut: Shortcut | None = "projection"
     zero_init: bool = False
     dtype: Any = None
@@ -96,9 +98,9 @@ class BasicBlock(_PostActivationBlock):
     def __call__(self, x: Array, train: bool = False) -> Array:
         """Map ``[B, H, W, C]`` to ``[B, H / stride, W / stride, width]``."""
         conv, last_scale = partial(_conv, dtype=self.dtype), zeros if self.zero_init else ones
-        y = conv(self.width, (3, 3), self.stride, 1, name="conv1")(x)
+        y = conv(self.width, (3, 3), self.stride, self.dilation, self.dilation, name="conv1")(x)
         y = jax.nn.relu(BatchNorm(name="norm1")(y, train))
-        y = conv(self.width, (3, 3), 1, 1, name="conv2")(y)
+        y = conv(self.width, (3, 3), 1, self.dilation, self.dilation, name="conv2")(y)
         y = BatchNorm(scale_init=last_scale, name="norm2")(y, train)
         return jax.nn.relu(self._add_shortcut(y, x, train))
 
@@ -115,7 +117,7 @@ class Bottleneck(_PostActivationBlock):
         conv, last_scale = partial(_conv, dtype=self.dtype), zeros if self.zero_init else ones
         y = conv(self.width, (1, 1), name="conv1")(x)
         y = jax.nn.relu(BatchNorm(name="norm1")(y, train))
-        y = conv(self.width, (3, 3), self.stride, 1, name="conv2")(y)
+        y = conv(self.width, (3, 3), self.stride, self.dilation, self.dilation, name="conv2")(y)
         y = jax.nn.relu(BatchNorm(name="norm2")(y, train))
         y = conv(4 * self.width, (1, 1), name="conv3")(y)
         y = BatchNorm(scale_init=last_scale, name="norm3")(y, train)
@@ -130,9 +132,9 @@ class PreActivationBasicBlock(_PreActivationBlock):
         """Map ``[B, H, W, C]`` to ``[B, H / stride, W / stride, width]``."""
         conv, last_kernel = partial(_conv, dtype=self.dtype), zeros if self.zero_init else he_normal()
         normalized = jax.nn.relu(BatchNorm(name="norm1")(x, train))
-        y = conv(self.width, (3, 3), self.stride, 1, name="conv1")(normalized)
+        y = conv(self.width, (3, 3), self.stride, self.dilation, self.dilation, name="conv1")(normalized)
         y = jax.nn.relu(BatchNorm(name="norm2")(y, train))
-        y = conv(self.width, (3, 3), 1, 1, kernel_init=last_kernel, name="conv2")(y)
+        y = conv(self.width, (3, 3), 1, self.dilation, self.dilation, kernel_init=last_kernel, name="conv2")(y)
         return self._add_shortcut(y, x, normalized)
 
 
@@ -146,7 +148,7 @@ class PreActivationBottleneck(_PreActivationBlock):
         normalized = jax.nn.relu(BatchNorm(name="norm1")(x, train))
         y = conv(self.width, (1, 1), name="conv1")(normalized)
         y = jax.nn.relu(BatchNorm(name="norm2")(y, train))
-        y = conv(self.width, (3, 3), self.stride, 1, name="conv2")(y)
+        y = conv(self.width, (3, 3), self.stride, self.dilation, self.dilation, name="conv2")(y)
         y = jax.nn.relu(BatchNorm(name="norm3")(y, train))
         y = conv(4 * self.width, (1, 1), kernel_init=last_kernel, name="conv3")(y)
         return self._add_shortcut(y, x, normalized)
@@ -155,7 +157,7 @@ class PreActivationBottleneck(_PreActivationBlock):
 class _ResidualNetwork(linen.Module):
     """Fields and stages that `ResNet` and `PreActivationResNet` share."""
 
-    num_classes: int = 1000
+    num_classes: int | None = 1000
     depths: Sequence[int] = (2, 2, 2, 2)
     widths: Sequence[int] = (64, 128, 256, 512)
     block: Literal["basic", "bottleneck"] = "basic"
@@ -164,26 +166,35 @@ class _ResidualNetwork(linen.Module):
     residual: bool = True
     zero_init: bool = False
     scan_blocks: bool = False
+    dilated_stages: int = 0
     dtype: Any = None
 
     def _stages(
         self, block: Callable[..., _Block], x: Array, train: bool, out: dict[str, Array], keep_blocks: bool
     ) -> Array:
-        """Apply the stages of blocks; the first block of every stage but the first halves height and width."""
+        """Apply the stages of blocks; the first block of every stage but the first halves height and width.
+
+        In a dilated stage it does not. All blocks after it double the dilation, so that they see as far.
+        """
         default = "padding" if self.stem == "cifar" else "projection"
         shortcut = (self.shortcut or default) if self.residual else None
         block = partial(block, shortcut=shortcut, zero_init=self.zero_init, dtype=self.dtype)
+        dilation = 1
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True), 1):
-            first = block(width, stride=1 if stage == 1 else 2, name=f"stage{stage}_block1")
+            dilated = stage > len(self.depths) - self.dilated_stages
+            stride = 1 if stage == 1 or dilated else 2
+            first = block(width, stride=stride, dilation=dilation, name=f"stage{stage}_block1")
+            dilation *= 2 if dilated else 1
             x = collect(out, f"stage{stage}_block1", first(x, train))
             rest = range(2, depth + 1)
             if self.scan_blocks and rest:
-                scanned = block(width, name=f"stage{stage}_blocks")
+                scanned = block(width, dilation=dilation, name=f"stage{stage}_blocks")
                 x, outputs = scan_blocks(scanned, len(rest), x, train, outputs=keep_blocks)
                 out |= {f"stage{stage}_block{i}": y for i, y in zip(rest, outputs, strict=False)}
             else:
                 for i in rest:
-                    x = collect(out, f"stage{stage}_block{i}", block(width, name=f"stage{stage}_block{i}")(x, train))
+                    after = block(width, dilation=dilation, name=f"stage{stage}_block{i}")
+                    x = collect(out, f"stage{stage}_block{i}", after(x, train))
             x = collect(out, f"stage{stage}", x)
         return x
 
@@ -195,6 +206,11 @@ class _ResidualNetwork(linen.Module):
             raise ValueError(
                 f"expected depths and widths with a positive integer for each stage, got {self.depths} and "
                 f"{self.widths}; give both the same length"
+            )
+        if not 0 <= self.dilated_stages < len(self.depths):
+            raise ValueError(
+                f"expected dilated_stages in 0 .. {len(self.depths) - 1}, since the first stage halves nothing, got "
+                f"{self.dilated_stages}"
             )
         if self.zero_init and not self.residual:
             raise ValueError(
@@ -218,7 +234,8 @@ class ResNet(_ResidualNetwork):
     ``stage1_block1`` and so on, ``stage1`` and so on (the last block of each), and ``pool``, the vector of means.
 
     Attributes:
-        num_classes: number of logits.
+        num_classes: number of logits; None for no output layer, where the vector of means is the result, for a
+            backbone of which other models read the intermediates.
         depths: blocks in each stage.
         widths: ``width`` of the blocks in each stage.
         block: "basic" for `BasicBlock`, or "bottleneck" for `Bottleneck`.
@@ -231,6 +248,7 @@ class ResNet(_ResidualNetwork):
         scan_blocks: run the blocks of a stage after its first, which are alike, as one that is compiled once; their
             variables are stacked, see `jaxdl.models.scanning`. On a CPU it halves the compilation of 152 layers, and
             gains nothing for 50.
+        dilated_stages: number of last stages that keep height and width, and dilate their 3x3 convolutions instead.
         dtype: of the computation.
 
     >>> variables = jax.eval_shape(ResNet().init, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))
@@ -259,8 +277,9 @@ class ResNet(_ResidualNetwork):
             x = collect(out, "stem_pool", max_pool(x, 3, stride=2, padding=1))
         x = self._stages(block, x, train, out, return_intermediates)
         x = collect(out, "pool", global_average_pool(x))
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
-        return (logits, out) if return_intermediates else logits
+        if self.num_classes is not None:
+            x = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        return (x, out) if return_intermediates else x
 
 
 class PreActivationResNet(_ResidualNetwork):
@@ -297,8 +316,9 @@ class PreActivationResNet(_ResidualNetwork):
         x = self._stages(block, x, train, out, return_intermediates)
         x = collect(out, "norm", jax.nn.relu(BatchNorm(name="norm")(x, train)))
         x = collect(out, "pool", global_average_pool(x))
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
-        return (logits, out) if return_intermediates else logits
+        if self.num_classes is not None:
+            x = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        return (x, out) if return_intermediates else x
 
 
 def subsample_and_pad(x: Array, stride: int, channels: int) -> Array:

@@ -16,6 +16,7 @@ from functools import reduce
 from typing import Literal, overload
 
 import chex
+import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import check_boolean, check_weights, expand_leading, widen
@@ -76,7 +77,8 @@ def dot_product_attention(
         k: keys, ``[..., S, D]``.
         v: values, ``[..., S, E]``.
         mask: Booleans that broadcast to ``[..., T, S]``; a query without any key gets 0, as all do for ``S = 0``.
-        causal: mask the keys after each query's own position; for queries and keys of the same positions alone.
+        causal: mask the keys after each query's own position; for queries and keys of the same positions alone. NaN and
+            infinity at a position then change no result before it; gradients need the mask of the padding.
         scale: in the place of ``1 / sqrt(D)``.
         key: random key for dropout of the weights; None for no dropout.
         dropout_rate: share of the weights dropped, with a ``key``.
@@ -95,7 +97,7 @@ def dot_product_attention(
     """
     if mask is not None:
         k = clear_hidden(k, mask)
-    scores = scaled_dot_product(q, k, scale)  # [..., T, S]
+    scores, spoiled = scaled_dot_product(q, k, scale), None  # [..., T, S]
     if causal:
         queries, keys = scores.shape[-2:]
         if queries != keys:
@@ -103,8 +105,11 @@ def dot_product_attention(
                 f"expected as many queries as keys with causal=True, got {queries} and {keys}; "
                 "pass mask=causal_mask(queries, keys, first) instead"
             )
+        v = _check_values(v, scores)
+        v, spoiled = _clear_later(v if mask is None else clear_hidden(v, mask))
         mask = combine_masks(mask, causal_mask(queries))
     y, weights = attend(scores, v, mask, key=key, dropout_rate=dropout_rate, return_weights=True)
+    y = y if spoiled is None else jnp.where(spoiled, jnp.nan, y)
     dtype = jnp.result_type(*map(jnp.asarray, (q, k, v)))
     return (y.astype(dtype), weights.astype(dtype)) if return_weights else y.astype(dtype)
 
@@ -187,14 +192,8 @@ def attend(
     >>> attend(jnp.zeros((2, 2)), jnp.array([[2.0], [4.0]]), no_key).tolist()
     [[0.0], [0.0]]
     """
-    scores, v = jnp.asarray(scores), jnp.asarray(v)
-    if min(scores.ndim, v.ndim) < 2 or scores.shape[-1] != v.shape[-2] or scores.shape[:-2] != v.shape[:-2]:
-        raise ValueError(
-            "expected scores [..., T, S] and v [..., S, E] with equal leading dimensions, "
-            f"got {scores.shape} and {v.shape}"
-        )
-    if not jnp.issubdtype(v.dtype, jnp.floating):
-        raise TypeError(f"expected floating-point values, got {v.dtype}; cast with v.astype(float)")
+    scores = jnp.asarray(scores)
+    v = _check_values(v, scores)
     if mask is not None:
         mask = _fit_mask(mask, scores.shape)  # rank of the scores
         v = clear_hidden(v, mask)
@@ -204,6 +203,30 @@ def attend(
     y = jnp.einsum("...ts,...se->...te", dropped.astype(v.dtype), v, preferred_element_type=wide).astype(v.dtype)
     chex.assert_shape(y, (*scores.shape[:-1], v.shape[-1]))  # [..., T, E]
     return (y, weights) if return_weights else y
+
+
+def _check_values(v: ArrayLike, scores: Array) -> Array:
+    """Check the values ``[..., S, E]`` for scores ``[..., T, S]``, and return them as an array."""
+    v = jnp.asarray(v)
+    if min(scores.ndim, v.ndim) < 2 or scores.shape[-1] != v.shape[-2] or scores.shape[:-2] != v.shape[:-2]:
+        raise ValueError(
+            "expected scores [..., T, S] and v [..., S, E] with equal leading dimensions, "
+            f"got {scores.shape} and {v.shape}"
+        )
+    if not jnp.issubdtype(v.dtype, jnp.floating):
+        raise TypeError(f"expected floating-point values, got {v.dtype}; cast with v.astype(float)")
+    return v
+
+
+def _clear_later(v: Array) -> tuple[Array, Array]:
+    """Replace NaN and infinity by 0 in values ``[..., T, E]`` of causal attention.
+
+    Returns:
+        The values, and a mask of the results ``[..., T, E]`` that are NaN: at the position of one and all later ones.
+    """
+    finite, position = jnp.isfinite(v), jax.lax.broadcasted_iota(jnp.int32, v.shape, v.ndim - 2)
+    first = jnp.min(jnp.where(finite, v.shape[-2], position), axis=-2, keepdims=True, initial=v.shape[-2])
+    return jnp.where(finite, v, jnp.zeros((), v.dtype)), position >= first
 
 
 def clear_hidden(x: ArrayLike, mask: ArrayLike) -> Array:

@@ -31,11 +31,8 @@ def choose_form(shape: tuple[int, ...], kernel_shape: tuple[int, ...], window: W
         return "lax"
     if groups == 1 and set(window.size) == {1} and not any(map(sum, window.padding)):
         return "product"
-    features = kernel_shape[-1]
-    row = max(shape[-2] * shape[-1], window.output[-1] * features)
-    slices = window.output[-1] // _block(window, features) * int(np.prod(window.size[:-1]))
-    few = slices <= SLICES and (features < COLUMNS or row <= ROW)
-    return "band" if groups == 1 and few else "mixed"
+    few_channels = groups == 1 and kernel_shape[-2] < CHANNELS
+    return "band" if few_channels and _few_slices(kernel_shape, window) else "mixed"
 
 
 def _lax(x: Array, kernel: Array, window: Window, groups: int) -> Array:
@@ -49,6 +46,24 @@ def _lax(x: Array, kernel: Array, window: Window, groups: int) -> Array:
         rhs_dilation=window.dilation,
         dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
         feature_group_count=groups,
+    )
+
+
+def _lax_input_output_swapped(x: Array, kernel: Array, window: Window, groups: int) -> Array:
+    """Use XLA's convolution with a kernel ``[..., K, C]``, so that its transpose has one of ``[..., C, K]``.
+
+    On the CPU, XLA has a fast convolution for this order alone, and reorders others only outside of loops.
+    """
+    if groups != 1:
+        return _lax(x, kernel, window, groups)
+    spatial = SPATIAL[len(window.size)]
+    return lax.conv_general_dilated(
+        x,
+        jnp.swapaxes(kernel, -1, -2),
+        window.stride,
+        window.padding,
+        rhs_dilation=window.dilation,
+        dimension_numbers=(f"N{spatial}C", f"{spatial}OI", f"N{spatial}C"),
     )
 
 
@@ -93,6 +108,12 @@ def _block(window: Window, features: int) -> int:
     return next(b for b in range(1, outputs + 1) if outputs % b == 0 and (b * features >= COLUMNS or b == outputs))
 
 
+def _few_slices(kernel_shape: tuple[int, ...], window: Window) -> bool:
+    features = kernel_shape[-1]
+    slices = window.output[-1] // _block(window, features) * int(np.prod(window.size[:-1]))
+    return features < COLUMNS and slices <= SLICES
+
+
 def _patches(x: Array, window: Window) -> Array:
     """Stack the inputs of every output: ``[B, H, W, ...]`` to ``[B, H2, W2, F F, ...]``."""
     rank = len(window.size)
@@ -134,12 +155,13 @@ def _with_patches_derivative(
 ) -> tuple[Array, Array]:
     (x, kernel), (dx, dkernel) = primals, tangents
     # Rematerialized: reverse mode saves x, not the patches, which are larger by the number of kernel elements.
-    product = jax.checkpoint(partial(_patches_product, window=window, groups=groups), prevent_cse=False)
+    multiply = _band if groups == 1 and _few_slices(kernel.shape, window) else _patches_product
+    product = jax.checkpoint(partial(multiply, window=window, groups=groups), prevent_cse=False)
     y = _with_patches(forward, x, kernel, window, groups)
-    return y, _with_patches(_lax, dx, kernel, window, groups) + product(x, dkernel)
+    return y, _with_patches(_lax_input_output_swapped, dx, kernel, window, groups) + product(x, dkernel)
 
 
-ROW = 256  # elements of a row, with channels, up to which the form "band" is selected for any number of features
+CHANNELS = 8  # smallest number of input channels for which XLA's convolution is faster than the form "band"
 SLICES = 64  # largest number of slices of the form "band", each an operation to compile
 COLUMNS = 64  # smallest number of columns of an efficient product; it gives the block of the form "band"
 

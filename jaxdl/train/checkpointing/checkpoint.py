@@ -1,8 +1,11 @@
 """Checkpoints of a training run: written atomically, and verified bit by bit when restored."""
 
 import errno
+import os
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,11 @@ from jaxdl.train.checkpointing import snapshot
 from jaxdl.train.checkpointing.integrity import DamagedError, UnreadableError, check_same_forms
 from jaxdl.train.leaves import forms
 from jaxdl.typing import PyTree
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 class Checkpoints:
@@ -100,12 +108,17 @@ class Checkpoints:
 
         Raises:
             FileExistsError: there is a checkpoint of this step or a later one; nothing is overwritten.
+            BlockingIOError: another process saves to this folder.
             OSError: there is too little space, or the folder is not writable.
         """
-        step = _step_of(state)
         forms(state)
-        self._check_newer(step)
+        self._check_newer(_step_of(state))
         self.directory.mkdir(parents=True, exist_ok=True)
+        with _locked(self.directory):
+            return self._save(_step_of(state), state, position)
+
+    def _save(self, step: int, state: PyTree, position: dict[str, Any] | None) -> Path:
+        self._check_newer(step)  # again: another process may have saved before the folder was locked
         for leftover in self.directory.glob("*.partial"):
             shutil.rmtree(leftover)
         self._check_space(state, copies=1)
@@ -215,6 +228,26 @@ class Checkpoints:
         if free < needed:
             message = f"expected {needed:,} free bytes for {copies} checkpoints in {self.directory}, got {free:,}"
             raise OSError(errno.ENOSPC, message)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Lock a folder for other processes; the system unlocks it when this one ends, however it ends."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"expected one process that saves to {directory}, got another; give each run its own folder"
+            raise BlockingIOError(error.errno, message) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _step_of(state: PyTree) -> int:

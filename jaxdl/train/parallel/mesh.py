@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
-from jaxdl.checks import check_in_range
+from jaxdl.checks import check_in_range, shorten
 
 DATA = "data"
 """The mesh axis over which the rows of a batch are sharded."""
@@ -80,7 +80,7 @@ def parse_mesh(text: str) -> dict[str, int]:
     parts = [re.fullmatch(r"\s*([a-zA-Z_]\w*)\s*=\s*([1-9]\d*)\s*", part) for part in text.split(",")]
     axes = {part[1]: int(part[2]) for part in parts if part}
     if len(axes) != len(parts):
-        raise ValueError(f"expected a mesh like 'data=4,model=2', each axis once, got {text!r}")
+        raise ValueError(f"expected a mesh like 'data=4,model=2', each axis once, got {shorten(repr(text))}")
     return axes
 
 

@@ -303,3 +303,25 @@ def test_member_data_like_an_extended_header_is_no_header(tmp_path):
     content[156] = content[668] = ord("x")
     packed = write_tar(tmp_path / "a.tar", [tar_info("a", bytes(content)), tar_info("ü" * 120, b"2" * 512)])
     assert archive.extract(packed, tmp_path / "out")[0].read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(28, 500), (30, 500), (32, 500)]
+)  # the lengths of name, extra and comment
+def test_a_damaged_directory_of_a_zip_hides_no_member(tmp_path, field, value):
+    packed = write_zip(tmp_path / "packed", [("a", b"x", 0), ("b", b"y", 0)])
+    content = bytearray(packed.read_bytes())
+    struct.pack_into("<H", content, content.index(b"PK\x01\x02") + field, value)
+    packed.write_bytes(content)
+    with pytest.raises(ValueError, match="packed: damaged archive"):
+        archive.extract(packed, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_forged_position_in_a_zip_is_damage(tmp_path):
+    packed = write_zip(tmp_path / "packed", [("a", b"x", 0)])
+    content = bytearray(packed.read_bytes())
+    struct.pack_into("<I", content, content.index(b"PK\x05\x06") + 16, 2**31)  # the directory's position
+    packed.write_bytes(content)
+    with pytest.raises(ValueError, match="packed: damaged archive"):
+        archive.extract(packed, tmp_path / "out")

@@ -88,6 +88,18 @@ def test_a_damaged_image_is_an_error(tmp_path, damage):
         data.image_folder(tmp_path)
 
 
+def test_a_changed_bit_of_a_png_is_an_error(tmp_path):
+    (tmp_path / "a").mkdir()
+    pixels = np.random.default_rng(0).integers(256, size=(8, 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a" / "0.png", compress_level=0)
+    content = bytearray((tmp_path / "a" / "0.png").read_bytes())
+    place = content.index(b"IDAT") + 100
+    content[place] ^= 1
+    (tmp_path / "a" / "0.png").write_bytes(content)
+    with pytest.raises(ValueError, match=r"0\.png: expected an image, got"):
+        data.image_folder(tmp_path)
+
+
 def test_a_huge_image_is_rejected_from_its_header(tmp_path):
     make(tmp_path)
     path = tmp_path / "ant" / "huge.pgm"

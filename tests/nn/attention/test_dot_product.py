@@ -204,6 +204,19 @@ def test_padding_of_any_content_changes_neither_values_nor_gradients(filler):
         np.testing.assert_array_equal(other[:, 2:], 0)
 
 
+@pytest.mark.parametrize("filler", [np.nan, np.inf])
+def test_later_positions_of_any_content_change_no_causal_result(filler):
+    inputs = [a.astype(np.float32) for a in draw((2, S, D), (2, S, D), (2, S, 5))]
+    spoiled = [np.where(np.arange(S)[:, None] < 2, a, np.float32(filler)) for a in inputs]
+    run = jax.jit(lambda q, k, v: att.dot_product_attention(q, k, v, causal=True))
+    y, other = run(*inputs), run(*spoiled)
+    np.testing.assert_array_equal(y[:, :2], other[:, :2])
+    assert np.isnan(other[:, 2:]).all()
+    one, expected = inputs[2].copy(), np.zeros(y.shape, bool)
+    one[0, 1, 3], expected[0, 1:, 3] = filler, True  # a single element spoils its column from there on
+    np.testing.assert_array_equal(np.isnan(run(*inputs[:2], one)), expected)
+
+
 def test_queries_may_stand_later_among_the_keys():
     whole = np.asarray(att.causal_mask(5))
     np.testing.assert_array_equal(whole, np.tril(np.ones((5, 5), bool)))

@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -171,6 +172,17 @@ def test_save_removes_the_oldest_and_overwrites_nothing(two):
         with pytest.raises(FileExistsError, match=f"after 3, .* got {step}"):
             two.save(make_state(step))
     assert contents(two.directory) == before
+
+
+def test_one_process_at_a_time_saves_to_a_folder(two):
+    descriptor = os.open(two.directory, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # as another process does
+    with pytest.raises(BlockingIOError, match=r"one process that saves to .*, got another"):
+        two.save(make_state(3))
+    assert two.steps() == [1, 2]
+    os.close(descriptor)
+    two.save(make_state(3))
+    assert two.steps() == [2, 3]
 
 
 def test_a_partial_checkpoint_is_ignored_and_then_removed(two):

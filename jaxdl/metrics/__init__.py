@@ -1,0 +1,71 @@
+"""Metrics: pure functions with masks, which run under ``jit``.
+
+- `predict`, `correct`, `top_k_correct`, `accuracy`, `top_k_accuracy`: of logits
+- `Mean`, `mean`: means that accumulate over batches
+- `confusion_matrix`, `Counts`, `counts`, and of a matrix `precision`, `recall`, `sensitivity`, `specificity`, `f1`,
+  `dice`, `iou`
+- `mean_iou`, `mean_dice`, `pixel_accuracy`; `MeanIoU`, `running_mean_iou`: of the pixels of a segmentation
+- `generalized_energy_distance`: of two distributions of masks
+- `RocCurve`, `roc_curve`, `auc`, `choose_threshold`: of scores
+
+Precision, recall and the like are ratios of counts in a confusion matrix: sum the matrices of the batches, and compute
+the ratio once at the end. A ROC curve and its area need all scores at once.
+
+A NaN is never a right prediction: a logit of NaN counts as wrong, and the ROC curve and area of a score of NaN are NaN.
+"""
+
+from jaxdl.metrics.classification import accuracy, correct, predict, top_k_accuracy, top_k_correct
+from jaxdl.metrics.confusion import (
+    AVERAGES,
+    Counts,
+    confusion_matrix,
+    counts,
+    dice,
+    f1,
+    iou,
+    precision,
+    recall,
+    sensitivity,
+    specificity,
+)
+from jaxdl.metrics.roc import RocCurve, auc, choose_threshold, roc_curve
+from jaxdl.metrics.running import Mean, mean
+from jaxdl.metrics.segmentation import (
+    MeanIoU,
+    generalized_energy_distance,
+    mean_dice,
+    mean_iou,
+    pixel_accuracy,
+    running_mean_iou,
+)
+
+__all__ = [
+    "AVERAGES",
+    "Counts",
+    "Mean",
+    "MeanIoU",
+    "RocCurve",
+    "accuracy",
+    "auc",
+    "choose_threshold",
+    "confusion_matrix",
+    "correct",
+    "counts",
+    "dice",
+    "f1",
+    "generalized_energy_distance",
+    "iou",
+    "mean",
+    "mean_dice",
+    "mean_iou",
+    "pixel_accuracy",
+    "precision",
+    "predict",
+    "recall",
+    "roc_curve",
+    "running_mean_iou",
+    "sensitivity",
+    "specificity",
+    "top_k_accuracy",
+    "top_k_correct",
+]
