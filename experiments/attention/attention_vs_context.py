@@ -86,7 +86,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     for context in config.contexts:
         model = make(context, config)
         members, _ = train_configured(translation(model, bos_id=languages.BOS_ID), learned, settings)
-        variables = tree.stack(members)
+        variables = jax.jit(tree.stack)(members)
         generate = jax.jit(jax.vmap(partial(translate, model), (0, None, None)))
         outputs = {n: np.asarray(generate(variables, x["source"], x["source_length"])) for n, x in tested.items()}
         right[context] = np.stack([word_accuracy(outputs[n], tested[n]) for n in LENGTHS], axis=1)

@@ -89,7 +89,7 @@ def attend(model: HierarchicalAttentionNetwork, members: list[PyTree], test: dic
         weights = {name: features[f"{name}_attention"] for name in ("word", "sentence")}
         return {"predicted": jnp.argmax(logits, axis=-1), **weights}
 
-    return jax.device_get(see(tree.stack(members)))
+    return jax.device_get(see(jax.jit(tree.stack)(members)))
 
 
 def find(weights: dict[str, Any], test: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -59,7 +59,8 @@ def train_members(
     states = init_each(create, jax.random.split(jax.random.key(seed), members))
     step = jax.vmap(train.make_step(task.loss, optimizer), in_axes=(0, None))
     states, history = train.fit(step, states, loader, epochs=epochs, hooks=[train.StopAtNonfinite()])
-    return [tree.take(states.variables, member) for member in range(members)], history
+    variables = jax.device_get(states.variables)
+    return [tree.take(variables, member) for member in range(members)], history
 
 
 def train_configured(task: tasks.Task, arrays: dict[str, Any], config: Any) -> tuple[list[PyTree], History]:

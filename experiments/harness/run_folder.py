@@ -189,8 +189,10 @@ class Run:
                 RUNS.rmdir()
 
     def figure(self, name: str, figure: Figure) -> None:
-        """Save a figure as ``NAME.png``; a coarse one, which is drawn once, in a smoke run."""
+        """Save a figure as ``NAME.png``; a coarse one, drawn once and without a fitted layout, in a smoke run."""
         quality = {"dpi": 30} if self.smoke else {"dpi": 130, "bbox_inches": "tight"}
+        if self.smoke:
+            figure.set_layout_engine("none")
         figure.savefig(self.directory / f"{name}.png", **quality)
         self.pictures.append(f"{name}.png")
 

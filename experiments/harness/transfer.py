@@ -92,8 +92,8 @@ def accuracy(model: linen.Module, params: PyTree, examples: Batch) -> Array:
 
 def make_transfer(
     learn: Learn, model: linen.Module, layers: tuple[str, ...], strategies: dict[str, Strategy]
-) -> Callable[[Start, np.ndarray, Target, int], dict[str, np.ndarray]]:
-    """Make ``transfer(start, rates, target, count)``, which trains every strategy at rates ``[R, strategies]``.
+) -> Callable[[Start, range, np.ndarray, Target, int], dict[str, np.ndarray]]:
+    """Make ``transfer(start, runs, rates, target, count)``, which trains every strategy at rates ``[R, strategies]``.
 
     It returns the accuracies on the ``validation`` and the ``test`` examples, ``[R, strategies, runs]``.
     """
@@ -101,25 +101,27 @@ def make_transfer(
     all_factors = jnp.array([strategy.factors for strategy in strategies.values()])
 
     @jax.jit
-    @partial(jax.vmap, in_axes=(0, 0, 0, None, None))
-    def transfer_one(rate: Array, number: Array, start: Start, target: Target, count: Array) -> dict[str, Array]:
-        trained, fresh, order, key = start
+    @partial(jax.vmap, in_axes=(0, 0, 0, None, None, None))
+    def transfer_one(
+        rate: Array, number: Array, run: Array, start: Start, target: Target, count: Array
+    ) -> dict[str, Array]:
+        trained, fresh, order, key = tree.take(start, run)
         first = jax.tree.map(partial(jnp.where, fresh_start[number]), fresh, trained | {layers[-1]: fresh[layers[-1]]})
         params = learn(first, all_factors[number], rate, target.pool, order, count, key)
         return {part: accuracy(model, params, getattr(target, part)) for part in ("validation", "test")}
 
-    def transfer(start: Start, rates: np.ndarray, target: Target, count: int) -> dict[str, np.ndarray]:
-        shape = (*rates.shape, len(start.key))
-        places = (rates[..., None], np.arange(shape[1])[None, :, None], np.arange(shape[2])[None, None])
+    def transfer(start: Start, runs: range, rates: np.ndarray, target: Target, count: int) -> dict[str, np.ndarray]:
+        shape = (*rates.shape, len(runs))
+        places = (rates[..., None], np.arange(shape[1])[None, :, None], np.array(runs)[None, None])
         rate, number, run = (np.broadcast_to(a, shape).ravel() for a in places)
-        found = transfer_one(rate, number, tree.take(start, run), target, count)
+        found = transfer_one(rate, number, run, start, target, count)
         return {name: np.asarray(values).reshape(shape) for name, values in found.items()}
 
     return transfer
 
 
 def search_then_test(
-    transfer: Callable[[Start, np.ndarray, Target, int], dict[str, np.ndarray]],
+    transfer: Callable[[Start, range, np.ndarray, Target, int], dict[str, np.ndarray]],
     start: Start,
     rates: np.ndarray,
     search: int,
@@ -128,8 +130,8 @@ def search_then_test(
     strategies: dict[str, Strategy],
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Choose each strategy's rate by the first ``search`` runs; return the accuracies of the others, and the rates."""
-    tried, judged = tree.take(start, slice(search)), tree.take(start, slice(search, None))
+    tried, judged = range(search), range(search, len(start.key))
     grid = np.repeat(rates[:, None], len(strategies), axis=1)
-    best = rates[transfer(tried, grid, target, count)["validation"].mean(-1).argmax(0)]
-    found = transfer(judged, best[None], target, count)["test"][0]
+    best = rates[transfer(start, tried, grid, target, count)["validation"].mean(-1).argmax(0)]
+    found = transfer(start, judged, best[None], target, count)["test"][0]
     return dict(zip(strategies, found, strict=True)), dict(zip(strategies, best, strict=True))

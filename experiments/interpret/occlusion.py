@@ -49,10 +49,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Train, occlude with every window, compare with integrated gradients, draw."""
     network, x = train_digits(config, run), digits(run).test["image"][: config.examples]
 
-    def logits(x: Array) -> Array:
-        return network(x)
-
-    chosen = jnp.argmax(jax.jit(logits)(x), axis=1)
+    logits = jax.jit(network)
+    chosen = jnp.argmax(logits(x), axis=1)
     score = interpret.target_score(logits, chosen)
     maps, correlations, falls, changed = {}, {}, {}, {}
     gradients = jax.jit(lambda x: interpret.integrated_gradients(score, x)[0])(x)

@@ -91,6 +91,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
 def score(params: PyTree, labels: ArrayLike) -> Score:
     """Return the function from images ``[B, ...]`` to the logits ``[B]`` of their labels."""
 
+    @jax.jit  # the measures evaluate it many times: it is traced once
     def of_labels(x: Array) -> Array:
         logits = DIGITS.apply({"params": params}, x)
         return jnp.take_along_axis(logits, jnp.asarray(labels)[:, None], axis=1)[:, 0]

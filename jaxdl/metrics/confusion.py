@@ -1,7 +1,9 @@
 """Confusion matrices and the ratios of their counts."""
 
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import widen, widen_integers
@@ -39,14 +41,23 @@ def confusion_matrix(
     for name, indices in (("predictions", predictions), ("labels", labels)):
         if not jnp.issubdtype(indices.dtype, jnp.integer):
             raise TypeError(f"expected {name} to be integer class indices, got {indices.dtype}; threshold scores first")
-    exists = (predictions >= 0) & (predictions < num_classes) & (labels >= 0) & (labels < num_classes)
-    weights = exists.astype(jnp.int32)
+    weights = None
     if mask is not None:
         floating = jnp.issubdtype(jnp.asarray(mask).dtype, jnp.floating)
         fitted = broadcast_mask(mask, labels.shape)
-        weights = weights * (fitted if floating else fitted.astype(jnp.int32))
-    matrix = jnp.zeros((num_classes, num_classes), weights.dtype)
-    return matrix.at[labels.reshape(-1), predictions.reshape(-1)].add(weights.reshape(-1), mode="drop")
+        weights = fitted if floating else fitted.astype(jnp.int32)
+    return _count_pairs(predictions, labels, weights, num_classes)
+
+
+@partial(jax.jit, static_argnums=3)
+def _count_pairs(predictions: Array, labels: Array, weights: Array | None, num_classes: int) -> Array:
+    """Add the weights of the pairs of class indices, 1 by default: one program where arrays are concrete."""
+    exists = (predictions >= 0) & (predictions < num_classes) & (labels >= 0) & (labels < num_classes)
+    counted = exists.astype(jnp.int32)
+    if weights is not None:
+        counted = counted * weights
+    matrix = jnp.zeros((num_classes, num_classes), counted.dtype)
+    return matrix.at[labels.reshape(-1), predictions.reshape(-1)].add(counted.reshape(-1), mode="drop")
 
 
 class Counts(NamedTuple):

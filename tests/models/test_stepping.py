@@ -1,6 +1,7 @@
 """The protocol of generation, `init_carry` and `step`, of every model that has it; old names of fields."""
 
 import dataclasses
+import functools
 
 import chex
 import jax
@@ -35,6 +36,7 @@ CLASSES = {
 }
 
 
+@functools.cache
 def initialize(name):
     """Return a model, the shapes of its variables, and the shape of its first carry."""
     if name in LANGUAGE_MODELS:

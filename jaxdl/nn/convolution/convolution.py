@@ -6,8 +6,10 @@ As everywhere in deep learning the kernel is not flipped: it is a correlation. T
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen
 from flax.linen.dtypes import promote_dtype
@@ -17,7 +19,7 @@ from jaxdl.checks import check_one_of, is_integer
 from jaxdl.nn import initializers
 from jaxdl.nn.convolution._forms import FORMS, Form, choose_form
 from jaxdl.nn.convolution._sizes import SPATIAL, Padding, spatial_form
-from jaxdl.nn.convolution.geometry import make_window
+from jaxdl.nn.convolution.geometry import Window, make_window
 from jaxdl.typing import Array, ArrayLike, Key
 
 
@@ -65,7 +67,7 @@ def convolve(
     if form == "auto":
         form = choose_form(x.shape[-rank - 1 :], kernel.shape, window, groups)
     leading = x.shape[: -rank - 1]
-    y = FORMS[form](x.reshape(math.prod(leading), *x.shape[-rank - 1 :]), kernel, window, groups)
+    y = _apply(form, x.reshape(math.prod(leading), *x.shape[-rank - 1 :]), kernel, window, groups)
     return y.reshape(*leading, *y.shape[1:])
 
 
@@ -133,6 +135,12 @@ class Conv(ConvLayer):
     def compute(self, x: Array, kernel: Array, **options: Any) -> Array:
         """Compute the convolution."""
         return convolve(x, kernel, **options)
+
+
+@partial(jax.jit, static_argnums=(0, 3, 4))
+def _apply(form: str, x: Array, kernel: Array, window: Window, groups: int) -> Array:
+    """Apply a form: one program where arrays are concrete, and traced once for all equal layers of a network."""
+    return FORMS[form](x, kernel, window, groups)
 
 
 def _check_shapes(x: Array, kernel: Array, rank: int, groups: int) -> None:

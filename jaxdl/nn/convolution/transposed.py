@@ -5,6 +5,7 @@ matrix. It restores the shape of the input, but is not the inverse.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -106,7 +107,7 @@ def transposed_convolve(
     if form == "auto":
         fast = jax.default_backend() == "cpu" and groups == 1 and set(window.dilation) == {1}
         form = "phases" if fast else "lax"
-    y = FORMS[form](x.reshape(-1, *x.shape[-rank - 1 :]), kernel, window, groups, output)
+    y = _apply(form, x.reshape(-1, *x.shape[-rank - 1 :]), kernel, window, groups, output)
     return y.reshape(*x.shape[: -rank - 1], *y.shape[1:])
 
 
@@ -218,6 +219,12 @@ def _phases(x: Array, kernel: Array, window: Window, groups: int, output: tuple[
     beyond = [(0, max(p - n, 0)) for p, n in zip(past, y.shape[1:-1], strict=True)]
     cut = [slice(low, p) for (low, _), p in zip(window.padding, past, strict=True)]
     return jnp.pad(y, ((0, 0), *beyond, (0, 0)))[(slice(None), *cut)]
+
+
+@partial(jax.jit, static_argnums=(0, 3, 4, 5))
+def _apply(form: str, x: Array, kernel: Array, window: Window, groups: int, output: tuple[int, ...]) -> Array:
+    """Apply a form: one program where arrays are concrete, and traced once for all equal layers of a network."""
+    return FORMS[form](x, kernel, window, groups, output)
 
 
 FORMS = {"lax": _lax, "phases": _phases}

@@ -62,7 +62,7 @@ def pool_by_hand(p, states):
 def test_documents_match_loops_and_padding_of_both_kinds_changes_nothing():
     variables = random_variables()
     p = variables["params"]
-    gradient, (logits, intermediates) = run(variables, WORDS, LENGTHS)
+    gradient, (logits, intermediates) = jax.device_get(run(variables, WORDS, LENGTHS))
     for row in range(2):
         sentences = []
         for n, length in enumerate(LENGTHS[row]):
@@ -92,7 +92,7 @@ def test_the_memory_of_a_dialogue_matches_a_loop():
     variables = jax.eval_shape(model.init, jax.random.key(0), WORDS, answer, LENGTHS)
     variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), variables)
     run = jax.jit(lambda words, lengths: model.apply(variables, words, answer, lengths, return_intermediates=True))
-    logits, intermediates = run(WORDS, LENGTHS)
+    logits, intermediates = jax.device_get(run(WORDS, LENGTHS))
     p = variables["params"]["encoder"]
     for row in range(2):
         lengths = LENGTHS[row][LENGTHS[row] > 0]

@@ -117,13 +117,9 @@ def test_the_published_form_is_the_papers_table():
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10 * np.abs(theirs.numpy()).max())
 
 
-@pytest.mark.parametrize(
-    ("name", "alone", "with_heads"),
-    [("googlenet", 6_624_904, 13_004_888), ("googlenet_original", 6_998_552, 13_378_280)],
-)
-def test_counts_and_shapes_are_the_published(name, alone, with_heads):
+@pytest.mark.parametrize(("name", "alone"), [("googlenet", 6_624_904), ("googlenet_original", 6_998_552)])
+def test_counts_and_shapes_are_the_published(name, alone):
     model, shape = models.create(name), models.input_shape(name)
-    assert tree.size(pretrained.template(model, shape)["params"]) == with_heads
     assert tree.size(pretrained.template(model.clone(auxiliary_weight=0.0), shape)["params"]) == alone
     assert model.auxiliary == {"auxiliary1": 0.3, "auxiliary2": 0.3}
     assert not model.clone(auxiliary_weight=0.0).auxiliary
