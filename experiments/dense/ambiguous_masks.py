@@ -42,7 +42,7 @@ class Config(Base):
 
     seeds: int = 6
     """Independent runs of each network."""
-    steps: int = 500
+    steps: int = 300
     """Updates."""
     images: int = 256
     """Images for training, with 8 masks each."""

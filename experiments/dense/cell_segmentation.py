@@ -52,10 +52,10 @@ class Config(Base):
     """Height and width of a drawn image."""
     patches: int = 128
     """Patches for training."""
-    epochs: int = 25
+    epochs: int = 20
     """Passes over them."""
     batch_size: int = 8
-    widths: tuple[int, ...] = (16, 32, 64)
+    widths: tuple[int, ...] = (8, 16, 32)
     """Channels of the scales."""
     tile: int = 100
     """Height and width of the patches and of the tiles of a whole image."""
