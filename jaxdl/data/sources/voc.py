@@ -107,14 +107,14 @@ def _parse(path: Path) -> Any:
 def _number(path: Path, entry: str, element: Any) -> float:
     text = None if element is None else element.text
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return float(str(text))
+    except ValueError:
         raise invalid(path, entry, "a box of four finite numbers", text) from None
 
 
 def _integer(path: Path, entry: str, element: Any) -> int:
     text = None if element is None else element.text
     try:
-        return int(text)
-    except (TypeError, ValueError):
+        return int(str(text))
+    except ValueError:
         raise invalid(path, entry, "height and width of at least 1", text) from None
