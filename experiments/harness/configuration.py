@@ -172,14 +172,14 @@ def parse(name: str, default: AnyConfig, arguments: list[str]) -> tuple[AnyConfi
             raise UsageError(_first_paragraph(stderr.getvalue())) from None
         raise
     except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(shorten(error, 2000)) from None
     if rest:
         raise unknown("flag", rest[0].split("=")[0], flags(combined))
     try:
         check_numbers(parsed.config)
         check_numbers(parsed.options)
     except ValueError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(shorten(error, 2000)) from None
     return parsed.config, parsed.options
 
 

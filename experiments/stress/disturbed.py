@@ -30,11 +30,11 @@ def processes(laboratory: Laboratory, amount: Amount) -> Iterator[tuple[str, Out
         during += outcome.during_save
         yield "killed while saving" if outcome.during_save else "killed at any moment", outcome
     for number in range(amount.kills_of_experiments):
-        yield "experiments killed, also before they train", laboratory.kill_early(number)
+        yield "experiments killed", laboratory.kill_early(number)
     others: dict[str, tuple[int, Callable[[], Outcome]]] = {
-        "SIGTERM: saved, status 0, resumed": (amount.terminations, laboratory.terminate),
-        "disk full while saving: reported, resumed": (amount.full_disks, laboratory.fill),
-        "newest checkpoint damaged: previous one resumed": (
+        "terminated": (amount.terminations, laboratory.terminate),
+        "disk full while saving": (amount.full_disks, laboratory.fill),
+        "newest checkpoint damaged": (
             amount.fallbacks,
             lambda: laboratory.damage_newest(damage.damage_one_file),
         ),

@@ -63,9 +63,9 @@ FULL = Plan(
         "weight files": 80,
         "word vectors": 60,
         "special files": 1,
-        "flags": 40,
-        "run folders": 60,
-        "arguments": 1,
+        "flags": 25,
+        "run folders": 240,
+        "arguments": 10,
     },
     Amount(
         kills=40,
@@ -79,11 +79,11 @@ FULL = Plan(
     ),
 )
 SHORT = Plan(
-    {**dict.fromkeys(INPUTS, 2), "flags": 1, "run folders": 1},
+    {**dict.fromkeys(INPUTS, 2), "flags": 1, "arguments": 1, "run folders": 1},
     Amount(
         kills=1,
         kills_during_save=1,
-        kills_of_experiments=1,
+        kills_of_experiments=0,
         terminations=1,
         full_disks=1,
         fallbacks=1,

@@ -59,7 +59,7 @@ class Config(configuration.Config):
 
 
 def trials(folder: Path, generator: np.random.Generator, times: int) -> Iterator[Trial]:
-    """Edit the folder of a finished run, then show and resume it; ``times`` is a quarter of the number of edits."""
+    """Edit the folder of a finished run so many times, then show and resume it."""
     with compiled_once(folder / "compiled"):
         yield from edited(folder, generator, times)
 
@@ -71,7 +71,7 @@ def edited(folder: Path, generator: np.random.Generator, times: int) -> Iterator
     final = (template / "weights.safetensors").read_bytes()
     edits = all_edits(template, generator, times)
     names = list(edits)
-    for name in [names[i] for i in sorted(generator.permutation(len(names))[: 4 * times])]:
+    for name in [names[i] for i in sorted(generator.permutation(len(names))[:times])]:
         final_or_refused = anything if FORGED.intersection(name.split()) else partial(is_final, final=final)
         for what, act, right in (("show", show, anything), ("resume", resume, final_or_refused)):
             copy = folder / "edited"
@@ -169,7 +169,7 @@ def all_edits(template: Path, generator: np.random.Generator, times: int) -> dic
         edits |= {f"{name} {how}": partial(replace, name=name, how=how) for how in REPLACEMENTS}
     for name in FILES:
         edits |= {f"{name}: {what}": partial(write, name=name, content=content) for what, content in CONTENTS.items()}
-        for number in range(times):
+        for number in range(times // 4):
             content = harm((template / name).read_bytes(), generator)
             edits[f"{name}: damage {number}"] = partial(write, name=name, content=content)
     for name in ("config.json", "manifest.json"):

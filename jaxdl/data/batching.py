@@ -8,7 +8,7 @@ import einops
 import jax
 import numpy as np
 
-from jaxdl.checks import check_in_range, check_positive_integer, is_integer
+from jaxdl.checks import check_in_range, check_positive_integer, is_integer, shorten
 from jaxdl.data.epochs import EpochLoader, permutation
 from jaxdl.typing import PyTree
 
@@ -232,7 +232,7 @@ def split(
     """
     size = count_examples(arrays)
     if not is_integer(held_out):
-        check_in_range("held_out", held_out, 0, 1, includes_low=False, includes_high=False)
+        check_in_range("held_out", held_out, includes_high=False)
     count = int(held_out if is_integer(held_out) else round(held_out * size))
     if not 0 < count < size:
         raise ValueError(
@@ -263,7 +263,7 @@ def _quota(members: np.ndarray, count: int) -> np.ndarray:
 def _strata(arrays: Mapping[str, np.ndarray], stratify: str) -> np.ndarray:
     if stratify not in arrays:
         raise ValueError(
-            f"expected stratify to be one of {sorted(arrays)}, got {stratify!r}; "
+            f"expected stratify to be one of {sorted(arrays)}, got {shorten(repr(stratify))}; "
             "give stratify=None to draw from all examples alike"
         )
     labels = np.asarray(arrays[stratify])

@@ -11,7 +11,8 @@ from experiments.stress.attack import Attack, Tally, Trial, anything, judge, not
 from jaxdl import train
 
 
-def test_the_short_stress_test_passes(capsys):
+def test_the_short_stress_test_passes(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     assert stress.main(["--short"]) == 0
     printed = capsys.readouterr().out
     assert all(kind in printed for kind in report.INPUTS)
@@ -21,6 +22,7 @@ def test_the_short_stress_test_passes(capsys):
 
 @pytest.mark.parametrize("verdict", attack.VERDICTS)
 def test_what_gets_through_is_reported_and_exits_with_1(capsys, monkeypatch, verdict):
+    monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr(report, "trials", lambda *_: iter([("archives", verdict, "tar, damage 3")]))
     bad = verdict in attack.BAD
     assert stress.main(["--only", "archives"]) == bad

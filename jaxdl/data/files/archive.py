@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import unicodedata
@@ -34,7 +35,7 @@ MAX_DEPTH = 64
 MAX_PART_BYTES = 255  # of file systems
 ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # lzma allocates as much as its header requests
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-ZIP_ENDS = (b"PK\x05\x06", b"PK\x06\x06", b"PK\x05\x05")  # the end, that of large archives, a signature
+ZIP_COUNTS = {b"PK\x05\x06": (10, "<H"), b"PK\x06\x06": (32, "<Q")}  # the number of members in the end, small or large
 ZIP_ENTRY_SIZE = 46  # without name, extra fields and comment
 UTF_8 = 0x800  # the flag of names that are not in code page 437
 
@@ -114,18 +115,20 @@ def read_zip(file: IO[bytes]) -> Iterator[tuple[Member, Callable[[], Any]]]:
 
 
 def check_directory(archive: zipfile.ZipFile) -> None:
-    """Check that the directory of a zip archive ends after the listed members; a damaged length would hide some.
+    """Check that a zip archive lists as many members as its end states; a damaged length would hide some.
 
     Raises:
         BadZipFile: it does not.
     """
-    size = 0
-    for info in archive.infolist():
+    members, size = archive.infolist(), 0
+    for info in members:
         name = info.orig_filename.encode("utf-8" if info.flag_bits & UTF_8 else "cp437")
         size += ZIP_ENTRY_SIZE + len(name) + len(info.extra) + len(info.comment)
     file: Any = archive.fp
     file.seek(archive.start_dir + size)
-    if file.read(4) not in ZIP_ENDS:
+    end = file.read(40)
+    place, form = ZIP_COUNTS.get(end[:4], (0, "<H"))
+    if place == 0 or struct.unpack_from(form, end, place)[0] != len(members):
         raise zipfile.BadZipFile("the directory of members is damaged")
 
 

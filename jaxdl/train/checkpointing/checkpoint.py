@@ -6,6 +6,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module, util
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,7 @@ from jaxdl.train.checkpointing.integrity import DamagedError, UnreadableError, c
 from jaxdl.train.leaves import forms
 from jaxdl.typing import PyTree
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+fcntl = import_module("fcntl") if util.find_spec("fcntl") else None  # Windows has none
 
 
 class Checkpoints:

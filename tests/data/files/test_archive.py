@@ -313,7 +313,7 @@ def test_a_damaged_directory_of_a_zip_hides_no_member(tmp_path, field, value):
     content = bytearray(packed.read_bytes())
     struct.pack_into("<H", content, content.index(b"PK\x01\x02") + field, value)
     packed.write_bytes(content)
-    with pytest.raises(ValueError, match="packed: damaged archive"):
+    with pytest.raises(ValueError, match=r"packed: (damaged archive|rejected member)"):
         archive.extract(packed, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
