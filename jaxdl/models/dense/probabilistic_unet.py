@@ -99,7 +99,8 @@ class ProbabilisticUNet(linen.Module):
         x, labels = jnp.asarray(x, self.dtype), jnp.asarray(labels)
         prior = self.prior(x, train)
         posterior = self.posterior(jnp.concatenate([x, labels.astype(x.dtype)], axis=-1), train)
-        logits = self._decode(self.unet(x, train), posterior.sample(jnp.asarray(noise)))
+        features: Any = self.unet(x, train)
+        logits = self._decode(features, posterior.sample(jnp.asarray(noise)))
         return logits, posterior, prior
 
     def sample_segmentations(self, x: ArrayLike, noise: ArrayLike, train: bool = False) -> Array:
@@ -111,7 +112,8 @@ class ProbabilisticUNet(linen.Module):
             train: whether batch norms use the moments of the batch.
         """
         x, noise = jnp.asarray(x, self.dtype), jnp.asarray(noise)
-        features, prior = self.unet(x, train), self.prior(x, train)
+        features: Any = self.unet(x, train)
+        prior = self.prior(x, train)
         return self._decode(features, prior.sample(noise))
 
     def _decode(self, features: Array, z: Array) -> Array:
