@@ -276,10 +276,10 @@ class ResNet(_ResidualNetwork):
         if self.stem == "imagenet":
             x = collect(out, "stem_pool", max_pool(x, 3, stride=2, padding=1))
         x = self._stages(block, x, train, out, return_intermediates)
-        x = collect(out, "pool", global_average_pool(x))
+        y = collect(out, "pool", global_average_pool(x))
         if self.num_classes is not None:
-            x = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
-        return (x, out) if return_intermediates else x
+            y = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(y)
+        return (y, out) if return_intermediates else y
 
 
 class PreActivationResNet(_ResidualNetwork):
@@ -315,10 +315,10 @@ class PreActivationResNet(_ResidualNetwork):
             x = collect(out, "stem_pool", max_pool(x, 3, stride=2, padding=1))
         x = self._stages(block, x, train, out, return_intermediates)
         x = collect(out, "norm", jax.nn.relu(BatchNorm(name="norm")(x, train)))
-        x = collect(out, "pool", global_average_pool(x))
+        y = collect(out, "pool", global_average_pool(x))
         if self.num_classes is not None:
-            x = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
-        return (x, out) if return_intermediates else x
+            y = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(y)
+        return (y, out) if return_intermediates else y
 
 
 def subsample_and_pad(x: Array, stride: int, channels: int) -> Array:
