@@ -20,8 +20,6 @@ from experiments.harness.run_folder import Run
 from experiments.harness.training import train_task
 from jaxdl import data, tasks, train
 
-GOAL = {"ap50": 0.8}
-
 
 @dataclass(frozen=True)
 class Config(stamps.Stamped):

@@ -20,8 +20,6 @@ from experiments.harness.training import train_task
 from jaxdl import data, nn, tasks, train
 from jaxdl.models import MaskFCOS
 
-GOAL = {"mask_ap50": 0.75}
-
 
 @dataclass(frozen=True)
 class Config(stamps.Stamped):

@@ -147,8 +147,8 @@ class FCOS(linen.Module):
 
 
 def _conv(features: int, dtype: Any, name: str, bias: float = 0.0) -> Conv:
-    init = {"kernel_init": normal(0.01), "bias_init": constant(bias)}
-    return Conv(features, (3, 3), padding=1, dtype=dtype, name=name, **init)
+    init_kernel, init_bias = normal(0.01), constant(bias)
+    return Conv(features, (3, 3), padding=1, kernel_init=init_kernel, bias_init=init_bias, dtype=dtype, name=name)
 
 
 register(

@@ -1,6 +1,7 @@
 """Masks of detected objects: the mask head of Mask R-CNN (He et al., 2017)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -41,11 +42,12 @@ class MaskHead(linen.Module):
     def __call__(self, x: ArrayLike) -> Array:
         """Map the features ``[..., M, M, C]`` of boxes to logits ``[..., 2 M, 2 M, num_classes]``."""
         x = jnp.asarray(x)
-        init = {"kernel_init": he_normal(), "dtype": self.dtype}
+        conv = partial(Conv, kernel_init=he_normal(), dtype=self.dtype)
+        double = partial(ConvTranspose, kernel_init=he_normal(), dtype=self.dtype)
         for number, width in enumerate(self.widths, 1):
-            x = jax.nn.relu(Conv(width, (3, 3), padding=1, name=f"conv{number}", **init)(x))
-        x = jax.nn.relu(ConvTranspose(x.shape[-1], (2, 2), 2, name="upconv", **init)(x))
-        return Conv(self.num_classes, (1, 1), name="output", **init)(x)
+            x = jax.nn.relu(conv(width, (3, 3), padding=1, name=f"conv{number}")(x))
+        x = jax.nn.relu(double(x.shape[-1], (2, 2), 2, name="upconv")(x))
+        return conv(self.num_classes, (1, 1), name="output")(x)
 
 
 class MaskFCOS(linen.Module):
