@@ -49,7 +49,10 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Train, occlude with every window, compare with integrated gradients, draw."""
     network, x = train_digits(config, run), digits(run).test["image"][: config.examples]
 
-    logits = jax.jit(lambda x: network(x))
+    @jax.jit
+    def logits(x: Array) -> Array:
+        return network(x)
+
     chosen = jnp.argmax(logits(x), axis=1)
     score = interpret.target_score(logits, chosen)
     maps, correlations, falls, changed = {}, {}, {}, {}
