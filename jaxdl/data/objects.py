@@ -103,7 +103,7 @@ def mask_boxes(masks: ArrayLike) -> np.ndarray:
     masks = np.asarray(masks).astype(bool)
     ends = []
     for axis in (-2, -1):
-        line, length = masks.any(axis=axis), masks.shape[-3 - axis]
+        line, length = np.asarray(masks.any(axis=axis)), masks.shape[-3 - axis]
         first, last = line.argmax(axis=-1), length - line[..., ::-1].argmax(axis=-1)
         some = line.any(axis=-1)
         ends.append((np.where(some, first, 0), np.where(some, last, 0)))
