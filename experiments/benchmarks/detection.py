@@ -21,12 +21,12 @@ from jaxdl import models, nn, pretrained, tasks, tree
 
 SIZE, BOXES, KEPT, THRESHOLD, ROUNDS = 320, 10_000, 1000, 0.5, 5
 INFERENCE = f"FCOS, {SIZE} x {SIZE}, batch 1, inference"
-SUPPRESSION = f"suppression, {BOXES} boxes, {KEPT} kept"
+SUPPRESSION = {name: f"suppression, {BOXES} boxes, {KEPT} kept, against {name}" for name in ("torch", "numpy")}
 
 
 def titles() -> list[str]:
     """Name the cases."""
-    return [INFERENCE, SUPPRESSION, SUPPRESSION]
+    return [INFERENCE, *SUPPRESSION.values()]
 
 
 def cases() -> Iterator[Case | Missing]:
@@ -35,7 +35,7 @@ def cases() -> Iterator[Case | Missing]:
         yield inference()
         yield suppression("torch", suppress_by_torch)
     else:
-        yield from (Missing(title, "torchvision") for title in (INFERENCE, SUPPRESSION))
+        yield from (Missing(title, "torchvision") for title in (INFERENCE, SUPPRESSION["torch"]))
     yield suppression("numpy", suppress_by_numpy)
 
 
@@ -87,7 +87,7 @@ def suppression(peer: str, theirs: Callable[[np.ndarray, np.ndarray], list[int]]
     program = jax.jit(select).lower(*arguments).compile()
     np.testing.assert_array_equal(program(*arguments).indices, theirs(boxes, scores))
     return Case(
-        SUPPRESSION,
+        SUPPRESSION[peer],
         peer,
         lambda: jax.block_until_ready(program(*arguments)),
         lambda: theirs(boxes, scores),

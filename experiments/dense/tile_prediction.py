@@ -94,7 +94,9 @@ def train_network(config: Config, model: models.UNet, examples: list[cells.Examp
     init_key, run_key = jax.random.split(jax.random.key(config.seed))
     state = train.TrainState.create(task.init(init_key, loader.batch(0)), optimizer, run_key)
     epochs = config.steps / loader.steps_per_epoch
-    state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, epochs=epochs)
+    state, _ = train.fit(
+        train.make_step(task.loss, optimizer), state, loader, epochs=epochs, hooks=[train.StopAtNonfinite()]
+    )
     return state.variables
 
 

@@ -31,7 +31,7 @@ def test_resize_agrees_with_torch(method, theirs):
     ("image", "size", "method", "got"),
     [
         (IMAGES[0], 4, "bilinear", r"shape \[8, 5, 3\]"),
-        (IMAGES, 0, "bilinear", "0 x 0"),
+        (IMAGES, 0, "bilinear", "0$"),
         (IMAGES, 4, "cubic", "'cubic'"),
     ],
 )
