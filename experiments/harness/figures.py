@@ -28,7 +28,7 @@ def curves(history: Sequence[dict[str, Any]], names: Sequence[str] = ("loss", "a
     figure, axes = plt.subplots(1, len(names), figsize=(4.5 * len(names), 3.2), squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):
         for part, label, style in (("train", "training", "-"), ("evaluation", "held out", "o-")):
-            rows = [row for row in history if f"{part}/{name}" in row]
+            rows = [row for row in history if {"epoch", f"{part}/{name}"} <= row.keys()]
             values = [row[f"{part}/{name}"] for row in rows]
             axis.plot([row["epoch"] for row in rows], values, style, label=label, markersize=3, linewidth=1.4)
         axis.set(xlabel="epoch", title=name)
