@@ -181,7 +181,7 @@ def curve(run: Run, unit: str, baselines: dict[str, float]) -> Figure:
     rows, name = train.MetricsFile.read(run.directory / "metrics.jsonl"), f"bits_per_{unit}"
     figure, axis = plt.subplots(figsize=(7.2, 4.2))
     for part, label, style in (("train", "training", "-"), ("evaluation", "held out", "o-")):
-        points = [(row["epoch"], row[f"{part}/{name}"]) for row in rows if f"{part}/{name}" in row]
+        points = [(row["epoch"], row[f"{part}/{name}"]) for row in rows if {"epoch", f"{part}/{name}"} <= row.keys()]
         axis.plot(*zip(*points, strict=True), style, label=label, markersize=4, linewidth=1.4)
     lowest, highest = min([*baselines.values(), *(row[f"train/{name}"] for row in rows)]), max(baselines.values())
     axis.set(xlabel="epoch", ylabel=f"bits per {unit}", ylim=(0.9 * lowest, 1.1 * highest))

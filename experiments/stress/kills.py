@@ -24,7 +24,7 @@ PATIENCE = 120
 EARLY = 0.2
 """Seconds in which a process is killed early."""
 PROBLEMS = {"differ": "accepted wrong", "hang": "hang"}
-"""Verdicts by the beginnings of problems."""
+"""Verdicts by the first words of problems."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def some_questions(datapath):
 def both():
     """Vectors of most words of the published files, some in upper case, with structure; ours and gensim's."""
     keyed = pytest.importorskip("gensim.models.keyedvectors", reason="parity with gensim")
-    datapath = pytest.importorskip("gensim.test.utils").datapath
+    datapath = pytest.importorskip("gensim.test.utils", reason="word pairs of gensim").datapath
     rng = np.random.default_rng(0)
     fields = [line.split() for line in some_questions(datapath) if not line.startswith(":")]
     pairs = [line.split("\t")[:2] for name in ("wordsim353.tsv", "simlex999.txt") for line in lines_of(datapath(name))]
