@@ -45,7 +45,7 @@ NETWORKS = {"initial": 43, "every_step": 35, "attention": 32}
 class Config(OnExamples):
     """Small encoder-decoders with different contexts of the decoder."""
 
-    LEAST = {"seeds": 2, "sentences": 1, "tested": 1}
+    LEAST = {"seeds": 2}
     CHOICES = {"contexts": (NETWORKS, ("attention",))}
     SMOKE = {**OnExamples.SMOKE, "sentences": 16, "tested": 2, "contexts": ("initial", "attention"), **SMALL}
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness.characters import beside_baselines, read_characters
-from experiments.harness.configuration import at_least, require
+from experiments.harness.configuration import require
 from experiments.harness.errors import preparing
 from experiments.harness.language import TextGeneration, curve, save_sample
 from experiments.harness.run_folder import Run
@@ -46,7 +46,6 @@ class Config(TextGeneration):
         "num_heads": 2,
     }
     FORMER = {"context": "context_length", "features": "d_model", "depth": "num_layers", "heads": "num_heads"}
-    LEAST = {"d_model": 1, "num_layers": 1, "num_heads": 1, "batch_size": 1}
 
     min_count: int = 5
     """Occurrences below which a character is unknown."""
@@ -70,7 +69,6 @@ class Config(TextGeneration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, min_count=1)
         even = self.context_length >= 4 and self.context_length % 2 == 0
         require(even, "context-length", "an even number >= 4", self.context_length)
         divides = self.d_model % self.num_heads == 0

@@ -40,7 +40,6 @@ class Config(configuration.Config):
 
     SMOKE = {"dates": 64, "tested": 4, "cell": "vanilla", "hidden_size": 4, "beams": 2, "batch_size": 32, "epochs": 1.0}
     FORMER = {"features": "hidden_size", "embedding": "embedding_dim"}
-    LEAST = {"dates": 1, "tested": 1, "hidden_size": 1, "embedding_dim": 1, "beams": 1, "batch_size": 1}
     POSITIVE = ("epochs",)
 
     dates: int = 8000

@@ -38,7 +38,7 @@ TASKS = {"a key word": False, "a key word beside a cue": True}
 class Config(OnExamples):
     """Small hierarchical attention networks."""
 
-    LEAST = {"seeds": 2, "documents": 1, "tested": 1, "hidden_size": 1}
+    LEAST = {"seeds": 2}
     SMOKE = {"seeds": 2, "documents": 8, "tested": 2, "epochs": 1.0, "tasks": (2,), "cell": "vanilla", "hidden_size": 2}
 
     seeds: int = 5

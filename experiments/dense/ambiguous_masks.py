@@ -37,8 +37,8 @@ class Config(Base):
     """A distribution of segmentations against one."""
 
     SMOKE = {"seeds": 2, "steps": 1, "images": 2, "tested": 2, "samples": 2, "batch_size": 2, "widths": (2, 2)}
-    LEAST = {"seeds": 2, "steps": 1, "images": 1, "tested": 1, "samples": 1, "batch_size": 1, "latent_size": 1}
-    POSITIVE = ("beta", "learning_rate")
+    LEAST = {"seeds": 2}
+    POSITIVE = ("beta",)
 
     seeds: int = 6
     """Independent runs of each network."""

@@ -39,8 +39,8 @@ class Config(Base):
     """Segmentation of cell nuclei."""
 
     SMOKE = {"images": 2, "size": 64, "patches": 2, "epochs": 1, "batch_size": 2, "widths": (2, 2), "tile": 32}
-    LEAST = {"images": 2, "size": 32, "patches": 1, "epochs": 1, "batch_size": 1}
-    POSITIVE = ("learning_rate", "sigma")
+    LEAST = {"images": 2, "size": 32}
+    POSITIVE = ("sigma",)
 
     data_dir: Path | None = None
     """Folder with images and masks, or the wheel of stardist; None for drawn nuclei."""

@@ -30,7 +30,7 @@ class Config(Base):
     """Seams of three ways to predict a large image."""
 
     SMOKE = {"patches": 2, "steps": 1, "batch_size": 2, "widths": (2, 2), "tile": 32, "tiles": 2}
-    LEAST = {"patches": 1, "steps": 1, "batch_size": 1, "tiles": 2}
+    LEAST = {"tiles": 2}
 
     patches: int = 128
     """Patches for training."""

@@ -52,7 +52,7 @@ class Config(OnText):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, window=1, size=1, epochs=1, batch_size=1, shown=5)
+        configuration.at_least(self, shown=5)
         configuration.positive(self, "learning_rate", "x_max")
 
 

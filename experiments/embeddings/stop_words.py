@@ -47,7 +47,7 @@ class Config(OnText):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, parts=2, window=1, size=1)
+        configuration.at_least(self, parts=2)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -59,7 +59,7 @@ class Config(OnText):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, size=1, epochs=1, window=1, negatives=1, row_size=1, shown=5)
+        configuration.at_least(self, shown=5)
         configuration.positive(self, "threshold", "learning_rate")
         for path in filter(None, (*self.pairs, self.analogies)):
             configuration.require(path.is_file(), "pairs and --analogies", "files", str(path))

@@ -39,7 +39,6 @@ class TextGeneration(Config):
     """A text to learn from and the settings of generation."""
 
     SMOKE = {"characters": 6_000, "epochs": 1.0, "sample": 16}
-    LEAST = {"characters": 1, "sample": 1}
     POSITIVE = ("temperature",)
 
     text: str = "python"
@@ -75,7 +74,6 @@ class LanguageModeling(TextGeneration):
 
     SMOKE = {**TextGeneration.SMOKE, "hidden_size": 16, "streams": 4, "window": 32}
     FORMER = {"features": "hidden_size", "embedding": "embedding_dim", "layers": "num_layers"}
-    LEAST = {"hidden_size": 1, "embedding_dim": 1, "num_layers": 1, "streams": 1, "window": 1}
 
     cell: Literal["lstm", "gru", "vanilla", "peephole", "four_gate"] = "lstm"
     """Recurrent cell."""

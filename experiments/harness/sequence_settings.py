@@ -10,8 +10,7 @@ class OnNewSequences(Config):
     """Independent runs with Adam on new sequences in every update."""
 
     SMOKE = {"seeds": 2, "steps": 2, "batch_size": 2}
-    LEAST = {"seeds": 2, "steps": 1, "batch_size": 1}
-    POSITIVE = ("learning_rate",)
+    LEAST = {"seeds": 2}
 
     seeds: int = 8
     """Independent runs of each network."""
@@ -28,7 +27,6 @@ class Reported(OnNewSequences):
     """Runs on new sequences with the accuracy averaged over chunks of updates."""
 
     SMOKE = {**OnNewSequences.SMOKE, "report_every": 1}
-    LEAST = {"report_every": 1}
 
     report_every: int = 50
     """Updates over which the accuracy is averaged."""
@@ -48,8 +46,7 @@ class OnExamples(Config):
     """Independent runs with Adam and a cosine decay, on the same batches of training examples."""
 
     SMOKE = {"seeds": 2, "epochs": 1.0}
-    LEAST = {"seeds": 1, "batch_size": 1}
-    POSITIVE = ("epochs", "learning_rate")
+    POSITIVE = ("epochs",)
 
     seeds: int = 2
     """Independent runs of each network."""

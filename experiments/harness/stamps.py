@@ -23,8 +23,7 @@ class Stamped(Config):
     """Pictures of stamps."""
 
     SMOKE = {"epochs": 1.0, "examples": 8, "tested": 4, "side": 64, "batch_size": 4}
-    LEAST = {"examples": 1, "tested": 1, "objects": 1, "batch_size": 1}
-    POSITIVE = ("epochs", "learning_rate")
+    POSITIVE = ("epochs",)
 
     data_dir: Path | None = None
     """Folder of stamps, transparent PNG files in a folder for each class; None for generated shapes."""

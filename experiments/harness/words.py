@@ -43,7 +43,7 @@ class OnText(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, characters=1, vocab_size=2, min_count=1)
+        at_least(self, vocab_size=2)
 
 
 class Corpus(NamedTuple):
@@ -172,7 +172,7 @@ class PairSettings(OnText):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, window=1, size=1, seeds=2, steps=self.reports, reports=1, batch_size=1, tested=1)
+        at_least(self, seeds=2, steps=self.reports)
 
 
 def split_pairs(config: PairSettings) -> tuple[Corpus, np.ndarray, np.ndarray]:

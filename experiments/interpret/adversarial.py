@@ -23,7 +23,7 @@ from flax import linen
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness.configuration import at_least, require
+from experiments.harness.configuration import require
 from experiments.harness.errors import preparing
 from experiments.harness.figures import COLOURS
 from experiments.harness.maps import plot_roc
@@ -90,7 +90,6 @@ class Config(Repeated):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, steps=1)
         require(all(0 <= e <= 1 for e in self.epsilons), "epsilons", "numbers from 0 to 1", self.epsilons)
         require(0 < self.training_epsilon <= 1, "training_epsilon", "in (0, 1]", self.training_epsilon)
 

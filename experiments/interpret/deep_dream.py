@@ -45,7 +45,7 @@ class Config(Looking):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, rows=32, octaves=1, steps=1)
+        configuration.at_least(self, rows=32)
         configuration.positive(self, "step_size")
 
 

@@ -48,7 +48,7 @@ class Config(Looking):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, images=1, size=32, steps=1)
+        configuration.at_least(self, size=32)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

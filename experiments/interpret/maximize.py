@@ -63,7 +63,7 @@ class Config(Looking):
         super().__post_init__()
         known = set(self.methods) <= set(METHODS)
         configuration.require(known, "methods", f"some of {', '.join(METHODS)}", self.methods)
-        configuration.at_least(self, units=1, size=16, steps=1)
+        configuration.at_least(self, size=16)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

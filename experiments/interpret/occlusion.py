@@ -41,7 +41,6 @@ class Config(Looking):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, examples=1)
         configuration.require(min(self.windows) >= 1, "windows", ">= 1", self.windows)
 
 

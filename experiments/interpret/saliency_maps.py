@@ -74,7 +74,6 @@ class Config(Looking):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        configuration.at_least(self, examples=1)
         known = set(self.methods) <= set(METHODS)
         configuration.require(known, "methods", f"some of {', '.join(METHODS)}", self.methods)
 

@@ -62,7 +62,7 @@ class Config(Looking):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, examples=1, seeds=1, samples=2)
+        at_least(self, samples=2)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -20,7 +20,6 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness import configuration
 from experiments.harness.errors import preparing
 from experiments.harness.members import train_configured
 from experiments.harness.run_folder import Run
@@ -45,10 +44,6 @@ class Config(sentiment.Config):
     """Reviews to show, of those that are measured."""
     seeds: int = 1
     epochs: float = 4.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configuration.at_least(self, examples=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

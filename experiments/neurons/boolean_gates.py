@@ -32,7 +32,6 @@ class Config(configuration.Config):
     """All functions of two inputs."""
 
     SMOKE = {"counted": (1,)}
-    LEAST = {"max_mistakes": 1}
 
     max_mistakes: int = 100
     """Mistakes after which a perceptron stops."""

@@ -41,7 +41,7 @@ class Config(RateSearch):
 
     SMOKE = {**RateSearch.SMOKE, "wrong_steps": 5, "steps": 5, "rates": RATES[::6]}
     FORMER = {"hidden": "hidden_size"}
-    LEAST = {"steps": STRIDE, "hidden_size": 1, "wrong_steps": 1}
+    LEAST = {"steps": STRIDE}
 
     seeds: int = 24
     search_seeds: int = 4

@@ -29,7 +29,6 @@ class Config(configuration.Config):
     """Random linearly separable sets."""
 
     SMOKE = {"sets": 4, "followed": 4}
-    LEAST = {"sets": 1, "points": 1, "dimensions": 1, "followed": 1}
 
     sets: int = 1000
     """Number of sets."""

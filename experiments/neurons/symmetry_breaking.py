@@ -34,8 +34,7 @@ class Config(configuration.Config):
 
     SMOKE = {"seeds": 2, "steps": 2, "hidden_size": 4, "batch_size": 4}
     FORMER = {"hidden": "hidden_size"}
-    LEAST = {"seeds": 2, "hidden_size": 2, "steps": 1, "batch_size": 1}
-    POSITIVE = ("learning_rate",)
+    LEAST = {"seeds": 2, "hidden_size": 2}
 
     seeds: int = 16
     """Independent runs of each initialization."""

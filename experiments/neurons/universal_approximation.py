@@ -33,8 +33,6 @@ class Config(configuration.Config):
     """Networks with one hidden layer of tanh units, fitted to one function."""
 
     SMOKE = {"seeds": 2, "steps": 2, "widths": (1, 2)}
-    LEAST = {"seeds": 1, "steps": 1, "points": 1}
-    POSITIVE = ("learning_rate",)
 
     seeds: int = 16
     """Independent runs at each width."""

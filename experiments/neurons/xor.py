@@ -33,8 +33,6 @@ class Config(configuration.Config):
     """A sigmoid neuron and networks with one hidden layer of tanh units, trained by gradient descent."""
 
     SMOKE = {"seeds": 2, "steps": 2, "widths": (1, 2)}
-    LEAST = {"seeds": 1, "steps": 1}
-    POSITIVE = ("learning_rate",)
 
     seeds: int = 200
     """Independent runs."""

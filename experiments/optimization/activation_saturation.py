@@ -55,7 +55,6 @@ class Config(RateSearch):
 
     SMOKE = {**RateSearch.SMOKE, "rates": RATES[::6], "hidden_size": 4}
     FORMER = {"width": "hidden_size"}
-    LEAST = {"hidden_size": 1}
 
     search_seeds: int = 4
     rates: tuple[float, ...] = RATES

@@ -40,7 +40,7 @@ class Config(configuration.Config):
 
     SMOKE = {"seeds": 2, "steps": 2, "rates": RATES[:2], "num_layers": 1, "num_filters": 2, "batch_size": 4}
     FORMER = {"width": "num_filters", "depth": "num_layers"}
-    LEAST = {"seeds": 2, "num_filters": 1, "num_layers": 1, "steps": 1, "batch_size": 1}
+    LEAST = {"seeds": 2}
 
     seeds: int = 8
     """Independent runs at each rate."""

@@ -54,7 +54,7 @@ class Config(configuration.Config):
     """Optimizers on surfaces."""
 
     SMOKE = {"steps": 4, "frames": 2, "optimizers": (*COMPARED, "adam")}
-    LEAST = {"steps": 2, "frames": 1}
+    LEAST = {"steps": 2}
     CHOICES = {"optimizers": (OPTIMIZERS, (*COMPARED, "adam"))}
 
     steps: int = 500

@@ -33,7 +33,6 @@ class Config(configuration.Config):
     """Figures of augmentations."""
 
     SMOKE = {"batch_size": 6, "pictures": ("photograph",), "shown": ("composed",), "shrink": 13}
-    LEAST = {"batch_size": 1, "repeats": 1, "shrink": 1}
 
     batch_size: int = 256
     """Images in a batch whose throughput is measured."""

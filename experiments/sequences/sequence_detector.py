@@ -51,7 +51,7 @@ class Config(Reported):
 
     SMOKE = {**Reported.SMOKE, "seeds": 1, "hidden_size": 2, "length": 4, "cells": ("vanilla", "gru")}
     FORMER = {"units": "hidden_size"}
-    LEAST = {"seeds": 1, "hidden_size": 1, "length": 4}
+    LEAST = {"seeds": 1, "length": 4}
 
     seeds: int = 6
     hidden_size: int = 16

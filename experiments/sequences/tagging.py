@@ -41,7 +41,6 @@ class Config(OnExamples):
     """Two taggers and two tables."""
 
     SMOKE = {"lines": 40, "seeds": 1, "epochs": 1.0, "batch_size": 16, "hidden_size": 4}
-    LEAST = {"lines": 1, "length": 1, "known": 1}
 
     data_dir: Path | None = None
     """Folder with the files train* and test*, with a word and its tag per line."""

@@ -45,7 +45,7 @@ class Config(configuration.Config):
 
     SMOKE = {"seeds": 2, "steps": 2, "kinds": ("3", "4"), "batch_size": 2, "tested": 2}
     CHOICES = {"kinds": (KINDS, ("4",))}
-    LEAST = {"seeds": 2, "steps": 1, "batch_size": 1, "tested": 1}
+    LEAST = {"seeds": 2}
 
     seeds: int = 16
     """Decoders of each kind."""

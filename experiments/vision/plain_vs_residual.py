@@ -43,7 +43,6 @@ class Config(RateSearch):
     """Plain and residual networks of two depths."""
 
     SMOKE = {**RateSearch.SMOKE, "search_seeds": 2, "rates": (0.01,), "widths": (2,), "deep": 2}
-    LEAST = {"shallow": 1}
 
     widths: tuple[int, ...] = (4, 8, 16)
     """Channels of the stages."""

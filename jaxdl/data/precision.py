@@ -125,13 +125,11 @@ def _found(number: int, picture: Objects, kind: str) -> list[dict[str, Any]]:
     scores = kept["scores"].astype(np.float64)
     if not np.isfinite(scores).all():
         raise ValueError(f"picture {number}: expected finite scores, got {scores[~np.isfinite(scores)][0]}")
+    boxes = [{"bbox": box.tolist()} for box in _boxes(number, kept)]
+    places = boxes if kind == "bbox" else _encode(kept, kind)
     return [
-        {"image_id": number, "category_id": int(label), "score": float(score), "bbox": box.tolist(), **encoded}
-        if kind == "bbox"
-        else {"image_id": number, "category_id": int(label), "score": float(score), **encoded}
-        for label, score, box, encoded in zip(
-            kept["labels"], scores, _boxes(number, kept), _encode(kept, kind), strict=True
-        )
+        {"image_id": number, "category_id": int(label), "score": float(score), **place}
+        for label, score, place in zip(kept["labels"], scores, places, strict=True)
     ]
 
 
