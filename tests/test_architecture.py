@@ -25,6 +25,7 @@ LEVELS = {
     "tasks": 3,
     "train": 3,
     "decode": 3,
+    "generative": 3,
     "interpret": 3,
     "pretrained": 3,
     "doctor": 3,
@@ -38,7 +39,7 @@ SIBLINGS = {
 }  # the imports within a level that are allowed
 ROOMS = {
     "data": {"files", "sources"},
-    "models": {"dense", "neurons", "sequence", "transformers", "vision"},
+    "models": {"dense", "generative", "neurons", "sequence", "transformers", "vision"},
     "nn": {"attention", "convolution", "recurrent"},
     "pretrained": {"families"},
     "train": {"checkpointing", "parallel"},

@@ -20,6 +20,8 @@ CHAPTERS = (
     "sequences",
     "attention",
     "embeddings",
+    "generative",
+    "applications",
 )
 """The chapters, in reading order."""
 OTHER_FILES = ("__init__", "drawings")

@@ -3,6 +3,7 @@
 - `create`, `list`, `description`, `input_shape`, `input_dtype`, `register`: models by name
 - `step_function`: the step that `jaxdl.decode` takes
 - `vision`: networks for images
+- `generative`: autoencoders, adversarial networks, flows, diffusion
 - `dense`: networks with a result for every pixel or object
 - `sequence`: recurrent and convolutional networks for sequences and trees
 - `transformers`: GPT, BERT and the encoder-decoder
@@ -10,7 +11,7 @@
 - `MLP`; `layers`: parts that families share; `scanning`: alike blocks compiled once
 """
 
-from jaxdl.models import dense, layers, neurons, scanning, sequence, transformers, vision
+from jaxdl.models import dense, generative, layers, neurons, scanning, sequence, transformers, vision
 from jaxdl.models.dense.deeplab import DeepLabV3
 from jaxdl.models.dense.encoder_unet import EncoderUNet
 from jaxdl.models.dense.fcn import FCN
@@ -86,6 +87,7 @@ __all__ = [
     "create",
     "dense",
     "description",
+    "generative",
     "input_dtype",
     "input_shape",
     "layers",

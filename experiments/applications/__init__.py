@@ -1,0 +1,1 @@
+"""Applications of encoders and decoders."""
