@@ -7,8 +7,8 @@ Linear maps and activations
 
 Normalization
     `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
-    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` for the batches of a whole model; `moments`, `Moments`,
-    `normalize`, `update_running`.
+    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` and `running_momentum` for those of a whole model; `moments`,
+    `Moments`, `normalize`, `update_running`.
 
 Noise
     `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
@@ -156,6 +156,7 @@ from jaxdl.nn.normalization import (
     layer_norm,
     local_response_norm,
     row_mask,
+    running_momentum,
 )
 from jaxdl.nn.recurrent import (
     GRU,
@@ -299,6 +300,7 @@ __all__ = [
     "roi_align",
     "rotary_embedding",
     "row_mask",
+    "running_momentum",
     "scaled_dot_product",
     "scaled_tanh",
     "scan",

@@ -4,7 +4,9 @@
 - ``precision``: models in 16 bits, and the scale of a loss.
 - ``loop``: ``fit``, which runs any step over a loader's batches; ``report``: what it passes to its hooks.
 - ``hooks``, ``guard``: early stopping, the best state, progress, logs, checkpoints; NaN and infinity.
+- ``logs``: tables and TensorBoard's files.
 - ``evaluate``: the metrics of a model on a data set, and its predictions. ``ensemble``: many members at once.
+- ``exporting``: a model as one portable program. ``statistics``: those of batch norms, for averaged weights.
 - ``checkpointing``: checkpoints, weights in files, interruption.
 - ``parallel``: meshes, sharding, several processes.
 - ``leaves``: forms and digests of the leaves of a state.
@@ -13,6 +15,7 @@
 from jaxdl.train import checkpointing, ensemble, leaves, parallel, precision
 from jaxdl.train.checkpointing import Checkpoints, DamagedError, Interruption, interruptible, weights
 from jaxdl.train.evaluate import Measure, make_evaluation, predict
+from jaxdl.train.exporting import export
 from jaxdl.train.gradient import (
     Count,
     count_examples,
@@ -24,13 +27,16 @@ from jaxdl.train.gradient import (
 )
 from jaxdl.train.guard import NonfiniteError, StopAtNonfinite, check_finite, nonfinite_leaves, skip_nonfinite
 from jaxdl.train.hooks import EarlyStopping, MetricsFile, OnFirstProcess, ProgressBar, SaveEvery
+from jaxdl.train.logs import CSVHook, TensorBoardHook
 from jaxdl.train.loop import Programs, Scanned, Single, chunks, count_steps, fit
 from jaxdl.train.report import STOP, Hook, InMemoryLoader, Loader, Report, Stop, call_finish, call_hook, summarise
 from jaxdl.train.state import LoaderLike, TaskLike, TrainState, check_optimizer, start
+from jaxdl.train.statistics import recompute_statistics
 from jaxdl.train.step import Loss, Metrics, Step, accumulate_gradient, make_step, prepare
 
 __all__ = [
     "STOP",
+    "CSVHook",
     "Checkpoints",
     "Count",
     "DamagedError",
@@ -56,6 +62,7 @@ __all__ = [
     "Stop",
     "StopAtNonfinite",
     "TaskLike",
+    "TensorBoardHook",
     "TrainState",
     "accumulate_gradient",
     "call_finish",
@@ -68,6 +75,7 @@ __all__ = [
     "count_rows",
     "count_steps",
     "ensemble",
+    "export",
     "fit",
     "from_additive",
     "interruptible",
@@ -81,6 +89,7 @@ __all__ = [
     "precision",
     "predict",
     "prepare",
+    "recompute_statistics",
     "skip_nonfinite",
     "start",
     "summarise",
