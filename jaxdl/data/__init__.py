@@ -5,7 +5,8 @@ Labelled images
     `Dataset`, `as_examples`: the result, and its arrays.
     `statistics`, `standardize`, `resize`, `as_size`: size and scale of images.
     `read_image`: one file, and `files.masks` for masks.
-    `border_weights`, `augment_pixels`: weights of pixels for segmentation, and augmentation of images with labels.
+    `border_weights`, `separate_touching`: weights of pixels for segmentation, and gaps between objects.
+    `augment_pixels`: augmentation of images with labels.
     `augmentation`, `warping`: random transformations of images, and the resampling below them.
 Pictures with objects
     `read_coco`, `read_voc`: annotations, a `PictureSet` of `Picture`; `decode_mask`, `instance_masks`, `mask_boxes`.
@@ -36,7 +37,7 @@ from jaxdl.data.object_augmentation import affine_objects, crop_objects, flip_ob
 from jaxdl.data.objects import Picture, PictureSet, instance_masks, mask_boxes, pad_pictures
 from jaxdl.data.precision import box_average_precision, mask_average_precision
 from jaxdl.data.registry import list_datasets, load
-from jaxdl.data.segmentation import augment_pixels, border_weights
+from jaxdl.data.segmentation import augment_pixels, border_weights, separate_touching
 from jaxdl.data.sources import (
     automata,
     cells,
@@ -128,6 +129,7 @@ __all__ = [
     "read_voc",
     "resize",
     "scale_objects",
+    "separate_touching",
     "sequences",
     "sources",
     "split",
