@@ -15,6 +15,7 @@ Pictures with objects
     `box_average_precision`, `mask_average_precision`: the evaluation of COCO.
 Batches
     `Loader`, `padded_batches`: batches of arrays in an order that depends on seed and epoch alone.
+    `from_iterable`, which makes an `IterableLoader`: generators, data loaders of torch and grain, lists of batches.
     `BucketLoader`, `choose_boundaries`, `pad`: sequences of different lengths.
     `permutation`, `EpochLoader`: the order itself, and the base of the loaders.
     `split`, `count_examples`, `check_integers`, `prefetch`: held-out examples, sizes, ranges, reading ahead.
@@ -33,6 +34,7 @@ from jaxdl.data.bucketing import BucketLoader, choose_boundaries, pad
 from jaxdl.data.dataset import Dataset, as_examples, as_size, resize, standardize, statistics
 from jaxdl.data.epochs import EpochLoader, permutation
 from jaxdl.data.files import archive, cifar, downloads, idx, pickles
+from jaxdl.data.iterables import IterableLoader, from_iterable
 from jaxdl.data.object_augmentation import affine_objects, crop_objects, flip_objects, scale_objects
 from jaxdl.data.objects import Picture, PictureSet, instance_masks, mask_boxes, pad_pictures
 from jaxdl.data.precision import box_average_precision, mask_average_precision
@@ -75,6 +77,7 @@ __all__ = [
     "BucketLoader",
     "Dataset",
     "EpochLoader",
+    "IterableLoader",
     "Loader",
     "Picture",
     "PictureSet",
@@ -104,6 +107,7 @@ __all__ = [
     "fashion_mnist",
     "files",
     "flip_objects",
+    "from_iterable",
     "idx",
     "image_folder",
     "instance_masks",

@@ -91,6 +91,22 @@ SMALL = {
     "lenet5": ((2, 28, 28, 1), ["conv1", "pool1", "conv2", "pool2", "dense1", "dense2"]),
     "lenet5_original": ((2, 28, 28, 1), ["c1", "s2", "c3", "s4", "c5", "f6"]),
 }
+# One classifier of each family, with fewer layers.
+HEADLESS = {
+    "alexnet": {},
+    "densenet_bc_100_12": {"depths": (1, 1, 1)},
+    "googlenet": {"modules": ("inception4a", "inception4d")},
+    "inception_v2": {},
+    "inception_v3": {"modules": ("mixed6a", "mixed6e")},
+    "lenet5": {},
+    "lenet5_original": {},
+    "mlp": {},
+    "resnet18": {"depths": (1, 1), "widths": (4, 4)},
+    "vgg11": {},
+    "vit_b32": {"num_layers": 1},
+    "xception": {"middle_blocks": 1},
+    "zfnet": {},
+}
 
 
 def test_every_model_is_in_the_tables():
@@ -130,6 +146,23 @@ def test_parameter_counts_input_shapes_and_dtypes(name):
     assert alone == WITHOUT_AUXILIARY.get(name, PARAMETERS[name])
     assert logits.dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+
+
+@pytest.mark.parametrize("name", HEADLESS)
+def test_without_classes_the_vector_before_the_output_layer_is_the_result(name):
+    model = models.create(name, **HEADLESS[name])
+    backbone = model.clone(num_classes=0)
+    x = jax.ShapeDtypeStruct((2, *models.input_shape(name)), models.input_dtype(name))
+
+    def build(model, x, train):
+        key = jax.random.key(0)
+        return model.init_with_output({"params": key, "dropout": key}, x, train=train)
+
+    vector, variables = jax.eval_shape(lambda x: build(backbone, x, True), x)
+    _, whole = jax.eval_shape(lambda x: build(model, x, False), x)
+    output = whole["params"].pop("output", None)
+    assert vector.shape == (2, 84 if output is None else output["kernel"].shape[0])
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, whole)
 
 
 @pytest.mark.parametrize("name", SMALL)
