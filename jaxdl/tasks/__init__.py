@@ -1,7 +1,7 @@
 """Tasks: a model, its loss and its metrics on a batch, as the pure functions of a `Task`.
 
 - `supervised`: `classification` of images and other single inputs.
-- `sequences`: `sequence_classification`, and `tagging` of every step.
+- `sequences`: `sequence_classification`, and `tagging` of every step; `crf_tagging` of all steps together.
 - `language`: `language_model`; `Perplexity` is its metric.
 - `seq2seq`: `translation`; `shift_right` and `target_mask` of its targets.
 - `objects`: `detection` of objects, `instance_segmentation`, their masks too; `DetectionLosses`, `detection_losses`
@@ -17,7 +17,7 @@ from jaxdl.tasks.dense import fit_labels, measure_pixels, predict_tiles, segment
 from jaxdl.tasks.language import Perplexity, language_model
 from jaxdl.tasks.objects import DetectionLosses, detection, detection_losses, instance_segmentation, mask_loss
 from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
-from jaxdl.tasks.sequences import sequence_classification, tagging
+from jaxdl.tasks.sequences import crf_tagging, sequence_classification, tagging
 from jaxdl.tasks.supervised import classification
 from jaxdl.tasks.task import (
     CountedLoss,
@@ -38,6 +38,7 @@ __all__ = [
     "apply_in_training",
     "check_names",
     "classification",
+    "crf_tagging",
     "detection",
     "detection_losses",
     "fit_labels",

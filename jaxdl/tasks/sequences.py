@@ -13,6 +13,7 @@ from flax import linen
 from jaxdl import losses, metrics
 from jaxdl.arrays import fit_mask
 from jaxdl.metrics import Mean
+from jaxdl.nn.crf import Chain, crf_log_likelihood, viterbi
 from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.tasks.task import (
     CountedLoss,
@@ -62,6 +63,60 @@ def tagging(
         tags: the names of the labels ``0, 1, ...``; None for a label that is not reported.
     """
     return _labeling(model, inputs, label_smoothing, _step_weights, _count_steps, tags)
+
+
+def crf_tagging(model: linen.Module, *, inputs: str = "token", tags: Sequence[str | None] = ()) -> Task:
+    """Learn the labels of all steps together, ``p(label_1 .. label_T | x)``, by a conditional random field.
+
+    The loss is the negative log-likelihood of the labels (`jaxdl.nn.crf_log_likelihood`) in nats a valid step, and
+    evaluation predicts the most probable labels of the whole sequence (`jaxdl.nn.viterbi`). Batches and metrics are
+    those of `tagging`; the steps of a sequence are those of its ``"length"``, and a ``"mask"`` decides on whole
+    sequences, which count where it is not 0 everywhere.
+
+    Args:
+        model: ``model.apply(variables, x, lengths=..., train=...)`` returns a `jaxdl.nn.Chain`, as
+            `jaxdl.models.LinearChainCRF` does.
+        inputs: the name of the sequences in a batch.
+        tags: see `tagging`.
+    """
+
+    def rows_of(batch: Batch) -> Array:
+        mask = batch.get("mask", jnp.ones(len(batch["label"])))
+        return jnp.any(jnp.reshape(mask, (len(mask), -1)) != 0, axis=1)
+
+    def steps_of(batch: Batch) -> Array:
+        shape = batch["label"].shape
+        valid = valid_steps(batch["length"], shape[1]) if "length" in batch else jnp.ones(shape, bool)
+        return (valid & rows_of(batch)[:, None]).astype(jnp.float32)
+
+    def nats(chain: Chain, batch: Batch) -> Mean:
+        labels = masked_labels(batch["label"], steps_of(batch))
+        nats = -crf_log_likelihood(chain, labels, batch.get("length"))
+        return Mean(jnp.sum(jnp.where(rows_of(batch), nats, 0)), jnp.sum(steps_of(batch)))
+
+    def init(key: Key, batch: Batch) -> Variables:
+        check_names(batch, [inputs])
+        return init_model(model, key, batch[inputs])
+
+    def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
+        check_names(batch, [inputs, "label"])
+        options = {"rows": batch.get("mask"), "lengths": batch.get("length")}
+        chain, collections = apply_in_training(model, variables, batch[inputs], key, **options)
+        return nats(chain, batch).value, (collections, {})
+
+    def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
+        check_names(batch, [inputs, "label"])
+        chain = apply_in_evaluation(model, variables, batch[inputs], lengths=batch.get("length"))
+        predicted, _ = viterbi(chain, batch.get("length"))
+        mask = steps_of(batch)
+        labels = masked_labels(batch["label"], mask)
+        return {
+            "loss": nats(chain, batch),
+            "accuracy": metrics.mean(predicted == labels, mask),
+            **_tag_metrics(predicted, labels, mask, tags),
+        }
+
+    return Task(init, CountedLoss(loss, lambda batch: jnp.sum(steps_of(batch))), measure)
 
 
 def _count_rows(batch: Batch) -> Array:
