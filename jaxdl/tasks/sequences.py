@@ -34,7 +34,8 @@ def sequence_classification(model: linen.Module, *, inputs: str = "token", label
     """Learn the label of a sequence, ``p(label | x) = softmax(model(x, lengths))``, by cross-entropy.
 
     Batches also have ``"label"`` ``[B]`` and may have ``"mask"`` ``[B]``. Training reports ``accuracy``, evaluation
-    ``loss`` (without smoothing) and ``accuracy``.
+    ``loss`` (without smoothing) and ``accuracy``. Where batches have ``"segment"`` ``[B, T]``, the model reads it too:
+    ``BERT("classification")`` of pairs of texts.
 
     Args:
         model: ``model.apply(variables, x, lengths=..., train=...)`` returns logits ``[B, K]``.
@@ -140,6 +141,12 @@ def _step_weights(batch: Batch) -> Array | None:
     return valid.astype(jnp.float32) if mask is None else jnp.where(valid, mask, 0)
 
 
+def _options(batch: Batch) -> dict[str, Array | None]:
+    """Return what a model reads beside the sequences."""
+    options = {"lengths": batch.get("length")}
+    return options | {"segment": batch["segment"]} if "segment" in batch else options
+
+
 def _labeling(
     model: linen.Module,
     inputs: str,
@@ -156,17 +163,17 @@ def _labeling(
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         check_names(batch, [inputs, "label"])
-        lengths, mask = batch.get("length"), mask_of(batch)
+        mask = mask_of(batch)
         labels = masked_labels(batch["label"], mask)
         logits, collections = apply_in_training(
-            model, variables, batch[inputs], key, rows=batch.get("mask"), lengths=lengths
+            model, variables, batch[inputs], key, rows=batch.get("mask"), **_options(batch)
         )
         value = losses.cross_entropy(logits, labels, mask=mask, label_smoothing=label_smoothing)
         return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, labels), mask).value})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
         check_names(batch, [inputs, "label"])
-        logits = apply_in_evaluation(model, variables, batch[inputs], lengths=batch.get("length"))
+        logits = apply_in_evaluation(model, variables, batch[inputs], **_options(batch))
         mask = mask_of(batch)
         labels = masked_labels(batch["label"], mask)
         return {
