@@ -16,11 +16,11 @@ Pictures with objects
 Batches
     `Loader`, `padded_batches`: batches of arrays in an order that depends on seed and epoch alone.
     `from_iterable`, which makes an `IterableLoader`: generators, data loaders of torch and grain, lists of batches.
-    `BucketLoader`, `choose_boundaries`, `pad`: sequences of different lengths.
+    `BucketLoader`, `ParallelLoader`, `choose_boundaries`, `pad`: sequences of different lengths, alone or in pairs.
     `permutation`, `EpochLoader`: the order itself, and the base of the loaders.
     `split`, `count_examples`, `check_integers`, `prefetch`: held-out examples, sizes, ranges, reading ahead.
 Text, trees, strokes and audio
-    `text`: words, streams and windows.
+    `text`: words, streams and windows; `read_parallel_table`, `read_parallel_files`: pairs of texts of the user.
     `Vocabulary`, with `PAD`, `UNK`, `BOS`, `EOS`: tokens and their ids.
     `trees`, `strokes`, `audio`: trees by level, pen strokes, mu-law companding.
 Where data come from
@@ -30,7 +30,7 @@ Where data come from
 
 from jaxdl.data import audio, augmentation, files, sources, strokes, text, trees, warping
 from jaxdl.data.batching import Loader, check_integers, count_examples, padded_batches, prefetch, split
-from jaxdl.data.bucketing import BucketLoader, choose_boundaries, pad
+from jaxdl.data.bucketing import BucketLoader, ParallelLoader, choose_boundaries, pad
 from jaxdl.data.dataset import Dataset, as_examples, as_size, resize, standardize, statistics
 from jaxdl.data.epochs import EpochLoader, permutation
 from jaxdl.data.files import archive, cifar, downloads, idx, pickles
@@ -58,6 +58,8 @@ from jaxdl.data.sources import (
     python_source,
     read_coco,
     read_image,
+    read_parallel_files,
+    read_parallel_table,
     read_text,
     read_voc,
     sequences,
@@ -79,6 +81,7 @@ __all__ = [
     "EpochLoader",
     "IterableLoader",
     "Loader",
+    "ParallelLoader",
     "Picture",
     "PictureSet",
     "Vocabulary",
@@ -129,6 +132,8 @@ __all__ = [
     "python_source",
     "read_coco",
     "read_image",
+    "read_parallel_files",
+    "read_parallel_table",
     "read_text",
     "read_voc",
     "resize",

@@ -22,13 +22,15 @@ from jaxdl.models.dense.unet import UNet
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
-from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder
+from jaxdl.models.sequence.crf import LinearChainCRF
+from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder, SequenceToSequence
 from jaxdl.models.sequence.hierarchical import (
     HierarchicalAttentionNetwork,
     HierarchicalEncoder,
     HierarchicalEncoderDecoder,
 )
 from jaxdl.models.sequence.language_model import RecurrentLanguageModel
+from jaxdl.models.sequence.luong import LuongDecoder, LuongEncoderDecoder
 from jaxdl.models.sequence.recursive import RecursiveNetwork
 from jaxdl.models.sequence.wavenet import WaveNet
 from jaxdl.models.stepping import step_function
@@ -70,6 +72,9 @@ __all__ = [
     "InceptionV3",
     "LeNet5",
     "LeNet5Original",
+    "LinearChainCRF",
+    "LuongDecoder",
+    "LuongEncoderDecoder",
     "MaskFCOS",
     "PreActivationResNet",
     "ProbabilisticUNet",
@@ -77,6 +82,7 @@ __all__ = [
     "RecurrentLanguageModel",
     "RecursiveNetwork",
     "ResNet",
+    "SequenceToSequence",
     "Tagger",
     "Transformer",
     "UNet",

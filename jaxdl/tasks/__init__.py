@@ -1,8 +1,9 @@
 """Tasks: a model, its loss and its metrics on a batch, as the pure functions of a `Task`.
 
 - `supervised`: `classification` of images and other single inputs.
-- `sequences`: `sequence_classification`, and `tagging` of every step.
+- `sequences`: `sequence_classification`, and `tagging` of every step; `crf_tagging` of all steps together.
 - `language`: `language_model`; `Perplexity` is its metric.
+- `masked`: `masked_language_model`; `mask_tokens`, which makes `MaskedTokens`, and `token_mask` of a batch.
 - `seq2seq`: `translation`; `shift_right` and `target_mask` of its targets.
 - `objects`: `detection` of objects, `instance_segmentation`, their masks too; `DetectionLosses`, `detection_losses`
   and `mask_loss`, which they minimize.
@@ -15,9 +16,10 @@
 from jaxdl.tasks.ambiguity import probabilistic_segmentation
 from jaxdl.tasks.dense import fit_labels, measure_pixels, predict_tiles, segmentation
 from jaxdl.tasks.language import Perplexity, language_model
+from jaxdl.tasks.masked import MaskedTokens, mask_tokens, masked_language_model, token_mask
 from jaxdl.tasks.objects import DetectionLosses, detection, detection_losses, instance_segmentation, mask_loss
 from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
-from jaxdl.tasks.sequences import sequence_classification, tagging
+from jaxdl.tasks.sequences import crf_tagging, sequence_classification, tagging
 from jaxdl.tasks.supervised import classification
 from jaxdl.tasks.task import (
     CountedLoss,
@@ -32,12 +34,14 @@ from jaxdl.tasks.task import (
 __all__ = [
     "CountedLoss",
     "DetectionLosses",
+    "MaskedTokens",
     "Perplexity",
     "Task",
     "apply_in_evaluation",
     "apply_in_training",
     "check_names",
     "classification",
+    "crf_tagging",
     "detection",
     "detection_losses",
     "fit_labels",
@@ -45,7 +49,9 @@ __all__ = [
     "instance_segmentation",
     "language_model",
     "mask_loss",
+    "mask_tokens",
     "masked_labels",
+    "masked_language_model",
     "measure_pixels",
     "predict_tiles",
     "probabilistic_segmentation",
@@ -54,5 +60,6 @@ __all__ = [
     "shift_right",
     "tagging",
     "target_mask",
+    "token_mask",
     "translation",
 ]
