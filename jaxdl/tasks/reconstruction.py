@@ -62,7 +62,7 @@ def autoencoding(
         given = corrupt(corrupt_key, x) if corrupt else x
         output, collections = apply_in_training(model, variables, given, model_key, rows=mask)
         value = metrics.mean(-likelihood(output, x), mask).value
-        encode = partial(model.apply, variables, method="encode")
+        encode = partial(_apply, model, variables, method="encode")
         total = value + sum(penalty(encode, given, mask) for penalty in penalties)
         return total, (collections, {"reconstruction": value})
 

@@ -195,7 +195,8 @@ class VQVAE(linen.Module):
         """Reconstruct images from the nearest vectors of the codebook; intermediates are ``code`` and ``latent``."""
         out: dict[str, Array] = {}
         z = collect(out, "code", self.encode(x))
-        z = collect(out, "latent", self.codebook[nearest_vectors(z, self.codebook)])
+        codebook = jnp.asarray(self.codebook)
+        z = collect(out, "latent", codebook[nearest_vectors(z, codebook)])
         logits = self.decode(z)
         return (logits, out) if return_intermediates else logits
 
