@@ -19,6 +19,8 @@ from jaxdl.models.dense.fcos import FCOS
 from jaxdl.models.dense.mask_head import MaskFCOS
 from jaxdl.models.dense.probabilistic_unet import ProbabilisticUNet
 from jaxdl.models.dense.unet import UNet
+from jaxdl.models.generative.autoencoder import Autoencoder, ConvAutoencoder, TiedAutoencoder, UnpoolingAutoencoder
+from jaxdl.models.generative.vae import VAE, VQVAE, CategoricalVAE
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
@@ -54,9 +56,14 @@ __all__ = [
     "FCOS",
     "GPT",
     "MLP",
+    "VAE",
     "VGG",
+    "VQVAE",
     "AlexNet",
+    "Autoencoder",
     "AveragingNetwork",
+    "CategoricalVAE",
+    "ConvAutoencoder",
     "ConvolutionalClassifier",
     "Decoder",
     "DeepLabV3",
@@ -84,8 +91,10 @@ __all__ = [
     "ResNet",
     "SequenceToSequence",
     "Tagger",
+    "TiedAutoencoder",
     "Transformer",
     "UNet",
+    "UnpoolingAutoencoder",
     "VisionTransformer",
     "WaveNet",
     "Xception",

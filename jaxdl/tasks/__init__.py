@@ -9,6 +9,8 @@
   and `mask_loss`, which they minimize.
 - `dense`: `segmentation` of every pixel, with `fit_labels` and `measure_pixels`; `predict_tiles` for large images.
 - `ambiguity`: `probabilistic_segmentation`, a distribution of segmentations.
+- `reconstruction`: `autoencoding`, `variational_autoencoding`, `importance_weighted_autoencoding`,
+  `categorical_autoencoding`, `quantized_autoencoding`.
 - `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`, `CountedLoss`,
   `check_names`, `masked_labels`.
 """
@@ -18,6 +20,13 @@ from jaxdl.tasks.dense import fit_labels, measure_pixels, predict_tiles, segment
 from jaxdl.tasks.language import Perplexity, language_model
 from jaxdl.tasks.masked import MaskedTokens, mask_tokens, masked_language_model, token_mask
 from jaxdl.tasks.objects import DetectionLosses, detection, detection_losses, instance_segmentation, mask_loss
+from jaxdl.tasks.reconstruction import (
+    autoencoding,
+    categorical_autoencoding,
+    importance_weighted_autoencoding,
+    quantized_autoencoding,
+    variational_autoencoding,
+)
 from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
 from jaxdl.tasks.sequences import crf_tagging, sequence_classification, tagging
 from jaxdl.tasks.supervised import classification
@@ -39,12 +48,15 @@ __all__ = [
     "Task",
     "apply_in_evaluation",
     "apply_in_training",
+    "autoencoding",
+    "categorical_autoencoding",
     "check_names",
     "classification",
     "crf_tagging",
     "detection",
     "detection_losses",
     "fit_labels",
+    "importance_weighted_autoencoding",
     "init_model",
     "instance_segmentation",
     "language_model",
@@ -55,6 +67,7 @@ __all__ = [
     "measure_pixels",
     "predict_tiles",
     "probabilistic_segmentation",
+    "quantized_autoencoding",
     "segmentation",
     "sequence_classification",
     "shift_right",
@@ -62,4 +75,5 @@ __all__ = [
     "target_mask",
     "token_mask",
     "translation",
+    "variational_autoencoding",
 ]
