@@ -19,16 +19,20 @@ from jaxdl.models.dense.fcos import FCOS
 from jaxdl.models.dense.mask_head import MaskFCOS
 from jaxdl.models.dense.probabilistic_unet import ProbabilisticUNet
 from jaxdl.models.dense.unet import UNet
+from jaxdl.models.generative.autoencoder import Autoencoder, ConvAutoencoder, TiedAutoencoder, UnpoolingAutoencoder
+from jaxdl.models.generative.vae import VAE, VQVAE, CategoricalVAE
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
-from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder
+from jaxdl.models.sequence.crf import LinearChainCRF
+from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder, SequenceToSequence
 from jaxdl.models.sequence.hierarchical import (
     HierarchicalAttentionNetwork,
     HierarchicalEncoder,
     HierarchicalEncoderDecoder,
 )
 from jaxdl.models.sequence.language_model import RecurrentLanguageModel
+from jaxdl.models.sequence.luong import LuongDecoder, LuongEncoderDecoder
 from jaxdl.models.sequence.recursive import RecursiveNetwork
 from jaxdl.models.sequence.wavenet import WaveNet
 from jaxdl.models.stepping import step_function
@@ -52,9 +56,14 @@ __all__ = [
     "FCOS",
     "GPT",
     "MLP",
+    "VAE",
     "VGG",
+    "VQVAE",
     "AlexNet",
+    "Autoencoder",
     "AveragingNetwork",
+    "CategoricalVAE",
+    "ConvAutoencoder",
     "ConvolutionalClassifier",
     "Decoder",
     "DeepLabV3",
@@ -70,6 +79,9 @@ __all__ = [
     "InceptionV3",
     "LeNet5",
     "LeNet5Original",
+    "LinearChainCRF",
+    "LuongDecoder",
+    "LuongEncoderDecoder",
     "MaskFCOS",
     "PreActivationResNet",
     "ProbabilisticUNet",
@@ -77,9 +89,12 @@ __all__ = [
     "RecurrentLanguageModel",
     "RecursiveNetwork",
     "ResNet",
+    "SequenceToSequence",
     "Tagger",
+    "TiedAutoencoder",
     "Transformer",
     "UNet",
+    "UnpoolingAutoencoder",
     "VisionTransformer",
     "WaveNet",
     "Xception",

@@ -1,13 +1,16 @@
 """Tasks: a model, its loss and its metrics on a batch, as the pure functions of a `Task`.
 
 - `supervised`: `classification` of images and other single inputs.
-- `sequences`: `sequence_classification`, and `tagging` of every step.
+- `sequences`: `sequence_classification`, and `tagging` of every step; `crf_tagging` of all steps together.
 - `language`: `language_model`; `Perplexity` is its metric.
+- `masked`: `masked_language_model`; `mask_tokens`, which makes `MaskedTokens`, and `token_mask` of a batch.
 - `seq2seq`: `translation`; `shift_right` and `target_mask` of its targets.
 - `objects`: `detection` of objects, `instance_segmentation`, their masks too; `DetectionLosses`, `detection_losses`
   and `mask_loss`, which they minimize.
 - `dense`: `segmentation` of every pixel, with `fit_labels` and `measure_pixels`; `predict_tiles` for large images.
 - `ambiguity`: `probabilistic_segmentation`, a distribution of segmentations.
+- `reconstruction`: `autoencoding`, `variational_autoencoding`, `importance_weighted_autoencoding`,
+  `categorical_autoencoding`, `quantized_autoencoding`.
 - `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`, `CountedLoss`,
   `check_names`, `masked_labels`.
 """
@@ -15,9 +18,17 @@
 from jaxdl.tasks.ambiguity import probabilistic_segmentation
 from jaxdl.tasks.dense import fit_labels, measure_pixels, predict_tiles, segmentation
 from jaxdl.tasks.language import Perplexity, language_model
+from jaxdl.tasks.masked import MaskedTokens, mask_tokens, masked_language_model, token_mask
 from jaxdl.tasks.objects import DetectionLosses, detection, detection_losses, instance_segmentation, mask_loss
+from jaxdl.tasks.reconstruction import (
+    autoencoding,
+    categorical_autoencoding,
+    importance_weighted_autoencoding,
+    quantized_autoencoding,
+    variational_autoencoding,
+)
 from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
-from jaxdl.tasks.sequences import sequence_classification, tagging
+from jaxdl.tasks.sequences import crf_tagging, sequence_classification, tagging
 from jaxdl.tasks.supervised import classification
 from jaxdl.tasks.task import (
     CountedLoss,
@@ -32,27 +43,37 @@ from jaxdl.tasks.task import (
 __all__ = [
     "CountedLoss",
     "DetectionLosses",
+    "MaskedTokens",
     "Perplexity",
     "Task",
     "apply_in_evaluation",
     "apply_in_training",
+    "autoencoding",
+    "categorical_autoencoding",
     "check_names",
     "classification",
+    "crf_tagging",
     "detection",
     "detection_losses",
     "fit_labels",
+    "importance_weighted_autoencoding",
     "init_model",
     "instance_segmentation",
     "language_model",
     "mask_loss",
+    "mask_tokens",
     "masked_labels",
+    "masked_language_model",
     "measure_pixels",
     "predict_tiles",
     "probabilistic_segmentation",
+    "quantized_autoencoding",
     "segmentation",
     "sequence_classification",
     "shift_right",
     "tagging",
     "target_mask",
+    "token_mask",
     "translation",
+    "variational_autoencoding",
 ]

@@ -87,6 +87,7 @@ REGISTERED = {
         {"num_classes": 10, "depths": (9, 9, 9), "widths": (16, 32, 64), "stem": "cifar"},
     ),
     "unet": (models.UNet, (572, 572, 1), "float32", {}),
+    "vae": (models.VAE, (28, 28, 1), "float32", {}),
     "vgg11": (models.VGG, (224, 224, 3), "float32", {"depths": (1, 1, 2, 2, 2)}),
     "vgg11_bn": (models.VGG, (224, 224, 3), "float32", {"depths": (1, 1, 2, 2, 2), "batch_norm": True}),
     "vgg13": (models.VGG, (224, 224, 3), "float32", {"depths": (2, 2, 2, 2, 2)}),
@@ -229,6 +230,13 @@ DEFAULTS = {
         "padding": "valid",
         "batch_norm": False,
         "dropout_rate": 0.5,
+        "dtype": None,
+    },
+    models.VAE: {
+        "input_shape": (28, 28, 1),
+        "hidden_sizes": (400,),
+        "latent_size": 20,
+        "activation": "relu",
         "dtype": None,
     },
     models.VGG: {

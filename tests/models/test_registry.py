@@ -50,6 +50,7 @@ PARAMETERS = {
     "resnet50": 25_557_032,
     "resnet56": 853_018,
     "unet": 31_030_658,
+    "vae": 652_824,
     "vgg11": 132_863_336,
     "vgg11_bn": 132_868_840,
     "vgg13": 133_047_848,
@@ -67,8 +68,8 @@ PARAMETERS = {
     "zfnet": 62_357_608,
     "zfnet_large": 107_627_624,
 }
-# Size of the outputs of models with an output for each position of a sequence.
-OUTPUTS = {"wavenet": 256, "bert_base": 768, "bert_large": 1024, "gpt_tiny": 256}
+# Size of the outputs of models with an output for each position of a sequence, or for each pixel without classes.
+OUTPUTS = {"vae": 1, "wavenet": 256, "bert_base": 768, "bert_large": 1024, "gpt_tiny": 256}
 OUTPUTS |= dict.fromkeys(("gpt2", "gpt2_medium", "gpt2_large", "gpt2_xl"), 50_257)
 # Prefixes of the names of deep models of equal blocks.
 SCANNED = ("bert", "gpt2", "resnet", "vit")
@@ -78,6 +79,7 @@ DENSE = {
     "fcn_resnet50": (520, 520),
     "deeplabv3_resnet50": (520, 520),
     "fcos_resnet50_fpn": (100, 100),
+    "vae": (28, 28),
 }
 # Models with predictions at every level of a pyramid; the finest counts.
 DETECTORS = ("fcos_resnet50_fpn",)
