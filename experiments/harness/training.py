@@ -43,11 +43,12 @@ def train_task(
     """
     mesh = run.mesh
     run.uses_mesh = True
+    run.uses_precision = True
     with preparing():
-        state, checkpoints, metrics, stopping = prepare(run, task, loader, optimizer, patience)
-    step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh)
-    if run.skip_nonfinite:
-        step = train.skip_nonfinite(step)
+        step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh, precision=run.precision)
+        if run.skip_nonfinite:
+            step = train.skip_nonfinite(step)
+        state, checkpoints, metrics, stopping = prepare(run, task, loader, optimizer, patience, step)
     evaluation = train.make_evaluation(task.measure, test_arrays, mesh=mesh)
     watched = evaluation if validation is None else train.make_evaluation(task.measure, validation, mesh=mesh)
     saves = [train.SaveEvery(checkpoints, position=loader.state())] if run.process == 0 else []
@@ -73,8 +74,9 @@ def train_task(
     if jax.process_count() > 1:
         state = distributed.collect(state)  # each process computes the rest by itself
     train.weights.save(run.directory / "weights.safetensors", state.variables)
+    run.describe(run.directory)
     result = {"step": int(state.step), "parameters": tree.size(state.params)}
-    if run.skip_nonfinite:
+    if run.skip_nonfinite or run.precision == "float16":
         result["skipped"] = count_skipped(metrics.read(metrics.path))
     return state, {**measured, **result}
 
@@ -89,12 +91,17 @@ class Start(NamedTuple):
 
 
 def prepare(
-    run: Run, task: tasks.Task, loader: data.Loader, optimizer: optax.GradientTransformation, patience: int | None
+    run: Run,
+    task: tasks.Task,
+    loader: data.Loader,
+    optimizer: optax.GradientTransformation,
+    patience: int | None,
+    step: train.Step,
 ) -> Start:
     """Initialize or restore the state, and check that all processes agree on it, before anything is written."""
     init_key, run_key = jax.random.split(jax.random.key(run.config["seed"]))
     batch = tree.take(loader.arrays, slice(loader.batch_size))  # of the global size
-    state = train.TrainState.create(task.init(init_key, batch), optimizer, run_key)
+    state = train.prepare(step, train.TrainState.create(task.init(init_key, batch), optimizer, run_key))
     if run.mesh is not None:
         parallel.check_divisible(loader.batch_size, parallel.data_devices(run.mesh))
     checkpoints = train.Checkpoints(run.shared / "checkpoints", config=run.identity)
