@@ -36,6 +36,7 @@ SIBLINGS = {
     ("arrays", "checks"),
     ("tree", "arrays"),
     ("tree", "typing"),
+    ("tasks", "generative"),
 }  # the imports within a level that are allowed
 ROOMS = {
     "data": {"files", "sources"},
@@ -52,6 +53,7 @@ FLOORS_OF_TRAIN = {
     "report": 1,
     "step": 1,
     "guard": 2,
+    "players": 2,
     "parallel": 2,
     "checkpointing": 3,
     "hooks": 4,

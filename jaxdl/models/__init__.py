@@ -19,6 +19,9 @@ from jaxdl.models.dense.fcos import FCOS
 from jaxdl.models.dense.mask_head import MaskFCOS
 from jaxdl.models.dense.probabilistic_unet import ProbabilisticUNet
 from jaxdl.models.dense.unet import UNet
+from jaxdl.models.generative.cyclegan import CycleGANGenerator
+from jaxdl.models.generative.dcgan import DCGANDiscriminator, DCGANGenerator
+from jaxdl.models.generative.pix2pix import PatchDiscriminator, Pix2PixGenerator
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
@@ -56,6 +59,9 @@ __all__ = [
     "AlexNet",
     "AveragingNetwork",
     "ConvolutionalClassifier",
+    "CycleGANGenerator",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
     "Decoder",
     "DeepLabV3",
     "DenseNet",
@@ -71,6 +77,8 @@ __all__ = [
     "LeNet5",
     "LeNet5Original",
     "MaskFCOS",
+    "PatchDiscriminator",
+    "Pix2PixGenerator",
     "PreActivationResNet",
     "ProbabilisticUNet",
     "RecurrentClassifier",

@@ -8,12 +8,17 @@
   and `mask_loss`, which they minimize.
 - `dense`: `segmentation` of every pixel, with `fit_labels` and `measure_pixels`; `predict_tiles` for large images.
 - `ambiguity`: `probabilistic_segmentation`, a distribution of segmentations.
+- `adversarial`: `Game`, several models, each with a loss; `gan`; `player_variables`, `join_players`, `replace_player`
+  and `other_collections`, the parts of new games.
+- `image_translation`: `pix2pix` of pairs, `cycle_gan` of two sets of images.
 - `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`, `CountedLoss`,
   `check_names`, `masked_labels`.
 """
 
+from jaxdl.tasks.adversarial import Game, gan, join_players, other_collections, player_variables, replace_player
 from jaxdl.tasks.ambiguity import probabilistic_segmentation
 from jaxdl.tasks.dense import fit_labels, measure_pixels, predict_tiles, segmentation
+from jaxdl.tasks.image_translation import cycle_gan, pix2pix
 from jaxdl.tasks.language import Perplexity, language_model
 from jaxdl.tasks.objects import DetectionLosses, detection, detection_losses, instance_segmentation, mask_loss
 from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
@@ -32,23 +37,31 @@ from jaxdl.tasks.task import (
 __all__ = [
     "CountedLoss",
     "DetectionLosses",
+    "Game",
     "Perplexity",
     "Task",
     "apply_in_evaluation",
     "apply_in_training",
     "check_names",
     "classification",
+    "cycle_gan",
     "detection",
     "detection_losses",
     "fit_labels",
+    "gan",
     "init_model",
     "instance_segmentation",
+    "join_players",
     "language_model",
     "mask_loss",
     "masked_labels",
     "measure_pixels",
+    "other_collections",
+    "pix2pix",
+    "player_variables",
     "predict_tiles",
     "probabilistic_segmentation",
+    "replace_player",
     "segmentation",
     "sequence_classification",
     "shift_right",
