@@ -16,8 +16,22 @@ Principal components and factorization
     `principal_components` with their `PrincipalComponents`, `project`, `reconstruct`; `probabilistic_components`, a
     `LinearGaussian`, with its `marginal_log_likelihood`, `exact_posterior` and `linear_lower_bound`;
     `factorize_kernel` to a `LowRankKernel`, `smallest_rank`.
+
+Adversarial training
+    `saturating`, `non_saturating`, `least_squares`, `wasserstein`, `hinge`, each an `AdversarialObjective`;
+    `gradient_penalty`; `optimal_discriminator`; `init_image_pool`, `query_image_pool`, an `ImagePool` of images.
 """
 
+from jaxdl.generative.adversarial import (
+    AdversarialObjective,
+    gradient_penalty,
+    hinge,
+    least_squares,
+    non_saturating,
+    optimal_discriminator,
+    saturating,
+    wasserstein,
+)
 from jaxdl.generative.autoencoding import (
     contractive,
     contractive_penalty,
@@ -47,6 +61,7 @@ from jaxdl.generative.discrete import (
     straight_through_gumbel_softmax,
 )
 from jaxdl.generative.factorization import LowRankKernel, factorize_kernel, smallest_rank
+from jaxdl.generative.image_pool import ImagePool, init_image_pool, query_image_pool
 from jaxdl.generative.likelihoods import bernoulli_log_likelihood, gaussian_log_likelihood
 from jaxdl.generative.pretraining import merge_layers, pretrain_layers
 from jaxdl.generative.variational import (
@@ -60,6 +75,8 @@ from jaxdl.generative.variational import (
 )
 
 __all__ = [
+    "AdversarialObjective",
+    "ImagePool",
     "LinearGaussian",
     "LowRankKernel",
     "LowerBound",
@@ -77,23 +94,32 @@ __all__ = [
     "free_bits",
     "gaussian_kl_terms",
     "gaussian_log_likelihood",
+    "gradient_penalty",
     "gumbel_softmax",
+    "hinge",
     "importance_log_weights",
     "importance_weighted_bound",
+    "init_image_pool",
+    "least_squares",
     "linear_lower_bound",
     "marginal_log_likelihood",
     "masking_noise",
     "merge_layers",
+    "non_saturating",
+    "optimal_discriminator",
     "pretrain_layers",
     "principal_components",
     "probabilistic_components",
     "project",
     "quantize",
+    "query_image_pool",
     "reconstruct",
     "salt_and_pepper_noise",
+    "saturating",
     "smallest_rank",
     "sparse",
     "sparsity_penalty",
     "straight_through",
     "straight_through_gumbel_softmax",
+    "wasserstein",
 ]

@@ -20,6 +20,9 @@ from jaxdl.models.dense.mask_head import MaskFCOS
 from jaxdl.models.dense.probabilistic_unet import ProbabilisticUNet
 from jaxdl.models.dense.unet import UNet
 from jaxdl.models.generative.autoencoder import Autoencoder, ConvAutoencoder, TiedAutoencoder, UnpoolingAutoencoder
+from jaxdl.models.generative.cyclegan import CycleGANGenerator
+from jaxdl.models.generative.dcgan import DCGANDiscriminator, DCGANGenerator
+from jaxdl.models.generative.pix2pix import PatchDiscriminator, Pix2PixGenerator
 from jaxdl.models.generative.vae import VAE, VQVAE, CategoricalVAE
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
@@ -65,6 +68,9 @@ __all__ = [
     "CategoricalVAE",
     "ConvAutoencoder",
     "ConvolutionalClassifier",
+    "CycleGANGenerator",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
     "Decoder",
     "DeepLabV3",
     "DenseNet",
@@ -83,6 +89,8 @@ __all__ = [
     "LuongDecoder",
     "LuongEncoderDecoder",
     "MaskFCOS",
+    "PatchDiscriminator",
+    "Pix2PixGenerator",
     "PreActivationResNet",
     "ProbabilisticUNet",
     "RecurrentClassifier",

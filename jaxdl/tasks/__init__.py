@@ -13,10 +13,15 @@
   `categorical_autoencoding`, `quantized_autoencoding`.
 - `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`, `CountedLoss`,
   `check_names`, `masked_labels`.
+- `adversarial`: `Game`, several models, each with a loss; `gan`; `player_variables`, `join_players`, `replace_player`
+  and `other_collections`, the parts of new games.
+- `image_translation`: `pix2pix` of pairs, `cycle_gan` of two sets of images.
 """
 
+from jaxdl.tasks.adversarial import Game, gan, join_players, other_collections, player_variables, replace_player
 from jaxdl.tasks.ambiguity import probabilistic_segmentation
 from jaxdl.tasks.dense import fit_labels, measure_pixels, predict_tiles, segmentation
+from jaxdl.tasks.image_translation import cycle_gan, pix2pix
 from jaxdl.tasks.language import Perplexity, language_model
 from jaxdl.tasks.masked import MaskedTokens, mask_tokens, masked_language_model, token_mask
 from jaxdl.tasks.objects import DetectionLosses, detection, detection_losses, instance_segmentation, mask_loss
@@ -43,6 +48,7 @@ from jaxdl.tasks.task import (
 __all__ = [
     "CountedLoss",
     "DetectionLosses",
+    "Game",
     "MaskedTokens",
     "Perplexity",
     "Task",
@@ -53,21 +59,28 @@ __all__ = [
     "check_names",
     "classification",
     "crf_tagging",
+    "cycle_gan",
     "detection",
     "detection_losses",
     "fit_labels",
+    "gan",
     "importance_weighted_autoencoding",
     "init_model",
     "instance_segmentation",
+    "join_players",
     "language_model",
     "mask_loss",
     "mask_tokens",
     "masked_labels",
     "masked_language_model",
     "measure_pixels",
+    "other_collections",
+    "pix2pix",
+    "player_variables",
     "predict_tiles",
     "probabilistic_segmentation",
     "quantized_autoencoding",
+    "replace_player",
     "segmentation",
     "sequence_classification",
     "shift_right",

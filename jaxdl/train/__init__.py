@@ -8,6 +8,7 @@
 - ``checkpointing``: checkpoints, weights in files, interruption.
 - ``parallel``: meshes, sharding, several processes.
 - ``leaves``: forms and digests of the leaves of a state.
+- ``players``: steps of several players, such as a generator and a discriminator.
 """
 
 from jaxdl.train import checkpointing, ensemble, leaves, parallel, precision
@@ -25,9 +26,10 @@ from jaxdl.train.gradient import (
 from jaxdl.train.guard import NonfiniteError, StopAtNonfinite, check_finite, nonfinite_leaves, skip_nonfinite
 from jaxdl.train.hooks import EarlyStopping, MetricsFile, OnFirstProcess, ProgressBar, SaveEvery
 from jaxdl.train.loop import Programs, Scanned, Single, chunks, count_steps, fit
+from jaxdl.train.players import combine_optimizers, make_alternating_step, make_simultaneous_step
 from jaxdl.train.report import STOP, Hook, InMemoryLoader, Loader, Report, Stop, call_finish, call_hook, summarise
 from jaxdl.train.state import LoaderLike, TaskLike, TrainState, check_optimizer, start
-from jaxdl.train.step import Loss, Metrics, Step, accumulate_gradient, make_step, prepare
+from jaxdl.train.step import Loss, Metrics, Step, accumulate_gradient, cut_batch, make_step, prepare, separate_params
 
 __all__ = [
     "STOP",
@@ -64,16 +66,20 @@ __all__ = [
     "check_optimizer",
     "checkpointing",
     "chunks",
+    "combine_optimizers",
     "count_examples",
     "count_rows",
     "count_steps",
+    "cut_batch",
     "ensemble",
     "fit",
     "from_additive",
     "interruptible",
     "is_geometric",
     "leaves",
+    "make_alternating_step",
     "make_evaluation",
+    "make_simultaneous_step",
     "make_step",
     "mean_gradient",
     "nonfinite_leaves",
@@ -81,6 +87,7 @@ __all__ = [
     "precision",
     "predict",
     "prepare",
+    "separate_params",
     "skip_nonfinite",
     "start",
     "summarise",

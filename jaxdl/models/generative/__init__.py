@@ -3,6 +3,9 @@
 - `Autoencoder` and `TiedAutoencoder`, dense; `ConvAutoencoder`, `UnpoolingAutoencoder`
 - `flatten_examples`, `check_halving`: checks of their inputs
 - `VAE` (2014), `CategoricalVAE` (2017), `VQVAE` (2017) with `nearest_vectors` of its codebook
+- `DCGANGenerator`, `DCGANDiscriminator` (2016), with `init_scale`
+- `Pix2PixGenerator`, `PatchDiscriminator` (2017)
+- `CycleGANGenerator` (2017), with its `ReflectedBlock` and `reflect`
 """
 
 from jaxdl.models.generative.autoencoder import (
@@ -13,6 +16,9 @@ from jaxdl.models.generative.autoencoder import (
     check_halving,
     flatten_examples,
 )
+from jaxdl.models.generative.cyclegan import CycleGANGenerator, ReflectedBlock, reflect
+from jaxdl.models.generative.dcgan import DCGANDiscriminator, DCGANGenerator, init_scale
+from jaxdl.models.generative.pix2pix import PatchDiscriminator, Pix2PixGenerator
 from jaxdl.models.generative.vae import VAE, VQVAE, CategoricalVAE, nearest_vectors
 
 __all__ = [
@@ -21,9 +27,17 @@ __all__ = [
     "Autoencoder",
     "CategoricalVAE",
     "ConvAutoencoder",
+    "CycleGANGenerator",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "PatchDiscriminator",
+    "Pix2PixGenerator",
+    "ReflectedBlock",
     "TiedAutoencoder",
     "UnpoolingAutoencoder",
     "check_halving",
     "flatten_examples",
+    "init_scale",
     "nearest_vectors",
+    "reflect",
 ]
