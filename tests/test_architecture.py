@@ -36,6 +36,7 @@ SIBLINGS = {
     ("arrays", "checks"),
     ("tree", "arrays"),
     ("tree", "typing"),
+    ("tasks", "generative"),
 }  # the imports within a level that are allowed
 ROOMS = {
     "data": {"files", "sources"},

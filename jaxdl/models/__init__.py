@@ -19,6 +19,9 @@ from jaxdl.models.dense.fcos import FCOS
 from jaxdl.models.dense.mask_head import MaskFCOS
 from jaxdl.models.dense.probabilistic_unet import ProbabilisticUNet
 from jaxdl.models.dense.unet import UNet
+from jaxdl.models.generative.diffusion_unet import DiffusionUNet
+from jaxdl.models.generative.flows import CouplingFlow, Glow, RealNVP
+from jaxdl.models.generative.pixel_cnn import PixelCNN
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
@@ -56,12 +59,15 @@ __all__ = [
     "AlexNet",
     "AveragingNetwork",
     "ConvolutionalClassifier",
+    "CouplingFlow",
     "Decoder",
     "DeepLabV3",
     "DenseNet",
+    "DiffusionUNet",
     "Encoder",
     "EncoderDecoder",
     "EncoderUNet",
+    "Glow",
     "GoogLeNet",
     "HierarchicalAttentionNetwork",
     "HierarchicalEncoder",
@@ -71,8 +77,10 @@ __all__ = [
     "LeNet5",
     "LeNet5Original",
     "MaskFCOS",
+    "PixelCNN",
     "PreActivationResNet",
     "ProbabilisticUNet",
+    "RealNVP",
     "RecurrentClassifier",
     "RecurrentLanguageModel",
     "RecursiveNetwork",

@@ -8,12 +8,14 @@
   and `mask_loss`, which they minimize.
 - `dense`: `segmentation` of every pixel, with `fit_labels` and `measure_pixels`; `predict_tiles` for large images.
 - `ambiguity`: `probabilistic_segmentation`, a distribution of segmentations.
+- `generation`: `autoregressive_pixels`, `normalizing_flow`, `denoising_diffusion`.
 - `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`, `CountedLoss`,
   `check_names`, `masked_labels`.
 """
 
 from jaxdl.tasks.ambiguity import probabilistic_segmentation
 from jaxdl.tasks.dense import fit_labels, measure_pixels, predict_tiles, segmentation
+from jaxdl.tasks.generation import autoregressive_pixels, denoising_diffusion, normalizing_flow
 from jaxdl.tasks.language import Perplexity, language_model
 from jaxdl.tasks.objects import DetectionLosses, detection, detection_losses, instance_segmentation, mask_loss
 from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
@@ -36,8 +38,10 @@ __all__ = [
     "Task",
     "apply_in_evaluation",
     "apply_in_training",
+    "autoregressive_pixels",
     "check_names",
     "classification",
+    "denoising_diffusion",
     "detection",
     "detection_losses",
     "fit_labels",
@@ -47,6 +51,7 @@ __all__ = [
     "mask_loss",
     "masked_labels",
     "measure_pixels",
+    "normalizing_flow",
     "predict_tiles",
     "probabilistic_segmentation",
     "segmentation",
