@@ -22,7 +22,10 @@ from jaxdl.models.dense.unet import UNet
 from jaxdl.models.generative.autoencoder import Autoencoder, ConvAutoencoder, TiedAutoencoder, UnpoolingAutoencoder
 from jaxdl.models.generative.cyclegan import CycleGANGenerator
 from jaxdl.models.generative.dcgan import DCGANDiscriminator, DCGANGenerator
+from jaxdl.models.generative.diffusion_unet import DiffusionUNet
+from jaxdl.models.generative.flows import CouplingFlow, Glow, RealNVP
 from jaxdl.models.generative.pix2pix import PatchDiscriminator, Pix2PixGenerator
+from jaxdl.models.generative.pixel_cnn import PixelCNN
 from jaxdl.models.generative.vae import VAE, VQVAE, CategoricalVAE
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
@@ -68,15 +71,18 @@ __all__ = [
     "CategoricalVAE",
     "ConvAutoencoder",
     "ConvolutionalClassifier",
+    "CouplingFlow",
     "CycleGANGenerator",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Decoder",
     "DeepLabV3",
     "DenseNet",
+    "DiffusionUNet",
     "Encoder",
     "EncoderDecoder",
     "EncoderUNet",
+    "Glow",
     "GoogLeNet",
     "HierarchicalAttentionNetwork",
     "HierarchicalEncoder",
@@ -91,8 +97,10 @@ __all__ = [
     "MaskFCOS",
     "PatchDiscriminator",
     "Pix2PixGenerator",
+    "PixelCNN",
     "PreActivationResNet",
     "ProbabilisticUNet",
+    "RealNVP",
     "RecurrentClassifier",
     "RecurrentLanguageModel",
     "RecursiveNetwork",

@@ -16,11 +16,13 @@
 - `adversarial`: `Game`, several models, each with a loss; `gan`; `player_variables`, `join_players`, `replace_player`
   and `other_collections`, the parts of new games.
 - `image_translation`: `pix2pix` of pairs, `cycle_gan` of two sets of images.
+- `generation`: `autoregressive_pixels`, `normalizing_flow`, `denoising_diffusion`.
 """
 
 from jaxdl.tasks.adversarial import Game, gan, join_players, other_collections, player_variables, replace_player
 from jaxdl.tasks.ambiguity import probabilistic_segmentation
 from jaxdl.tasks.dense import fit_labels, measure_pixels, predict_tiles, segmentation
+from jaxdl.tasks.generation import autoregressive_pixels, denoising_diffusion, normalizing_flow
 from jaxdl.tasks.image_translation import cycle_gan, pix2pix
 from jaxdl.tasks.language import Perplexity, language_model
 from jaxdl.tasks.masked import MaskedTokens, mask_tokens, masked_language_model, token_mask
@@ -55,11 +57,13 @@ __all__ = [
     "apply_in_evaluation",
     "apply_in_training",
     "autoencoding",
+    "autoregressive_pixels",
     "categorical_autoencoding",
     "check_names",
     "classification",
     "crf_tagging",
     "cycle_gan",
+    "denoising_diffusion",
     "detection",
     "detection_losses",
     "fit_labels",
@@ -74,6 +78,7 @@ __all__ = [
     "masked_labels",
     "masked_language_model",
     "measure_pixels",
+    "normalizing_flow",
     "other_collections",
     "pix2pix",
     "player_variables",
