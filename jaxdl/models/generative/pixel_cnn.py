@@ -27,8 +27,8 @@ class PixelCNN(linen.Module):
         gate([a, b]) = tanh(a) sigmoid(b)
 
     with the class ``y`` of the image, if there are classes. At first ``v`` is the image one row lower, and ``h`` the
-    image one pixel to the right, so that no pixel sees itself. `jaxdl.generative.pixel_log_likelihood` is the objective,
-    and `jaxdl.generative.sample_pixels` draws images.
+    image one pixel to the right, so that no pixel sees itself. `jaxdl.generative.pixel_log_likelihood` is the
+    objective, and `jaxdl.generative.sample_pixels` draws images.
 
     Intermediates are ``layer1`` and so on (the horizontal stack) and ``dense``.
 
