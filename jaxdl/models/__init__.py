@@ -21,6 +21,7 @@ from jaxdl.models.dense.probabilistic_unet import ProbabilisticUNet
 from jaxdl.models.dense.unet import UNet
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
+from jaxdl.models.sequence.captioner import Captioner
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
 from jaxdl.models.sequence.crf import LinearChainCRF
 from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder, SequenceToSequence
@@ -57,6 +58,7 @@ __all__ = [
     "VGG",
     "AlexNet",
     "AveragingNetwork",
+    "Captioner",
     "ConvolutionalClassifier",
     "Decoder",
     "DeepLabV3",
