@@ -43,8 +43,18 @@ SHOWN = 4
 class Config(configuration.Config):
     """Three captioners of equal size."""
 
-    SMOKE = {"pictures": 32, "tested": 4, "epochs": 1.0, "hidden_size": 4, "channels": 6, "beams": 2}
+    SMOKE = {
+        "pictures": 16,
+        "tested": 4,
+        "contexts": ("attention",),
+        "hidden_size": 4,
+        "channels": 6,
+        "beams": 2,
+        "epochs": 1.0,
+        "batch_size": 16,
+    }
     POSITIVE = ("epochs",)
+    CHOICES = {"contexts": (CONTEXTS, ("attention",))}
 
     data_dir: Path | None = None
     """Folder of PNG files, each with a text file of the same name whose first line is the caption."""
@@ -54,6 +64,8 @@ class Config(configuration.Config):
     """Generated pictures of the training."""
     tested: int = 300
     """Generated pictures of the test."""
+    contexts: tuple[str, ...] = CONTEXTS
+    """How the decoders see the image; "attention" is trained last."""
     hidden_size: int = 48
     """Size of the decoder and of the hidden layer of attention."""
     channels: int = 30
@@ -77,7 +89,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     vocabulary = Vocabulary.build(words, special_tokens=(PAD, UNK, BOS, EOS))
     arrays, test = (encode_captions(part, vocabulary, count) for part in (learned, tested))
     texts, result, scores = [" ".join(caption) for caption in tested.captions], {}, {}
-    for context in CONTEXTS:
+    for context in sorted(config.contexts, key=CONTEXTS.index):
         model = Captioner(
             len(vocabulary),
             GridNetwork(config.channels),

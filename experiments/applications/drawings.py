@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness.sequence_plots import panels, show_weights
+from experiments.harness.sequence_plots import panels
 
 
 def draw_looks(images: np.ndarray, words: Sequence[Sequence[str]], weights: Sequence[np.ndarray]) -> Figure:
@@ -22,19 +22,6 @@ def draw_looks(images: np.ndarray, words: Sequence[Sequence[str]], weights: Sequ
             bright = np.kron(look.reshape(side, side) / max(look.max(), 1e-9), np.ones((factor, factor)))
             axis.imshow(image * (0.25 + 0.75 * bright[..., None]))
             axis.set_title(word, fontsize=8)
-    return figure
-
-
-def draw_alignments(shown: Sequence[tuple[np.ndarray, Sequence[str], Sequence[str]]]) -> Figure:
-    """Draw attention weights, each with the names of its columns (source) and of its rows (target)."""
-    columns = -(-len(shown) // 2)
-    figure, axes = panels(columns, size=(10 / columns, 3.6), rows=2)
-    for axis in axes.flat[len(shown) :]:
-        axis.axis("off")
-    for axis, (weights, source, target) in zip(axes.flat, shown, strict=False):
-        show_weights(axis, weights, source, target)
-    figure.supxlabel("source", fontsize=10)
-    figure.supylabel("target", fontsize=10)
     return figure
 
 
