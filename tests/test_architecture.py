@@ -36,6 +36,7 @@ SIBLINGS = {
     ("arrays", "checks"),
     ("tree", "arrays"),
     ("tree", "typing"),
+    ("tasks", "generative"),
 }  # the imports within a level that are allowed
 ROOMS = {
     "data": {"files", "sources"},
@@ -49,9 +50,11 @@ FLOORS_OF_TRAIN = {
     "leaves": 0,
     "state": 0,
     "gradient": 0,
+    "precision": 0,
     "report": 1,
     "step": 1,
     "guard": 2,
+    "players": 2,
     "parallel": 2,
     "checkpointing": 3,
     "hooks": 4,

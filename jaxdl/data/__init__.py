@@ -5,7 +5,8 @@ Labelled images
     `Dataset`, `as_examples`: the result, and its arrays.
     `statistics`, `standardize`, `resize`, `as_size`: size and scale of images.
     `read_image`: one file, and `files.masks` for masks.
-    `border_weights`, `augment_pixels`: weights of pixels for segmentation, and augmentation of images with labels.
+    `border_weights`, `separate_touching`: weights of pixels for segmentation, and gaps between objects.
+    `augment_pixels`: augmentation of images with labels.
     `augmentation`, `warping`: random transformations of images, and the resampling below them.
 Pictures with objects
     `read_coco`, `read_voc`: annotations, a `PictureSet` of `Picture`; `decode_mask`, `instance_masks`, `mask_boxes`.
@@ -14,6 +15,7 @@ Pictures with objects
     `box_average_precision`, `mask_average_precision`: the evaluation of COCO.
 Batches
     `Loader`, `padded_batches`: batches of arrays in an order that depends on seed and epoch alone.
+    `from_iterable`, which makes an `IterableLoader`: generators, data loaders of torch and grain, lists of batches.
     `BucketLoader`, `ParallelLoader`, `choose_boundaries`, `pad`: sequences of different lengths, alone or in pairs.
     `permutation`, `EpochLoader`: the order itself, and the base of the loaders.
     `split`, `count_examples`, `check_integers`, `prefetch`: held-out examples, sizes, ranges, reading ahead.
@@ -32,11 +34,12 @@ from jaxdl.data.bucketing import BucketLoader, ParallelLoader, choose_boundaries
 from jaxdl.data.dataset import Dataset, as_examples, as_size, resize, standardize, statistics
 from jaxdl.data.epochs import EpochLoader, permutation
 from jaxdl.data.files import archive, cifar, downloads, idx, pickles
+from jaxdl.data.iterables import IterableLoader, from_iterable
 from jaxdl.data.object_augmentation import affine_objects, crop_objects, flip_objects, scale_objects
 from jaxdl.data.objects import Picture, PictureSet, instance_masks, mask_boxes, pad_pictures
 from jaxdl.data.precision import box_average_precision, mask_average_precision
 from jaxdl.data.registry import list_datasets, load
-from jaxdl.data.segmentation import augment_pixels, border_weights
+from jaxdl.data.segmentation import augment_pixels, border_weights, separate_touching
 from jaxdl.data.sources import (
     automata,
     cells,
@@ -76,6 +79,7 @@ __all__ = [
     "BucketLoader",
     "Dataset",
     "EpochLoader",
+    "IterableLoader",
     "Loader",
     "ParallelLoader",
     "Picture",
@@ -106,6 +110,7 @@ __all__ = [
     "fashion_mnist",
     "files",
     "flip_objects",
+    "from_iterable",
     "idx",
     "image_folder",
     "instance_masks",
@@ -133,6 +138,7 @@ __all__ = [
     "read_voc",
     "resize",
     "scale_objects",
+    "separate_touching",
     "sequences",
     "sources",
     "split",

@@ -19,6 +19,14 @@ from jaxdl.models.dense.fcos import FCOS
 from jaxdl.models.dense.mask_head import MaskFCOS
 from jaxdl.models.dense.probabilistic_unet import ProbabilisticUNet
 from jaxdl.models.dense.unet import UNet
+from jaxdl.models.generative.autoencoder import Autoencoder, ConvAutoencoder, TiedAutoencoder, UnpoolingAutoencoder
+from jaxdl.models.generative.cyclegan import CycleGANGenerator
+from jaxdl.models.generative.dcgan import DCGANDiscriminator, DCGANGenerator
+from jaxdl.models.generative.diffusion_unet import DiffusionUNet
+from jaxdl.models.generative.flows import CouplingFlow, Glow, RealNVP
+from jaxdl.models.generative.pix2pix import PatchDiscriminator, Pix2PixGenerator
+from jaxdl.models.generative.pixel_cnn import PixelCNN
+from jaxdl.models.generative.vae import VAE, VQVAE, CategoricalVAE
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
 from jaxdl.models.sequence.captioner import Captioner
@@ -55,17 +63,28 @@ __all__ = [
     "FCOS",
     "GPT",
     "MLP",
+    "VAE",
     "VGG",
+    "VQVAE",
     "AlexNet",
+    "Autoencoder",
     "AveragingNetwork",
     "Captioner",
+    "CategoricalVAE",
+    "ConvAutoencoder",
     "ConvolutionalClassifier",
+    "CouplingFlow",
+    "CycleGANGenerator",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
     "Decoder",
     "DeepLabV3",
     "DenseNet",
+    "DiffusionUNet",
     "Encoder",
     "EncoderDecoder",
     "EncoderUNet",
+    "Glow",
     "GoogLeNet",
     "HierarchicalAttentionNetwork",
     "HierarchicalEncoder",
@@ -78,16 +97,22 @@ __all__ = [
     "LuongDecoder",
     "LuongEncoderDecoder",
     "MaskFCOS",
+    "PatchDiscriminator",
+    "Pix2PixGenerator",
+    "PixelCNN",
     "PreActivationResNet",
     "ProbabilisticUNet",
+    "RealNVP",
     "RecurrentClassifier",
     "RecurrentLanguageModel",
     "RecursiveNetwork",
     "ResNet",
     "SequenceToSequence",
     "Tagger",
+    "TiedAutoencoder",
     "Transformer",
     "UNet",
+    "UnpoolingAutoencoder",
     "VisionTransformer",
     "WaveNet",
     "Xception",

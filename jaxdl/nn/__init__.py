@@ -8,7 +8,7 @@ Linear maps and activations
 Normalization
     `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
     `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` for the batches of a whole model; `moments`, `Moments`,
-    `normalize`, `update_running`.
+    `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters `SpectralNorm`.
 
 Noise
     `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
@@ -192,6 +192,7 @@ from jaxdl.nn.recurrent import (
     stacked_scan,
     valid_steps,
 )
+from jaxdl.nn.spectral import SpectralNorm, spectral_normalize
 from jaxdl.nn.statistics import Moments, moments, normalize, update_running
 
 __all__ = [
@@ -235,6 +236,7 @@ __all__ = [
     "ScoreParameters",
     "Selection",
     "SeparableConv",
+    "SpectralNorm",
     "Swish",
     "Vanilla",
     "Window",
@@ -327,6 +329,7 @@ __all__ = [
     "sinusoidal_positions",
     "softmax",
     "softplus",
+    "spectral_normalize",
     "split_time",
     "stacked_scan",
     "step",

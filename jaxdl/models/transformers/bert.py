@@ -8,7 +8,7 @@ from flax import linen
 
 from jaxdl.arrays import check_weights
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect
+from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect, output_layer
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import get_activation
@@ -47,7 +47,7 @@ class BERT(linen.Module):
 
     Args:
         head: see above.
-        num_classes: of "classification".
+        num_classes: of "classification"; 0 for the result ``pooled``, of a backbone.
         vocab_size: ``V``.
         context_length: the number of positions.
         num_segments: kinds of segments; a text and its answer, for instance.
@@ -153,7 +153,7 @@ class BERT(linen.Module):
         else:
             collect(out, "pooled", jnp.tanh(dense(self.d_model, name="pooler")(z[:, 0])))
         if self.head == "classification":
-            y = dense(self.num_classes, name="output")(drop(out["pooled"]))
+            y = output_layer(drop(out["pooled"]), self.num_classes, kernel_init=normal(0.02), dtype=self.dtype)
         return (y, out) if return_intermediates else y
 
     def _embed(self, x: Array, segment: ArrayLike | None) -> tuple[Array, Embed]:
