@@ -32,7 +32,7 @@ Attention
     `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`; learned scores:
     `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`,
     `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`, `gaussian_window`,
-    `predict_centers`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
+    `predict_centers`; coverage: `attention_penalty`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
     positions: `sinusoidal_positions`, `rotary_embedding`.
 
 Conditional random fields
@@ -96,6 +96,7 @@ from jaxdl.nn.attention import (
     ScoreParameters,
     additive_scores,
     attend,
+    attention_penalty,
     causal_mask,
     clear_hidden,
     combine_masks,
@@ -247,6 +248,7 @@ __all__ = [
     "assign_boxes",
     "attend",
     "attention",
+    "attention_penalty",
     "average_pool",
     "batch_norm",
     "bidirectional_scan",
