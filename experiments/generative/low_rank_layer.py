@@ -4,8 +4,8 @@
 
 A network with two hidden layers of 1,000 units learns scikit-learn's digits. Its kernel of 1000 x 1000 is replaced by
 the product of 1000 x R and R x 1000, by the singular value decomposition, for several ranks R; then both factors and
-the other layers learn on for some epochs. The first figure compares the error of the kernel with the norm of the discarded
-singular values, and with the error of the network's logits.
+the other layers learn on for some epochs. The first figure compares the error of the kernel with the norm of the
+discarded singular values, and with the error of the network's logits.
 """
 
 from collections.abc import Mapping
