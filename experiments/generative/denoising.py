@@ -5,8 +5,8 @@
 Autoencoders with a hidden layer larger than the image learn scikit-learn's digits: from the clean images, or from
 images with Gaussian noise, with pixels set to 0, or with pixels set to 0 or 1. On noisy test images the squared error
 of each is compared with that of the noisy images themselves, a projection on principal components (of the number that
-is best for these test images), and SciPy's median and Gaussian filters. The last figure shows all at other amounts of noise
-than the one that was learned.
+is best for these test images), and SciPy's median and Gaussian filters. The last figure shows all at other amounts of
+noise than the one that was learned.
 """
 
 from collections.abc import Callable, Mapping
