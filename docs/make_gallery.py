@@ -6,8 +6,10 @@ is written by hand.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -31,13 +33,19 @@ def add(directory: Path) -> None:
     result = ", ".join(
         f"{key} {value:.4g}" for key, value in manifest["result"].items() if isinstance(value, int | float)
     )
-    lines = [f"## {name}", "", f"    python -m experiments run {name}", "", f"Result: {result}.", ""]
+    lines = [f"## {name}", "", f"    {command(manifest)}", "", f"Result: {result}.", ""]
     for claim in manifest["claims"]:
         low, high = claim["interval"]
         measured = f"{claim['measure']} {claim['value']:.3g} [{low:.3g}, {high:.3g}]"
         lines.append(f"- {claim['statement']}: {measured}: {claim['verdict']}.")
     lines += [""] + [f"![{picture}](_static/gallery/{name}/{picture})" for picture in manifest["pictures"]]
     (folder / "section.md").write_text("\n".join(lines) + "\n")
+
+
+def command(manifest: dict[str, Any]) -> str:
+    """Return the command of a run without its folder, and its files by their names alone."""
+    text = re.sub(r" --out \S+", "", manifest["command"])
+    return re.sub(r"(?<=[ =])/\S*/(?=\S)", "", text)
 
 
 def method(name: str) -> str:

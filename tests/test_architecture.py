@@ -50,6 +50,7 @@ FLOORS_OF_TRAIN = {
     "leaves": 0,
     "state": 0,
     "gradient": 0,
+    "precision": 0,
     "report": 1,
     "step": 1,
     "guard": 2,

@@ -26,6 +26,7 @@ from jaxdl import data, embeddings, optim, train
 from jaxdl.embeddings import Sampling, Vectors
 
 MAKE = {"skip_gram": embeddings.make_skip_gram_step, "cbow": embeddings.make_cbow_step}
+REPORT_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,12 @@ def run(config: Config, run: Run) -> dict[str, float]:
     corpus = read_corpus(config)
     vectors, history = learn(config, run, corpus)
     show_vectors(run, vectors, config.shown, config.seed)
-    run.figure("loss", draw_loss(history))
+    if history:  # a finished run may be resumed
+        run.figure("loss", draw_loss(history))
     return {
         "words": len(vectors),
         "tokens": int(corpus.counts.sum()),
-        **({"loss": float(history[-1]["train/loss"])} if history else {}),  # a finished run may be resumed
+        **({"loss": float(history[-1]["train/loss"])} if history else {}),
         **evaluate(config, vectors),
     }
 
@@ -91,9 +93,11 @@ def learn(config: Config, run: Run, corpus: Corpus) -> tuple[Vectors, list[dict[
         checkpoints = train.Checkpoints(run.directory / "checkpoints", config=run.identity)
         state = embeddings.init_word2vec(jax.random.key(config.seed), len(corpus.vocabulary), config.size)
         state = checkpoints.restore(state) if run.resume and checkpoints.latest() is not None else state
+    if int(state.step) >= total:
+        return Vectors(list(corpus.vocabulary), state.tables.words), []
     with train.ProgressBar(config.row_size, run.name) as bar:
         hooks = [train.StopAtNonfinite(), bar, train.SaveEvery(checkpoints)]
-        state, history = train.fit(step, state, loader, epochs=config.epochs, hooks=hooks, report_every=8)
+        state, history = train.fit(step, state, loader, epochs=config.epochs, hooks=hooks, report_every=REPORT_STEPS)
     run.note_times(history)
     return Vectors(list(corpus.vocabulary), state.tables.words), history
 
@@ -112,8 +116,12 @@ def evaluate(config: Config, vectors: Vectors) -> dict[str, float]:
 
 
 def draw_loss(history: list[dict[str, float]]) -> Figure:
-    """Draw the loss of a pair."""
+    """Draw the mean loss of every epoch."""
+    before = history[0]["step"] - REPORT_STEPS  # 0 unless the run was resumed
+    steps = np.diff([before, *(row["step"] for row in history)])
+    epochs, of_row = np.unique(np.ceil([row["epoch"] - 1e-9 for row in history]), return_inverse=True)
+    means = np.bincount(of_row, steps * [row["train/loss"] for row in history]) / np.bincount(of_row, steps)
     figure, axis = plt.subplots(figsize=(5, 3.2))
-    axis.plot([row["epoch"] for row in history], [row["train/loss"] for row in history], ".-")
-    axis.set(xlabel="epoch", title="loss of a pair and its negatives")
+    axis.plot(epochs, means, ".-")
+    axis.set(xlabel="epoch", ylabel="mean loss", title="A pair and its negatives", xticks=epochs)
     return figure

@@ -181,7 +181,10 @@ def curve(run: Run, unit: str, baselines: dict[str, float]) -> Figure:
     for part, label, style in (("train", "training", "-"), ("evaluation", "held out", "o-")):
         points = [(row["epoch"], row[f"{part}/{name}"]) for row in rows if {"epoch", f"{part}/{name}"} <= row.keys()]
         axis.plot(*zip(*points, strict=True), style, label=label, markersize=4, linewidth=1.4)
-    lowest, highest = min([*baselines.values(), *(row[f"train/{name}"] for row in rows)]), max(baselines.values())
+    lowest, highest = (
+        min([*baselines.values(), *(row[f"train/{name}"] for row in rows if f"train/{name}" in row)]),
+        max(baselines.values()),
+    )
     axis.set(xlabel="epoch", ylabel=f"bits per {unit}", ylim=(0.9 * lowest, 1.1 * highest))
     names = sorted(baselines, key=lambda name: baselines[name])
     places = spread([baselines[baseline] for baseline in names], (1.1 * highest - 0.9 * lowest) / 22)

@@ -63,8 +63,9 @@ def image_rows(
     ``signed``, blue is positive and red negative, up to the largest magnitude of the row.
     """
     columns = max(map(len, rows.values()))
+    height = size * max(image.shape[0] / image.shape[1] for images in rows.values() for image in images)
     figure, axes = plt.subplots(
-        len(rows), columns, figsize=(max(6, size * columns), size * len(rows) + 0.4), squeeze=False
+        len(rows), columns, figsize=(max(6, size * columns), height * len(rows) + 0.4), squeeze=False
     )
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         limit = np.max(np.abs(images))

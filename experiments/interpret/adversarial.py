@@ -109,7 +109,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("accuracy", draw(config, accuracies))
     examples, certain, fooled = jax.device_get(show_attacks(config, params, test_set))
     rows = {name: [image.squeeze() for image in examples[name]] for name in ("image", *config.trainings, "fooling")}
-    run.figure("examples", image_rows(rows, [f"class {number}" for number in range(len(rows["image"]))], size=1.2))
+    titles = [f"label {label}\nfooling as {number}" for number, label in enumerate(test_set["label"][:8])]
+    run.figure("examples", image_rows(rows, titles, size=1.2))
     run.figure("detection", draw_detection(config, certain))
     result = {
         f"{training}_{attack}_{epsilon:g}": float(values[:, number].mean())

@@ -70,7 +70,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Maximize by four methods, cut patches, draw."""
     network = load_network(config, run)
     found, images = maximize_units(config, network)
-    run.figure("maximal", image_rows({name: list(map(shown, x)) for name, x in images.items()}, size=1.4))
+    unit = "class" if config.model == "digits" else f"{config.layer}, channel"
+    titles = [f"{unit} {number}" for number in range(config.units)]
+    run.figure("maximal", image_rows({name: list(map(shown, x)) for name, x in images.items()}, titles, size=1.4))
     run.figure("scores", draw_scores(found))
     run.figure("patches", draw_patches(config, network, example_images(config, run, 64)["image"]))
     return {f"objective_{name.replace(' ', '_')}": float(-result.losses[-1]) for name, result in found.items()}
@@ -123,8 +125,9 @@ def draw_patches(config: Config, network: Network, images: np.ndarray) -> Figure
     features = network.features(config.layer)
     found = maximal_patches(lambda x: features(x)[config.layer][..., : config.units], images, 9)
     patches = cut_patches(images, found, network.layers_until(config.layer), fill=0.5)
-    rows = {f"{unit}": [shown(patch) for patch in patches[:, unit]] for unit in range(patches.shape[1])}
-    return image_rows(rows, size=1.1)
+    rows = {f"channel {unit}": [shown(patch) for patch in patches[:, unit]] for unit in range(patches.shape[1])}
+    titles = [f"{config.layer}, place {place}" for place in range(1, 1 + len(patches))]
+    return image_rows(rows, titles, size=1.1)
 
 
 def draw_scores(found: dict[str, Synthesis]) -> Figure:

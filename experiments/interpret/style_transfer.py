@@ -99,9 +99,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
             pictures.append(np.asarray(found.params))
             curve.append(np.asarray(found.losses))
             run.console.print(f"{name}: loss {curve[-1][-1]:.4g} at step {part * len(curve[-1])}")
-        rows[name], losses[name] = [shown(x[0]) for x in pictures], np.concatenate(curve)
-    rows["style"] = [shown(style[0])]
-    run.figure("pictures", image_rows(rows, size=config.rows / 60))
+        rows[name], losses[name] = [shown(x[0]) for x in (content, style, *pictures[1:])], np.concatenate(curve)
+    steps = [f"step {part * (config.steps // PICTURES)}" for part in range(1, PICTURES + 1)]
+    run.figure("pictures", image_rows(rows, ["content", "style", *steps], size=config.rows / 60))
     run.figure("losses", draw(losses))
     return {f"{name}_loss".replace("-", "_"): float(curve[-1] / curve[0]) for name, curve in losses.items()}
 

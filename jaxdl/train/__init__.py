@@ -1,18 +1,19 @@
 """Training: the state, the step, the loop, evaluation, hooks, checkpoints and many devices.
 
 - ``state``, ``step``, ``gradient``: the state of a run, the ordinary training step, the gradient of a mean.
-- ``players``: steps of several players, such as a generator and a discriminator.
+- ``precision``: models in 16 bits, and the scale of a loss.
 - ``loop``: ``fit``, which runs any step over a loader's batches; ``report``: what it passes to its hooks.
 - ``hooks``, ``guard``: early stopping, the best state, progress, logs, checkpoints; NaN and infinity.
-- ``evaluate``: the metrics of a model on a data set. ``ensemble``: many members at once.
+- ``evaluate``: the metrics of a model on a data set, and its predictions. ``ensemble``: many members at once.
 - ``checkpointing``: checkpoints, weights in files, interruption.
 - ``parallel``: meshes, sharding, several processes.
 - ``leaves``: forms and digests of the leaves of a state.
+- ``players``: steps of several players, such as a generator and a discriminator.
 """
 
-from jaxdl.train import checkpointing, ensemble, leaves, parallel
+from jaxdl.train import checkpointing, ensemble, leaves, parallel, precision
 from jaxdl.train.checkpointing import Checkpoints, DamagedError, Interruption, interruptible, weights
-from jaxdl.train.evaluate import Measure, make_evaluation
+from jaxdl.train.evaluate import Measure, make_evaluation, predict
 from jaxdl.train.gradient import (
     Count,
     count_examples,
@@ -27,8 +28,8 @@ from jaxdl.train.hooks import EarlyStopping, MetricsFile, OnFirstProcess, Progre
 from jaxdl.train.loop import Programs, Scanned, Single, chunks, count_steps, fit
 from jaxdl.train.players import combine_optimizers, make_alternating_step, make_simultaneous_step
 from jaxdl.train.report import STOP, Hook, InMemoryLoader, Loader, Report, Stop, call_finish, call_hook, summarise
-from jaxdl.train.state import TrainState, check_optimizer
-from jaxdl.train.step import Loss, Metrics, Step, accumulate_gradient, cut_batch, make_step, separate_params
+from jaxdl.train.state import LoaderLike, TaskLike, TrainState, check_optimizer, start
+from jaxdl.train.step import Loss, Metrics, Step, accumulate_gradient, cut_batch, make_step, prepare, separate_params
 
 __all__ = [
     "STOP",
@@ -40,6 +41,7 @@ __all__ = [
     "InMemoryLoader",
     "Interruption",
     "Loader",
+    "LoaderLike",
     "Loss",
     "Measure",
     "Metrics",
@@ -55,6 +57,7 @@ __all__ = [
     "Step",
     "Stop",
     "StopAtNonfinite",
+    "TaskLike",
     "TrainState",
     "accumulate_gradient",
     "call_finish",
@@ -81,8 +84,12 @@ __all__ = [
     "mean_gradient",
     "nonfinite_leaves",
     "parallel",
+    "precision",
+    "predict",
+    "prepare",
     "separate_params",
     "skip_nonfinite",
+    "start",
     "summarise",
     "to_additive",
     "weights",
