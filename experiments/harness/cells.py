@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from experiments.harness.errors import preparing
 from jaxdl import tasks
-from jaxdl.data.segmentation import border_weights
+from jaxdl.data.segmentation import border_weights, separate_touching
 from jaxdl.data.sources import cells
 from jaxdl.models import UNet
 from jaxdl.typing import PyTree
@@ -49,6 +49,8 @@ def cut_patches(
 ) -> dict[str, np.ndarray]:
     """Cut random patches of images that are continued by mirroring, with labels 0 and 1, and weights of the pixels.
 
+    The labels of pixels where nuclei touch are 0.
+
     Returns:
         ``{"image": [N, size, size, 1], "label": [N, size, size], "mask": [N, size, size]}``.
     """
@@ -56,8 +58,9 @@ def cut_patches(
     around = size // 2
     padded = []
     for example in examples:
-        weights = border_weights(example["instances"], w0=w0, sigma=sigma, balance=False)
-        arrays = {"image": example["image"], "label": (example["instances"] > 0).astype(np.int32), "mask": weights}
+        instances = separate_touching(example["instances"])
+        weights = border_weights(instances, w0=w0, sigma=sigma, balance=False)
+        arrays = {"image": example["image"], "label": (instances > 0).astype(np.int32), "mask": weights}
         sides = [(around, around)] * 2
         padded.append({name: np.pad(x, sides + [(0, 0)] * (x.ndim - 2), "symmetric") for name, x in arrays.items()})
     patches = []

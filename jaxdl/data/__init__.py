@@ -5,7 +5,8 @@ Labelled images
     `Dataset`, `as_examples`: the result, and its arrays.
     `statistics`, `standardize`, `resize`, `as_size`: size and scale of images.
     `read_image`: one file, and `files.masks` for masks.
-    `border_weights`, `augment_pixels`: weights of pixels for segmentation, and augmentation of images with labels.
+    `border_weights`, `separate_touching`: weights of pixels for segmentation, and gaps between objects.
+    `augment_pixels`: augmentation of images with labels.
     `augmentation`, `warping`: random transformations of images, and the resampling below them.
 Pictures with objects
     `read_coco`, `read_voc`: annotations, a `PictureSet` of `Picture`; `decode_mask`, `instance_masks`, `mask_boxes`.
@@ -14,11 +15,12 @@ Pictures with objects
     `box_average_precision`, `mask_average_precision`: the evaluation of COCO.
 Batches
     `Loader`, `padded_batches`: batches of arrays in an order that depends on seed and epoch alone.
-    `BucketLoader`, `choose_boundaries`, `pad`: sequences of different lengths.
+    `from_iterable`, which makes an `IterableLoader`: generators, data loaders of torch and grain, lists of batches.
+    `BucketLoader`, `ParallelLoader`, `choose_boundaries`, `pad`: sequences of different lengths, alone or in pairs.
     `permutation`, `EpochLoader`: the order itself, and the base of the loaders.
     `split`, `count_examples`, `check_integers`, `prefetch`: held-out examples, sizes, ranges, reading ahead.
 Text, trees, strokes and audio
-    `text`: words, streams and windows.
+    `text`: words, streams and windows; `read_parallel_table`, `read_parallel_files`: pairs of texts of the user.
     `Vocabulary`, with `PAD`, `UNK`, `BOS`, `EOS`: tokens and their ids.
     `trees`, `strokes`, `audio`: trees by level, pen strokes, mu-law companding.
 Where data come from
@@ -28,15 +30,16 @@ Where data come from
 
 from jaxdl.data import audio, augmentation, files, sources, strokes, text, trees, warping
 from jaxdl.data.batching import Loader, check_integers, count_examples, padded_batches, prefetch, split
-from jaxdl.data.bucketing import BucketLoader, choose_boundaries, pad
+from jaxdl.data.bucketing import BucketLoader, ParallelLoader, choose_boundaries, pad
 from jaxdl.data.dataset import Dataset, as_examples, as_size, resize, standardize, statistics
 from jaxdl.data.epochs import EpochLoader, permutation
 from jaxdl.data.files import archive, cifar, downloads, idx, pickles
+from jaxdl.data.iterables import IterableLoader, from_iterable
 from jaxdl.data.object_augmentation import affine_objects, crop_objects, flip_objects, scale_objects
 from jaxdl.data.objects import Picture, PictureSet, instance_masks, mask_boxes, pad_pictures
 from jaxdl.data.precision import box_average_precision, mask_average_precision
 from jaxdl.data.registry import list_datasets, load
-from jaxdl.data.segmentation import augment_pixels, border_weights
+from jaxdl.data.segmentation import augment_pixels, border_weights, separate_touching
 from jaxdl.data.sources import (
     automata,
     cells,
@@ -55,6 +58,8 @@ from jaxdl.data.sources import (
     python_source,
     read_coco,
     read_image,
+    read_parallel_files,
+    read_parallel_table,
     read_text,
     read_voc,
     sequences,
@@ -74,7 +79,9 @@ __all__ = [
     "BucketLoader",
     "Dataset",
     "EpochLoader",
+    "IterableLoader",
     "Loader",
+    "ParallelLoader",
     "Picture",
     "PictureSet",
     "Vocabulary",
@@ -103,6 +110,7 @@ __all__ = [
     "fashion_mnist",
     "files",
     "flip_objects",
+    "from_iterable",
     "idx",
     "image_folder",
     "instance_masks",
@@ -124,10 +132,13 @@ __all__ = [
     "python_source",
     "read_coco",
     "read_image",
+    "read_parallel_files",
+    "read_parallel_table",
     "read_text",
     "read_voc",
     "resize",
     "scale_objects",
+    "separate_touching",
     "sequences",
     "sources",
     "split",

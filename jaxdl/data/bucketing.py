@@ -181,17 +181,7 @@ class BucketLoader(EpochLoader[tuple[np.ndarray, np.ndarray]]):
         return super().order(epoch)
 
     def _make_order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        rank = permutation(self.size, self.seed, 2 * epoch) if self.shuffle else np.arange(self.size)
-        rows = []
-        for members in self.members:
-            shuffled = members[np.argsort(rank[members], kind="stable")]
-            padded = np.full(-(-len(members) // self.batch_size) * self.batch_size, PADDING_INDEX, np.int32)
-            padded[: len(shuffled)] = shuffled
-            rows.append(padded.reshape(-1, self.batch_size))
-        batches = np.arange(self.steps_per_epoch)
-        if self.shuffle:
-            batches = permutation(self.steps_per_epoch, self.seed, 2 * epoch + 1)
-        return self._bucket_of_batch[batches], np.concatenate(rows)[batches]
+        return _order_of_buckets(self, self.members, self._bucket_of_batch, epoch)
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Gather the batch of a step; ``position`` does not change."""
@@ -219,6 +209,127 @@ class BucketLoader(EpochLoader[tuple[np.ndarray, np.ndarray]]):
             "boundaries": list(self.boundaries),
             "shuffle": int(self.shuffle),
         }
+
+
+class ParallelLoader(EpochLoader[tuple[np.ndarray, np.ndarray]]):
+    """Batches of pairs of sequences, sources and targets, padded to one of a few pairs of lengths.
+
+    Source and target may differ in length. With boundaries ``S_1 .. S_n`` of the sources and ``T_1 .. T_n`` of the
+    targets, a pair belongs to the first bucket ``i`` with room for both. Else it is a `BucketLoader`. Batches are those
+    of ``tasks.translation``: ``"source"`` ``[B, S_i, ...]``, ``"target"`` ``[B, T_i, ...]``, ``"source_length"``,
+    ``"target_length"`` ``[B]``, and ``"mask"`` ``[B]``, 0 for the rows that fill the last batch of a bucket.
+
+    Args:
+        source: the sources, arrays ``[S_n, ...]``.
+        target: the targets, arrays ``[T_n, ...]``.
+        batch_size: ``B``.
+        boundaries: pairs ``(S_i, T_i)``, both increasing; or their number, chosen by `choose_boundaries`.
+        seed: seed of the order.
+        shuffle: shuffle the pairs within their bucket, and the batches of all buckets.
+
+    Raises:
+        ValueError: there is no pair, a source without a target, a sequence that is too long, or the boundaries do not
+            increase.
+
+    >>> loader = ParallelLoader([np.array([1]), np.array([2, 2])], [np.array([3, 3, 3]), np.array([4])], 1,
+    ...                         boundaries=((1, 3), (2, 3)), shuffle=False)
+    >>> [(batch["source"].tolist(), batch["target"].tolist()) for batch in loader]
+    [([[1]], [[3, 3, 3]]), ([[2, 2]], [[4, 0, 0]])]
+    """
+
+    def __init__(
+        self,
+        source: Ragged,
+        target: Ragged,
+        batch_size: int,
+        *,
+        boundaries: Sequence[tuple[int, int]] | int = 4,
+        seed: int = 0,
+        shuffle: bool = True,
+    ):
+        super().__init__(batch_size, seed, shuffle)
+        if len(source) != len(target) or not len(source):
+            raise ValueError(
+                f"expected a target for every source, at least one, got {len(source)} sources and {len(target)} targets"
+            )
+        self.examples = [_as_sequences("source", source), _as_sequences("target", target)]
+        self.lengths = np.stack([_lengths(each) for each in self.examples], axis=1)  # [N, 2]
+        self.size = len(self.lengths)
+        self.boundaries = _pair_boundaries(self.lengths, boundaries)
+        ends = np.asarray(self.boundaries)  # [n, 2]
+        buckets = np.max([np.searchsorted(ends[:, side], self.lengths[:, side]) for side in (0, 1)], axis=0)
+        self.members = [np.flatnonzero(buckets == bucket).astype(np.int32) for bucket in range(len(ends))]
+        counts = [-(-len(members) // batch_size) for members in self.members]
+        self._bucket_of_batch = np.repeat(np.arange(len(counts)), counts)
+        self.steps_per_epoch = sum(counts)
+
+    def _make_order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        return _order_of_buckets(self, self.members, self._bucket_of_batch, epoch)
+
+    def batch(self, step: int) -> dict[str, np.ndarray]:
+        """Gather the batch of a step; ``position`` does not change."""
+        if step < 0:
+            raise ValueError(f"expected step >= 0, got {step}")
+        epoch, row = divmod(step, self.steps_per_epoch)
+        buckets, rows = self.order(epoch)
+        valid = rows[row] != PADDING_INDEX
+        indices = np.where(valid, rows[row], rows[row][0])
+        batch = {MASK: valid.astype(np.float32)}
+        for side, name in enumerate(("source", "target")):
+            chosen = [self.examples[side][index] for index in indices]
+            batch[name], batch[f"{name}_{LENGTH}"] = pad(chosen, self.boundaries[buckets[row]][side])
+        return batch
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "size": self.size,
+            "steps": self.lengths.sum(axis=0).tolist(),
+            "batch_size": self.batch_size,
+            "boundaries": [list(pair) for pair in self.boundaries],
+            "shuffle": int(self.shuffle),
+        }
+
+
+def _order_of_buckets(
+    loader: EpochLoader[Any], members: Sequence[np.ndarray], bucket_of_batch: np.ndarray, epoch: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shuffle the members of every bucket, and the batches of all; return the buckets and the rows of the batches."""
+    rank = permutation(loader.size, loader.seed, 2 * epoch) if loader.shuffle else np.arange(loader.size)
+    rows = []
+    for own in members:
+        shuffled = own[np.argsort(rank[own], kind="stable")]
+        padded = np.full(-(-len(own) // loader.batch_size) * loader.batch_size, PADDING_INDEX, np.int32)
+        padded[: len(shuffled)] = shuffled
+        rows.append(padded.reshape(-1, loader.batch_size))
+    batches = np.arange(loader.steps_per_epoch)
+    if loader.shuffle:
+        batches = permutation(loader.steps_per_epoch, loader.seed, 2 * epoch + 1)
+    return bucket_of_batch[batches], np.concatenate(rows)[batches]
+
+
+def _pair_boundaries(lengths: np.ndarray, given: Sequence[tuple[int, int]] | int) -> tuple[tuple[int, int], ...]:
+    """Return the boundaries of source and target, checked against the lengths ``[N, 2]``."""
+    if isinstance(given, int | np.integer):
+        sources, targets = (choose_boundaries(lengths[:, side], int(given)) for side in (0, 1))
+        count = max(len(sources), len(targets))
+        # A side with fewer lengths repeats its last one: no bucket of the other side is lost.
+        ends = [(sources[min(i, len(sources) - 1)], targets[min(i, len(targets) - 1)]) for i in range(count)]
+    else:
+        ends = [(int(source), int(target)) for source, target in given]
+    increases = all(b[0] >= a[0] and b[1] >= a[1] and a != b for a, b in pairwise(ends))
+    if not ends or min(ends[0]) < 1 or not increases:
+        raise ValueError(f"expected boundaries to be increasing pairs of lengths >= 1, got {ends}")
+    longest = tuple(int(length) for length in lengths.max(axis=0))
+    if longest[0] > ends[-1][0] or longest[1] > ends[-1][1]:
+        raise ValueError(f"expected sequences of at most {ends[-1]} steps, the last boundaries, got {longest}")
+    return tuple(ends)
+
+
+def _as_sequences(name: str, each: Ragged) -> list[np.ndarray]:
+    """Return sequences as a list of arrays."""
+    sequences = _as_examples(name, [np.asarray(sequence) for sequence in each])
+    return list(sequences)
 
 
 def _lengths(sequences: Ragged) -> np.ndarray:

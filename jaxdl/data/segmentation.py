@@ -36,11 +36,7 @@ def border_weights(instances: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0
     >>> print(border_weights(np.array([[1, 0, 2]]), sigma=1.0, balance=False).round(2))
     [[1.   2.35 1.  ]]
     """
-    instances = np.asarray(instances)
-    if instances.ndim != 2:
-        raise ValueError(f"expected a mask of instances [H, W], got {instances.shape}; give one image at a time")
-    if not (np.issubdtype(instances.dtype, np.integer) or instances.dtype == bool):
-        raise TypeError(f"expected integers, got {instances.dtype}; cast with instances.astype(int)")
+    instances = _checked_instances(instances)
     check_in_range("w0", w0)
     check_in_range("sigma", sigma, includes_low=False)
     background = instances == 0
@@ -54,6 +50,36 @@ def border_weights(instances: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0
         nearest = np.sort(np.concatenate([nearest, distance[None]]), axis=0)[:2]
     gaps = w0 * np.exp(-(nearest.sum(axis=0) ** 2) / (2 * sigma**2))
     return (weights + np.where(background, gaps, 0)).astype(np.float32)
+
+
+def separate_touching(instances: ArrayLike) -> np.ndarray:
+    """Give the pixels of an object that touch another object to the background.
+
+    The objects that remain are the connected parts of the mask, as U-Net's separation of touching cells requires
+    (Ronneberger et al., 2015); `border_weights` of the result are large in the gaps.
+
+    Args:
+        instances: the number of each pixel's object, 0 for the background, ``[H, W]``.
+
+    Returns:
+        ``[H, W]``, of the same type: 0 where one of the eight neighbours belongs to another object.
+
+    Raises:
+        ValueError: the mask has another rank, or negative numbers.
+        TypeError: the mask does not hold integers.
+
+    >>> separate_touching(np.array([[1, 1, 2, 2, 0, 3]]))
+    array([[1, 0, 0, 2, 0, 3]])
+    """
+    instances = _checked_instances(instances)
+    if (instances < 0).any():
+        raise ValueError(f"expected numbers >= 0, got {instances.min()}; 0 is the background")
+    background = instances == 0
+    numbers = instances.astype(np.int64)
+    largest = ndimage.maximum_filter(numbers, 3, mode="nearest")
+    above = numbers.max(initial=0) + 1
+    smallest = ndimage.minimum_filter(np.where(background, above, numbers), 3, mode="nearest")
+    return np.where((largest == numbers) & (smallest == numbers), instances, 0).astype(instances.dtype)
 
 
 def augment_pixels(*functions: Callable[[Key, Array], Array], num_classes: int) -> Callable[[Key, Batch], Batch]:
@@ -91,3 +117,12 @@ def augment_pixels(*functions: Callable[[Key, Array], Array], num_classes: int) 
         return {**batch, "image": image, "label": jnp.argmax(known, axis=-1).astype(label.dtype), "mask": mask[..., 0]}
 
     return augment
+
+
+def _checked_instances(instances: ArrayLike) -> np.ndarray:
+    instances = np.asarray(instances)
+    if instances.ndim != 2:
+        raise ValueError(f"expected a mask of instances [H, W], got {instances.shape}; give one image at a time")
+    if not (np.issubdtype(instances.dtype, np.integer) or instances.dtype == bool):
+        raise TypeError(f"expected integers, got {instances.dtype}; cast with instances.astype(int)")
+    return instances

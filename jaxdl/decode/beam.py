@@ -4,7 +4,7 @@ Dimensions: ``B`` batch, ``K`` beams, ``V`` vocabulary, ``T`` maximum length.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,9 +12,11 @@ import chex
 import einops
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxdl.checks import check_in_range, check_indices, check_positive_integer
-from jaxdl.decode.generation import StepFunction, _check_start, _log_softmax
+from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.decode.constraints import Constraint, History, end_tokens
+from jaxdl.decode.generation import StepFunction, _check_first, _constrain, _log_softmax
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 
@@ -60,13 +62,14 @@ def beam_search(
     *,
     num_beams: int,
     max_length: int,
-    eos_id: int | None = None,
+    eos_id: int | Sequence[int] | None = None,
     length_penalty: float = 0.6,
     pad_id: int = 0,
+    constraints: Sequence[Constraint] = (),
 ) -> Beams:
     """Search for the sequences with the best score ``log p / ((5 + length) / 6)^alpha``.
 
-    Each step extends the ``K`` live hypotheses by every token. The ``K`` extensions by ``eos_id`` compete for the ``K``
+    Each step extends the ``K`` live hypotheses by every token. Their extensions by ``eos_id`` compete for the ``K``
     slots of finished hypotheses; of all other candidates, the ``K`` most probable are the next live hypotheses. The
     search ends at ``max_length``, where live hypotheses count as finished, or once none of them can reach a slot. A
     search that ends before returns hypotheses with an end token alone, and an example's result does not depend on the
@@ -79,18 +82,20 @@ def beam_search(
         first: the token before the first that is generated, ``[B]``.
         num_beams: ``K``; 1 is greedy search, except that finished hypotheses compete by score.
         max_length: the maximum number of tokens, ``T``.
-        eos_id: the token that ends a sequence; None for none.
+        eos_id: the token that ends a sequence, or several; None for none.
         length_penalty: ``alpha``; 0 compares probabilities, which favours short sequences; a negative one favours them
             more.
         pad_id: the token after the end.
+        constraints: see `jaxdl.decode.constraints`; they change log-probabilities, which are not normalized again.
 
     Raises:
         ValueError: ``num_beams`` or ``max_length`` is not positive, ``first`` is not ``[B]``, ``eos_id`` is outside of
             the vocabulary, or ``length_penalty`` is not finite.
     """
     check_in_range("length_penalty", length_penalty, -math.inf, includes_low=False, includes_high=False)
-    first = _check_start(first, max_length)
+    check_positive_integer("max_length", max_length)
     check_positive_integer("num_beams", num_beams)
+    first = _check_first(first, (1,))
     token = einops.repeat(first, "b -> b k", k=num_beams)
     none = _no_hypotheses(token.shape, max_length, pad_id)
     # All beams start equal: only the first slot counts, or every hypothesis would occur K times.
@@ -99,7 +104,7 @@ def beam_search(
     initial = _State(jnp.zeros((), jnp.int32), carry, token, live, none)
 
     def step(state: _State) -> _State:
-        return _step(step_fn, state, eos_id, length_penalty)
+        return _step(step_fn, state, token, eos_id, length_penalty, constraints)
 
     def can_improve(state: _State) -> Array:
         return (state.step < max_length) & _can_improve(state, max_length, length_penalty)
@@ -109,21 +114,31 @@ def beam_search(
     return _best(final.finished, at_end)
 
 
-def _step(step_fn: StepFunction, state: _State, eos_id: int | None, alpha: float) -> _State:
-    """Extend every live hypothesis by one token."""
+def _step(
+    step_fn: StepFunction,
+    state: _State,
+    first: Array,
+    eos_id: int | Sequence[int] | None,
+    alpha: float,
+    constraints: Sequence[Constraint],
+) -> _State:
+    """Extend every live hypothesis by one token; ``first`` ``[B, K]`` is the token before all of them."""
     batch, beams = state.token.shape
     carry, logits = step_fn(state.carry, einops.rearrange(state.token, "b k -> (b k)"))
     chex.assert_rank(logits, 2)
-    log_p = einops.rearrange(_log_softmax(logits), "(b k) v -> b k v", k=beams)
-    candidates = state.live.log_probability[..., None] + log_p  # [B, K, V]
-    candidates = jnp.where(jnp.isnan(candidates), -jnp.inf, candidates)
-    finished = state.finished
-    if eos_id is not None:
-        check_indices("eos_id", eos_id, logits.shape[-1])
-        ended = _append(state.live, state.step, jnp.full((batch, beams), eos_id), candidates[..., eos_id], alpha)
+    log_p = _log_softmax(logits)
+    if constraints:
+        tokens = jnp.concatenate([first[..., None], state.live.tokens], axis=-1)
+        tokens = einops.rearrange(tokens, "b k t -> (b k) t")
+        log_p = _constrain(log_p, History(tokens, state.step + 1, jnp.ones(len(tokens), jnp.int32)), constraints)
+    candidates = state.live.log_probability[..., None] + einops.rearrange(log_p, "(b k) v -> b k v", k=beams)
+    candidates = jnp.where(jnp.isnan(candidates), -jnp.inf, candidates)  # [B, K, V]
+    finished, size = state.finished, candidates.shape[-1]
+    ends = end_tokens(eos_id, size)
+    for end in [] if eos_id is None else np.atleast_1d(eos_id):
+        ended = _append(state.live, state.step, jnp.full((batch, beams), end), candidates[..., end], alpha)
         finished = _best(finished, ended)
-        candidates = candidates.at[..., eos_id].set(-jnp.inf)  # an ended hypothesis is not live
-    size = candidates.shape[-1]
+    candidates = jnp.where(ends, -jnp.inf, candidates)  # an ended hypothesis is not live
     log_probability, flat = jax.lax.top_k(einops.rearrange(candidates, "b k v -> b (k v)"), beams)  # [B, K] each
     parent, token = flat // size, flat % size
     live = _append(_take_slots(state.live, parent), state.step, token, log_probability, alpha)

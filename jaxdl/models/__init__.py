@@ -19,19 +19,26 @@ from jaxdl.models.dense.fcos import FCOS
 from jaxdl.models.dense.mask_head import MaskFCOS
 from jaxdl.models.dense.probabilistic_unet import ProbabilisticUNet
 from jaxdl.models.dense.unet import UNet
+from jaxdl.models.generative.autoencoder import Autoencoder, ConvAutoencoder, TiedAutoencoder, UnpoolingAutoencoder
+from jaxdl.models.generative.cyclegan import CycleGANGenerator
+from jaxdl.models.generative.dcgan import DCGANDiscriminator, DCGANGenerator
 from jaxdl.models.generative.diffusion_unet import DiffusionUNet
 from jaxdl.models.generative.flows import CouplingFlow, Glow, RealNVP
+from jaxdl.models.generative.pix2pix import PatchDiscriminator, Pix2PixGenerator
 from jaxdl.models.generative.pixel_cnn import PixelCNN
+from jaxdl.models.generative.vae import VAE, VQVAE, CategoricalVAE
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
-from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder
+from jaxdl.models.sequence.crf import LinearChainCRF
+from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder, SequenceToSequence
 from jaxdl.models.sequence.hierarchical import (
     HierarchicalAttentionNetwork,
     HierarchicalEncoder,
     HierarchicalEncoderDecoder,
 )
 from jaxdl.models.sequence.language_model import RecurrentLanguageModel
+from jaxdl.models.sequence.luong import LuongDecoder, LuongEncoderDecoder
 from jaxdl.models.sequence.recursive import RecursiveNetwork
 from jaxdl.models.sequence.wavenet import WaveNet
 from jaxdl.models.stepping import step_function
@@ -55,11 +62,19 @@ __all__ = [
     "FCOS",
     "GPT",
     "MLP",
+    "VAE",
     "VGG",
+    "VQVAE",
     "AlexNet",
+    "Autoencoder",
     "AveragingNetwork",
+    "CategoricalVAE",
+    "ConvAutoencoder",
     "ConvolutionalClassifier",
     "CouplingFlow",
+    "CycleGANGenerator",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
     "Decoder",
     "DeepLabV3",
     "DenseNet",
@@ -76,7 +91,12 @@ __all__ = [
     "InceptionV3",
     "LeNet5",
     "LeNet5Original",
+    "LinearChainCRF",
+    "LuongDecoder",
+    "LuongEncoderDecoder",
     "MaskFCOS",
+    "PatchDiscriminator",
+    "Pix2PixGenerator",
     "PixelCNN",
     "PreActivationResNet",
     "ProbabilisticUNet",
@@ -85,9 +105,12 @@ __all__ = [
     "RecurrentLanguageModel",
     "RecursiveNetwork",
     "ResNet",
+    "SequenceToSequence",
     "Tagger",
+    "TiedAutoencoder",
     "Transformer",
     "UNet",
+    "UnpoolingAutoencoder",
     "VisionTransformer",
     "WaveNet",
     "Xception",

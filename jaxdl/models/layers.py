@@ -131,7 +131,21 @@ def classifier_head(
         x = collect(out, f"dense{number}", jax.nn.relu(linen.Dense(size, dtype=dtype, name=f"dense{number}")(x)))
         if drop_outputs:
             x = Dropout(dropout_rate)(x, train=train)
-    return linen.Dense(num_classes, dtype=dtype, name="output")(x)
+    return output_layer(x, num_classes, dtype=dtype)
+
+
+def output_layer(x: Array, num_classes: int, **options: Any) -> Array:
+    """Compute the logits ``x W + b`` by a layer named ``output``; without classes there is none, and the result is x.
+
+    Call it in the ``@linen.compact`` method of a model. ``num_classes=0`` makes a backbone of a classifier, whose
+    result is the vector before the logits.
+
+    Args:
+        x: ``[..., D]``.
+        num_classes: number of logits, or 0.
+        **options: of ``linen.Dense``.
+    """
+    return linen.Dense(num_classes, name="output", **options)(x) if num_classes else x
 
 
 def scale_channels(channels: int, width: float) -> int:

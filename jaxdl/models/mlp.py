@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import check_positive_integer, renamed_fields
-from jaxdl.models.layers import collect
+from jaxdl.models.layers import collect, output_layer
 from jaxdl.models.registry import register
 from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.typing import Array, ArrayLike
@@ -53,7 +53,7 @@ class MLP(linen.Module):
         for layer, size in enumerate(self.hidden_sizes, start=1):
             check_positive_integer(f"hidden_sizes[{layer - 1}]", size)
             x = collect(out, f"hidden{layer}", activation(dense(size, name=f"hidden{layer}")(x)))
-        logits = dense(self.num_classes, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
 

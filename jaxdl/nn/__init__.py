@@ -8,7 +8,7 @@ Linear maps and activations
 Normalization
     `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
     `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` for the batches of a whole model; `moments`, `Moments`,
-    `normalize`, `update_running`.
+    `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters `SpectralNorm`.
 
 Noise
     `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
@@ -32,8 +32,12 @@ Attention
     `dot_product_attention`, `attend`, `scaled_dot_product`; modules: `MultiHeadAttention`, `Attention`,
     `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`; learned scores:
     `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`,
-    `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
+    `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`, `gaussian_window`,
+    `predict_centers`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
     positions: `sinusoidal_positions`, `rotary_embedding`.
+
+Conditional random fields
+    `Chain`, with `crf_score`, `crf_log_partition`, `crf_log_likelihood`, `crf_marginals`, and `viterbi`.
 
 Boxes
     `box_area`, `box_iou`, `generalized_box_iou`: overlaps; `non_maximum_suppression` with its `Selection`, and
@@ -98,10 +102,13 @@ from jaxdl.nn.attention import (
     dot_product_attention,
     dot_scores,
     extend_cache,
+    gaussian_window,
     general_scores,
     init_cache,
     init_score,
+    local_mask,
     padding_mask,
+    predict_centers,
     rotary_embedding,
     scaled_dot_product,
     sinusoidal_positions,
@@ -141,6 +148,7 @@ from jaxdl.nn.convolution import (
     upsample_bilinear,
     upsample_nearest,
 )
+from jaxdl.nn.crf import Chain, crf_log_likelihood, crf_log_partition, crf_marginals, crf_score, viterbi
 from jaxdl.nn.dense import linear
 from jaxdl.nn.detections import DensePredictions, Detections, select_detections
 from jaxdl.nn.masks import paste_masks, pyramid_roi_align, select_masks
@@ -183,6 +191,7 @@ from jaxdl.nn.recurrent import (
     stacked_scan,
     valid_steps,
 )
+from jaxdl.nn.spectral import SpectralNorm, spectral_normalize
 from jaxdl.nn.statistics import Moments, moments, normalize, update_running
 
 __all__ = [
@@ -197,6 +206,7 @@ __all__ = [
     "Cache",
     "Cell",
     "CellParameters",
+    "Chain",
     "ConcatScore",
     "ConstantForgetLSTM",
     "Conv",
@@ -225,6 +235,7 @@ __all__ = [
     "ScoreParameters",
     "Selection",
     "SeparableConv",
+    "SpectralNorm",
     "Swish",
     "Vanilla",
     "Window",
@@ -249,6 +260,10 @@ __all__ = [
     "concat_scores",
     "convolution",
     "convolve",
+    "crf_log_likelihood",
+    "crf_log_partition",
+    "crf_marginals",
+    "crf_score",
     "decode_distances",
     "dot_product_attention",
     "dot_scores",
@@ -259,6 +274,7 @@ __all__ = [
     "feature_points",
     "filters",
     "gaussian_noise",
+    "gaussian_window",
     "gelu",
     "general_scores",
     "generalized_box_iou",
@@ -277,6 +293,7 @@ __all__ = [
     "leaky_relu",
     "level_sizes",
     "linear",
+    "local_mask",
     "local_response_norm",
     "make_window",
     "max_pool",
@@ -291,6 +308,7 @@ __all__ = [
     "padding_mask",
     "paste_masks",
     "preactivations",
+    "predict_centers",
     "prelu",
     "pyramid_roi_align",
     "receptive_field",
@@ -309,6 +327,7 @@ __all__ = [
     "sinusoidal_positions",
     "softmax",
     "softplus",
+    "spectral_normalize",
     "split_time",
     "stacked_scan",
     "step",
@@ -322,4 +341,5 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
     "valid_steps",
+    "viterbi",
 ]

@@ -1,4 +1,8 @@
-"""Averages of the parameters along a run: arithmetic (stochastic weight averaging) and exponential."""
+"""Averages of the parameters along a run: arithmetic (stochastic weight averaging) and exponential.
+
+`arithmetic` and `exponential` begin at zero and count their trees. `blend` begins at the first tree and counts nothing:
+``train.make_step(average=...)`` uses it, with a decay or a schedule of decays such as `equal_weights`.
+"""
 
 from typing import NamedTuple
 
@@ -6,9 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import widen
-from jaxdl.checks import check_decay
+from jaxdl.checks import check_decay, check_positive_integer
 from jaxdl.optim.numerics import increment, one_minus_power
-from jaxdl.typing import Array, ArrayLike, PyTree
+from jaxdl.typing import Array, ArrayLike, PyTree, Schedule
 
 
 class Average(NamedTuple):
@@ -53,8 +57,49 @@ def exponential(average: Average, params: PyTree, decay: ArrayLike) -> Average:
     return _towards(average, params, count, jnp.divide(1 - decay, one_minus_power(decay, count)))
 
 
-def _towards(average: Average, params: PyTree, count: Array, weight: Array) -> Average:
+def blend(average: PyTree, params: PyTree, decay: ArrayLike) -> PyTree:
+    """Move an average towards the parameters: ``a_t = decay a_(t-1) + (1 - decay) w_t``, in at least float32.
+
+    From ``a_0 = w_0`` with a constant decay it is the exponential mean of timm's ``ModelEmaV2``, and of
+    ``torch.optim.swa_utils`` if that reads the parameters before the first step too.
+
+    >>> float(blend(1.0, 4.0, decay=0.5))
+    2.5
+    """
+    weight = jnp.asarray(1 - decay)
+
     def move(a, w):
+        a = widen(a)
         return a + weight.astype(a.dtype) * (widen(w).astype(a.dtype) - a)
 
-    return Average(count, jax.tree.map(move, average.value, params))
+    return jax.tree.map(move, average, params)
+
+
+def equal_weights(start: int, every: int = 1) -> Schedule:
+    """Make the schedule of decays of an arithmetic mean: stochastic weight averaging (Izmailov et al., 2018).
+
+    The decay is ``(n - 1) / n`` at the ``n``-th averaged step ``t = start + (n - 1) every``, and 1 at the others.
+
+    Args:
+        start: the first step that is averaged, counted from 1; the paper begins after 3/4 of a run.
+        every: steps between two that are averaged, those of an epoch in the paper.
+
+    Raises:
+        ValueError: ``start`` or ``every`` is below 1.
+
+    >>> [float(equal_weights(start=2, every=2)(step)) for step in (1, 2, 3, 4)]
+    [1.0, 0.0, 1.0, 0.5]
+    """
+    check_positive_integer("start", start)
+    check_positive_integer("every", every)
+
+    def decay(step: ArrayLike) -> Array:
+        after = jnp.asarray(step) - start
+        n = after // every + 1
+        return jnp.where((after >= 0) & (after % every == 0), (n - 1) / jnp.maximum(n, 1), 1.0)
+
+    return decay
+
+
+def _towards(average: Average, params: PyTree, count: Array, weight: Array) -> Average:
+    return Average(count, blend(average.value, params, 1 - weight))

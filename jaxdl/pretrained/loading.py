@@ -15,7 +15,7 @@ from flax import linen
 
 from jaxdl import models, tree
 from jaxdl.checks import shorten
-from jaxdl.pretrained import configs, files, rules
+from jaxdl.pretrained import configs, files, layouts, rules
 from jaxdl.pretrained.formats import unique
 from jaxdl.pretrained.rules import COUNTER, Place, Rule
 from jaxdl.typing import Key, PyTree
@@ -189,7 +189,14 @@ def rules_of(model: linen.Module, source: str) -> Sequence[Rule]:
     known = import_module(module).RULES
     if source not in known:
         raise ValueError(f"expected a source of {type(model).__name__} in {sorted(known)}, got {source!r}")
-    return known[source](model)
+    table = known[source](model)
+    return table if getattr(model, "num_classes", 1) else [*table, *_ignored_heads(table)]
+
+
+def _ignored_heads(table: Sequence[Rule]) -> list[Rule]:
+    """Return rules that pass over the output layer and the auxiliary heads, which a model without classes lacks."""
+    heads = [re.escape(rule.theirs) for rule in table if re.match("output$|auxiliary", rule.ours)]
+    return [Rule("", re.sub(r"\\\\\d", ".*", head) + r"\..*", layouts.ignored) for head in heads]
 
 
 def convert(

@@ -13,6 +13,7 @@ from flax import linen
 from jaxdl import losses, metrics
 from jaxdl.arrays import fit_mask
 from jaxdl.metrics import Mean
+from jaxdl.nn.crf import Chain, crf_log_likelihood, viterbi
 from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.tasks.task import (
     CountedLoss,
@@ -33,7 +34,8 @@ def sequence_classification(model: linen.Module, *, inputs: str = "token", label
     """Learn the label of a sequence, ``p(label | x) = softmax(model(x, lengths))``, by cross-entropy.
 
     Batches also have ``"label"`` ``[B]`` and may have ``"mask"`` ``[B]``. Training reports ``accuracy``, evaluation
-    ``loss`` (without smoothing) and ``accuracy``.
+    ``loss`` (without smoothing) and ``accuracy``. Where batches have ``"segment"`` ``[B, T]``, the model reads it too:
+    ``BERT("classification")`` of pairs of texts.
 
     Args:
         model: ``model.apply(variables, x, lengths=..., train=...)`` returns logits ``[B, K]``.
@@ -64,6 +66,60 @@ def tagging(
     return _labeling(model, inputs, label_smoothing, _step_weights, _count_steps, tags)
 
 
+def crf_tagging(model: linen.Module, *, inputs: str = "token", tags: Sequence[str | None] = ()) -> Task:
+    """Learn the labels of all steps together, ``p(label_1 .. label_T | x)``, by a conditional random field.
+
+    The loss is the negative log-likelihood of the labels (`jaxdl.nn.crf_log_likelihood`) in nats a valid step, and
+    evaluation predicts the most probable labels of the whole sequence (`jaxdl.nn.viterbi`). Batches and metrics are
+    those of `tagging`; the steps of a sequence are those of its ``"length"``, and a ``"mask"`` decides on whole
+    sequences, which count where it is not 0 everywhere.
+
+    Args:
+        model: ``model.apply(variables, x, lengths=..., train=...)`` returns a `jaxdl.nn.Chain`, as
+            `jaxdl.models.LinearChainCRF` does.
+        inputs: the name of the sequences in a batch.
+        tags: see `tagging`.
+    """
+
+    def rows_of(batch: Batch) -> Array:
+        mask = batch.get("mask", jnp.ones(len(batch["label"])))
+        return jnp.any(jnp.reshape(mask, (len(mask), -1)) != 0, axis=1)
+
+    def steps_of(batch: Batch) -> Array:
+        shape = batch["label"].shape
+        valid = valid_steps(batch["length"], shape[1]) if "length" in batch else jnp.ones(shape, bool)
+        return (valid & rows_of(batch)[:, None]).astype(jnp.float32)
+
+    def nats(chain: Chain, batch: Batch) -> Mean:
+        labels = masked_labels(batch["label"], steps_of(batch))
+        nats = -crf_log_likelihood(chain, labels, batch.get("length"))
+        return Mean(jnp.sum(jnp.where(rows_of(batch), nats, 0)), jnp.sum(steps_of(batch)))
+
+    def init(key: Key, batch: Batch) -> Variables:
+        check_names(batch, [inputs])
+        return init_model(model, key, batch[inputs])
+
+    def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
+        check_names(batch, [inputs, "label"])
+        options = {"rows": batch.get("mask"), "lengths": batch.get("length")}
+        chain, collections = apply_in_training(model, variables, batch[inputs], key, **options)
+        return nats(chain, batch).value, (collections, {})
+
+    def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
+        check_names(batch, [inputs, "label"])
+        chain = apply_in_evaluation(model, variables, batch[inputs], lengths=batch.get("length"))
+        predicted, _ = viterbi(chain, batch.get("length"))
+        mask = steps_of(batch)
+        labels = masked_labels(batch["label"], mask)
+        return {
+            "loss": nats(chain, batch),
+            "accuracy": metrics.mean(predicted == labels, mask),
+            **_tag_metrics(predicted, labels, mask, tags),
+        }
+
+    return Task(init, CountedLoss(loss, lambda batch: jnp.sum(steps_of(batch))), measure)
+
+
 def _count_rows(batch: Batch) -> Array:
     """Return the number of sequences in a batch, those with mask 1."""
     return jnp.sum(batch.get("mask", jnp.ones(batch["label"].shape)), dtype=jnp.float32)
@@ -85,6 +141,12 @@ def _step_weights(batch: Batch) -> Array | None:
     return valid.astype(jnp.float32) if mask is None else jnp.where(valid, mask, 0)
 
 
+def _options(batch: Batch) -> dict[str, Array | None]:
+    """Return what a model reads beside the sequences."""
+    options = {"lengths": batch.get("length")}
+    return options | {"segment": batch["segment"]} if "segment" in batch else options
+
+
 def _labeling(
     model: linen.Module,
     inputs: str,
@@ -101,17 +163,17 @@ def _labeling(
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         check_names(batch, [inputs, "label"])
-        lengths, mask = batch.get("length"), mask_of(batch)
+        mask = mask_of(batch)
         labels = masked_labels(batch["label"], mask)
         logits, collections = apply_in_training(
-            model, variables, batch[inputs], key, rows=batch.get("mask"), lengths=lengths
+            model, variables, batch[inputs], key, rows=batch.get("mask"), **_options(batch)
         )
         value = losses.cross_entropy(logits, labels, mask=mask, label_smoothing=label_smoothing)
         return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, labels), mask).value})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
         check_names(batch, [inputs, "label"])
-        logits = apply_in_evaluation(model, variables, batch[inputs], lengths=batch.get("length"))
+        logits = apply_in_evaluation(model, variables, batch[inputs], **_options(batch))
         mask = mask_of(batch)
         labels = masked_labels(batch["label"], mask)
         return {

@@ -1,17 +1,19 @@
 """Training: the state, the step, the loop, evaluation, hooks, checkpoints and many devices.
 
 - ``state``, ``step``, ``gradient``: the state of a run, the ordinary training step, the gradient of a mean.
+- ``precision``: models in 16 bits, and the scale of a loss.
 - ``loop``: ``fit``, which runs any step over a loader's batches; ``report``: what it passes to its hooks.
 - ``hooks``, ``guard``: early stopping, the best state, progress, logs, checkpoints; NaN and infinity.
-- ``evaluate``: the metrics of a model on a data set. ``ensemble``: many members at once.
+- ``evaluate``: the metrics of a model on a data set, and its predictions. ``ensemble``: many members at once.
 - ``checkpointing``: checkpoints, weights in files, interruption.
 - ``parallel``: meshes, sharding, several processes.
 - ``leaves``: forms and digests of the leaves of a state.
+- ``players``: steps of several players, such as a generator and a discriminator.
 """
 
-from jaxdl.train import checkpointing, ensemble, leaves, parallel
+from jaxdl.train import checkpointing, ensemble, leaves, parallel, precision
 from jaxdl.train.checkpointing import Checkpoints, DamagedError, Interruption, interruptible, weights
-from jaxdl.train.evaluate import Measure, make_evaluation
+from jaxdl.train.evaluate import Measure, make_evaluation, predict
 from jaxdl.train.gradient import (
     Count,
     count_examples,
@@ -24,9 +26,10 @@ from jaxdl.train.gradient import (
 from jaxdl.train.guard import NonfiniteError, StopAtNonfinite, check_finite, nonfinite_leaves, skip_nonfinite
 from jaxdl.train.hooks import EarlyStopping, MetricsFile, OnFirstProcess, ProgressBar, SaveEvery
 from jaxdl.train.loop import Programs, Scanned, Single, chunks, count_steps, fit
+from jaxdl.train.players import combine_optimizers, make_alternating_step, make_simultaneous_step
 from jaxdl.train.report import STOP, Hook, InMemoryLoader, Loader, Report, Stop, call_finish, call_hook, summarise
-from jaxdl.train.state import TrainState, check_optimizer
-from jaxdl.train.step import Loss, Metrics, Step, accumulate_gradient, make_step
+from jaxdl.train.state import LoaderLike, TaskLike, TrainState, check_optimizer, start
+from jaxdl.train.step import Loss, Metrics, Step, accumulate_gradient, cut_batch, make_step, prepare, separate_params
 
 __all__ = [
     "STOP",
@@ -38,6 +41,7 @@ __all__ = [
     "InMemoryLoader",
     "Interruption",
     "Loader",
+    "LoaderLike",
     "Loss",
     "Measure",
     "Metrics",
@@ -53,6 +57,7 @@ __all__ = [
     "Step",
     "Stop",
     "StopAtNonfinite",
+    "TaskLike",
     "TrainState",
     "accumulate_gradient",
     "call_finish",
@@ -61,21 +66,30 @@ __all__ = [
     "check_optimizer",
     "checkpointing",
     "chunks",
+    "combine_optimizers",
     "count_examples",
     "count_rows",
     "count_steps",
+    "cut_batch",
     "ensemble",
     "fit",
     "from_additive",
     "interruptible",
     "is_geometric",
     "leaves",
+    "make_alternating_step",
     "make_evaluation",
+    "make_simultaneous_step",
     "make_step",
     "mean_gradient",
     "nonfinite_leaves",
     "parallel",
+    "precision",
+    "predict",
+    "prepare",
+    "separate_params",
     "skip_nonfinite",
+    "start",
     "summarise",
     "to_additive",
     "weights",

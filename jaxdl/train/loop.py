@@ -15,7 +15,7 @@ from jaxdl.train import parallel
 from jaxdl.train.leaves import check_alive, is_key
 from jaxdl.train.parallel.consistency import check_same_leaves
 from jaxdl.train.report import Hook, InMemoryLoader, Loader, Report, call_finish, call_hook, summarise
-from jaxdl.train.step import Step
+from jaxdl.train.step import Step, prepare
 from jaxdl.typing import Array, Batch, PyTree
 
 DEVICE_SHARE = 0.25
@@ -27,8 +27,10 @@ def fit(
     state: PyTree,
     loader: Loader,
     *,
-    epochs: float,
+    epochs: float | None = None,
+    steps: int | None = None,
     evaluate: Callable[[PyTree], dict[str, Any]] | None = None,
+    evaluate_every: int | None = None,
     hooks: Sequence[Hook] = (),
     report_every: int = 50,
     scan: bool | Literal["auto"] = "auto",
@@ -43,11 +45,13 @@ def fit(
     Args:
         step: a pure function; the ``jax.vmap`` of one trains many states together, on the same batches.
         state: any pytree with an attribute ``step``. A restored state continues at its step: the batches depend on the
-            number of the step only.
-        loader: a ``Loader``.
+            number of the step only. What the step keeps in it besides is added, see `prepare`.
+        loader: a ``Loader``, such as ``data.Loader``, or ``data.from_iterable`` of any iterable of batches.
         epochs: total number of passes over the data, counted from step zero. A fraction ends inside an epoch.
+        steps: total number of steps, counted from step zero, instead of ``epochs``.
         evaluate: a function of the state, called at the end of every epoch and of the run, such as the result of
             ``make_evaluation``.
+        evaluate_every: steps between evaluations, instead of those of an epoch.
         hooks: called in order with a ``Report`` after every chunk; all are called even if one ends the run, which it
             does by returning ``train.STOP``.
         report_every: the largest number of steps in a chunk. Chunks end with an epoch.
@@ -60,40 +64,43 @@ def fit(
         ``train/NAME``, and the evaluation as ``evaluation/NAME``.
 
     Raises:
-        ValueError: the number of epochs or steps is not positive, the state has made all these steps already or was
-            donated to another call, ``scan=True`` without arrays in memory, early stopping without ``evaluate``, or the
-            devices do not divide a batch; and, in every process, if the processes differ in state, arrays or steps.
+        ValueError: neither or both of epochs and steps are given, or one is not positive, the state has made all these
+            steps already or was donated to another call, ``scan=True`` without arrays in memory, early stopping without
+            ``evaluate``, or the devices do not divide a batch; and, in every process, if the processes differ in state,
+            arrays or steps.
         TypeError: the loader or an argument is of another type, or a hook returns something else than None or
             ``train.STOP``.
     """
-    check_in_range("epochs", epochs, 0, math.inf, includes_low=False, includes_high=False)
     check_positive_integer("report_every", report_every)
     check_one_of("scan", scan, (True, False, "auto"))
     _check_loader(loader)
+    total, per_epoch = _length(loader, epochs, steps)
+    if evaluate_every is not None:
+        check_positive_integer("evaluate_every", evaluate_every)
     _check_functions(step, evaluate, hooks)
     check_alive(state)
     mesh = parallel.automatic(mesh)
-    per_epoch = loader.steps_per_epoch
-    total = count_steps(epochs, per_epoch)
     start = int(np.ravel(state.step)[0])
     if start >= total:
+        given = f"steps={steps}" if epochs is None else f"epochs={epochs:g}"
         raise ValueError(
-            f"expected a state before step {total}, the end of epochs={epochs:g}, got one after step {start}; epochs "
-            "counts from step zero: increase it to train on"
+            f"expected a state before step {total}, the end of {given}, got one after step {start}; it counts from "
+            "step zero: increase it to train on"
         )
     if mesh is not None:
         check_same_leaves({"first step": start, "last step": total, "report_every": report_every}, mesh)
-    state = _unshared(parallel.on_mesh(jax.tree.map(jnp.asarray, state), mesh))
+    state = _unshared(parallel.on_mesh(jax.tree.map(jnp.asarray, prepare(step, state)), mesh))
     runner = Scanned(step, loader, mesh) if _is_scanned(loader, scan, mesh) else Single(step, loader, mesh)
     history = []
-    for first, count in chunks(start, total, per_epoch, report_every):
+    between = evaluate_every or per_epoch
+    for first, count in chunks(start, total, per_epoch, report_every, evaluate_every):
         started, compiled = time.perf_counter(), runner.programs.seconds
         state, metrics = runner(state, first, count)
         metrics = jax.device_get(metrics)
         jax.block_until_ready(state)  # device_get has not waited if there are no metrics
         seconds = time.perf_counter() - started - (runner.programs.seconds - compiled)
         done = first + count
-        at_end = done % per_epoch == 0 or done == total
+        at_end = done % between == 0 or done == total
         evaluation = evaluate(state) if evaluate is not None and at_end else None
         compile_seconds = runner.programs.seconds
         report = Report(done, done / per_epoch, state, metrics, evaluation, seconds, compile_seconds, total, count)
@@ -114,22 +121,25 @@ def count_steps(epochs: float, per_epoch: int) -> int:
     return max(int(epochs > 0), math.ceil(epochs * per_epoch - 1e-9 * per_epoch))
 
 
-def chunks(first: int, total: int, per_epoch: int, at_most: int) -> Iterator[tuple[int, int]]:
-    """Cut the steps ``first .. total - 1`` into chunks ``(first, count)`` that end with an epoch.
+def chunks(
+    first: int, total: int, per_epoch: int, at_most: int, evaluate_every: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Cut the steps ``first .. total - 1`` into chunks ``(first, count)`` that end with an epoch or an evaluation.
 
-    A length that divides the epoch is preferred, down to half of ``at_most``: then all chunks have one length and
-    share one compiled program.
+    A length that divides both is preferred, down to half of ``at_most``: then all chunks have one length and share one
+    compiled program.
 
     >>> list(chunks(0, 12, per_epoch=6, at_most=4))
     [(0, 3), (3, 3), (6, 3), (9, 3)]
     >>> list(chunks(5, 14, per_epoch=7, at_most=4))
     [(5, 2), (7, 4), (11, 3)]
     """
-    lengths = range(min(at_most, per_epoch), max(1, at_most // 2) - 1, -1)
-    length = next((n for n in lengths if per_epoch % n == 0), min(at_most, per_epoch))
+    every = evaluate_every or per_epoch
+    common = math.gcd(per_epoch, every)
+    lengths = range(min(at_most, common), max(1, at_most // 2) - 1, -1)
+    length = next((n for n in lengths if common % n == 0), min(at_most, per_epoch, every))
     while first < total:
-        epoch_end = (first // per_epoch + 1) * per_epoch
-        count = min(length, epoch_end - first, total - first)
+        count = min(length, per_epoch - first % per_epoch, every - first % every, total - first)
         yield first, count
         first += count
 
@@ -211,14 +221,29 @@ def _is_scanned(loader: Loader, scan: bool | Literal["auto"], mesh: Mesh | None)
     return in_memory and _bytes(loader) <= _device_bytes() * parallel.data_devices(mesh)
 
 
+def _length(loader: Loader, epochs: float | None, steps: int | None) -> tuple[int, int]:
+    """Return the number of steps in a run and in an epoch; a loader without a length has one epoch, the run."""
+    if (epochs is None) == (steps is None):
+        raise ValueError(f"expected either epochs or steps, got epochs={epochs} and steps={steps}; give one of them")
+    if steps is not None:
+        check_positive_integer("steps", steps)
+        return steps, loader.steps_per_epoch or steps
+    check_in_range("epochs", epochs, 0, math.inf, includes_low=False, includes_high=False)
+    if loader.steps_per_epoch is None:
+        raise ValueError(f"expected steps=... for a loader without a length, got epochs={epochs:g}; give steps instead")
+    return count_steps(epochs, loader.steps_per_epoch), loader.steps_per_epoch
+
+
 def _check_loader(loader: Any) -> None:
     """Check that a loader gives batches by number."""
     if callable(getattr(loader, "batch", None)) and hasattr(loader, "steps_per_epoch"):
-        check_positive_integer("loader.steps_per_epoch", loader.steps_per_epoch)
+        if loader.steps_per_epoch is not None:
+            check_positive_integer("loader.steps_per_epoch", loader.steps_per_epoch)
         return
     raise TypeError(
         f"expected a loader with steps_per_epoch and batch(step), got {type(loader).__name__}; use "
-        "data.Loader(arrays, batch_size), or give a class with these two that returns the same batch for the same step"
+        "data.Loader(arrays, batch_size), data.from_iterable(iterable) for any iterable of batches, or a class with "
+        "these two that returns the same batch for the same step"
     )
 
 

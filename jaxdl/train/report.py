@@ -13,7 +13,8 @@ from jaxdl.typing import Batch, PyTree
 class Loader(Protocol):
     """Batches by number, the same for the same number (``jaxdl.data.Loader`` is one)."""
 
-    steps_per_epoch: int
+    steps_per_epoch: int | None
+    """None for a stream without a length: then the whole run is one epoch."""
 
     def batch(self, step: int) -> Batch:
         """Return the batch of update ``step``, counted from zero over all epochs."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Protocol, Self
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxdl.typing import Array, Key, PyTree
+from jaxdl.checks import is_integer
+from jaxdl.typing import Array, Batch, Key, PyTree
 
 
 @struct.dataclass
@@ -23,6 +25,8 @@ class TrainState:
         opt_state: the optimizer's state.
         key: the run's random key. It never changes: a step uses ``fold_in(key, step)``, so that a resumed run has the
             random numbers of an uninterrupted one.
+        average: the average of the parameters that ``make_step(average=...)`` keeps, in at least float32, or None.
+        loss_scale: that of ``make_step(precision="float16")``, a `LossScale`, or None.
     """
 
     step: Array
@@ -30,6 +34,8 @@ class TrainState:
     collections: dict[str, PyTree]
     opt_state: PyTree
     key: Key
+    average: PyTree = struct.field(default=None, kw_only=True)
+    loss_scale: PyTree = struct.field(default=None, kw_only=True)
 
     @classmethod
     def create(
@@ -66,6 +72,80 @@ class TrainState:
         """The variables for ``model.apply``."""
         return {"params": self.params, **self.collections}
 
+    @property
+    def averaged(self) -> dict[str, PyTree]:
+        """The variables with the average of the parameters in their place.
+
+        Raises:
+            ValueError: the state has no average.
+        """
+        if self.average is None:
+            raise ValueError("expected a state with an average, got None; train with make_step(..., average=0.999)")
+        return {"params": self.average, **self.collections}
+
+    def __repr__(self) -> str:
+        parts = {name: getattr(self, name) for name in ("params", "collections", "opt_state", "average")}
+        sizes = [f"{name}={_describe(part)}" for name, part in parts.items() if jax.tree.leaves(part)]
+        scale = [] if self.loss_scale is None else [f"loss_scale={self.loss_scale.scale}"]
+        return f"{type(self).__name__}({', '.join([f'step={self.step}', *sizes, *scale])})"
+
+
+class TaskLike(Protocol):
+    """What `start` reads of a task."""
+
+    @property
+    def init(self) -> Callable[[Key, Batch], dict[str, PyTree]]:
+        """``init(key, batch) -> variables``."""
+        ...
+
+
+class LoaderLike(Protocol):
+    """What `start` reads of a loader."""
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        ...
+
+
+def start(task: TaskLike, optimizer: optax.GradientTransformation, loader: LoaderLike, seed: int = 0) -> TrainState:
+    """Make the initial state of a run: initialize the model of a task, the optimizer and the random key.
+
+    The keys of the initialization and of the run are the two of ``jax.random.split(jax.random.key(seed))``. Only the
+    shapes of the loader's first batch matter. All of it is one compiled program.
+
+    Args:
+        task: has ``init(key, batch) -> variables``; one of ``jaxdl.tasks``, for instance.
+        optimizer: one of ``jaxdl.optim`` or any optax transformation.
+        loader: has ``batch(step)``, as ``data.Loader`` and ``data.from_iterable`` do.
+        seed: seed of the run.
+
+    Raises:
+        TypeError: the optimizer is none, the loader has no batches by number, or the seed is no integer.
+        ValueError: ``task.init`` returns no parameters.
+
+    >>> import numpy as np
+    >>> from jaxdl import data, models, tasks
+    >>> task = tasks.classification(models.create("mlp"))
+    >>> loader = data.Loader({"image": np.zeros((4, 8, 8, 1), np.float32)}, batch_size=2)
+    >>> start(task, optax.sgd(0.1), loader)
+    TrainState(step=0, params=8,970 numbers in 6 arrays)
+    """
+    check_optimizer(optimizer)
+    if not is_integer(seed):
+        raise TypeError(f"expected an integer seed, got {seed!r}")
+    if not callable(getattr(loader, "batch", None)):
+        raise TypeError(
+            f"expected a loader with batch(step), got {type(loader).__name__}; use data.Loader(arrays, batch_size), or "
+            "data.from_iterable for an iterable of batches"
+        )
+
+    @jax.jit
+    def create(key: Key, batch: Batch) -> TrainState:
+        init_key, run_key = jax.random.split(key)
+        return TrainState.create(task.init(init_key, batch), optimizer, run_key)
+
+    return create(jax.random.key(seed), dict(loader.batch(0)))
+
 
 def check_optimizer(optimizer: object) -> None:
     """Check that an optimizer has its two functions, ``init`` and ``update``.
@@ -87,3 +167,9 @@ def check_optimizer(optimizer: object) -> None:
 def _copy(leaf: Array) -> Array:
     """Copy a leaf with a strong dtype: a donated buffer must not be shared, and the carry of a scan not be weak."""
     return jnp.array(leaf, dtype=leaf.dtype) if isinstance(leaf, jax.Array) else jnp.asarray(leaf)
+
+
+def _describe(part: PyTree) -> str:
+    """Describe a tree by its size: numbers and arrays."""
+    leaves = jax.tree.leaves(part)
+    return f"{sum(leaf.size for leaf in leaves):,} numbers in {len(leaves)} arrays"

@@ -12,14 +12,18 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxdl import optim, tree
 from jaxdl.arrays import widen
-from jaxdl.checks import check_positive_integer
+from jaxdl.checks import check_in_range, check_one_of, check_positive_integer
 from jaxdl.train.gradient import Count, count_examples, count_rows, from_additive, mean_gradient, to_additive
+from jaxdl.train.precision import PRECISIONS, adjust_loss_scale, in_precision, init_loss_scale
 from jaxdl.train.state import TrainState, check_optimizer
-from jaxdl.typing import Array, Batch, Key, PyTree
+from jaxdl.typing import Array, Batch, Key, PyTree, Schedule
 
 Metrics = dict[str, Array]
-Loss = Callable[[dict[str, PyTree], Batch, Key], tuple[Array, tuple[dict[str, PyTree], Metrics]]]
-"""``loss(variables, batch, key) -> (loss, (collections, metrics))``; the loss is a mean over the batch's examples."""
+Loss = Callable[[dict[str, PyTree], Batch, Key], tuple[Array, tuple[dict[str, PyTree], Metrics]] | Array]
+"""``loss(variables, batch, key) -> (loss, (collections, metrics))``; the loss is a mean over the batch's examples.
+
+Without collections and metrics it may return the loss alone.
+"""
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 """The extension point of training: ``step(state, batch) -> (state, metrics)``."""
 
@@ -32,6 +36,8 @@ def make_step(
     axis_name: str | None = None,
     mesh: Mesh | None = None,
     count: Count | None = None,
+    average: float | Schedule | None = None,
+    precision: str = "float32",
 ) -> Step:
     """Make the step ``g = d loss / d w;  u, s = update(g, s, w);  w = w + u``.
 
@@ -48,6 +54,15 @@ def make_step(
         count: ``count(batch)``, the denominator of the mean that the loss is, which weights the parts of a batch. By
             default it is ``loss.count``, which the losses of tasks have; else the sum of ``batch["mask"]``, or the
             number of rows.
+        average: keep the average ``a_t = d a_(t-1) + (1 - d) w_t`` of the parameters in ``state.average``, from
+            ``a_0 = w_0``: its decay ``d``, in [0, 1], or a schedule of ``t``, as `optim.averaging.equal_weights` for
+            stochastic weight averaging. ``state.averaged`` are the variables with it.
+        precision: "float32"; or "bfloat16" or "float16", in which linen modules compute, see `precision.modules_in`,
+            while parameters, gradients, the loss outside of the module and the update are in float32. With "float16"
+            the loss is multiplied by ``state.loss_scale``, and a step whose gradient overflows changes neither
+            parameters nor collections nor the optimizer's state: `precision.adjust_loss_scale`.
+
+    `prepare` adds the average and the scale to a state, and ``fit`` does so too; else the first call of the step does.
 
     The collections of modules whose parameters are all frozen by `optim.freeze`, such as running statistics of batch
     norms, are kept too.
@@ -55,12 +70,13 @@ def make_step(
     Returns:
         A pure function, neither jitted nor donating; ``train.fit`` compiles it. Its metrics are scalars: those of the
         task, ``loss``, ``gradient_norm``, ``parameter_norm`` and ``update_norm`` (Euclidean, over all leaves), and
-        ``learning_rate`` if the optimizer's state has one.
+        ``learning_rate`` if the optimizer's state has one; with "float16" also ``loss_scale``, and ``skipped``, 1 for
+        an overflow and else 0.
 
     Raises:
-        ValueError: ``accumulate`` is below one. When the step is traced: it does not divide the batch, the arrays of
-            the batch differ in their rows, the parts of a batch with lengths have no ``count``, or the loss returns
-            other collections than the state has.
+        ValueError: ``accumulate`` is below one, ``average`` outside of [0, 1], or the precision unknown. When the step
+            is traced: ``accumulate`` does not divide the batch, the arrays of the batch differ in their rows, the parts
+            of a batch with lengths have no ``count``, or the loss returns other collections than the state has.
         TypeError: the optimizer is none, or, when the step is traced, the loss returns something else than a `Loss`.
 
     >>> def loss(variables, batch, key):
@@ -73,16 +89,35 @@ def make_step(
     """
     check_positive_integer("accumulate", accumulate)
     check_optimizer(optimizer)
+    check_one_of("precision", precision, PRECISIONS)
+    if average is not None and not callable(average):
+        check_in_range("average", average, 0, 1)
     count = count or getattr(loss, "count", None)
-    gradient = mean_gradient(_of_params(loss), axis_name, count)
-    gradient = accumulate_gradient(gradient, accumulate, axis_name, mesh, count)
+    of_params = separate_params(in_precision(loss, precision))
     update = optax.with_extra_args_support(optimizer).update
+    scales = precision == "float16"
+
+    def prepare(state: TrainState) -> TrainState:
+        if average is not None and state.average is None:
+            state = dataclasses.replace(state, average=jax.tree.map(lambda w: jnp.copy(widen(w)), state.params))
+        if scales and state.loss_scale is None:
+            state = dataclasses.replace(state, loss_scale=init_loss_scale(jnp.shape(state.step)))
+        return state
+
+    def gradient(state: TrainState, batch: Batch, key: Key) -> tuple:
+        scale = state.loss_scale.scale if scales else None
+        part = mean_gradient(of_params if scale is None else _multiplied(of_params, scale), axis_name, count)
+        whole = accumulate_gradient(part, accumulate, axis_name, mesh, count)
+        (value, aux), grads = whole(state.params, state.collections, batch, key)
+        if scale is not None:
+            value, grads = jax.tree.map(lambda x: (x / scale).astype(x.dtype), (value, grads))
+        return value, aux, grads
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         if count is None and (accumulate > 1 or axis_name is not None):
             _check_counted_by_rows(batch)
-        key = jax.random.fold_in(state.key, state.step)
-        (value, (collections, metrics)), grads = gradient(state.params, state.collections, batch, key)
+        state = prepare(state)
+        value, (collections, metrics), grads = gradient(state, batch, jax.random.fold_in(state.key, state.step))
         updates, opt_state = update(grads, state.opt_state, state.params, value=value)
         params = optax.apply_updates(state.params, updates)
         metrics = {
@@ -99,9 +134,49 @@ def make_step(
         if frozen:
             collections = _keep_frozen(collections, state, frozen)
         changes = {"params": params, "collections": collections, "opt_state": opt_state}
+        if scales:
+            changes, overflow = _keep_at_overflow(changes, state, grads)
+            metrics |= {"loss_scale": state.loss_scale.scale, "skipped": overflow.astype(jnp.int32)}
+            changes["loss_scale"] = adjust_loss_scale(state.loss_scale, ~overflow)
+        if average is not None:
+            decay = average(state.step + 1) if callable(average) else average
+            changes["average"] = optim.averaging.blend(state.average, changes["params"], decay)
         return dataclasses.replace(state, step=state.step + 1, **changes), metrics
 
+    step.prepare = prepare  # pyright: ignore[reportFunctionMemberAccess]
     return step
+
+
+def prepare(step: Step, state: PyTree) -> PyTree:
+    """Add to a state what a step keeps in it: the average of the parameters, the scale of the loss.
+
+    A state that has them, or a step that needs nothing, leaves the state as it is. ``fit`` calls it; call it before a
+    checkpoint with these parts is restored, or before a scan over the step.
+
+    >>> def loss(variables, batch, key):
+    ...     return jnp.mean((variables["params"]["w"] - batch["x"]) ** 2), ({}, {})
+    >>> state = TrainState.create({"params": {"w": jnp.ones(2)}}, optim.sgd(0.1), jax.random.key(0))
+    >>> prepare(make_step(loss, optim.sgd(0.1), average=0.99), state).average
+    {'w': Array([1., 1.], dtype=float32)}
+    """
+    return getattr(step, "prepare", lambda state: state)(state)
+
+
+def _multiplied(loss: Callable[..., Any], scale: Array) -> Callable[..., Any]:
+    """Multiply a loss by a scale; its metrics stay."""
+
+    def multiplied(*arguments: Any) -> tuple[Array, Any]:
+        value, aux = loss(*arguments)
+        return value * scale, aux
+
+    return multiplied
+
+
+def _keep_at_overflow(changes: dict[str, PyTree], state: TrainState, grads: PyTree) -> tuple[dict[str, PyTree], Array]:
+    """Keep the parts of a state if a gradient is not finite; return the parts, and whether one is not."""
+    finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(grads)]))
+    kept = {name: getattr(state, name) for name in changes}
+    return jax.tree.map(lambda new, old: jnp.where(finite, new, old), changes, kept), ~finite
 
 
 def accumulate_gradient(
@@ -118,24 +193,9 @@ def accumulate_gradient(
     """
     if parts == 1:
         return gradient
-    sharding = None
-    if mesh is not None and "data" in mesh.shape:
-        sharding = NamedSharding(Mesh(mesh.devices, mesh.axis_names), PartitionSpec(None, "data"))
 
     def over_parts(params: PyTree, collections: dict[str, PyTree], batch: Batch, key: Key):
-        size = count_rows(batch)
-        if size % parts:
-            raise ValueError(
-                f"expected a batch size divisible by accumulate={parts}, got {size}; take a multiple of {parts}"
-            )
-
-        def cut(leaf: Array) -> Array:
-            if not jnp.ndim(leaf):
-                return jnp.broadcast_to(leaf, (parts,))
-            leaf = rearrange(leaf, "(b k) ... -> k b ...", k=parts)
-            return leaf if sharding is None else jax.lax.with_sharding_constraint(leaf, sharding)
-
-        microbatches = jax.tree.map(cut, batch)
+        microbatches = cut_batch(batch, parts, f"accumulate={parts}", mesh)
         counts = jax.vmap(count or count_examples)(microbatches)
         if axis_name is not None:
             counts = jax.lax.psum(counts, axis_name)
@@ -162,11 +222,47 @@ def accumulate_gradient(
     return over_parts
 
 
-def _of_params(loss: Loss) -> Callable:
-    """Separate the parameters, which are differentiated, from the other collections."""
+def cut_batch(batch: Batch, parts: int, name: str, mesh: Mesh | None = None) -> Batch:
+    """Cut a batch into ``k`` equal microbatches of every ``k``-th row, ``[k, B / k, ...]``; scalars go to all.
+
+    Args:
+        batch: arrays ``[B, ...]`` and scalars.
+        parts: ``k``.
+        name: of the option, for the error.
+        mesh: the devices over which the rows are sharded, those of each microbatch too.
+
+    Raises:
+        ValueError: ``k`` does not divide the batch, or the arrays differ in their rows.
+
+    >>> cut_batch({"x": jnp.arange(4)}, 2, "accumulate=2")["x"].tolist()
+    [[0, 2], [1, 3]]
+    """
+    sharding = None
+    if mesh is not None and "data" in mesh.shape:
+        sharding = NamedSharding(Mesh(mesh.devices, mesh.axis_names), PartitionSpec(None, "data"))
+    size = count_rows(batch)
+    if size % parts:
+        raise ValueError(f"expected a batch size divisible by {name}, got {size}; take a multiple of {parts}")
+
+    def cut(leaf: Array) -> Array:
+        if not jnp.ndim(leaf):
+            return jnp.broadcast_to(leaf, (parts,))
+        leaf = rearrange(leaf, "(b k) ... -> k b ...", k=parts)
+        return leaf if sharding is None else jax.lax.with_sharding_constraint(leaf, sharding)
+
+    return jax.tree.map(cut, batch)
+
+
+def separate_params(loss: Loss) -> Callable[..., Any]:
+    """Make ``loss(params, collections, batch, key)``, which is differentiated by its first argument, of a `Loss`.
+
+    What the loss returns is checked.
+    """
 
     def of_params(params: PyTree, collections: dict[str, PyTree], batch: Batch, key: Key):
         output = loss({"params": params, **collections}, batch, key)
+        if isinstance(output, jax.Array) and output.ndim == 0:
+            output = output, ({}, {})
         _check_loss(output, collections)
         return output
 

@@ -268,7 +268,7 @@ def test_inverse_sigmoid_decay_matches_its_formula():
     ("call", "message"),
     [
         (lambda: decode.greedy(step_fn, init_carry(), FIRST, max_length=0), "got 0"),
-        (lambda: decode.greedy(step_fn, init_carry(), FIRST[:, None], max_length=1), r"got \(2, 1\)"),
+        (lambda: decode.greedy(step_fn, init_carry(), FIRST[:, None, None], max_length=1), r"got \(2, 1, 1\)"),
         (lambda: decode.beam_search(step_fn, init_carry(), FIRST, num_beams=0, max_length=1), "num_beams .* got 0"),
         (lambda: decode.shape_logits(np.zeros(3), temperature=0.0), "temperature .* got 0.0"),
         (lambda: decode.keep_top_k(np.zeros(3), 0), "top_k .* got 0"),

@@ -19,6 +19,10 @@ PARAMETERS = {
     "alexnet_grouped": 60_965_224,
     "bert_base": 109_482_240,
     "bert_large": 335_141_888,
+    "cyclegan_discriminator": 2_764_737,
+    "cyclegan_generator": 11_378_179,
+    "dcgan_discriminator": 2_765_568,
+    "dcgan_generator": 3_576_704,
     "deeplabv3_resnet50": 42_004_074,
     "densenet121": 7_978_856,
     "densenet161": 28_681_000,
@@ -40,6 +44,8 @@ PARAMETERS = {
     "lenet5": 61_706,
     "lenet5_original": 60_000,
     "mlp": 8_970,
+    "pix2pix_discriminator": 2_768_705,
+    "pix2pix_generator": 54_413_955,
     "pixel_cnn": 562_560,
     "realnvp": 2_675_996,
     "resnet101": 44_549_160,
@@ -53,6 +59,7 @@ PARAMETERS = {
     "resnet50": 25_557_032,
     "resnet56": 853_018,
     "unet": 31_030_658,
+    "vae": 652_824,
     "vgg11": 132_863_336,
     "vgg11_bn": 132_868_840,
     "vgg13": 133_047_848,
@@ -70,8 +77,10 @@ PARAMETERS = {
     "zfnet": 62_357_608,
     "zfnet_large": 107_627_624,
 }
-# Size of the outputs of models with an output for each position of a sequence.
-OUTPUTS = {"wavenet": 256, "bert_base": 768, "bert_large": 1024, "gpt_tiny": 256}
+# Size of the outputs of models with an output for each position of a sequence, or for each pixel without classes.
+OUTPUTS = {"vae": 1, "wavenet": 256, "bert_base": 768, "bert_large": 1024, "gpt_tiny": 256}
+OUTPUTS |= dict.fromkeys(("cyclegan_discriminator", "dcgan_discriminator", "pix2pix_discriminator"), 1)
+OUTPUTS |= dict.fromkeys(("cyclegan_generator", "dcgan_generator", "pix2pix_generator"), 3)
 OUTPUTS |= {"diffusion_unet": 3, "pixel_cnn": 256, "realnvp": 3}
 OUTPUTS |= dict.fromkeys(("gpt2", "gpt2_medium", "gpt2_large", "gpt2_xl"), 50_257)
 # Prefixes of the names of deep models of equal blocks.
@@ -82,6 +91,13 @@ DENSE = {
     "fcn_resnet50": (520, 520),
     "deeplabv3_resnet50": (520, 520),
     "fcos_resnet50_fpn": (100, 100),
+    "vae": (28, 28),
+    "cyclegan_discriminator": (30, 30),
+    "cyclegan_generator": (256, 256),
+    "dcgan_discriminator": (),
+    "dcgan_generator": (64, 64),
+    "pix2pix_discriminator": (30, 30),
+    "pix2pix_generator": (256, 256),
     "diffusion_unet": (32, 32),
     "realnvp": (32, 32),
 }
@@ -96,6 +112,22 @@ SMALL = {
     "mlp": ((2, 28, 28, 1), ["hidden1", "hidden2"]),
     "lenet5": ((2, 28, 28, 1), ["conv1", "pool1", "conv2", "pool2", "dense1", "dense2"]),
     "lenet5_original": ((2, 28, 28, 1), ["c1", "s2", "c3", "s4", "c5", "f6"]),
+}
+# One classifier of each family, with fewer layers.
+HEADLESS = {
+    "alexnet": {},
+    "densenet_bc_100_12": {"depths": (1, 1, 1)},
+    "googlenet": {"modules": ("inception4a", "inception4d")},
+    "inception_v2": {},
+    "inception_v3": {"modules": ("mixed6a", "mixed6e")},
+    "lenet5": {},
+    "lenet5_original": {},
+    "mlp": {},
+    "resnet18": {"depths": (1, 1), "widths": (4, 4)},
+    "vgg11": {},
+    "vit_b32": {"num_layers": 1},
+    "xception": {"middle_blocks": 1},
+    "zfnet": {},
 }
 
 
@@ -137,6 +169,23 @@ def test_parameter_counts_input_shapes_and_dtypes(name):
     assert alone == WITHOUT_AUXILIARY.get(name, PARAMETERS[name])
     assert logits.dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+
+
+@pytest.mark.parametrize("name", HEADLESS)
+def test_without_classes_the_vector_before_the_output_layer_is_the_result(name):
+    model = models.create(name, **HEADLESS[name])
+    backbone = model.clone(num_classes=0)
+    x = jax.ShapeDtypeStruct((2, *models.input_shape(name)), models.input_dtype(name))
+
+    def build(model, x, train):
+        key = jax.random.key(0)
+        return model.init_with_output({"params": key, "dropout": key}, x, train=train)
+
+    vector, variables = jax.eval_shape(lambda x: build(backbone, x, True), x)
+    _, whole = jax.eval_shape(lambda x: build(model, x, False), x)
+    output = whole["params"].pop("output", None)
+    assert vector.shape == (2, 84 if output is None else output["kernel"].shape[0])
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, whole)
 
 
 @pytest.mark.parametrize("name", SMALL)

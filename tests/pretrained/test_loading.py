@@ -1,6 +1,7 @@
 """Weights by name: the round trip is the identity, and whatever does not fit is named on both sides."""
 
 import pickle
+import re
 
 import jax
 import jax.numpy as jnp
@@ -108,6 +109,19 @@ def test_parts_that_a_file_does_not_have_are_left_out(entries):
     assert sorted(variables["params"]) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
     again = pretrained.load("alexnet", entries, **SMALL | {"num_classes": None})
     assert jax.tree.all(jax.tree.map(np.array_equal, again, variables))
+
+
+def test_a_model_without_classes_passes_over_the_heads_of_a_file(entries):
+    whole = pretrained.load("alexnet", entries, **SMALL)
+    backbone = pretrained.load("alexnet", entries, **SMALL | {"num_classes": 0})
+    del whole["params"]["output"]
+    jax.tree.map(np.testing.assert_array_equal, backbone, whole)
+    for name in ("googlenet", "inception_v3"):
+        full, table = (pretrained.rules_of(models.create(name, num_classes=n), "torchvision") for n in (9, 0))
+        theirs = [rule.theirs.replace(r"\1", "2") + ".weight" for rule in full if "auxiliary" in rule.ours]
+        skipped = [rule.theirs for rule in table if rule.layout.ignored]
+        assert theirs
+        assert all(any(re.fullmatch(pattern, entry) for pattern in skipped) for entry in [*theirs, "fc.weight"])
 
 
 def test_narrow_numbers_become_those_of_the_parameters(entries):

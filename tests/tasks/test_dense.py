@@ -132,3 +132,21 @@ def test_border_weights_are_the_papers_formula():
         data.border_weights(np.zeros((2, 2)))
     with pytest.raises(ValueError, match=r"\(1, 2, 2\)"):
         data.border_weights(np.zeros((1, 2, 2), int))
+
+
+def test_touching_objects_are_separated():
+    rng = np.random.default_rng(3)
+    instances = rng.integers(0, 4, (9, 11)).astype(np.uint16) // 2 * 3
+    separated = data.separate_touching(instances)
+    assert separated.dtype == np.uint16
+    for i, j in np.ndindex(instances.shape):
+        around = instances[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
+        touches = set(around.ravel().tolist()) - {0, instances[i, j]}
+        assert separated[i, j] == (0 if touches else instances[i, j])
+    two = np.repeat([[1] * 5 + [2] * 5], 4, axis=0)
+    assert ndimage.label(data.separate_touching(two))[1] == 2
+    assert data.separate_touching(np.zeros((0, 3), int)).shape == (0, 3)
+    with pytest.raises(TypeError, match="float64"):
+        data.separate_touching(np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="got -1"):
+        data.separate_touching(np.array([[0, -1]]))

@@ -23,6 +23,13 @@ def loss(variables, batch, key):
     return jnp.mean((variables["params"]["w"] - batch["x"]) ** 2), ({}, {})
 
 
+def batch_losses(variables, batch, key):
+    return (variables["params"]["w"] - batch["x"]) ** 2
+
+
+TASK = tasks.Task(lambda key, batch: {"params": {"w": jnp.ones(())}}, loss, None)
+
+
 def measure(variables, batch):
     return {"loss": metrics.mean((variables["params"]["w"] - batch["x"]) ** 2, batch["mask"])}
 
@@ -67,7 +74,21 @@ class Stream:
         (lambda: fit(hooks=[lambda report: True]), TypeError, "got True"),
         (lambda: fit(hooks=[lambda report: 22]), TypeError, "got 22"),
         (lambda: fit(hooks=[lambda report: np.ones(2)]), TypeError, "got array"),
-        (lambda: fit(train.make_step(lambda *a: loss(*a)[0], OPTIMIZER)), TypeError, r"got an array of shape \(\)"),
+        (
+            lambda: fit(train.make_step(batch_losses, OPTIMIZER)),
+            TypeError,
+            r"got an array of shape \(2,",
+        ),
+        (lambda: fit(epochs=None), ValueError, "epochs=None and steps=None"),
+        (lambda: fit(steps=2), ValueError, "epochs=1 and steps=2"),
+        (lambda: fit(epochs=None, steps=0), ValueError, "got 0"),
+        (lambda: fit(evaluate_every=0.5), ValueError, "got 0.5"),
+        (lambda: fit(loader=data.from_iterable(Stream())), ValueError, "got epochs=1"),
+        (lambda: train.make_step(loss, OPTIMIZER, average=1.5), ValueError, "got 1.5"),
+        (lambda: train.make_step(loss, OPTIMIZER, precision="float8"), ValueError, "got 'float8'"),
+        (lambda: make_state().averaged, ValueError, "got None"),
+        (lambda: train.start(TASK, OPTIMIZER, [ARRAYS]), TypeError, "got list"),
+        (lambda: train.start(TASK, OPTIMIZER, LOADER, seed=0.5), TypeError, "got 0.5"),
         (lambda: fit(train.make_step(lambda *a: (loss(*a)[0], {"a": 1, "b": 2}), OPTIMIZER)), TypeError, "a dict"),
         (lambda: fit(train.make_step(lambda *a: (jnp.ones(3), ({}, {})), OPTIMIZER)), TypeError, r"shape \(3,\)"),
         (lambda: fit(train.make_step(lambda *a: (loss(*a)[0], ({"s": 1}, {})), OPTIMIZER)), ValueError, r"got \['s'\]"),

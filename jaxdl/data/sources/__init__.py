@@ -10,6 +10,7 @@ Text
     `read_text`, `python_source`, `tiny_shakespeare`: plain text.
     `movie_reviews`, and `corpora`: reviews with labels, sentences with tags.
     `templates`: generated reviews with negations.
+    `read_parallel_table`, `read_parallel_files`: sources and targets, in a table or in two files.
     `python_code`: Python sources with a tag for every word.
 Synthetic tasks
     `automata`: strings of bits in regular languages.
@@ -36,6 +37,7 @@ from jaxdl.data.sources import (
 from jaxdl.data.sources.coco import decode_mask, read_coco
 from jaxdl.data.sources.folder import image_folder, read_image
 from jaxdl.data.sources.images import cifar10, digits, fashion_mnist, mnist
+from jaxdl.data.sources.parallel import read_parallel_files, read_parallel_table
 from jaxdl.data.sources.reviews import movie_reviews
 from jaxdl.data.sources.texts import python_source, read_text, tiny_shakespeare
 from jaxdl.data.sources.voc import read_voc
@@ -59,6 +61,8 @@ __all__ = [
     "python_source",
     "read_coco",
     "read_image",
+    "read_parallel_files",
+    "read_parallel_table",
     "read_text",
     "read_voc",
     "sequences",

@@ -1,9 +1,13 @@
 """Networks over sequences.
 
 - `classifiers`: `AveragingNetwork`, `RecurrentClassifier`, `ConvolutionalClassifier` and `Tagger`.
+- `crf`: `LinearChainCRF` over the labels of a tagger.
 - `language_model`: `RecurrentLanguageModel`.
-- `encoder_decoder`: `EncoderDecoder`, made of an `Encoder`, which returns a `Memory`, and a `Decoder`, whose carry is a
-  `DecoderCarry` with an `AttendedSource`.
+- `encoder_decoder`: `SequenceToSequence`, the base class; `EncoderDecoder`, made of an `Encoder`, which returns a
+  `Memory`, and a `Decoder`, whose carry is a `DecoderCarry` with an `AttendedSource`; `initial_states` of cells from a
+  vector of their `state_size`.
+- `luong`: `LuongEncoderDecoder` and its `LuongDecoder` (`LuongCarry`, `LuongState`), a scan of a `LuongCell`, with
+  `AttentionalParameters` of `attentional_shapes`.
 - `hierarchical`: `HierarchicalAttentionNetwork` and `HierarchicalEncoderDecoder` (with its `HierarchicalEncoder`), for
   documents of sentences of words; `AttentionPooling`.
 - `recursive`: `RecursiveNetwork` over trees, `recur` with the cells `Recursive` and `TreeLSTM` (`TreeState`).
@@ -17,6 +21,7 @@ from jaxdl.models.sequence.classifiers import (
     RecurrentClassifier,
     Tagger,
 )
+from jaxdl.models.sequence.crf import LinearChainCRF
 from jaxdl.models.sequence.encoder_decoder import (
     AttendedSource,
     Decoder,
@@ -24,6 +29,9 @@ from jaxdl.models.sequence.encoder_decoder import (
     Encoder,
     EncoderDecoder,
     Memory,
+    SequenceToSequence,
+    initial_states,
+    state_size,
 )
 from jaxdl.models.sequence.hierarchical import (
     AttentionPooling,
@@ -33,12 +41,22 @@ from jaxdl.models.sequence.hierarchical import (
 )
 from jaxdl.models.sequence.language_model import RecurrentLanguageModel
 from jaxdl.models.sequence.layers import embed, last, pool
+from jaxdl.models.sequence.luong import (
+    AttentionalParameters,
+    LuongCarry,
+    LuongCell,
+    LuongDecoder,
+    LuongEncoderDecoder,
+    LuongState,
+    attentional_shapes,
+)
 from jaxdl.models.sequence.recursive import Recursive, RecursiveNetwork, TreeLSTM, TreeState, recur
 from jaxdl.models.sequence.wavenet import GatedLayer, WaveNet, WaveNetCarry
 
 __all__ = [
     "AttendedSource",
     "AttentionPooling",
+    "AttentionalParameters",
     "AveragingNetwork",
     "ConvolutionalClassifier",
     "Decoder",
@@ -49,18 +67,28 @@ __all__ = [
     "HierarchicalAttentionNetwork",
     "HierarchicalEncoder",
     "HierarchicalEncoderDecoder",
+    "LinearChainCRF",
+    "LuongCarry",
+    "LuongCell",
+    "LuongDecoder",
+    "LuongEncoderDecoder",
+    "LuongState",
     "Memory",
     "RecurrentClassifier",
     "RecurrentLanguageModel",
     "Recursive",
     "RecursiveNetwork",
+    "SequenceToSequence",
     "Tagger",
     "TreeLSTM",
     "TreeState",
     "WaveNet",
     "WaveNetCarry",
+    "attentional_shapes",
     "embed",
+    "initial_states",
     "last",
     "pool",
     "recur",
+    "state_size",
 ]

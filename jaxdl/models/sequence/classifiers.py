@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import collect
+from jaxdl.models.layers import collect, output_layer
 from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last, pool
 from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.nn.convolution.convolution import Conv
@@ -83,7 +83,7 @@ class AveragingNetwork(linen.Module):
             x = collect(
                 out, f"hidden{layer}", activation(linen.Dense(width, dtype=self.dtype, name=f"hidden{layer}")(x))
             )
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
 
@@ -129,7 +129,7 @@ class RecurrentClassifier(linen.Module):
         x = collect(out, "states", _run_rnn(self, x, lengths, train))
         x = last(x, mask, both_ends=self.bidirectional) if self.pooling == "last" else pool(x, mask, self.pooling)
         x = collect(out, "pooled", Dropout(self.dropout_rate)(x, train=train))
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
 
@@ -181,7 +181,7 @@ class ConvolutionalClassifier(linen.Module):
             maxima.append(pool(y, step <= jnp.maximum(count - width, 0), "max"))
         x = collect(out, "pooled", jnp.concatenate(maxima, axis=-1))
         x = Dropout(self.dropout_rate)(x, train=train)
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
 
@@ -220,7 +220,7 @@ class Tagger(linen.Module):
         x = collect(out, "embedding", x)
         x = collect(out, "states", _run_rnn(self, x, lengths, train))
         x = Dropout(self.dropout_rate)(x, train=train)
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
 

@@ -13,7 +13,6 @@ neither a result nor a gradient; tokens after the end of a target change nothing
 Dimensions: ``B`` batch, ``S`` source length, ``T`` target length, ``E`` width of the memory, ``V`` target vocabulary.
 """
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, cast
 
 import einops
@@ -133,7 +132,7 @@ class Decoder(linen.Module):
         """Make the layers."""
         check_one_of("context", self.context, CONTEXTS)
         self.embed = Embed(self.vocab_size, self.embedding_dim, self.dtype, name="embedding")
-        self.initial = linen.Dense(sum(_widths(self._states())), dtype=self.dtype)
+        self.initial = linen.Dense(self.num_layers * state_size(self.cell), dtype=self.dtype)
         self.parameters = [CellParameters(self.cell, name=f"layer{index}") for index in range(self.num_layers)]
         self.score_parameters = ScoreParameters(self.score, name="score")
         self.dropout = Dropout(self.dropout_rate)
@@ -141,10 +140,7 @@ class Decoder(linen.Module):
 
     def init_carry(self, memory: Memory) -> DecoderCarry:
         """Make the carry before the first token, and compute the keys of attention once for all steps."""
-        states = self._states()
-        ends = np.cumsum(_widths(states))
-        parts = jnp.split(jnp.tanh(self.initial(memory.summary)), ends[:-1], axis=-1)  # one [B, H] a state
-        layers = jax.tree.unflatten(jax.tree.structure(states), parts)
+        layers = initial_states(self.cell, self.num_layers, jnp.tanh(self.initial(memory.summary)))
         if self.context == "attention":
             values = clear_hidden(memory.states, padding_mask(memory.mask))
             keys = self.score.keys(self._score(values.shape[-1]), values)
@@ -194,9 +190,54 @@ class Decoder(linen.Module):
         parameters = self.score_parameters(self.cell.hidden_size, key_size)
         return jax.tree.map(lambda leaf: leaf.astype(self.dtype or leaf.dtype), parameters)
 
-    def _states(self) -> tuple[PyTree, ...]:
-        """Return the shapes of the states of all layers."""
-        return jax.eval_shape(lambda: (self.cell.init_carry((1,)),) * self.num_layers)
+
+class SequenceToSequence(linen.Module):
+    """The base class of models whose ``setup`` makes an ``encoder`` and a ``decoder``.
+
+    The encoder maps ``(source, source_lengths, train)`` to a `Memory`. The decoder has ``init_carry(memory)``, and maps
+    ``(tokens, carry, train)`` to logits and intermediates, among them the next ``carry``: see `Decoder`.
+    """
+
+    def __call__(
+        self,
+        source: ArrayLike,
+        target_in: ArrayLike,
+        source_lengths: ArrayLike | None = None,
+        train: bool = False,
+        return_intermediates: bool = False,
+    ) -> Output:
+        """Compute the logits ``[B, T, V]`` of the token after each of ``target_in`` ``[B, T]``.
+
+        Intermediates are those of the decoder, and ``memory``.
+
+        Args:
+            source: tokens ``[B, S]``, vectors ``[B, S, D]`` or whatever the encoder reads.
+            target_in: the true target shifted right: ``bos_id``, and all tokens but the last.
+            source_lengths: ``[B]``; what comes after is padding.
+            train: apply dropout, with random numbers from the collection ``"dropout"``.
+            return_intermediates: return ``(logits, intermediates)``.
+
+        Raises:
+            ValueError: source and target are of the wrong kind or do not fit each other, or the context is unknown.
+        """
+        target_in = check_tokens("target_in", target_in)
+        memory = self.encoder(source, source_lengths, train)
+        if memory.summary.shape[:-1] != target_in.shape[:1]:
+            raise ValueError(
+                "expected source [B, ...] and target_in [B, T] with the same B, got "
+                f"{jnp.shape(source)} and {target_in.shape}"
+            )
+        logits, out = self.decoder(target_in, self.decoder.init_carry(memory), train)
+        return (logits, {"memory": memory, **out}) if return_intermediates else logits
+
+    def init_carry(self, source: ArrayLike, source_lengths: ArrayLike | None = None) -> Any:
+        """Encode a source and make the carry before the first token of the target."""
+        return self.decoder.init_carry(self.encoder(source, source_lengths))
+
+    def step(self, carry: PyTree, token: Array) -> tuple[PyTree, Array]:
+        """Map the carry and a token ``[B]`` to the next carry and logits ``[B, V]``."""
+        logits, out = self.decoder(token[:, None], carry)
+        return out["carry"], logits[:, 0]
 
 
 @renamed_fields(
@@ -205,7 +246,7 @@ class Decoder(linen.Module):
     layers="num_layers",
     **RENAMED_FIELDS,
 )
-class EncoderDecoder(linen.Module):
+class EncoderDecoder(SequenceToSequence):
     """Sequence to sequence: an `Encoder` and a `Decoder`, with parameters ``encoder`` and ``decoder``.
 
     Args:
@@ -261,48 +302,14 @@ class EncoderDecoder(linen.Module):
             **shared,
         )
 
-    def __call__(
-        self,
-        source: ArrayLike,
-        target_in: ArrayLike,
-        source_lengths: ArrayLike | None = None,
-        train: bool = False,
-        return_intermediates: bool = False,
-    ) -> Output:
-        """Compute the logits ``[B, T, V]`` of the token after each of ``target_in`` ``[B, T]``.
 
-        Intermediates are those of the decoder, and ``memory``.
-
-        Args:
-            source: tokens ``[B, S]`` or vectors ``[B, S, D]``.
-            target_in: the true target shifted right: ``bos_id``, and all tokens but the last.
-            source_lengths: ``[B]``; what comes after is padding.
-            train: apply dropout, with random numbers from the collection ``"dropout"``.
-            return_intermediates: return ``(logits, intermediates)``.
-
-        Raises:
-            ValueError: source and target are of the wrong kind or do not fit each other, or the context is unknown.
-        """
-        target_in = check_tokens("target_in", target_in)
-        memory = self.encoder(source, source_lengths, train)
-        if memory.summary.shape[:-1] != target_in.shape[:1]:
-            raise ValueError(
-                "expected source [B, S] or [B, S, D] and target_in [B, T] with the same B, got "
-                f"{jnp.shape(source)} and {target_in.shape}"
-            )
-        logits, out = self.decoder(target_in, self.decoder.init_carry(memory), train)
-        return (logits, {"memory": memory, **out}) if return_intermediates else logits
-
-    def init_carry(self, source: ArrayLike, source_lengths: ArrayLike | None = None) -> DecoderCarry:
-        """Encode a source and make the carry before the first token of the target."""
-        return self.decoder.init_carry(self.encoder(source, source_lengths))
-
-    def step(self, carry: DecoderCarry, token: Array) -> tuple[DecoderCarry, Array]:
-        """Map the carry and a token ``[B]`` to the next carry and logits ``[B, V]``."""
-        logits, out = self.decoder(token[:, None], carry)
-        return out["carry"], logits[:, 0]
+def state_size(cell: Cell) -> int:
+    """Return the number of entries of a cell's state, ``2 H`` for an LSTM."""
+    return sum(leaf.shape[-1] for leaf in jax.tree.leaves(jax.eval_shape(lambda: cell.init_carry((1,)))))
 
 
-def _widths(states: PyTree) -> Sequence[int]:
-    """List the widths ``H`` of all states of a carry."""
-    return [leaf.shape[-1] for leaf in jax.tree.leaves(states)]
+def initial_states(cell: Cell, num_layers: int, vector: Array) -> tuple[PyTree, ...]:
+    """Split vectors ``[B, num_layers N]`` into the states of equal cells, each of ``N = state_size(cell)`` entries."""
+    states = jax.eval_shape(lambda: (cell.init_carry((1,)),) * num_layers)
+    ends = np.cumsum([leaf.shape[-1] for leaf in jax.tree.leaves(states)])
+    return jax.tree.unflatten(jax.tree.structure(states), jnp.split(vector, ends[:-1], axis=-1))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import collect
+from jaxdl.models.layers import collect, output_layer
 from jaxdl.models.sequence.encoder_decoder import Encoder, EncoderDecoder, Memory
 from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last
 from jaxdl.nn.attention.dot_product import attend, clear_hidden, padding_mask
@@ -117,7 +117,7 @@ class HierarchicalAttentionNetwork(linen.Module):
         pooling = AttentionPooling(self.attention_dim, self.dtype, name="sentence_attention")
         x, out["sentence_attention"] = pooling(x, mask)
         x = collect(out, "pooled", x)
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
 

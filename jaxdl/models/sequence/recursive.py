@@ -17,7 +17,7 @@ from flax import linen
 
 from jaxdl.checks import renamed_fields
 from jaxdl.data.trees import Trees
-from jaxdl.models.layers import Embed, collect
+from jaxdl.models.layers import Embed, collect, output_layer
 from jaxdl.nn import initializers
 from jaxdl.nn.activations import sigmoid
 from jaxdl.nn.dense import linear
@@ -172,5 +172,5 @@ class RecursiveNetwork(linen.Module):
         parameters = {name: self.param(name, draw, shape) for name, (draw, shape) in shapes.items()}
         states = recur(self.cell, parameters, x, jnp.asarray(trees.children))
         roots = getattr(states, "h", states)[jnp.asarray(trees.root)]
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(roots)
+        logits = output_layer(roots, self.num_classes, dtype=self.dtype)
         return (logits, out | {"states": states}) if return_intermediates else logits

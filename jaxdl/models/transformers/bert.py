@@ -8,7 +8,7 @@ from flax import linen
 
 from jaxdl.arrays import check_weights
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect
+from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect, output_layer
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import get_activation
@@ -16,6 +16,7 @@ from jaxdl.nn.attention.dot_product import padding_mask
 from jaxdl.nn.initializers import normal, zeros
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
+from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.typing import Array, ArrayLike
 
 HEADS = (None, "masked_language_model", "classification")
@@ -46,7 +47,7 @@ class BERT(linen.Module):
 
     Args:
         head: see above.
-        num_classes: of "classification".
+        num_classes: of "classification"; 0 for the result ``pooled``, of a backbone.
         vocab_size: ``V``.
         context_length: the number of positions.
         num_segments: kinds of segments; a text and its answer, for instance.
@@ -92,6 +93,7 @@ class BERT(linen.Module):
         mask: ArrayLike | None = None,
         train: bool = False,
         return_intermediates: bool = False,
+        lengths: ArrayLike | None = None,
     ) -> Array | tuple[Array, dict[str, Array]]:
         """Compute ``y`` for the tokens ``[B, T]``.
 
@@ -102,16 +104,20 @@ class BERT(linen.Module):
                 mask that is added to scores, 0 for tokens, is an error, and gives NaN where it is traced.
             train: apply dropout, with random numbers from the collection ``"dropout"``.
             return_intermediates: return ``(y, intermediates)``.
+            lengths: the numbers of tokens, ``[B]``, in the place of the mask; the rest is padding.
 
         Raises:
             ValueError: the tokens are no integers ``[B, T]``, outside of the vocabulary or more than the context, the
-                segments are not as many integers, the mask is negative or has another shape, or the head is unknown.
+                segments are not as many integers, the mask is negative or has another shape, there is a mask beside
+                lengths, or not a length for each text, or the head is unknown.
         """
         x = check_tokens("x", x, context_length=self.context_length)
         check_one_of("head", self.head, HEADS)
         dense = partial(linen.Dense, kernel_init=normal(0.02), dtype=self.dtype)
         norm = partial(LayerNorm, epsilon=self.epsilon)
         drop = partial(Dropout(self.dropout_rate), train=train)
+        if lengths is not None:
+            mask = _mask_of(lengths, mask, x.shape)
         if mask is not None:
             mask = _check_mask(mask, x.shape)
             x = clear_padding(x, mask, self.vocab_size)
@@ -147,7 +153,7 @@ class BERT(linen.Module):
         else:
             collect(out, "pooled", jnp.tanh(dense(self.d_model, name="pooler")(z[:, 0])))
         if self.head == "classification":
-            y = dense(self.num_classes, name="output")(drop(out["pooled"]))
+            y = output_layer(drop(out["pooled"]), self.num_classes, kernel_init=normal(0.02), dtype=self.dtype)
         return (y, out) if return_intermediates else y
 
     def _embed(self, x: Array, segment: ArrayLike | None) -> tuple[Array, Embed]:
@@ -159,6 +165,15 @@ class BERT(linen.Module):
         if segment.shape != x.shape:
             raise ValueError(f"expected a segment for each token, {x.shape}, got {segment.shape}")
         return embedding(x) + positions[None] + embed(self.num_segments, name="segments")(segment), embedding
+
+
+def _mask_of(lengths: ArrayLike, mask: ArrayLike | None, shape: tuple[int, ...]) -> Array:
+    """Return the mask of texts of these lengths."""
+    if mask is not None:
+        raise ValueError("expected lengths or a mask, got both; pass the mask alone")
+    if jnp.shape(lengths) != shape[:1]:
+        raise ValueError(f"expected lengths {shape[:1]}, one for each text, got {jnp.shape(lengths)}")
+    return valid_steps(lengths, shape[1])
 
 
 def _check_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import check_in_range, check_one_of, renamed_fields
-from jaxdl.models.layers import ConvNorm, check_image_size, collect
+from jaxdl.models.layers import ConvNorm, check_image_size, collect, output_layer
 from jaxdl.models.registry import register
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.convolution.pooling import average_pool, global_average_pool, max_pool
@@ -71,7 +71,7 @@ class DenseNet(linen.Module):
     vector of means.
 
     Attributes:
-        num_classes: number of logits.
+        num_classes: number of logits; 0 for no output layer, for a backbone.
         growth_rate: ``k``, channels that each layer adds.
         depths: layers in each block.
         stem_features: channels of the stem; None: ``2 k``.
@@ -124,7 +124,7 @@ class DenseNet(linen.Module):
                 )
         x = collect(out, "norm", jax.nn.relu(BatchNorm(name="norm")(x, train)))
         x = collect(out, "pool", global_average_pool(x))
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
     def _stem(self, x: Array, train: bool, out: dict[str, Array]) -> Array:

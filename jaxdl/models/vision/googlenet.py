@@ -12,7 +12,7 @@ from flax import linen
 
 from jaxdl.arrays import to_floating
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import ConvNorm, check_image_size, collect, scale_channels
+from jaxdl.models.layers import ConvNorm, check_image_size, collect, output_layer, scale_channels
 from jaxdl.models.registry import register
 from jaxdl.nn.convolution.adaptive_pooling import adaptive_average_pool
 from jaxdl.nn.convolution.convolution import Conv
@@ -67,7 +67,7 @@ class GoogLeNet(linen.Module):
     names above, and ``pool`` is the vector of means.
 
     Attributes:
-        num_classes: number of logits.
+        num_classes: number of logits; 0 for no output layer, for a backbone.
         form: see the table.
         width: factor of all numbers of channels.
         modules: names of the modules, by default all nine; the pool before a module and the head after it belong to it.
@@ -97,7 +97,7 @@ class GoogLeNet(linen.Module):
     def auxiliary(self) -> dict[str, float]:
         """The weight of each auxiliary head in the training loss."""
         names = [HEAD_AFTER[module] for module in self.modules if module in HEAD_AFTER]
-        return dict.fromkeys(names, self.auxiliary_weight) if self.auxiliary_weight else {}
+        return dict.fromkeys(names, self.auxiliary_weight) if self.auxiliary_weight and self.num_classes else {}
 
     @linen.compact
     def __call__(
@@ -135,7 +135,7 @@ class GoogLeNet(linen.Module):
         x = collect(out, "pool", global_average_pool(x))
         rate = self.dropout_rate if self.dropout_rate is not None else (0.4 if published else 0.2)
         x = Dropout(rate)(x, train=train)
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
     def _scale(self, channels: int) -> int:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import ConvNorm, check_image_size, collect, scale_channels
+from jaxdl.models.layers import ConvNorm, check_image_size, collect, output_layer, scale_channels
 from jaxdl.models.registry import register
 from jaxdl.models.vision.googlenet import standardized_to_half
 from jaxdl.nn.convolution.pooling import average_pool, global_average_pool, max_pool
@@ -214,7 +214,7 @@ class InceptionV2(linen.Module):
     There are no auxiliary heads.
 
     Attributes:
-        num_classes: number of logits.
+        num_classes: number of logits; 0 for no output layer, for a backbone.
         width: factor of all numbers of channels.
         dropout_rate: share of the means dropped in training.
         dtype: of the computation.
@@ -255,7 +255,7 @@ class InceptionV2(linen.Module):
             x = collect(out, name, InceptionV2Module(self.width, self.dtype, widths, name=name)(x, train))
         x = collect(out, "pool", global_average_pool(x))
         x = Dropout(self.dropout_rate)(x, train=train)
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
 
@@ -270,7 +270,7 @@ class InceptionV3(linen.Module):
     of 299 x 299. Layers of stride 2 have no padding; the average pooling counts its padding.
 
     Attributes:
-        num_classes: number of logits.
+        num_classes: number of logits; 0 for no output layer, for a backbone.
         width: factor of all numbers of channels.
         modules: names of the modules, by default all eleven; the head belongs to mixed6e.
         auxiliary_weight: weight of the head's loss, 0.4 in the authors' release; 0 for no head.
@@ -297,7 +297,8 @@ class InceptionV3(linen.Module):
     @property
     def auxiliary(self) -> dict[str, float]:
         """The weight of the auxiliary head in the training loss."""
-        return {"auxiliary": self.auxiliary_weight} if self.auxiliary_weight and "mixed6e" in self.modules else {}
+        has_head = self.auxiliary_weight and self.num_classes and "mixed6e" in self.modules
+        return {"auxiliary": self.auxiliary_weight} if has_head else {}
 
     @linen.compact
     def __call__(
@@ -329,7 +330,7 @@ class InceptionV3(linen.Module):
                 collect(out, "auxiliary", self._auxiliary_head(x))
         x = collect(out, "pool", global_average_pool(x))
         x = Dropout(self.dropout_rate)(x, train=train)
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
     def _auxiliary_head(self, x: Array) -> Array:

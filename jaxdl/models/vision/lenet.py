@@ -12,7 +12,7 @@ from flax import linen
 from flax.linen.dtypes import promote_dtype
 
 from jaxdl.checks import check_one_of
-from jaxdl.models.layers import collect
+from jaxdl.models.layers import collect, output_layer
 from jaxdl.models.registry import register
 from jaxdl.nn import activations
 from jaxdl.nn.activations import Activation, scaled_tanh
@@ -114,7 +114,7 @@ class LeNet5(linen.Module):
         x = einops.rearrange(x, "b h w c -> b (h w c)")
         x = collect(out, "dense1", activation(dense(120, name="dense1")(x)))
         x = collect(out, "dense2", activation(dense(84, name="dense2")(x)))
-        logits = dense(self.num_classes, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
 
@@ -163,7 +163,7 @@ class LeNet5Original(linen.Module):
         x = jnp.asarray(x)
         pad = _choose_padding("LeNet5Original", x, self.pad)
         check_one_of("output", self.output, ("rbf", "dense"))
-        if self.output == "rbf" and self.num_classes != 10:
+        if self.output == "rbf" and self.num_classes not in {0, 10}:
             raise ValueError(
                 f"expected num_classes=10, the number of bitmaps of output='rbf', got {self.num_classes}; give "
                 "output='dense'"
@@ -179,10 +179,10 @@ class LeNet5Original(linen.Module):
         x = collect(out, "c5", scaled_tanh(conv(120, name="c5")(x)))
         x = einops.rearrange(x, "b h w c -> b (h w c)")
         x = collect(out, "f6", scaled_tanh(dense(84, name="f6")(x)))
-        if self.output == "rbf":
+        if self.output == "rbf" and self.num_classes:
             logits = -squared_distances(x, jnp.asarray(digit_codes(), x.dtype))
         else:
-            logits = dense(self.num_classes, name="output")(x)
+            logits = output_layer(x, self.num_classes, kernel_init=_published_init, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
 

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import ConvNorm, check_image_size, collect
+from jaxdl.models.layers import ConvNorm, check_image_size, collect, output_layer
 from jaxdl.models.registry import register
 from jaxdl.models.scanning import scan_blocks
 from jaxdl.nn.convolution.convolution import Conv
@@ -234,8 +234,8 @@ class ResNet(_ResidualNetwork):
     ``stage1_block1`` and so on, ``stage1`` and so on (the last block of each), and ``pool``, the vector of means.
 
     Attributes:
-        num_classes: number of logits; None for no output layer, where the vector of means is the result, for a
-            backbone of which other models read the intermediates.
+        num_classes: number of logits; 0 or None for no output layer, for a backbone, whose result is the vector of
+            means.
         depths: blocks in each stage.
         widths: ``width`` of the blocks in each stage.
         block: "basic" for `BasicBlock`, or "bottleneck" for `Bottleneck`.
@@ -277,8 +277,7 @@ class ResNet(_ResidualNetwork):
             x = collect(out, "stem_pool", max_pool(x, 3, stride=2, padding=1))
         x = self._stages(block, x, train, out, return_intermediates)
         y = collect(out, "pool", global_average_pool(x))
-        if self.num_classes is not None:
-            y = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(y)
+        y = output_layer(y, self.num_classes or 0, dtype=self.dtype)
         return (y, out) if return_intermediates else y
 
 
@@ -316,8 +315,7 @@ class PreActivationResNet(_ResidualNetwork):
         x = self._stages(block, x, train, out, return_intermediates)
         x = collect(out, "norm", jax.nn.relu(BatchNorm(name="norm")(x, train)))
         y = collect(out, "pool", global_average_pool(x))
-        if self.num_classes is not None:
-            y = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(y)
+        y = output_layer(y, self.num_classes or 0, dtype=self.dtype)
         return (y, out) if return_intermediates else y
 
 

@@ -35,7 +35,7 @@ class VGG(linen.Module):
     next layer receives it.
 
     Attributes:
-        num_classes: number of logits; None for no dense layers.
+        num_classes: number of logits; 0 for no output layer, None for no dense layers either.
         depths: convolutions in each stage.
         widths: channels in each stage.
         hidden_sizes: units of the dense layers.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import channels_last_hint, collect
+from jaxdl.models.layers import channels_last_hint, collect, output_layer
 from jaxdl.models.registry import register
 from jaxdl.models.transformers.block import Block, run_blocks
 from jaxdl.nn.convolution.convolution import Conv
@@ -43,7 +43,7 @@ class VisionTransformer(linen.Module):
     interpolates them for another.
 
     Attributes:
-        num_classes: number of logits.
+        num_classes: number of logits; 0 for no output layer, for a backbone.
         patch_size: height and width of a patch, pixels.
         d_model: ``D``.
         num_layers: ``L``.
@@ -107,7 +107,7 @@ class VisionTransformer(linen.Module):
         out |= blocks
         x = collect(out, "encoded", LayerNorm(epsilon=self.epsilon, name="norm")(x))
         x = collect(out, "pooled", x[:, 0])
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
     def _add_positions(self, x: Array) -> Array:

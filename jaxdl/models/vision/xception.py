@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import ConvNorm, check_image_size, collect, scale_channels
+from jaxdl.models.layers import ConvNorm, check_image_size, collect, output_layer, scale_channels
 from jaxdl.models.registry import register
 from jaxdl.nn.convolution.pooling import global_average_pool, max_pool
 from jaxdl.nn.convolution.separable import SeparableConv
@@ -27,7 +27,7 @@ class Xception(linen.Module):
     22,855,952 parameters. Intermediates have these names.
 
     Attributes:
-        num_classes: number of logits.
+        num_classes: number of logits; 0 for no output layer, for a backbone.
         width: factor of all numbers of channels.
         middle_blocks: number of blocks of the middle flow.
         dropout_rate: share of the means dropped in training.
@@ -72,7 +72,7 @@ class Xception(linen.Module):
             x = collect(out, f"conv{i}", jax.nn.relu(BatchNorm(name=f"norm{i}")(x, train)))
         x = collect(out, "pool", global_average_pool(x))
         x = Dropout(self.dropout_rate)(x, train=train)
-        logits = linen.Dense(self.num_classes, dtype=self.dtype, name="output")(x)
+        logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 
 

@@ -7,6 +7,8 @@ Masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`.
 Scores: `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`; with parameters
 `AdditiveScore`, `DotScore`, `GeneralScore`, `ConcatScore`, the base class `Score`, and `init_score`.
 
+Local attention: `local_mask`, `gaussian_window`, `predict_centers`.
+
 Modules: `MultiHeadAttention`, `Attention`, `ScoreParameters`.
 
 Key-value cache: `Cache`, `init_cache`, `extend_cache`.
@@ -24,6 +26,7 @@ from jaxdl.nn.attention.dot_product import (
     padding_mask,
     scaled_dot_product,
 )
+from jaxdl.nn.attention.local import gaussian_window, local_mask, predict_centers
 from jaxdl.nn.attention.multi_head import MultiHeadAttention
 from jaxdl.nn.attention.position import rotary_embedding, sinusoidal_positions
 from jaxdl.nn.attention.scores import (
@@ -61,10 +64,13 @@ __all__ = [
     "dot_product_attention",
     "dot_scores",
     "extend_cache",
+    "gaussian_window",
     "general_scores",
     "init_cache",
     "init_score",
+    "local_mask",
     "padding_mask",
+    "predict_centers",
     "rotary_embedding",
     "scaled_dot_product",
     "sinusoidal_positions",
