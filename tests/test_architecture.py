@@ -54,6 +54,7 @@ FLOORS_OF_TRAIN = {
     "report": 1,
     "step": 1,
     "guard": 2,
+    "players": 2,
     "parallel": 2,
     "checkpointing": 3,
     "hooks": 4,

@@ -83,7 +83,7 @@ class Quantized(NamedTuple):
     commitment_loss: Array
 
 
-def quantize(z: ArrayLike, codebook: ArrayLike) -> Quantized:
+def quantize_vectors(z: ArrayLike, codebook: ArrayLike) -> Quantized:
     """Replace vectors by the nearest of a codebook (van den Oord et al., 2017).
 
     Args:
@@ -93,7 +93,7 @@ def quantize(z: ArrayLike, codebook: ArrayLike) -> Quantized:
     Raises:
         ValueError: the shapes do not match.
 
-    >>> found = quantize(jnp.array([[0.9, 0.0]]), jnp.array([[0.0, 0.0], [1.0, 0.0]]))
+    >>> found = quantize_vectors(jnp.array([[0.9, 0.0]]), jnp.array([[0.0, 0.0], [1.0, 0.0]]))
     >>> found.vectors.tolist(), found.indices.tolist(), found.commitment_loss.tolist()
     ([[1.0, 0.0]], [1], [0.0100...])
     """

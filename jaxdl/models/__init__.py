@@ -20,9 +20,16 @@ from jaxdl.models.dense.mask_head import MaskFCOS
 from jaxdl.models.dense.probabilistic_unet import ProbabilisticUNet
 from jaxdl.models.dense.unet import UNet
 from jaxdl.models.generative.autoencoder import Autoencoder, ConvAutoencoder, TiedAutoencoder, UnpoolingAutoencoder
+from jaxdl.models.generative.cyclegan import CycleGANGenerator
+from jaxdl.models.generative.dcgan import DCGANDiscriminator, DCGANGenerator
+from jaxdl.models.generative.diffusion_unet import DiffusionUNet
+from jaxdl.models.generative.flows import CouplingFlow, Glow, RealNVP
+from jaxdl.models.generative.pix2pix import PatchDiscriminator, Pix2PixGenerator
+from jaxdl.models.generative.pixel_cnn import PixelCNN
 from jaxdl.models.generative.vae import VAE, VQVAE, CategoricalVAE
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
+from jaxdl.models.sequence.captioner import Captioner
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
 from jaxdl.models.sequence.crf import LinearChainCRF
 from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder, SequenceToSequence
@@ -62,15 +69,22 @@ __all__ = [
     "AlexNet",
     "Autoencoder",
     "AveragingNetwork",
+    "Captioner",
     "CategoricalVAE",
     "ConvAutoencoder",
     "ConvolutionalClassifier",
+    "CouplingFlow",
+    "CycleGANGenerator",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
     "Decoder",
     "DeepLabV3",
     "DenseNet",
+    "DiffusionUNet",
     "Encoder",
     "EncoderDecoder",
     "EncoderUNet",
+    "Glow",
     "GoogLeNet",
     "HierarchicalAttentionNetwork",
     "HierarchicalEncoder",
@@ -83,8 +97,12 @@ __all__ = [
     "LuongDecoder",
     "LuongEncoderDecoder",
     "MaskFCOS",
+    "PatchDiscriminator",
+    "Pix2PixGenerator",
+    "PixelCNN",
     "PreActivationResNet",
     "ProbabilisticUNet",
+    "RealNVP",
     "RecurrentClassifier",
     "RecurrentLanguageModel",
     "RecursiveNetwork",

@@ -7,8 +7,7 @@ Linear maps and activations
 
 Normalization
     `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
-    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` and `running_momentum` for those of a whole model; `moments`,
-    `Moments`, `normalize`, `update_running`.
+    `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters `SpectralNorm`.
 
 Noise
     `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
@@ -33,7 +32,7 @@ Attention
     `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`; learned scores:
     `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`,
     `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`, `gaussian_window`,
-    `predict_centers`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
+    `predict_centers`; coverage: `attention_penalty`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
     positions: `sinusoidal_positions`, `rotary_embedding`.
 
 Conditional random fields
@@ -50,6 +49,8 @@ Detection without anchors
 
 Initialization
     Namespace ``initializers``: ``lecun_normal``, ``he_normal``, ``xavier_uniform``, ``orthogonal`` and so on.
+    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` and `running_momentum` for those of a whole model; `moments`,
+    `Moments`, `normalize`, `update_running`.
 """
 
 from jaxdl.nn import activations, attention, convolution, initializers, recurrent
@@ -95,6 +96,7 @@ from jaxdl.nn.attention import (
     ScoreParameters,
     additive_scores,
     attend,
+    attention_penalty,
     causal_mask,
     clear_hidden,
     combine_masks,
@@ -192,6 +194,7 @@ from jaxdl.nn.recurrent import (
     stacked_scan,
     valid_steps,
 )
+from jaxdl.nn.spectral import SpectralNorm, spectral_normalize
 from jaxdl.nn.statistics import Moments, moments, normalize, update_running
 
 __all__ = [
@@ -235,6 +238,7 @@ __all__ = [
     "ScoreParameters",
     "Selection",
     "SeparableConv",
+    "SpectralNorm",
     "Swish",
     "Vanilla",
     "Window",
@@ -244,6 +248,7 @@ __all__ = [
     "assign_boxes",
     "attend",
     "attention",
+    "attention_penalty",
     "average_pool",
     "batch_norm",
     "bidirectional_scan",
@@ -327,6 +332,7 @@ __all__ = [
     "sinusoidal_positions",
     "softmax",
     "softplus",
+    "spectral_normalize",
     "split_time",
     "stacked_scan",
     "step",

@@ -13,10 +13,17 @@
   `categorical_autoencoding`, `quantized_autoencoding`.
 - `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`, `CountedLoss`,
   `check_names`, `masked_labels`.
+- `adversarial`: `Game`, several models, each with a loss; `gan`; `player_variables`, `join_players`, `replace_player`
+  and `other_collections`, the parts of new games.
+- `image_translation`: `pix2pix` of pairs, `cycle_gan` of two sets of images.
+- `generation`: `autoregressive_pixels`, `normalizing_flow`, `denoising_diffusion`.
 """
 
+from jaxdl.tasks.adversarial import Game, gan, join_players, other_collections, player_variables, replace_player
 from jaxdl.tasks.ambiguity import probabilistic_segmentation
 from jaxdl.tasks.dense import fit_labels, measure_pixels, predict_tiles, segmentation
+from jaxdl.tasks.generation import autoregressive_pixels, denoising_diffusion, normalizing_flow
+from jaxdl.tasks.image_translation import cycle_gan, pix2pix
 from jaxdl.tasks.language import Perplexity, language_model
 from jaxdl.tasks.masked import MaskedTokens, mask_tokens, masked_language_model, token_mask
 from jaxdl.tasks.objects import DetectionLosses, detection, detection_losses, instance_segmentation, mask_loss
@@ -43,31 +50,42 @@ from jaxdl.tasks.task import (
 __all__ = [
     "CountedLoss",
     "DetectionLosses",
+    "Game",
     "MaskedTokens",
     "Perplexity",
     "Task",
     "apply_in_evaluation",
     "apply_in_training",
     "autoencoding",
+    "autoregressive_pixels",
     "categorical_autoencoding",
     "check_names",
     "classification",
     "crf_tagging",
+    "cycle_gan",
+    "denoising_diffusion",
     "detection",
     "detection_losses",
     "fit_labels",
+    "gan",
     "importance_weighted_autoencoding",
     "init_model",
     "instance_segmentation",
+    "join_players",
     "language_model",
     "mask_loss",
     "mask_tokens",
     "masked_labels",
     "masked_language_model",
     "measure_pixels",
+    "normalizing_flow",
+    "other_collections",
+    "pix2pix",
+    "player_variables",
     "predict_tiles",
     "probabilistic_segmentation",
     "quantized_autoencoding",
+    "replace_player",
     "segmentation",
     "sequence_classification",
     "shift_right",

@@ -13,7 +13,7 @@ from jaxdl.generative.autoencoding import Encoder
 from jaxdl.generative.discrete import (
     categorical_kl_terms,
     codebook_perplexity,
-    quantize,
+    quantize_vectors,
     straight_through_gumbel_softmax,
 )
 from jaxdl.generative.likelihoods import bernoulli_log_likelihood
@@ -221,7 +221,7 @@ def quantized_autoencoding(
         x, mask = batch[inputs], batch.get("mask")
         encode, log_likelihood = _parts(model, variables, likelihood)
         codebook: Any = model.apply(variables, method="vectors")
-        found = quantize(encode(x), codebook)
+        found = quantize_vectors(encode(x), codebook)
         reconstruction = metrics.mean(-log_likelihood(x, found.vectors), mask).value
         each = found.codebook_loss + commitment * found.commitment_loss
         total = metrics.mean(jnp.sum(each, axis=tuple(range(1, each.ndim))), mask).value

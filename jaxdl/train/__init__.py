@@ -4,12 +4,13 @@
 - ``precision``: models in 16 bits, and the scale of a loss.
 - ``loop``: ``fit``, which runs any step over a loader's batches; ``report``: what it passes to its hooks.
 - ``hooks``, ``guard``: early stopping, the best state, progress, logs, checkpoints; NaN and infinity.
-- ``logs``: tables and TensorBoard's files.
 - ``evaluate``: the metrics of a model on a data set, and its predictions. ``ensemble``: many members at once.
-- ``exporting``: a model as one portable program. ``statistics``: those of batch norms, for averaged weights.
 - ``checkpointing``: checkpoints, weights in files, interruption.
 - ``parallel``: meshes, sharding, several processes.
 - ``leaves``: forms and digests of the leaves of a state.
+- ``players``: steps of several players, such as a generator and a discriminator.
+- ``logs``: tables and TensorBoard's files.
+- ``exporting``: a model as one portable program. ``statistics``: those of batch norms, for averaged weights.
 """
 
 from jaxdl.train import checkpointing, ensemble, leaves, parallel, precision
@@ -29,10 +30,11 @@ from jaxdl.train.guard import NonfiniteError, StopAtNonfinite, check_finite, non
 from jaxdl.train.hooks import EarlyStopping, MetricsFile, OnFirstProcess, ProgressBar, SaveEvery
 from jaxdl.train.logs import CSVHook, TensorBoardHook
 from jaxdl.train.loop import Programs, Scanned, Single, chunks, count_steps, fit
+from jaxdl.train.players import combine_optimizers, make_alternating_step, make_simultaneous_step
 from jaxdl.train.report import STOP, Hook, InMemoryLoader, Loader, Report, Stop, call_finish, call_hook, summarise
 from jaxdl.train.state import LoaderLike, TaskLike, TrainState, check_optimizer, start
 from jaxdl.train.statistics import recompute_statistics
-from jaxdl.train.step import Loss, Metrics, Step, accumulate_gradient, make_step, prepare
+from jaxdl.train.step import Loss, Metrics, Step, accumulate_gradient, cut_batch, make_step, prepare, separate_params
 
 __all__ = [
     "STOP",
@@ -71,9 +73,11 @@ __all__ = [
     "check_optimizer",
     "checkpointing",
     "chunks",
+    "combine_optimizers",
     "count_examples",
     "count_rows",
     "count_steps",
+    "cut_batch",
     "ensemble",
     "export",
     "fit",
@@ -81,7 +85,9 @@ __all__ = [
     "interruptible",
     "is_geometric",
     "leaves",
+    "make_alternating_step",
     "make_evaluation",
+    "make_simultaneous_step",
     "make_step",
     "mean_gradient",
     "nonfinite_leaves",
@@ -90,6 +96,7 @@ __all__ = [
     "predict",
     "prepare",
     "recompute_statistics",
+    "separate_params",
     "skip_nonfinite",
     "start",
     "summarise",

@@ -93,7 +93,7 @@ def make_step(
     if average is not None and not callable(average):
         check_in_range("average", average, 0, 1)
     count = count or getattr(loss, "count", None)
-    of_params = _of_params(in_precision(loss, precision))
+    of_params = separate_params(in_precision(loss, precision))
     update = optax.with_extra_args_support(optimizer).update
     scales = precision == "float16"
 
@@ -151,7 +151,8 @@ def prepare(step: Step, state: PyTree) -> PyTree:
     """Add to a state what a step keeps in it: the average of the parameters, the scale of the loss.
 
     A state that has them, or a step that needs nothing, leaves the state as it is. ``fit`` calls it; call it before a
-    checkpoint with these parts is restored, or before a scan over the step.
+    checkpoint with these parts is restored, or before a scan over the step. A function around a step passes this on by
+    ``functools.wraps``, as `jax.vmap` does.
 
     >>> def loss(variables, batch, key):
     ...     return jnp.mean((variables["params"]["w"] - batch["x"]) ** 2), ({}, {})
@@ -193,24 +194,9 @@ def accumulate_gradient(
     """
     if parts == 1:
         return gradient
-    sharding = None
-    if mesh is not None and "data" in mesh.shape:
-        sharding = NamedSharding(Mesh(mesh.devices, mesh.axis_names), PartitionSpec(None, "data"))
 
     def over_parts(params: PyTree, collections: dict[str, PyTree], batch: Batch, key: Key):
-        size = count_rows(batch)
-        if size % parts:
-            raise ValueError(
-                f"expected a batch size divisible by accumulate={parts}, got {size}; take a multiple of {parts}"
-            )
-
-        def cut(leaf: Array) -> Array:
-            if not jnp.ndim(leaf):
-                return jnp.broadcast_to(leaf, (parts,))
-            leaf = rearrange(leaf, "(b k) ... -> k b ...", k=parts)
-            return leaf if sharding is None else jax.lax.with_sharding_constraint(leaf, sharding)
-
-        microbatches = jax.tree.map(cut, batch)
+        microbatches = cut_batch(batch, parts, f"accumulate={parts}", mesh)
         counts = jax.vmap(count or count_examples)(microbatches)
         if axis_name is not None:
             counts = jax.lax.psum(counts, axis_name)
@@ -237,8 +223,42 @@ def accumulate_gradient(
     return over_parts
 
 
-def _of_params(loss: Loss) -> Callable:
-    """Separate the parameters, which are differentiated, from the other collections."""
+def cut_batch(batch: Batch, parts: int, name: str, mesh: Mesh | None = None) -> Batch:
+    """Cut a batch into ``k`` equal microbatches of every ``k``-th row, ``[k, B / k, ...]``; scalars go to all.
+
+    Args:
+        batch: arrays ``[B, ...]`` and scalars.
+        parts: ``k``.
+        name: of the option, for the error.
+        mesh: the devices over which the rows are sharded, those of each microbatch too.
+
+    Raises:
+        ValueError: ``k`` does not divide the batch, or the arrays differ in their rows.
+
+    >>> cut_batch({"x": jnp.arange(4)}, 2, "accumulate=2")["x"].tolist()
+    [[0, 2], [1, 3]]
+    """
+    sharding = None
+    if mesh is not None and "data" in mesh.shape:
+        sharding = NamedSharding(Mesh(mesh.devices, mesh.axis_names), PartitionSpec(None, "data"))
+    size = count_rows(batch)
+    if size % parts:
+        raise ValueError(f"expected a batch size divisible by {name}, got {size}; take a multiple of {parts}")
+
+    def cut(leaf: Array) -> Array:
+        if not jnp.ndim(leaf):
+            return jnp.broadcast_to(leaf, (parts,))
+        leaf = rearrange(leaf, "(b k) ... -> k b ...", k=parts)
+        return leaf if sharding is None else jax.lax.with_sharding_constraint(leaf, sharding)
+
+    return jax.tree.map(cut, batch)
+
+
+def separate_params(loss: Loss) -> Callable[..., Any]:
+    """Make ``loss(params, collections, batch, key)``, which is differentiated by its first argument, of a `Loss`.
+
+    What the loss returns is checked.
+    """
 
     def of_params(params: PyTree, collections: dict[str, PyTree], batch: Batch, key: Key):
         output = loss({"params": params, **collections}, batch, key)

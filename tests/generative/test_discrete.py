@@ -48,13 +48,13 @@ def test_the_divergence_from_the_uniform_distribution(float64):
 def test_vectors_are_replaced_by_the_nearest_and_gradients_go_where_they_should(float64):
     rng = np.random.default_rng(0)
     z, codebook = rng.normal(size=(3, 4, 2)), rng.normal(size=(5, 2))
-    found = jax.jit(generative.quantize)(z, codebook)
+    found = jax.jit(generative.quantize_vectors)(z, codebook)
     indices = np.array([[np.argmin(((v - codebook) ** 2).sum(1)) for v in row] for row in z])
     np.testing.assert_array_equal(found.indices, indices)
     np.testing.assert_allclose(found.vectors, codebook[indices], rtol=1e-12)
 
     def total(z, codebook):
-        found = generative.quantize(z, codebook)
+        found = generative.quantize_vectors(z, codebook)
         return jnp.sum(3 * found.vectors) + jnp.sum(found.codebook_loss) + 0.25 * jnp.sum(found.commitment_loss)
 
     to_z, to_codebook = jax.jit(jax.grad(total, (0, 1)))(z, codebook)
@@ -64,7 +64,7 @@ def test_vectors_are_replaced_by_the_nearest_and_gradients_go_where_they_should(
     np.add.at(expected, indices, -2 * difference)
     np.testing.assert_allclose(to_codebook, expected, atol=1e-10)
     with pytest.raises(ValueError, match=r"\(5, 3\)"):
-        generative.quantize(z, np.zeros((5, 3)))
+        generative.quantize_vectors(z, np.zeros((5, 3)))
 
 
 def test_the_perplexity_counts_the_vectors_in_use():

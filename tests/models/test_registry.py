@@ -19,12 +19,17 @@ PARAMETERS = {
     "alexnet_grouped": 60_965_224,
     "bert_base": 109_482_240,
     "bert_large": 335_141_888,
+    "cyclegan_discriminator": 2_764_737,
+    "cyclegan_generator": 11_378_179,
+    "dcgan_discriminator": 2_765_568,
+    "dcgan_generator": 3_576_704,
     "deeplabv3_resnet50": 42_004_074,
     "densenet121": 7_978_856,
     "densenet161": 28_681_000,
     "densenet169": 14_149_480,
     "densenet201": 20_013_928,
     "densenet_bc_100_12": 769_162,
+    "diffusion_unet": 5_459_107,
     "fcos_resnet50_fpn": 32_322_720,
     "fcn_resnet50": 35_322_218,
     "googlenet": 13_004_888,
@@ -39,6 +44,10 @@ PARAMETERS = {
     "lenet5": 61_706,
     "lenet5_original": 60_000,
     "mlp": 8_970,
+    "pix2pix_discriminator": 2_768_705,
+    "pix2pix_generator": 54_413_955,
+    "pixel_cnn": 562_560,
+    "realnvp": 2_675_996,
     "resnet101": 44_549_160,
     "resnet110": 1_727_962,
     "resnet152": 60_192_808,
@@ -70,6 +79,9 @@ PARAMETERS = {
 }
 # Size of the outputs of models with an output for each position of a sequence, or for each pixel without classes.
 OUTPUTS = {"vae": 1, "wavenet": 256, "bert_base": 768, "bert_large": 1024, "gpt_tiny": 256}
+OUTPUTS |= dict.fromkeys(("cyclegan_discriminator", "dcgan_discriminator", "pix2pix_discriminator"), 1)
+OUTPUTS |= dict.fromkeys(("cyclegan_generator", "dcgan_generator", "pix2pix_generator"), 3)
+OUTPUTS |= {"diffusion_unet": 3, "pixel_cnn": 256, "realnvp": 3}
 OUTPUTS |= dict.fromkeys(("gpt2", "gpt2_medium", "gpt2_large", "gpt2_xl"), 50_257)
 # Prefixes of the names of deep models of equal blocks.
 SCANNED = ("bert", "gpt2", "resnet", "vit")
@@ -80,6 +92,14 @@ DENSE = {
     "deeplabv3_resnet50": (520, 520),
     "fcos_resnet50_fpn": (100, 100),
     "vae": (28, 28),
+    "cyclegan_discriminator": (30, 30),
+    "cyclegan_generator": (256, 256),
+    "dcgan_discriminator": (),
+    "dcgan_generator": (64, 64),
+    "pix2pix_discriminator": (30, 30),
+    "pix2pix_generator": (256, 256),
+    "diffusion_unet": (32, 32),
+    "realnvp": (32, 32),
 }
 # Models with predictions at every level of a pyramid; the finest counts.
 DETECTORS = ("fcos_resnet50_fpn",)
@@ -140,6 +160,7 @@ def test_parameter_counts_input_shapes_and_dtypes(name):
 
     logits, variables = jax.eval_shape(build, jax.random.key(0), x)
     logits = logits.logits[0] if name in DETECTORS else logits
+    logits = logits[0] if name == "realnvp" else logits  # beside the determinant
     steps = DENSE[name] if name in DENSE else x.shape[1:] if name in OUTPUTS else ()
     assert logits.shape == (2, *steps, OUTPUTS.get(name, getattr(model, "num_classes", None)))
     assert tree.size(variables["params"]) == PARAMETERS[name]

@@ -148,7 +148,7 @@ class CategoricalVAE(linen.Module):
 class VQVAE(linen.Module):
     """A convolutional autoencoder with a codebook, whose vectors replace those of the code (van den Oord et al., 2017).
 
-    The network has the codebook; `jaxdl.generative.quantize` replaces the vectors.
+    The network has the codebook; `jaxdl.generative.quantize_vectors` replaces the vectors.
 
     Attributes:
         widths: channels after each convolution; the last are the elements of a code vector.

@@ -3,6 +3,8 @@
 from jaxdl.pretrained.families import (
     alexnet,
     bert,
+    cyclegan,
+    dcgan,
     deeplab,
     densenet,
     fcn,
@@ -11,6 +13,7 @@ from jaxdl.pretrained.families import (
     gpt,
     inception,
     mask_head,
+    pix2pix,
     resnet,
     vgg,
     vit,
@@ -20,6 +23,8 @@ from jaxdl.pretrained.families import (
 __all__ = [
     "alexnet",
     "bert",
+    "cyclegan",
+    "dcgan",
     "deeplab",
     "densenet",
     "fcn",
@@ -28,6 +33,7 @@ __all__ = [
     "gpt",
     "inception",
     "mask_head",
+    "pix2pix",
     "resnet",
     "vgg",
     "vit",

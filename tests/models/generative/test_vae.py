@@ -63,7 +63,7 @@ def test_the_reconstruction_of_a_quantized_autoencoder_is_that_of_its_codebook()
     variables = draw(model.init, jax.random.key(0), x)
     logits, out = jax.jit(lambda: model.apply(variables, x, return_intermediates=True))()
     codebook = variables["params"]["codebook"]
-    found = generative.quantize(out["code"], codebook)
+    found = generative.quantize_vectors(out["code"], codebook)
     np.testing.assert_allclose(out["latent"], found.vectors, rtol=1e-6)
     np.testing.assert_allclose(model.apply(variables, found.vectors, method="decode"), logits, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(model.apply(variables, method="vectors"), codebook)
