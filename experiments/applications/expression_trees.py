@@ -65,7 +65,10 @@ def run(config: Config, run: Run) -> dict[str, float]:
     arrays = draw_batches(config.seed, -(-config.expressions // size), size, LEARNED, room)
     longer = {
         count: tree.take(
-            draw_batches(config.seed + count, 1, config.tested, (count, count), (count + 1, 2 * config.tested, 2)), 0
+            draw_batches(
+                config.seed + count, 1, config.tested, (count, count), (count + 1, (count + 1) * config.tested, 2)
+            ),
+            0,
         )
         for count in range(LEARNED[0], TESTED + 1)
     }

@@ -137,11 +137,12 @@ class EncoderPair(linen.Module):
         valid = jnp.arange(x.shape[1])[None] < jnp.asarray(lengths)[:, None]
         first = jnp.sum(valid & (segment == 0), axis=1)
         places = (jnp.arange(x.shape[1])[None] + first[:, None]) % x.shape[1]
-        encoder = Encoder(self.vocab_size, self.hidden_size, LSTM(self.hidden_size), bidirectional=True)
+        encoder = Encoder(self.vocab_size, self.hidden_size, LSTM(self.hidden_size), name="encoder")
         a = encoder(x, first).summary
         b = encoder(jnp.take_along_axis(x, places, axis=1), jnp.asarray(lengths) - first).summary
         both = jnp.concatenate([a, b, jnp.abs(a - b), a * b], axis=-1)
-        return linen.Dense(self.num_classes)(linen.relu(linen.Dense(self.hidden_size)(both)))
+        hidden = linen.relu(linen.Dense(self.hidden_size, name="hidden")(both))
+        return linen.Dense(self.num_classes, name="output")(hidden)
 
 
 def encode_pairs(
