@@ -63,15 +63,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Train both, test them on longer expressions, draw the accuracies."""
     size, room = config.batch_size, (LEARNED[1] + 1, 6 * config.batch_size, 2)
     arrays = draw_batches(config.seed, -(-config.expressions // size), size, LEARNED, room)
-    longer = {
-        count: tree.take(
-            draw_batches(
-                config.seed + count, 1, config.tested, (count, count), (count + 1, (count + 1) * config.tested, 2)
-            ),
-            0,
-        )
-        for count in range(LEARNED[0], TESTED + 1)
-    }
+    longer = {count: draw_test(config, count) for count in range(LEARNED[0], TESTED + 1)}
     width = config.hidden_size
     models = {
         "tree": (RecursiveNetwork(len(SIGNS), MODULUS, 16, TreeLSTM(width)), read_trees, config.epochs),
@@ -105,6 +97,12 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("lengths", figure)
     result["tree_helps"] = result["tree_accuracy_of_longer"] > result["text_accuracy_of_longer"]
     return result
+
+
+def draw_test(config: Config, count: int) -> dict[str, np.ndarray]:
+    """Draw the test of expressions with ``count`` operators, as one batch."""
+    room = (count + 1, (count + 1) * config.tested, 2)
+    return tree.take(draw_batches(config.seed + 1 + count, 1, config.tested, (count, count), room), 0)
 
 
 def learn(
