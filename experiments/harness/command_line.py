@@ -30,6 +30,8 @@ USAGE = """usage: python -m experiments COMMAND
   list                       list the experiments by chapter
   run NAME [--flags]         run an experiment; run NAME --help lists its flags
   show RUN                   print the manifest and the files of a run folder
+  sample RUN [--count N] [--seed N]
+                             draw images from the trained model of a run folder
   claims [--smoke] [--json FILE] [--out DIR]
                              measure the textbook's claims and print verdicts
   audit                      recompute the textbook's worked examples
@@ -242,6 +244,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run_experiment,
     "show": show_run,
     "bench": bench,
+    "sample": lazy_command("experiments.harness.sampling"),
     "claims": lazy_command("experiments.harness.claims"),
     "audit": lazy_command("experiments.audit"),
     "stress": lazy_command("experiments.stress"),
