@@ -74,7 +74,7 @@ class Images(NamedTuple):
 def load_images(config: ImageModel, run: Run) -> Images:
     """Load the images; a few of them in a smoke run."""
     with preparing():
-        dataset = data.load(config.data, config.data_dir) if config.data != "digits" else data.load("digits")
+        dataset = data.load(config.data, config.data_dir)
     border = (config.side - dataset.train["image"].shape[1]) // 2
 
     def prepare(part: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -162,7 +162,7 @@ def independent_bits(arrays: Images, levels: int) -> float:
     """Return the bits per dimension of test images under independent pixels, each with a histogram of its own."""
     counts = np.stack([np.sum(arrays.train["image"] == level, axis=0) for level in range(levels)]) + 0.5
     bits = -np.log2(counts / counts.sum(axis=0))
-    return float(np.mean(np.take_along_axis(bits, arrays.test["image"].reshape(1, -1, *bits.shape[1:])[0], axis=0)))
+    return float(np.mean(np.take_along_axis(bits, arrays.test["image"], axis=0)))
 
 
 class Judge:
