@@ -4,7 +4,7 @@
 
 The generator is the initial one, of points far inside a ring of Gaussians; for each objective the discriminator makes
 updates against it, and the norm of the generator's gradient is measured. Losses are compared by the logarithm of this
-norm at the end, and by its change from the first tenth on. Then both play, with ten updates of the discriminator for
+norm at the end, and by its change from the first tenth on. Then both play, with five updates of the discriminator for
 one of the generator, and the covered modes of the ring are counted.
 """
 
@@ -26,7 +26,7 @@ from jaxdl.typing import Key, PyTree
 
 CLAIMS = (28,)
 OBJECTIVES = ("saturating", "non_saturating", "least_squares", "wasserstein")
-ROUNDS, POINTS = 10, 20
+ROUNDS, POINTS = 5, 20
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class Config(configuration.Config):
     SMOKE = {"seeds": 2, "steps": 20, "game_steps": 2, "batch_size": 4, "hidden_size": 4}
     LEAST = {"seeds": 2, "steps": POINTS}
 
-    seeds: int = 12
+    seeds: int = 8
     """Independent runs of each objective."""
-    steps: int = 2000
+    steps: int = 1000
     """Updates of the discriminator against the fixed generator."""
-    game_steps: int = 1000
+    game_steps: int = 600
     """Updates of the generator in the game."""
     batch_size: int = 64
     """Points in an update."""
-    hidden_size: int = 64
+    hidden_size: int = 32
     """Units of each hidden layer."""
     learning_rate: float = 1e-3
     """Rate of Adam, whose first decay is 0.5."""

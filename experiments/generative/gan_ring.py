@@ -3,8 +3,8 @@
     python -m experiments run gan_ring
 
 Generator and discriminator have two hidden layers; the critic of the Wasserstein objective makes five updates for one
-of the generator, with a gradient penalty. A mode is covered if at least a fifth of its share of 2,000 generated points is
-within three deviations of its centre; ``near`` is the share of all points that are near any.
+of the generator, with a gradient penalty. A mode is covered if at least a fifth of its share of 2,000 generated points
+is within three deviations of its centre; ``near`` is the share of all points that are near any.
 """
 
 from dataclasses import dataclass
@@ -34,15 +34,15 @@ class Config(configuration.Config):
     LEAST = {"seeds": 2, "steps": SHOWN}
     CHOICES = {"objectives": (OBJECTIVES, ("wasserstein",))}
 
-    seeds: int = 8
+    seeds: int = 4
     """Independent runs of each objective."""
-    steps: int = 4000
+    steps: int = 2500
     """Updates of the generator."""
-    batch_size: int = 128
+    batch_size: int = 64
     """Points in an update."""
     hidden_size: int = 64
     """Units of each hidden layer."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     """Rate of Adam, whose first decay is 0.5."""
     objectives: tuple[str, ...] = OBJECTIVES
     """Objectives to compare; wasserstein must be among them."""

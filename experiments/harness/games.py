@@ -64,6 +64,7 @@ def play(
     key: Key,
     *,
     updates: Mapping[str, int] | None = None,
+    simultaneous: bool = False,
     follow: Callable[[PyTree], Metrics] = lambda variables: {},
     every: int = 1,
 ) -> tuple[PyTree, Metrics]:
@@ -74,7 +75,10 @@ def play(
     init_key, data_key, run_key = jax.random.split(key, 3)
     variables = game.init(init_key, sample(data_key))
     state = train.TrainState.create(variables, train.combine_optimizers(optimizers), run_key)
-    step = train.make_alternating_step(game.losses, optimizers, updates=updates)
+    if simultaneous:
+        step = train.make_simultaneous_step(game.losses, optimizers)
+    else:
+        step = train.make_alternating_step(game.losses, optimizers, updates=updates)
 
     def chunk(state: train.TrainState, keys: Any) -> tuple[train.TrainState, Metrics]:
         followed = follow(state.variables)

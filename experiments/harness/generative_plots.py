@@ -90,6 +90,17 @@ def draw_groups(values: Mapping[str, np.ndarray], label: str) -> Figure:
     return figure
 
 
+def draw_points(pairs: Mapping[str, np.ndarray]) -> Figure:
+    """Draw points ``[2, N, 2]`` before and after their translation, coloured by their angle before it."""
+    figure, axes = plt.subplots(1, 2 * len(pairs), figsize=(3 * 2 * len(pairs), 3), squeeze=False)
+    for place, (name, (before, after)) in enumerate(pairs.items()):
+        angle = np.arctan2(before[:, 1], before[:, 0])
+        for axis, x, title in zip(axes[0, 2 * place :], (before, after), (name, "translated"), strict=False):
+            axis.scatter(*x.T, c=angle, cmap="hsv", s=5)
+            axis.set(xlim=(-2.8, 2.8), ylim=(-2.8, 2.8), aspect="equal", xticks=(), yticks=(), title=title)
+    return figure
+
+
 def draw_progress(snapshots: Mapping[int, np.ndarray]) -> Figure:
     """Draw images ``[N, H, W, C]`` from -1 to 1 that are made by the same latent vectors, a row for each step."""
     count = min(12, len(next(iter(snapshots.values()))))

@@ -30,6 +30,11 @@ class Dataset:
     source: str = ""
     validation: Mapping[str, np.ndarray] | None = None
 
+    def __repr__(self) -> str:
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        forms = [f"{name}={{{_forms(arrays)}}}" for name, arrays in parts.items() if arrays is not None]
+        return f"Dataset({self.name!r}, {', '.join(forms)}, classes={shorten(repr(self.classes))})"
+
 
 def as_examples(image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
     """Convert bytes ``[N, H, W, C]`` or ``[N, H, W]`` and integer labels to the arrays of a `Dataset`.
@@ -123,6 +128,11 @@ def as_size(size: int | tuple[int, int]) -> tuple[int, int]:
     if len(sizes) != 2 or not all(is_integer(each) and each >= 1 for each in sizes):
         raise ValueError(f"expected a size of at least 1, or (height, width), got {shorten(repr(size))}")
     return sizes[0], sizes[1]
+
+
+def _forms(arrays: Mapping[str, np.ndarray]) -> str:
+    """Describe arrays by dtype and shape."""
+    return ", ".join(f"{name}: {np.asarray(x).dtype}{list(np.shape(x))}" for name, x in arrays.items())
 
 
 def _is_floating(image: Array | np.ndarray) -> bool:
