@@ -11,6 +11,7 @@ that is trained here judges the images: their classes, Fréchet distance, precis
 hidden layer. `python -m experiments sample RUN` draws more images.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Literal
@@ -28,7 +29,6 @@ from experiments.harness.generation import (
     ImageModel,
     Images,
     Judge,
-    Sample,
     independent_bits,
     labels_of,
     learn_images,
@@ -38,7 +38,7 @@ from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
 from experiments.harness.sampling import draw_grid
 from jaxdl import generative, models, tasks
-from jaxdl.typing import Array, Key, PyTree
+from jaxdl.typing import Array, ArrayLike, Key, PyTree
 
 GOAL = {"sample_accuracy": 0.9, "gain_over_independent": 0.0}
 WEIGHTS = (0.0, 1.0, 3.0)
@@ -49,7 +49,7 @@ GROUPS = 4
 class Config(ImageModel):
     """A diffusion model and the settings of training."""
 
-    SMOKE = {**ImageModel.SMOKE, "widths": (4, 4), "num_steps": 4, "sampling_steps": 2, "images": 10, "bounded": 4}
+    SMOKE = {**ImageModel.SMOKE, "widths": (4,), "num_steps": 4, "sampling_steps": 2, "images": 10, "bounded": 4}
 
     widths: tuple[int, ...] = (32, 48)
     """Channels of the scales of the U-Net, multiples of 4."""
@@ -93,22 +93,22 @@ def make_schedule(config: Config) -> generative.NoiseSchedule:
     return generative.linear_schedule(config.num_steps, 1e-4 * scale, 0.02 * scale)
 
 
-def make_denoiser(config: Config, variables: PyTree, labels: Array, weight: float) -> generative.diffusion.Predict:
-    """Make the denoiser of digits of these classes, with guidance."""
-    model = make_model(config)
-    network = partial(model.apply, variables)
-    predict = partial(network, labels=labels) if weight == 0 else generative.guide(network, labels, CLASSES, weight)
+def make_denoiser(
+    config: Config, variables: PyTree, labels: Array, weight: ArrayLike | None = None
+) -> generative.diffusion.Predict:
+    """Make the denoiser of digits of these classes, with guidance or without."""
+    network = partial(make_model(config).apply, variables)
+    predict = partial(network, labels=labels) if weight is None else generative.guide(network, labels, CLASSES, weight)
     kind = generative.PARAMETRIZATIONS[config.parametrization]
     return generative.make_denoiser(predict, make_schedule(config), kind, limit=1.0)
 
 
 @cache
-def make_sampler(config: Config, count: int, weight: float | None = None) -> Sample:
-    """Make the function that draws ``count`` digits of all classes in turn."""
-    weight = config.guidance if weight is None else weight
+def make_sampler(config: Config, count: int) -> Callable[..., Array]:
+    """Make the function that draws ``count`` digits of all classes in turn, ``sample(variables, key, [weight])``."""
 
     @jax.jit
-    def sample(variables: PyTree, key: Key) -> Array:
+    def sample(variables: PyTree, key: Key, weight: ArrayLike = config.guidance) -> Array:
         denoise = make_denoiser(config, variables, labels_of(count), weight)
         x = jax.random.normal(key, (count, config.side, config.side, 1))
         return generative.sample_ddim(denoise, make_schedule(config), x, config.sampling_steps) / 2 + 0.5
@@ -122,7 +122,7 @@ def measure_bound(config: Config, variables: PyTree, arrays: Images) -> generati
 
     @jax.jit
     def bound(variables: PyTree, image: Array, label: Array) -> generative.VariationalBound:
-        denoise = make_denoiser(config, variables, label, 0.0)
+        denoise = make_denoiser(config, variables, label)
         key = jax.random.key(config.seed)
         return generative.variational_bound(key, denoise, make_schedule(config), image, config.levels)
 
@@ -178,11 +178,12 @@ def run(config: Config, run: Run) -> dict[str, float]:
         parametrization=generative.PARAMETRIZATIONS[config.parametrization],
         no_label=CLASSES,
     )
-    state, result = learn_images(config, run, task, arrays, make_sampler(config, IN_PROGRESS))
+    sample = make_sampler(config, IN_PROGRESS)
+    state, result = learn_images(config, run, task, arrays, sample)
     key = jax.random.key(config.seed)
     images = np.asarray(make_sampler(config, config.images)(state.variables, key))
     run.figure("samples", draw_grid(images[:100]))
-    guided = {f"w = {w:g}": np.asarray(make_sampler(config, CLASSES, w)(state.variables, key)) for w in WEIGHTS}
+    guided = {f"w = {w:g}": np.asarray(sample(state.variables, key, w)) for w in WEIGHTS}
     run.figure("guidance", image_rows({name: list(x[..., 0]) for name, x in guided.items()}, size=0.8))
     run.figure("denoising", draw_denoising(config, state.variables))
     bound, dimensions = measure_bound(config, state.variables, arrays), config.side**2
