@@ -34,6 +34,8 @@ USAGE = """usage: python -m experiments COMMAND
   predict RUN FILE...        print the most probable classes of images, by a run of a classifier
   compare RUN RUN... [--out FILE]
                              print the results and different settings of runs, and draw their curves
+  sample RUN [--count N] [--seed N]
+                             draw images from the trained model of a run folder
   claims [--smoke] [--json FILE] [--out DIR]
                              measure the textbook's claims and print verdicts
   audit                      recompute the textbook's worked examples
@@ -276,6 +278,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "predict": lazy_command("experiments.harness.predicting"),
     "compare": comparing.main,
     "bench": bench,
+    "sample": lazy_command("experiments.harness.sampling"),
     "claims": lazy_command("experiments.harness.claims"),
     "audit": lazy_command("experiments.audit"),
     "stress": lazy_command("experiments.stress"),

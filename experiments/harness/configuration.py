@@ -203,6 +203,28 @@ def as_dict(config: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(config), default=_plain))
 
 
+def from_dict(default: AnyConfig, settings: Mapping[str, Any]) -> AnyConfig:
+    """Return a configuration with the settings that `as_dict` made; other names than those of its fields are ignored.
+
+    >>> from_dict(Config(), {"seed": 3, "experiment": "xor"})
+    Config(seed=3)
+    """
+    changes = {}
+    for field in dataclasses.fields(default):
+        value, now = settings.get(field.name), getattr(default, field.name)
+        if dataclasses.is_dataclass(now) and isinstance(value, Mapping):
+            changes[field.name] = from_dict(now, value)
+        elif field.name in settings:
+            is_path = isinstance(value, str) and Path in (field.type, *get_args(field.type))
+            changes[field.name] = Path(value) if is_path else _tuples(value)
+    return dataclasses.replace(default, **changes)
+
+
+def _tuples(value: Any) -> Any:
+    """Convert the lists of JSON, which are the tuples of configurations."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
 def _plain(value: object) -> object:
     """Convert NumPy's numbers and arrays to plain ones, and paths and the like to text."""
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)

@@ -31,12 +31,13 @@ def train_task(
     accumulate: int = 1,
     patience: int | None = None,
     validation: dict[str, Any] | None = None,
+    hooks: Sequence[train.Hook] = (),
 ) -> tuple[train.TrainState, dict[str, float]]:
     """Train on the loader's batches; return the last (or the best) state and its metrics on the test examples.
 
     Progress and patience use the ``validation`` examples if there are any. The run folder keeps ``metrics.jsonl``,
     ``checkpoints/``, ``best/`` with patience, and ``weights.safetensors``. Each of several processes has its own; the
-    checkpoints are those of process 0.
+    checkpoints are those of process 0. ``hooks`` are called with every report.
 
     Raises:
         UsageError: the folder or the mesh does not suit this run, or the processes differ.
@@ -50,7 +51,7 @@ def train_task(
         start = prepare(run, task, loader, optimizer, patience, step)
     evaluation = train.make_evaluation(task.measure, test_arrays, mesh=mesh)
     watched = evaluation if validation is None else train.make_evaluation(task.measure, validation, mesh=mesh)
-    state = advance(run, start, step, loader, epochs=epochs, evaluate=watched)
+    state = advance(run, start, step, loader, epochs=epochs, evaluate=watched, hooks=hooks)
     stopping = start.stopping
     if stopping and stopping.best_state is not None:
         state = parallel.on_mesh(stopping.best_state, mesh)
@@ -74,11 +75,11 @@ def train_game(
     The run folder and errors are as for `train_task`, without evaluation; ``hooks`` are called with every report.
     """
     run.uses_mesh = True
+    if simultaneous:
+        step = train.make_simultaneous_step(game.losses, optimizers)
+    else:
+        step = train.make_alternating_step(game.losses, optimizers, mesh=run.mesh)
     with preparing():
-        if simultaneous:
-            step = train.make_simultaneous_step(game.losses, optimizers)
-        else:
-            step = train.make_alternating_step(game.losses, optimizers, mesh=run.mesh)
         start = prepare(run, game, loader, train.combine_optimizers(optimizers), None, step)
     state = advance(run, start, step, loader, epochs=epochs, hooks=hooks)
     return finish(run, start, state)

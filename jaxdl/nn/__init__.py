@@ -7,7 +7,8 @@ Linear maps and activations
 
 Normalization
     `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
-    `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters `SpectralNorm`.
+    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` and `running_momentum` for those of a whole model; `moments`,
+    `Moments`, `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters `SpectralNorm`.
 
 Noise
     `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
@@ -49,8 +50,6 @@ Detection without anchors
 
 Initialization
     Namespace ``initializers``: ``lecun_normal``, ``he_normal``, ``xavier_uniform``, ``orthogonal`` and so on.
-    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` and `running_momentum` for those of a whole model; `moments`,
-    `Moments`, `normalize`, `update_running`.
 """
 
 from jaxdl.nn import activations, attention, convolution, initializers, recurrent
