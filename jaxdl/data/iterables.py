@@ -1,5 +1,7 @@
 """Batches from any iterable: a generator function, a torch or grain data loader, a list of batches."""
 
+from __future__ import annotations  # short signatures in help
+
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +15,7 @@ Batches = Callable[[], Iterable[Any]] | Iterable[Any]
 
 def from_iterable(
     make_iterator: Batches, *, names: Sequence[str] | None = None, steps_per_epoch: int | None = None
-) -> "IterableLoader":
+) -> IterableLoader:
     """Make a loader of the batches of an iterable, for ``train.fit``, ``train.make_evaluation`` and ``train.predict``.
 
     The iterable is read anew for every pass, one batch at a time:

@@ -1,5 +1,7 @@
 """Learning from examples with targets: classification, and any other loss."""
 
+from __future__ import annotations  # short signatures in help
+
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any

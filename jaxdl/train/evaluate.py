@@ -1,5 +1,7 @@
 """Evaluation of a data set in batches of one shape, and predictions for it."""
 
+from __future__ import annotations  # short signatures in help
+
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Export of a trained model as one portable, compiled program with its variables."""
 
+from __future__ import annotations  # short signatures in help
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

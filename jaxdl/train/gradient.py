@@ -1,5 +1,7 @@
 """The gradient of a mean over a batch, on one device or along a mapped axis."""
 
+from __future__ import annotations  # short signatures in help
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """NaN and infinity: stop at them, locate them, or skip the steps that produce them."""
 
+from __future__ import annotations  # short signatures in help
+
 import functools
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The training loop: run any ``step(state, batch) -> (state, metrics)`` over a loader's batches."""
 
+from __future__ import annotations  # short signatures in help
+
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence

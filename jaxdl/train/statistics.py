@@ -1,5 +1,7 @@
 """Running statistics of batch norms for weights that no step has used, such as averages."""
 
+from __future__ import annotations  # short signatures in help
+
 import jax
 
 from jaxdl.checks import check_positive_integer

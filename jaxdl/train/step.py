@@ -1,5 +1,7 @@
 """The ordinary training step: gradient of a loss, then an optimizer's update."""
 
+from __future__ import annotations  # short signatures in help
+
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any

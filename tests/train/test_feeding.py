@@ -1,6 +1,7 @@
 """Data from anywhere: iterables as loaders, streamed evaluation, predictions, recomputed statistics, exports, logs."""
 
 import csv
+import inspect
 import subprocess
 import sys
 from functools import partial
@@ -14,6 +15,7 @@ from flax import linen
 from jaxdl import data, models, optim, tasks, train
 from jaxdl.nn.normalization import BatchNorm
 from tests.peers import torch
+from tests.variables import draw
 
 RANDOM = np.random.default_rng(0)
 ARRAYS = {
@@ -69,8 +71,11 @@ def test_every_kind_of_loader_trains_as_the_one_in_memory():
         "unsized": data.from_iterable(Unsized()),
     }
     assert [loader.steps_per_epoch for loader in loaders.values()] == [2, 2, 2, None]
-    for name, loader in loaders.items():
-        state, rows = train.fit(STEP, train.start(TASK, OPTIMIZER, loader), loader, steps=6)
+    for loader in loaders.values():
+        for number in (0, 1, 2, 5):
+            jax.tree.map(np.testing.assert_array_equal, loader.batch(number), LOADER.batch(number))
+    for name in ("torch", "unsized"):
+        state, rows = train.fit(STEP, train.start(TASK, OPTIMIZER, loaders[name]), loaders[name], steps=6)
         same(state, expected)
         assert rows[-1]["epoch"] == (1 if name == "unsized" else 3)
         assert rows[-1]["train/loss"] == pytest.approx(history[-1]["train/loss"]) or name == "unsized"
@@ -227,6 +232,20 @@ def test_tensorboard_without_its_writer_is_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(ImportError, match=r"needs tensorboardX: .*\[tensorboard\]"):
         train.TensorBoardHook(tmp_path)
+
+
+def test_attention_is_exported_for_any_batch():
+    fields = {"num_layers": 1, "d_model": 8, "num_heads": 2, "mlp_dim": 8, "patch_size": 4}
+    model = models.create("vit_b32", num_classes=3, **fields)
+    x = RANDOM.normal(size=(3, 8, 8, 3)).astype(np.float32)
+    variables = draw(model.init, jax.random.key(0), x)
+    program = jax.export.deserialize(train.export(model.apply, variables, (None, 8, 8, 3)))
+    np.testing.assert_allclose(program.call(x), model.apply(variables, x), rtol=1e-4, atol=1e-5)
+
+
+def test_signatures_fit_on_a_screen():
+    for function in (train.fit, train.make_step, train.make_evaluation, train.start, tasks.supervised):
+        assert len(str(inspect.signature(function))) < 700, function
 
 
 def test_representations_fit_on_a_screen():

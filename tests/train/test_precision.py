@@ -74,7 +74,7 @@ def test_explicit_parallelism_keeps_the_average_and_the_scale():
     mesh = train.parallel.make_mesh({"data": 1})
     step = train.make_step(TASK.loss, OPTIMIZER, precision="float16", average=0.9, axis_name="data")
     state = train.start(TASK, OPTIMIZER, LOADER)
-    mapped, _ = train.fit(train.parallel.with_shard_map(step, mesh), state, LOADER, steps=2)
+    mapped, _ = train.fit(train.parallel.explicit.with_shard_map(step, mesh), state, LOADER, steps=2)
     alone = train.make_step(TASK.loss, OPTIMIZER, precision="float16", average=0.9)
     expected, _ = train.fit(alone, train.start(TASK, OPTIMIZER, LOADER), LOADER, steps=2)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3), mapped.average, expected.average)
