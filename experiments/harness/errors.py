@@ -25,7 +25,10 @@ def preparing() -> Iterator[None]:
     """Convert the library's errors while a run is prepared (data, model, loader) to errors of usage."""
     try:
         yield
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except OSError as error:
+        own = error.strerror is not None and error.filename is None  # a message of the library, with a number
+        raise UsageError(error.strerror if own else str(error)) from error
+    except (ValueError, TypeError, ImportError) as error:
         raise UsageError(str(error)) from error
 
 

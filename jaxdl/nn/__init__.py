@@ -7,8 +7,8 @@ Linear maps and activations
 
 Normalization
     `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
-    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` for the batches of a whole model; `moments`, `Moments`,
-    `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters `SpectralNorm`.
+    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` and `running_momentum` for those of a whole model; `moments`,
+    `Moments`, `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters `SpectralNorm`.
 
 Noise
     `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
@@ -165,6 +165,7 @@ from jaxdl.nn.normalization import (
     layer_norm,
     local_response_norm,
     row_mask,
+    running_momentum,
 )
 from jaxdl.nn.recurrent import (
     GRU,
@@ -319,6 +320,7 @@ __all__ = [
     "roi_align",
     "rotary_embedding",
     "row_mask",
+    "running_momentum",
     "scaled_dot_product",
     "scaled_tanh",
     "scan",

@@ -35,7 +35,12 @@ def check_regular(path: str | Path) -> None:
         FileNotFoundError: there is nothing.
         ValueError: it is a folder, a pipe, a socket or a device.
     """
-    _check_mode(path, os.stat(path).st_mode)
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError as error:
+        advice = "give an existing path" if Path(path).is_absolute() else f"relative paths start at {Path.cwd()}"
+        raise FileNotFoundError(error.errno, f"expected a file, got nothing at {path}; {advice}") from error
+    _check_mode(path, mode)
 
 
 def open_regular(path: str | Path) -> IO[bytes]:
