@@ -58,7 +58,10 @@ FLOORS_OF_TRAIN = {
     "parallel": 2,
     "checkpointing": 3,
     "hooks": 4,
+    "logs": 4,
     "evaluate": 4,
+    "exporting": 4,
+    "statistics": 4,
     "ensemble": 4,
     "loop": 5,
 }

@@ -14,9 +14,9 @@ from typing import Literal
 import jax
 import numpy as np
 
-from experiments.attention import drawings
 from experiments.harness import configuration, figures
 from experiments.harness.run_folder import Run
+from experiments.harness.sequence_plots import draw_alignments
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_task
 from experiments.harness.translations import chrf, translate
@@ -94,7 +94,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     result["greedy_chrf"] = chrf(outputs["greedy"]["text"], days)
     for (text, day), answer in list(zip(pairs[count:], outputs["greedy"]["text"], strict=True))[:8]:
         run.console.print(f"{text:>36}  {answer}  {'' if answer == day else 'expected ' + day}", highlight=False)
-    run.figure("attention", drawings.draw_alignments(align(model, state.variables, test, source, target)))
+    run.figure("attention", draw_alignments(align(model, state.variables, test, source, target)))
     run.figure("curves", figures.curves(train.MetricsFile.read(run.directory / "metrics.jsonl"), ("loss", "accuracy")))
     return result
 

@@ -45,17 +45,6 @@ def draw_document(axis: Axes, test: Arrays, attention: Arrays, n: int) -> None:
     axis.set_xticks([0], ["sentence"])
 
 
-def draw_alignments(shown: Sequence[tuple[np.ndarray, Sequence[str], Sequence[str]]]) -> Figure:
-    """Draw attention weights, each with the names of its columns and of its rows."""
-    columns = -(-len(shown) // 2)
-    figure, axes = panels(columns, size=(11 / columns, 3.5), rows=2)
-    for axis, (weights, source, target) in zip(axes.flat, shown, strict=False):
-        show_weights(axis, weights, source, target)
-    figure.supxlabel("source", fontsize=10)
-    figure.supylabel("target", fontsize=10)
-    return figure
-
-
 def draw_lengths(lengths: Sequence[int], right: Arrays, guess: Sequence[float]) -> Figure:
     """Draw the share of correct words over the length, with intervals over the runs."""
     figure, ((axis,),) = panels(1, size=(6.4, 4))

@@ -16,6 +16,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from experiments.dense import drawings
 from experiments.harness.claims import Statement, judge_all
@@ -73,8 +75,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     probabilistic = models.ProbabilisticUNet(2, config.widths, config.latent_size)
     plain = models.UNet(2, config.widths, padding="same", dropout_rate=0.0)
     learned = {
-        DRAWN: train_seeds(config, tasks.probabilistic_segmentation(probabilistic, beta=config.beta), arrays),
-        PLAIN: train_seeds(config, tasks.segmentation(plain), arrays),
+        DRAWN: train_seeds(config, DRAWN, tasks.probabilistic_segmentation(probabilistic, beta=config.beta), arrays),
+        PLAIN: train_seeds(config, PLAIN, tasks.segmentation(plain), arrays),
     }
     image, masks = test_set["image"], test_set["masks"]
     draw = jax.jit(lambda variables, key: draw_masks(probabilistic, variables, image, config.samples, key))
@@ -98,7 +100,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     return {**means(distance=distances), "share_error": float(errors.mean())}
 
 
-def train_seeds(config: Config, task: tasks.Task, arrays: dict[str, np.ndarray]) -> list[PyTree]:
+def train_seeds(config: Config, name: str, task: tasks.Task, arrays: dict[str, np.ndarray]) -> list[PyTree]:
     """Train with every seed by one compiled step; return the variables."""
     optimizer = optim.adam(cosine_decay(config.learning_rate, config.steps))
     step = jax.jit(train.make_step(task.loss, optimizer), donate_argnums=0)
@@ -107,7 +109,7 @@ def train_seeds(config: Config, task: tasks.Task, arrays: dict[str, np.ndarray])
         loader = data.Loader(arrays, config.batch_size, seed=seed)
         init_key, run_key = jax.random.split(jax.random.key(seed))
         state = train.TrainState.create(task.init(init_key, loader.batch(0)), optimizer, run_key)
-        for number in range(config.steps):
+        for number in track(range(config.steps), f"{name}, seed {seed}", console=Console(stderr=True)):
             state, _ = step(state, loader.batch(number))
         found.append(state.variables)
     return found

@@ -116,3 +116,16 @@ def bars_of_runs(axis: Axes, values: Mapping[str, np.ndarray]) -> None:
         axis.bar(i, each.mean(), color=colour, alpha=0.4)
         axis.plot(np.full(len(each), i), each, ".", color=colour)
     axis.set_xticks(range(len(values)), [name.replace("_", " ") for name in values])
+
+
+def draw_alignments(shown: Sequence[tuple[np.ndarray, Sequence[str], Sequence[str]]]) -> Figure:
+    """Draw attention weights, each with the names of its columns (source) and of its rows (target)."""
+    columns = -(-len(shown) // 2)
+    figure, axes = panels(columns, size=(11 / columns, 3.5), rows=2)
+    for axis in axes.flat[len(shown) :]:
+        axis.axis("off")
+    for axis, (weights, source, target) in zip(axes.flat, shown, strict=False):
+        show_weights(axis, weights, source, target)
+    figure.supxlabel("source", fontsize=10)
+    figure.supylabel("target", fontsize=10)
+    return figure

@@ -1,5 +1,6 @@
 """Training in a run folder: resumed, saved, logged and guarded, on one device or several."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -30,12 +31,13 @@ def train_task(
     accumulate: int = 1,
     patience: int | None = None,
     validation: dict[str, Any] | None = None,
+    hooks: Sequence[train.Hook] = (),
 ) -> tuple[train.TrainState, dict[str, float]]:
     """Train on the loader's batches; return the last (or the best) state and its metrics on the test examples.
 
     Progress and patience use the ``validation`` examples if there are any. The run folder keeps ``metrics.jsonl``,
     ``checkpoints/``, ``best/`` with patience, and ``weights.safetensors``. Each of several processes has its own; the
-    checkpoints are those of process 0.
+    checkpoints are those of process 0. ``hooks`` are called with every report.
 
     Raises:
         UsageError: the folder or the mesh does not suit this run, or the processes differ.
@@ -43,40 +45,92 @@ def train_task(
     """
     mesh = run.mesh
     run.uses_mesh = True
+    run.uses_precision = True
     with preparing():
-        state, checkpoints, metrics, stopping = prepare(run, task, loader, optimizer, patience)
-    step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh)
-    if run.skip_nonfinite:
-        step = train.skip_nonfinite(step)
+        step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh, precision=run.precision)
+        start = prepare(run, task, loader, optimizer, patience, step)
     evaluation = train.make_evaluation(task.measure, test_arrays, mesh=mesh)
     watched = evaluation if validation is None else train.make_evaluation(task.measure, validation, mesh=mesh)
+    state = advance(run, start, step, loader, epochs=epochs, evaluate=watched, hooks=hooks)
+    stopping = start.stopping
+    if stopping and stopping.best_state is not None:
+        state = parallel.on_mesh(stopping.best_state, mesh)
+    measured = evaluation(state.variables)
+    state, result = finish(run, start, state)
+    return state, {**measured, **result}
+
+
+def train_game(
+    run: Run,
+    game: tasks.Game,
+    loader: data.Loader,
+    optimizers: Mapping[str, optax.GradientTransformation],
+    *,
+    epochs: float,
+    simultaneous: bool = False,
+    hooks: Sequence[train.Hook] = (),
+) -> tuple[train.TrainState, dict[str, float]]:
+    """Train the players of a game; return the last state, and its step and number of parameters.
+
+    The run folder and errors are as for `train_task`, without evaluation; ``hooks`` are called with every report.
+    """
+    run.uses_mesh = True
+    if simultaneous:
+        step = train.make_simultaneous_step(game.losses, optimizers)
+    else:
+        step = train.make_alternating_step(game.losses, optimizers, mesh=run.mesh)
+    with preparing():
+        start = prepare(run, game, loader, train.combine_optimizers(optimizers), None, step)
+    state = advance(run, start, step, loader, epochs=epochs, hooks=hooks)
+    return finish(run, start, state)
+
+
+def advance(
+    run: Run,
+    start: "Start",
+    step: train.Step,
+    loader: data.Loader,
+    *,
+    epochs: float,
+    evaluate: Callable[[train.TrainState], dict[str, Any]] | None = None,
+    hooks: Sequence[train.Hook] = (),
+) -> train.TrainState:
+    """Run a step to the last epoch, with a progress bar, the log and checkpoints."""
+    state, checkpoints, metrics, stopping = start
+    if run.skip_nonfinite:
+        step = train.skip_nonfinite(step)
     saves = [train.SaveEvery(checkpoints, position=loader.state())] if run.process == 0 else []
     if stopping and stopping.exhausted:
         epochs = int(state.step) / loader.steps_per_epoch
     terminal = Console(stderr=True, quiet=run.process > 0)
     bar = train.ProgressBar(loader.batch_size, run.name, console=terminal)
     with bar, train.interruptible() as interruption:
-        hooks = [train.StopAtNonfinite(), bar, metrics, *filter(None, [stopping]), interruption, *saves]
+        every = [train.StopAtNonfinite(), bar, metrics, *filter(None, [stopping]), *hooks, interruption, *saves]
         finished = int(state.step) >= train.count_steps(epochs, loader.steps_per_epoch)
         if finished:
-            state, history = parallel.on_mesh(state, mesh), []
+            state, history = parallel.on_mesh(state, run.mesh), []
         else:
-            state, history = train.fit(step, state, loader, epochs=epochs, evaluate=watched, hooks=hooks, mesh=mesh)
+            state, history = train.fit(
+                step, state, loader, epochs=epochs, evaluate=evaluate, hooks=every, mesh=run.mesh
+            )
     run.note_times(history)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("saved")  # wait until process 0 has written
     if interruption and int(state.step) < train.count_steps(epochs, loader.steps_per_epoch):
         raise Interrupted(f"{interruption.signal}: saved at step {int(state.step)}; --resume continues from there")
-    if stopping and stopping.best_state is not None:
-        state = parallel.on_mesh(stopping.best_state, mesh)
-    measured = evaluation(state.variables)
+    return state
+
+
+def finish(run: Run, start: "Start", state: train.TrainState) -> tuple[train.TrainState, dict[str, float]]:
+    """Write the weights; return the state, collected from all processes, its step and its number of parameters."""
     if jax.process_count() > 1:
         state = distributed.collect(state)  # each process computes the rest by itself
     train.weights.save(run.directory / "weights.safetensors", state.variables)
+    run.describe(run.directory)
     result = {"step": int(state.step), "parameters": tree.size(state.params)}
-    if run.skip_nonfinite:
-        result["skipped"] = count_skipped(metrics.read(metrics.path))
-    return state, {**measured, **result}
+    if run.skip_nonfinite or run.precision == "float16":
+        result["skipped"] = count_skipped(start.metrics.read(start.metrics.path))
+    return state, result
 
 
 class Start(NamedTuple):
@@ -89,12 +143,17 @@ class Start(NamedTuple):
 
 
 def prepare(
-    run: Run, task: tasks.Task, loader: data.Loader, optimizer: optax.GradientTransformation, patience: int | None
+    run: Run,
+    task: tasks.Task | tasks.Game,
+    loader: data.Loader,
+    optimizer: optax.GradientTransformation,
+    patience: int | None,
+    step: train.Step,
 ) -> Start:
     """Initialize or restore the state, and check that all processes agree on it, before anything is written."""
     init_key, run_key = jax.random.split(jax.random.key(run.config["seed"]))
     batch = tree.take(loader.arrays, slice(loader.batch_size))  # of the global size
-    state = train.TrainState.create(task.init(init_key, batch), optimizer, run_key)
+    state = train.prepare(step, train.TrainState.create(task.init(init_key, batch), optimizer, run_key))
     if run.mesh is not None:
         parallel.check_divisible(loader.batch_size, parallel.data_devices(run.mesh))
     checkpoints = train.Checkpoints(run.shared / "checkpoints", config=run.identity)

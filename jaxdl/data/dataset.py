@@ -21,6 +21,7 @@ class Dataset:
         classes: names of the classes, ``classes[label]``.
         source: origin of the data.
         validation: the same arrays of a validation set beside the test set, None if there is none.
+        standardization: mean and deviation of each channel by which the images are standardized, None if they are not.
     """
 
     name: str
@@ -29,6 +30,12 @@ class Dataset:
     classes: tuple[str, ...]
     source: str = ""
     validation: Mapping[str, np.ndarray] | None = None
+    standardization: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __repr__(self) -> str:
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        forms = [f"{name}={{{_forms(arrays)}}}" for name, arrays in parts.items() if arrays is not None]
+        return f"Dataset({self.name!r}, {', '.join(forms)}, classes={shorten(repr(self.classes))})"
 
 
 def as_examples(image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
@@ -123,6 +130,11 @@ def as_size(size: int | tuple[int, int]) -> tuple[int, int]:
     if len(sizes) != 2 or not all(is_integer(each) and each >= 1 for each in sizes):
         raise ValueError(f"expected a size of at least 1, or (height, width), got {shorten(repr(size))}")
     return sizes[0], sizes[1]
+
+
+def _forms(arrays: Mapping[str, np.ndarray]) -> str:
+    """Describe arrays by dtype and shape."""
+    return ", ".join(f"{name}: {np.asarray(x).dtype}{list(np.shape(x))}" for name, x in arrays.items())
 
 
 def _is_floating(image: Array | np.ndarray) -> bool:

@@ -1,7 +1,8 @@
 """Metrics: pure functions with masks, which run under ``jit``.
 
 - `predict`, `correct`, `top_k_correct`, `accuracy`, `top_k_accuracy`: of logits
-- `Mean`, `mean`: means that accumulate over batches
+- `Mean`, `mean`: means that accumulate over batches; so do `Confusion`, `running_confusion`, `MacroF1`, `running_f1`,
+  `RunningAUC` and `running_auc`
 - `confusion_matrix`, `Counts`, `counts`, and of a matrix `precision`, `recall`, `sensitivity`, `specificity`, `f1`,
   `dice`, `iou`
 - `mean_iou`, `mean_dice`, `pixel_accuracy`; `MeanIoU`, `running_mean_iou`: of the pixels of a segmentation
@@ -9,11 +10,19 @@
 - `RocCurve`, `roc_curve`, `auc`, `choose_threshold`: of scores
 
 Precision, recall and the like are ratios of counts in a confusion matrix: sum the matrices of the batches, and compute
-the ratio once at the end. A ROC curve and its area need all scores at once.
+the ratio once at the end. A ROC curve and its exact area need all scores at once.
 
 A NaN is never a right prediction: a logit of NaN counts as wrong, and the ROC curve and area of a score of NaN are NaN.
 """
 
+from jaxdl.metrics.accumulating import (
+    Confusion,
+    MacroF1,
+    RunningAUC,
+    running_auc,
+    running_confusion,
+    running_f1,
+)
 from jaxdl.metrics.classification import accuracy, correct, predict, top_k_accuracy, top_k_correct
 from jaxdl.metrics.confusion import (
     AVERAGES,
@@ -41,10 +50,13 @@ from jaxdl.metrics.segmentation import (
 
 __all__ = [
     "AVERAGES",
+    "Confusion",
     "Counts",
+    "MacroF1",
     "Mean",
     "MeanIoU",
     "RocCurve",
+    "RunningAUC",
     "accuracy",
     "auc",
     "choose_threshold",
@@ -63,6 +75,9 @@ __all__ = [
     "predict",
     "recall",
     "roc_curve",
+    "running_auc",
+    "running_confusion",
+    "running_f1",
     "running_mean_iou",
     "sensitivity",
     "specificity",

@@ -29,6 +29,7 @@ from jaxdl.models.generative.pixel_cnn import PixelCNN
 from jaxdl.models.generative.vae import VAE, VQVAE, CategoricalVAE
 from jaxdl.models.mlp import MLP
 from jaxdl.models.registry import create, description, input_dtype, input_shape, list, register
+from jaxdl.models.sequence.captioner import Captioner
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
 from jaxdl.models.sequence.crf import LinearChainCRF
 from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder, SequenceToSequence
@@ -68,6 +69,7 @@ __all__ = [
     "AlexNet",
     "Autoencoder",
     "AveragingNetwork",
+    "Captioner",
     "CategoricalVAE",
     "ConvAutoencoder",
     "ConvolutionalClassifier",

@@ -7,8 +7,8 @@ Linear maps and activations
 
 Normalization
     `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
-    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` for the batches of a whole model; `moments`, `Moments`,
-    `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters `SpectralNorm`.
+    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` and `running_momentum` for those of a whole model; `moments`,
+    `Moments`, `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters `SpectralNorm`.
 
 Noise
     `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
@@ -33,7 +33,7 @@ Attention
     `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`; learned scores:
     `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`,
     `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`, `gaussian_window`,
-    `predict_centers`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
+    `predict_centers`; coverage: `attention_penalty`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
     positions: `sinusoidal_positions`, `rotary_embedding`.
 
 Conditional random fields
@@ -95,6 +95,7 @@ from jaxdl.nn.attention import (
     ScoreParameters,
     additive_scores,
     attend,
+    attention_penalty,
     causal_mask,
     clear_hidden,
     combine_masks,
@@ -164,6 +165,7 @@ from jaxdl.nn.normalization import (
     layer_norm,
     local_response_norm,
     row_mask,
+    running_momentum,
 )
 from jaxdl.nn.recurrent import (
     GRU,
@@ -245,6 +247,7 @@ __all__ = [
     "assign_boxes",
     "attend",
     "attention",
+    "attention_penalty",
     "average_pool",
     "batch_norm",
     "bidirectional_scan",
@@ -317,6 +320,7 @@ __all__ = [
     "roi_align",
     "rotary_embedding",
     "row_mask",
+    "running_momentum",
     "scaled_dot_product",
     "scaled_tanh",
     "scan",

@@ -320,6 +320,39 @@ def row_mask(mask: ArrayLike | None) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def running_momentum(momentum: ArrayLike) -> Iterator[None]:
+    """Update the running moments of every batch norm inside with one momentum, ``m r + (1 - m) batch``.
+
+    With ``m = n / (n + 1)`` at the batch ``n = 0, 1, ...`` they become the mean over the batches:
+    ``train.recompute_statistics``. It holds for `BatchNorm` and for that of flax.
+
+    >>> import jax
+    >>> norm, x = BatchNorm(), jnp.array([[1.0], [3.0]])
+    >>> variables = norm.init(jax.random.key(0), x)
+    >>> with running_momentum(0.0):
+    ...     _, state = norm.apply(variables, x, train=True, mutable="batch_stats")
+    >>> state["batch_stats"]["mean"].tolist()
+    [2.0]
+    """
+
+    def give_momentum(
+        function: Callable, args: tuple, kwargs: Mapping[str, Any], context: linen.module.InterceptorContext
+    ):
+        module = context.module
+        if not isinstance(module, BatchNorm | linen.BatchNorm) or context.method_name != "__call__":
+            return function(*args, **kwargs)
+        own = module.momentum
+        object.__setattr__(module, "momentum", momentum)  # modules are frozen
+        try:
+            return function(*args, **kwargs)
+        finally:
+            object.__setattr__(module, "momentum", own)
+
+    with linen.intercept_methods(give_momentum):
+        yield
+
+
 def _check_rank(x: ArrayLike, least: int, form: str) -> Array:
     x = to_floating(x)
     if x.ndim < least:

@@ -1,6 +1,6 @@
 """Tasks: a model, its loss and its metrics on a batch, as the pure functions of a `Task`.
 
-- `supervised`: `classification` of images and other single inputs.
+- `targets`: `classification` of images and other single inputs, and `supervised` learning with any loss.
 - `sequences`: `sequence_classification`, and `tagging` of every step; `crf_tagging` of all steps together.
 - `language`: `language_model`; `Perplexity` is its metric.
 - `masked`: `masked_language_model`; `mask_tokens`, which makes `MaskedTokens`, and `token_mask` of a batch.
@@ -36,7 +36,7 @@ from jaxdl.tasks.reconstruction import (
 )
 from jaxdl.tasks.seq2seq import shift_right, target_mask, translation
 from jaxdl.tasks.sequences import crf_tagging, sequence_classification, tagging
-from jaxdl.tasks.supervised import classification
+from jaxdl.tasks.targets import classification, supervised
 from jaxdl.tasks.task import (
     CountedLoss,
     Task,
@@ -89,6 +89,7 @@ __all__ = [
     "segmentation",
     "sequence_classification",
     "shift_right",
+    "supervised",
     "tagging",
     "target_mask",
     "token_mask",

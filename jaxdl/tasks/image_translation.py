@@ -18,7 +18,7 @@ from jaxdl.tasks.adversarial import (
     replace_player,
 )
 from jaxdl.tasks.task import Variables, apply_in_training, check_names, init_model
-from jaxdl.typing import Array, Batch, Key
+from jaxdl.typing import Array, ArrayLike, Batch, Key
 
 Lossed = tuple[Array, tuple[Variables, dict[str, Array]]]
 
@@ -96,8 +96,8 @@ def cycle_gan(
     discriminator: linen.Module,
     *,
     objective: AdversarialObjective | None = None,
-    cycle_weight: float = 10.0,
-    identity_weight: float = 0.5,
+    cycle_weight: ArrayLike = 10.0,
+    identity_weight: ArrayLike = 0.5,
     pool_size: int = 50,
 ) -> Game:
     """Learn to translate between two sets of images without pairs, by generators ``G`` and ``F`` that are inverse::

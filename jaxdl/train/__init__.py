@@ -9,11 +9,14 @@
 - ``parallel``: meshes, sharding, several processes.
 - ``leaves``: forms and digests of the leaves of a state.
 - ``players``: steps of several players, such as a generator and a discriminator.
+- ``logs``: tables and TensorBoard's files.
+- ``exporting``: a model as one portable program. ``statistics``: those of batch norms, for averaged weights.
 """
 
 from jaxdl.train import checkpointing, ensemble, leaves, parallel, precision
 from jaxdl.train.checkpointing import Checkpoints, DamagedError, Interruption, interruptible, weights
 from jaxdl.train.evaluate import Measure, make_evaluation, predict
+from jaxdl.train.exporting import export
 from jaxdl.train.gradient import (
     Count,
     count_examples,
@@ -25,14 +28,17 @@ from jaxdl.train.gradient import (
 )
 from jaxdl.train.guard import NonfiniteError, StopAtNonfinite, check_finite, nonfinite_leaves, skip_nonfinite
 from jaxdl.train.hooks import EarlyStopping, MetricsFile, OnFirstProcess, ProgressBar, SaveEvery
+from jaxdl.train.logs import CSVHook, TensorBoardHook
 from jaxdl.train.loop import Programs, Scanned, Single, chunks, count_steps, fit
 from jaxdl.train.players import combine_optimizers, make_alternating_step, make_simultaneous_step
 from jaxdl.train.report import STOP, Hook, InMemoryLoader, Loader, Report, Stop, call_finish, call_hook, summarise
 from jaxdl.train.state import LoaderLike, TaskLike, TrainState, check_optimizer, start
+from jaxdl.train.statistics import recompute_statistics
 from jaxdl.train.step import Loss, Metrics, Step, accumulate_gradient, cut_batch, make_step, prepare, separate_params
 
 __all__ = [
     "STOP",
+    "CSVHook",
     "Checkpoints",
     "Count",
     "DamagedError",
@@ -58,6 +64,7 @@ __all__ = [
     "Stop",
     "StopAtNonfinite",
     "TaskLike",
+    "TensorBoardHook",
     "TrainState",
     "accumulate_gradient",
     "call_finish",
@@ -72,6 +79,7 @@ __all__ = [
     "count_steps",
     "cut_batch",
     "ensemble",
+    "export",
     "fit",
     "from_additive",
     "interruptible",
@@ -87,6 +95,7 @@ __all__ = [
     "precision",
     "predict",
     "prepare",
+    "recompute_statistics",
     "separate_params",
     "skip_nonfinite",
     "start",

@@ -140,11 +140,8 @@ def _in_memory(
     return lambda variables: total(variables, on_device, index)
 
 
-def _streamed(
-    measure: Measure, batches: Any, batch_size: int, mesh: Mesh | None
-) -> Callable[[PyTree], dict[str, Mean]]:
+def _streamed(measure: Measure, batches: Any, mesh: Mesh | None) -> Callable[[PyTree], dict[str, Mean]]:
     """Make the evaluation of one pass over a stream of batches, one compiled call for each."""
-    del batch_size  # that of the stream
     if isinstance(batches, Iterator) or not (_has_numbers(batches) or isinstance(batches, Iterable)):
         raise TypeError(
             f"expected arrays, or batches that can be read repeatedly, got {type(batches).__name__}; use "

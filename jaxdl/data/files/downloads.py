@@ -68,8 +68,8 @@ def describe_missing(title: str, remotes: Iterable[Remote], folder: Path, wanted
     )
 
 
-def require(module: str, purpose: str) -> ModuleType:
-    """Import an optional dependency.
+def require(module: str, purpose: str, extra: str = "experiments") -> ModuleType:
+    """Import an optional dependency, a part of the extra of that name.
 
     Raises:
         ImportError: it is not installed; the error gives the command that installs it.
@@ -80,4 +80,4 @@ def require(module: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"{purpose} needs {module}: pip install -e '.[experiments]' in the checkout") from error
+        raise ImportError(f"{purpose} needs {module}: pip install -e '.[{extra}]' in the checkout") from error

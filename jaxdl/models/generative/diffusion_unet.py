@@ -10,6 +10,7 @@ import numpy as np
 from einops import rearrange
 from flax import linen
 
+from jaxdl.arrays import widen_floating
 from jaxdl.checks import is_integer
 from jaxdl.models.layers import Embed, channels_last_hint, collect
 from jaxdl.models.registry import register
@@ -44,7 +45,7 @@ def time_embedding(t: ArrayLike, size: int, max_period: float = 10_000.0) -> Arr
     t = jnp.asarray(t)
     if t.ndim != 1 or not is_integer(size) or size < 2 or size % 2:
         raise ValueError(f"expected times [B] and an even size, got {t.shape} and {size}")
-    t = t.astype(jnp.promote_types(t.dtype, jnp.float32))
+    t = widen_floating(t)
     frequencies = jnp.asarray(np.exp(-np.log(max_period) * np.arange(size // 2) / (size // 2)), t.dtype)
     angles = t[:, None] * frequencies[None]
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)

@@ -27,8 +27,8 @@ class PixelCNN(linen.Module):
         gate([a, b]) = tanh(a) sigmoid(b)
 
     with the class ``y`` of the image, if there are classes. At first ``v`` is the image one row lower, and ``h`` the
-    image one pixel to the right, so that no pixel sees itself. `jaxdl.generative.pixel_log_likelihood` is the
-    objective, and `jaxdl.generative.sample_pixels` draws images.
+    image one pixel to the right, so that no pixel sees itself. The objective is
+    `jaxdl.generative.pixel_log_likelihood`, and `jaxdl.generative.sample_pixels` draws images.
 
     Intermediates are ``layer1`` and so on (the horizontal stack) and ``dense``.
 
@@ -53,7 +53,6 @@ class PixelCNN(linen.Module):
     num_labels: int = 0
     dtype: Any = None
 
-    @linen.compact
     def __call__(
         self,
         x: ArrayLike,
@@ -75,34 +74,35 @@ class PixelCNN(linen.Module):
         """
         del train  # nothing is random
         x = self._check(x, labels)
+        brightness = 2 * x.astype(jnp.float32) / max(self.num_classes - 1, 1) - 1
+        logits, out = self.from_brightness(brightness, labels)
+        return (logits, out) if return_intermediates else logits
+
+    @linen.compact
+    def from_brightness(self, x: Array, labels: ArrayLike | None = None) -> tuple[Array, dict[str, Array]]:
+        """Compute logits and intermediates of the levels scaled to -1 to 1, ``[B, H, W]``, as a smooth function."""
         conv = partial(Conv, 2 * self.hidden_size, dtype=self.dtype)
         dense = partial(linen.Dense, dtype=self.dtype)
-        dtype = jnp.float32 if self.dtype is None else self.dtype
-        # Centred levels, and a channel of ones that makes the border of the image visible.
-        levels = (2 * x.astype(jnp.result_type(dtype, jnp.float32)) / max(self.num_classes - 1, 1) - 1).astype(dtype)
-        v = h = jnp.stack([levels, jnp.ones_like(levels)], axis=-1)
+        # A channel of ones makes the border of the image visible.
+        x = jnp.stack([x, jnp.ones_like(x)], axis=-1)
         rows, columns, half = (self.kernel_size + 1) // 2, self.kernel_size, self.kernel_size // 2
+        v, h = _shift(x, axis=1), _shift(x, axis=2)
         out: dict[str, Array] = {}
         for number in range(1, self.num_layers + 1):
-            first, name = number == 1, f"layer{number}"
-            label = 0.0
+            name, label = f"layer{number}", 0.0
             if labels is not None:
-                label = Embed(self.num_labels, 2 * self.hidden_size, dtype=self.dtype, name=f"{name}_label")(labels)
-                label = label[:, None, None]
-            above = _shift(v, 1, axis=1) if first else v
-            above = jnp.pad(above, ((0, 0), (rows - 1, 0), (half, half), (0, 0)))
-            seen = conv((rows, columns), name=f"{name}_vertical")(above)
-            left = _shift(h, 1, axis=2) if first else h
-            left = jnp.pad(left, ((0, 0), (0, 0), (half, 0), (0, 0)))
-            z = conv((1, half + 1), name=f"{name}_horizontal")(left)
+                embed = Embed(self.num_labels, 2 * self.hidden_size, dtype=self.dtype, name=f"{name}_label")
+                label = embed(labels)[:, None, None]
+            above = jnp.pad(v, ((0, 0), (rows - 1, 0), (half, half), (0, 0)))
+            seen = conv(kernel_size=(rows, columns), name=f"{name}_vertical")(above)
+            left = jnp.pad(h, ((0, 0), (0, 0), (half, 0), (0, 0)))
+            z = conv(kernel_size=(1, half + 1), name=f"{name}_horizontal")(left)
             z = z + dense(2 * self.hidden_size, name=f"{name}_across")(seen) + label
-            v = gate(seen + label)
-            y = dense(self.hidden_size, name=f"{name}_output")(gate(z))
-            h = collect(out, name, y if first else h + y)
+            y, v = dense(self.hidden_size, name=f"{name}_output")(gate(z)), gate(seen + label)
+            h = collect(out, name, y if number == 1 else h + y)
         y = dense(self.hidden_size, name="dense")(jax.nn.relu(h))
         y = collect(out, "dense", jax.nn.relu(y))
-        logits = dense(self.num_classes, name="output")(y)
-        return (logits, out) if return_intermediates else logits
+        return dense(self.num_classes, name="output")(y), out
 
     def _check(self, x: ArrayLike, labels: ArrayLike | None) -> Array:
         x = jnp.asarray(x)
@@ -131,9 +131,9 @@ def gate(x: Array) -> Array:
     return jnp.tanh(a) * jax.nn.sigmoid(b)
 
 
-def _shift(x: Array, count: int, axis: int) -> Array:
-    """Move an array towards larger indices of an axis, with zeros in front."""
-    padding = [(count, 0) if i == axis else (0, 0) for i in range(x.ndim)]
+def _shift(x: Array, axis: int) -> Array:
+    """Move an array by one towards larger indices of an axis, with zeros in front."""
+    padding = [(1, 0) if i == axis else (0, 0) for i in range(x.ndim)]
     return jax.lax.slice_in_dim(jnp.pad(x, padding), 0, x.shape[axis], axis=axis)
 
 

@@ -8,6 +8,7 @@
   vector of their `state_size`.
 - `luong`: `LuongEncoderDecoder` and its `LuongDecoder` (`LuongCarry`, `LuongState`), a scan of a `LuongCell`, with
   `AttentionalParameters` of `attentional_shapes`.
+- `captioner`: `Captioner` of images, with an `ImageEncoder`.
 - `hierarchical`: `HierarchicalAttentionNetwork` and `HierarchicalEncoderDecoder` (with its `HierarchicalEncoder`), for
   documents of sentences of words; `AttentionPooling`.
 - `recursive`: `RecursiveNetwork` over trees, `recur` with the cells `Recursive` and `TreeLSTM` (`TreeState`).
@@ -15,6 +16,7 @@
 - `wavenet`: `WaveNet`, made of `GatedLayer`, with its `WaveNetCarry`.
 """
 
+from jaxdl.models.sequence.captioner import Captioner, ImageEncoder
 from jaxdl.models.sequence.classifiers import (
     AveragingNetwork,
     ConvolutionalClassifier,
@@ -58,6 +60,7 @@ __all__ = [
     "AttentionPooling",
     "AttentionalParameters",
     "AveragingNetwork",
+    "Captioner",
     "ConvolutionalClassifier",
     "Decoder",
     "DecoderCarry",
@@ -67,6 +70,7 @@ __all__ = [
     "HierarchicalAttentionNetwork",
     "HierarchicalEncoder",
     "HierarchicalEncoderDecoder",
+    "ImageEncoder",
     "LinearChainCRF",
     "LuongCarry",
     "LuongCell",

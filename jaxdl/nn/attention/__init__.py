@@ -7,7 +7,7 @@ Masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`.
 Scores: `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`; with parameters
 `AdditiveScore`, `DotScore`, `GeneralScore`, `ConcatScore`, the base class `Score`, and `init_score`.
 
-Local attention: `local_mask`, `gaussian_window`, `predict_centers`.
+Local attention: `local_mask`, `gaussian_window`, `predict_centers`. Coverage: `attention_penalty`.
 
 Modules: `MultiHeadAttention`, `Attention`, `ScoreParameters`.
 
@@ -17,6 +17,7 @@ Positions: `sinusoidal_positions`, `rotary_embedding`.
 """
 
 from jaxdl.nn.attention.cache import Cache, extend_cache, init_cache
+from jaxdl.nn.attention.coverage import attention_penalty
 from jaxdl.nn.attention.dot_product import (
     attend,
     causal_mask,
@@ -57,6 +58,7 @@ __all__ = [
     "ScoreParameters",
     "additive_scores",
     "attend",
+    "attention_penalty",
     "causal_mask",
     "clear_hidden",
     "combine_masks",

@@ -1,0 +1,117 @@
+"""Flows: inverse, determinant of the Jacobian, a density that integrates to 1, and samples of it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxdl import generative
+from jaxdl.models import CouplingFlow, Glow, RealNVP
+from jaxdl.models.generative.flow_layers import ActNorm, squeeze, unsqueeze
+from tests.variables import draw
+
+FLOWS = {
+    "coupling": (CouplingFlow(num_couplings=3, hidden_size=8), (3,)),
+    "realnvp": (RealNVP(num_scales=2, num_couplings=2, hidden_size=3, num_blocks=0), (4, 4, 1)),
+    "glow": (Glow(num_scales=2, num_steps=2, hidden_size=3), (4, 4, 1)),
+}
+
+
+def variables_of(model, shape, seed=0):
+    drawn = draw(model.init, jax.random.key(0), np.zeros((2, *shape), np.float32), seed=seed)
+    mixes = isinstance(model, Glow)  # the only square matrices of Glow are invertible
+    drawn = jax.tree.map(lambda leaf: np.linalg.qr(leaf)[0] if mixes and leaf.ndim == 2 else leaf, drawn)
+    return jax.tree.map(lambda leaf: leaf.astype(np.float64), drawn)
+
+
+@pytest.fixture(scope="module")
+def programs():
+    """Programs that return z, the determinant, the error of the inverse, of that in float32, and the Jacobian."""
+
+    def program(model, shape):
+        def run(variables, x):
+            z, log_det = model.apply(variables, x)
+            single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (variables, x))
+            errors = [model.apply(v, model.apply(v, x)[0], method="inverse") - x for v, x in ((variables, x), single)]
+            jacobian = jax.vmap(jax.jacfwd(lambda x: model.apply(variables, x[None])[0][0]))(x)
+            return z, log_det, *(jnp.max(jnp.abs(error)) for error in errors), jacobian
+
+        run, variables = jax.jit(run), variables_of(model, shape)
+
+        def call(x):
+            with jax.enable_x64(True):
+                return [np.asarray(each) for each in run(variables, x)]
+
+        return call
+
+    return {name: program(*flow) for name, flow in FLOWS.items()}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), scale=st.floats(0.01, 3))
+def test_the_inverse_undoes_the_flow_and_the_determinant_is_that_of_the_jacobian(programs, name, seed, scale):
+    x = scale * np.random.default_rng(seed).normal(size=(2, *FLOWS[name][1]))
+    z, log_det, error, single_error, jacobian = programs[name](x)
+    expected = np.linalg.slogdet(np.reshape(jacobian, (2, x[0].size, x[0].size)))[1]
+    np.testing.assert_allclose(log_det, expected, rtol=1e-9, atol=1e-9)
+    assert error < 1e-12 * max(1.0, np.abs(x).max())
+    assert single_error < 1e-5 * max(1.0, np.abs(x).max())
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_flow_changes_every_number_and_the_volume(programs, name):
+    x = np.random.default_rng(1).normal(size=(2, *FLOWS[name][1]))
+    z, log_det, *_, jacobian = programs[name](x)
+    assert np.abs(z - x).max(axis=0).min() > 1e-3
+    assert np.abs(log_det).min() > 1e-2
+    assert np.mean(jacobian != 0) > 0.5
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_density_of_two_dimensions_integrates_to_one():
+    model = CouplingFlow(num_couplings=4, hidden_size=8)
+    side = np.linspace(-14, 14, 401)
+    grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    stacked = jax.tree.map(lambda *a: jnp.stack(a), *[variables_of(model, (2,), seed) for seed in range(3)])
+
+    @jax.jit
+    def integrals(stacked):
+        def integrate(variables):
+            density = jnp.exp(generative.flow_log_likelihood(*model.apply(variables, grid)))
+            return jnp.sum(density) * (side[1] - side[0]) ** 2, jnp.max(density)
+
+        return jax.lax.map(integrate, stacked)
+
+    found, peaks = integrals(stacked)
+    np.testing.assert_allclose(found, 1, atol=2e-3)
+    assert np.all(np.abs(peaks * 2 * np.pi - 1) > 1e-2)  # none is the standard normal density
+
+
+def test_the_first_batch_determines_the_activation_norm():
+    x = np.random.default_rng(0).normal(3.0, 2.0, (5, 4, 4, 2)).astype(np.float32)
+    (y, log_det), variables = jax.jit(lambda x: ActNorm().init_with_output(jax.random.key(0), x))(x)
+    np.testing.assert_allclose(np.mean(y, axis=(0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(np.std(y, axis=(0, 1, 2)), 1, atol=1e-5)
+    np.testing.assert_allclose(log_det, np.full(5, -16 * np.log(x.std(axis=(0, 1, 2))).sum()), rtol=1e-5)
+
+
+def test_squeezing_is_undone_and_keeps_neighbours_together():
+    x = np.arange(32.0).reshape(1, 4, 4, 2)
+    np.testing.assert_array_equal(unsqueeze(squeeze(x)), x)
+    assert squeeze(x)[0, 0, 0].tolist() == [0, 2, 8, 10, 1, 3, 9, 11]
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "got"),
+    [
+        (RealNVP(), (1, 6, 8, 1), r"\(1, 6, 8, 1\)"),
+        (Glow(), (1, 3, 32, 32), "moveaxis"),
+        (CouplingFlow(), (5, 1), r"\(5, 1\)"),
+    ],
+)
+def test_shapes_that_cannot_be_halved_raise(model, shape, got, key):
+    with pytest.raises(ValueError, match=got):
+        model.init(key, np.zeros(shape, np.float32))
