@@ -44,7 +44,7 @@ RATE, MOMENTUM = 3e-3, 0.9
 class Config(RateSearch):
     """Deep sigmoid networks with and without pre-training."""
 
-    SMOKE = {**RateSearch.SMOKE, "rates": (0.1,), "hidden_size": 4, "depth": 2, "layer_steps": 2}
+    SMOKE = {**RateSearch.SMOKE, "rates": (0.1, 0.3), "hidden_size": 4, "depth": 2, "layer_steps": 2}
 
     seeds: int = 16
     search_seeds: int = 4
