@@ -56,7 +56,7 @@ class Config(ImageCodes):
     """Weight of the sparse penalty."""
     contraction: float = 1.0
     """Weight of the contractive penalty."""
-    epochs: int = 100
+    epochs: int = 40
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
