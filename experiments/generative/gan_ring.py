@@ -4,8 +4,9 @@
 
 Generator and discriminator have two hidden layers; the critic of the Wasserstein objective makes five updates for one
 of the generator, with a gradient penalty. "Overtrained" is the non-saturating game in which the generator makes ten
-updates for one of the discriminator, and so runs to what that one takes for real: it collapses. A mode is covered if at least a fifth of its share of 2,000 generated points
-is within three deviations of its centre; ``near`` is the share of all points that are near any.
+updates for one of the discriminator, and so runs to what that one takes for real: it collapses. A mode is covered if
+at least a fifth of its share of 2,000 generated points is within three deviations of its centre; ``near`` is the
+share of all points that are near any.
 """
 
 from dataclasses import dataclass
