@@ -55,14 +55,17 @@ class DiffusionSides:
         self.schedule = generative.cosine_schedule(1000)
         form = jax.eval_shape(self.model.init, jax.random.key(0), jnp.zeros((1, SIZE, SIZE, CHANNELS)))
         self.params = tree.map_with_path(self.draw, form["params"])
-        self.leaves = {
-            path: torch.tensor(np.array(leaf), requires_grad=True) for path, leaf in tree.flatten(self.params).items()
-        }
+        self.leaves = {path: self.parameter(path, leaf) for path, leaf in tree.flatten(self.params).items()}
 
     def draw(self, path: str, form: jax.ShapeDtypeStruct) -> np.ndarray:
         """Draw a leaf that keeps signals near 1."""
         scale = 0.1 if len(form.shape) == 1 else np.prod(form.shape[:-1]) ** -0.5
         return (self.random.normal(size=form.shape) * scale + path.endswith("scale")).astype(np.float32)
+
+    def parameter(self, path: str, leaf: np.ndarray) -> Any:
+        """Return a leaf as a parameter of torch; kernels of convolutions lie channels last."""
+        value = self.torch.tensor(to_torch(path, leaf))
+        return (value.to(memory_format=self.torch.channels_last) if value.ndim == 4 else value).requires_grad_()
 
     def tensor(self, images: np.ndarray) -> Any:
         """Return images in torch's order, channels first, whose numbers lie channels last."""
@@ -112,7 +115,7 @@ def diffusion_training() -> Case:
     for path, leaf in tree.flatten(jax.device_get(held["state"][0])).items():
         # Of the first step of Adam, near the learning rate everywhere, only the signs of tiny gradients may differ.
         change = np.linalg.norm(leaf - before[path])
-        error = np.linalg.norm(leaf - sides.leaves[path].detach().numpy())
+        error = np.linalg.norm(to_torch(path, leaf) - sides.leaves[path].detach().numpy())
         if error > 0.1 * change:
             raise AssertionError(f"torch: {path} changed by {change:g}, with a difference of {error:g}")
     return Case(TRAINING, "torch", ours, theirs, 1.3, ROUNDS, lambda row: {"parameters": tree.size(sides.params)})
@@ -150,17 +153,23 @@ def diffusion_sampling() -> Case:
     return Case(SAMPLING, "torch", lambda: jax.block_until_ready(run()), theirs, 1.0, ROUNDS)
 
 
+def to_torch(path: str, leaf: np.ndarray) -> np.ndarray:
+    """Arrange a leaf as torch does: outputs first, then inputs."""
+    if path.endswith("kernel"):
+        return np.ascontiguousarray(np.moveaxis(leaf, (-1, -2), (0, 1)))
+    return np.array(leaf)
+
+
 def torch_unet(model: models.DiffusionUNet, leaves: Mapping[str, Any], x: Any, t: Any, labels: Any = None) -> Any:
-    """Run the U-Net of diffusion in torch, on images ``[B, C, H, W]``, with weights ``{path: tensor}`` of ours."""
+    """Run the U-Net of diffusion in torch, on images ``[B, C, H, W]``, with our weights as `to_torch` arranges them."""
     import torch
     from torch.nn import functional
 
     def dense(name: str, x: Any) -> Any:
-        return functional.linear(x, leaves[f"{name}/kernel"].T, leaves[f"{name}/bias"])
+        return functional.linear(x, leaves[f"{name}/kernel"], leaves[f"{name}/bias"])
 
     def conv(name: str, x: Any, **options: Any) -> Any:
-        kernel = leaves[f"{name}/kernel"].permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
-        return functional.conv2d(x, kernel, leaves[f"{name}/bias"], **options)
+        return functional.conv2d(x, leaves[f"{name}/kernel"], leaves[f"{name}/bias"], **options)
 
     def norm(name: str, x: Any) -> Any:
         return functional.group_norm(x, model.groups, leaves[f"{name}/scale"], leaves[f"{name}/bias"])

@@ -9,6 +9,7 @@ generated: ``recognized`` is the share of which it is sure by 0.9 (that of held-
 number of digits with at least 3 % of 1,000 images. ``progress.png`` has a row of the same latent vectors for each time.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from experiments.harness.run_folder import Run
 from experiments.harness.snapshots import Snapshots
 from experiments.harness.training import train_game
 from jaxdl import data, generative, models, optim, tasks
-from jaxdl.typing import Array, PyTree
+from jaxdl.typing import Array, Key, PyTree
 
 GOAL = {"classes": 10.0, "recognized": 0.5}
 SIDE, SURE, LEAST_SHARE = 16, 0.9, 0.03
@@ -55,26 +56,39 @@ def run(config: Config, run: Run) -> dict[str, float]:
         digits = data.load("digits", size=SIDE)
         arrays = {"image": 2 * np.asarray(digits.train["image"], np.float32) - 1}
         loader = data.Loader(arrays, config.batch_size, seed=config.seed, **run.share)
-    generator = models.DCGANGenerator(1, (2 * config.width, config.width))
     game = tasks.gan(
-        generator,
+        make_generator(config),
         models.DCGANDiscriminator((config.width, 2 * config.width)),
         objective=generative.non_saturating(0.9),
         latent_size=config.latent_size,
     )
     optimizers = {player: optim.adam(config.learning_rate, b1=0.5) for player in game.losses}
 
-    def make(variables: PyTree, count: int) -> Array:
-        z = jax.random.normal(jax.random.key(config.seed), (count, config.latent_size))
-        own = tasks.player_variables(variables, "generator")
-        return generator.apply(own, z, train=True, mutable="batch_stats")[0]  # pyright: ignore[reportReturnType]
-
-    snapshots = Snapshots(run, lambda variables: make(variables, 64))
+    key = jax.random.key(config.seed)
+    snapshots = Snapshots(run, lambda variables: generate(config, variables, 64, key))
     state, result = train_game(run, game, loader, optimizers, epochs=config.epochs, hooks=[snapshots])
-    images = np.asarray(make(state.variables, config.samples))
+    images = np.asarray(generate(config, state.variables, config.samples, key))
     run.figure("progress", generative_plots.draw_progress(snapshots.read()))
     run.figure("samples", generative_plots.draw_samples(images[:64]))
     return {**measure(images, digits), **result}
+
+
+def make_generator(config: Config) -> models.DCGANGenerator:
+    """Make the generator."""
+    return models.DCGANGenerator(1, (2 * config.width, config.width))
+
+
+def generate(config: Config, variables: PyTree, count: int, key: Key) -> Array:
+    """Generate images ``[count, H, W, 1]`` from -1 to 1, with batch norms by the moments of these images."""
+    z = jax.random.normal(key, (count, config.latent_size))
+    own = tasks.player_variables(variables, "generator")
+    images, _ = make_generator(config).apply(own, z, train=True, mutable="batch_stats")
+    return images  # pyright: ignore[reportReturnType]
+
+
+def make_sampler(config: Config, count: int) -> Callable[[PyTree, Key], Array]:
+    """Make ``sample(variables, key)``, which generates images from 0 to 1."""
+    return jax.jit(lambda variables, key: generate(config, variables, count, key) / 2 + 0.5)
 
 
 def measure(images: np.ndarray, digits: data.Dataset) -> dict[str, Any]:

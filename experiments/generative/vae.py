@@ -10,7 +10,8 @@ free nats and one with two latent variables, whose plane is drawn, end the compa
 its mean divergence is above 0.05 nats.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -96,10 +97,15 @@ def run(config: Config, run: Run) -> dict[str, float]:
     }
 
 
-def sample(config: Config, variables: PyTree, shape: tuple[int, ...], count: int, key: Key) -> Array:
-    """Draw images ``[count, H, W, C]`` from the prior: the probabilities of their pixels."""
-    model = VAE(shape, config.hidden_sizes, config.latent_size)
-    return decode(model, variables, jax.random.normal(key, (count, config.latent_size)))
+def make_sampler(config: Config, count: int) -> Callable[[PyTree, Key], Array]:
+    """Make ``sample(variables, key)``, which draws latent vectors and returns the probabilities of the pixels."""
+
+    def sample(variables: PyTree, key: Key) -> Array:
+        side = math.isqrt(variables["params"]["decoder"]["output"]["bias"].size)
+        model = VAE((side, side, 1), config.hidden_sizes, config.latent_size)
+        return decode(model, variables, jax.random.normal(key, (count, config.latent_size)))
+
+    return sample
 
 
 def decode(model: VAE, variables: PyTree, z: Array) -> Array:
@@ -166,12 +172,13 @@ def walk(model: VAE, variables: PyTree, image: np.ndarray, label: np.ndarray) ->
     }
 
 
-def draw_plane(model: VAE, variables: PyTree, image: np.ndarray, label: np.ndarray, side: int = 16) -> Figure:
+def draw_plane(model: VAE, variables: PyTree, image: np.ndarray, label: np.ndarray, side: int = 12) -> Figure:
     """Draw what a grid of two latent variables decodes to, at equal steps of probability, and the codes of images."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.8))
     places = stats.norm.ppf(np.linspace(0.02, 0.98, side)).astype(np.float32)
     grid = np.stack(np.meshgrid(places, places[::-1]), axis=-1).reshape(-1, 2)
     pictures = np.asarray(decode(model, variables, grid))[..., 0]
+    pictures = np.pad(pictures, ((0, 0), (1, 1), (1, 1)), constant_values=0.5)
     height, width = pictures.shape[1:]
     tiled = pictures.reshape(side, side, height, width).swapaxes(1, 2).reshape(side * height, side * width)
     axes[0].imshow(tiled, cmap="gray", vmin=0, vmax=1)
@@ -191,7 +198,7 @@ def draw_bounds(
     rows = [row for row in history if "evaluation/loss" in row]
     axes[0].plot([row["epoch"] for row in rows], [-row["evaluation/loss"] for row in rows], label="bound, learning")
     for (count, value), colour in zip(bounds.items(), COLOURS, strict=False):
-        axes[0].axhline(value, color=colour, linestyle="--", linewidth=1, label=f"{count} samples")
+        axes[0].axhline(value, color=colour, linestyle="--", linewidth=1, label=f"bound, K = {count}")
     axes[0].set(xlabel="epoch", ylabel="nats an image", title="log-likelihood of test images, from below")
     axes[0].set_ylim(min(bounds.values()) - 6, max(bounds.values()) + 1)
     for name, row in found.items():

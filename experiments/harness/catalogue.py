@@ -50,12 +50,15 @@ class Experiment(NamedTuple):
         run: ``run(config, run) -> result``.
         goal: the least (for a name that ends in ``loss`` or ``error``, the largest) value of results.
         claims: the numbers of the claims that it tests.
+        make_sampler: ``make_sampler(config, count)`` returns the function ``sample(variables, key)`` that draws images
+            ``[count, H, W, C]`` from 0 to 1; None where there is nothing to sample.
     """
 
     default: Config
     run: Callable[[Any, Any], dict[str, Any]]
     goal: dict[str, float]
     claims: tuple[int, ...]
+    make_sampler: Callable[[Any, int], Callable[[Any, Any], Any]] | None = None
 
 
 def chapters() -> dict[str, list[str]]:
@@ -112,9 +115,10 @@ def load(name: str) -> Experiment:
     """Import an experiment or the experiment of a preset.
 
     Its module has ``Config``, a frozen dataclass, and ``run(config, run) -> result``; it may have ``GOAL`` and
-    ``CLAIMS``, and ``PRESETS``, which maps names to pairs of settings and a goal.
+    ``CLAIMS``, ``make_sampler``, and ``PRESETS``, which maps names to pairs of settings and a goal.
     """
     stem = PRESETS[name].experiment if name in PRESETS else name
     module = importlib.import_module(f"experiments.{chapter_of(name)}.{stem}")
     settings, goal = module.PRESETS[name] if name in PRESETS else ({}, getattr(module, "GOAL", {}))
-    return Experiment(module.Config(**settings), module.run, goal, getattr(module, "CLAIMS", ()))
+    claims, make_sampler = getattr(module, "CLAIMS", ()), getattr(module, "make_sampler", None)
+    return Experiment(module.Config(**settings), module.run, goal, claims, make_sampler)

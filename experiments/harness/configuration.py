@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 import numpy as np
 import tyro
@@ -33,6 +33,8 @@ class Options:
     """Continue from the newest valid checkpoint in --out."""
     skip_nonfinite: bool = False
     """Skip and count the steps that would give NaN or infinity, instead of stopping."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Type in which the models compute; parameters and reductions stay float32, float16 scales the loss."""
     devices: int | None = None
     """Number of devices for data parallelism; a CPU simulates them."""
     mesh: str | None = None
@@ -199,6 +201,28 @@ def flags(config_type: type, prefix: str = "") -> list[str]:
 def as_dict(config: Any) -> dict[str, Any]:
     """Convert a configuration to plain data, as JSON reads it back."""
     return json.loads(json.dumps(dataclasses.asdict(config), default=_plain))
+
+
+def from_dict(default: AnyConfig, settings: Mapping[str, Any]) -> AnyConfig:
+    """Return a configuration with the settings that `as_dict` made; other names than those of its fields are ignored.
+
+    >>> from_dict(Config(), {"seed": 3, "experiment": "xor"})
+    Config(seed=3)
+    """
+    changes = {}
+    for field in dataclasses.fields(default):
+        value, now = settings.get(field.name), getattr(default, field.name)
+        if dataclasses.is_dataclass(now) and isinstance(value, Mapping):
+            changes[field.name] = from_dict(now, value)
+        elif field.name in settings:
+            is_path = isinstance(value, str) and Path in (field.type, *get_args(field.type))
+            changes[field.name] = Path(value) if is_path else _tuples(value)
+    return dataclasses.replace(default, **changes)
+
+
+def _tuples(value: Any) -> Any:
+    """Convert the lists of JSON, which are the tuples of configurations."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _plain(value: object) -> object:

@@ -7,11 +7,11 @@
 - `Pix2PixGenerator`, `PatchDiscriminator` (2017)
 - `CycleGANGenerator` (2017), with its `ReflectedBlock` and `reflect`
 - `pixel_cnn`: `PixelCNN`
-- `flows`: `RealNVP` and `Glow` of images, `CouplingFlow` of vectors; their parts
+- `flows`: `RealNVP` and `Glow` of images, `CouplingFlow` of vectors; `flow_layers`: their parts
 - `diffusion_unet`: `DiffusionUNet`, its parts, `time_embedding`
 """
 
-from jaxdl.models.generative import diffusion_unet, flows, pixel_cnn
+from jaxdl.models.generative import diffusion_unet, flow_layers, flows, pixel_cnn
 from jaxdl.models.generative.autoencoder import (
     Autoencoder,
     ConvAutoencoder,
@@ -50,6 +50,7 @@ __all__ = [
     "check_halving",
     "diffusion_unet",
     "flatten_examples",
+    "flow_layers",
     "flows",
     "init_scale",
     "nearest_vectors",

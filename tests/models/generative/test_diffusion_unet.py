@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.benchmarks.generative import torch_unet
+from experiments.benchmarks.generative import to_torch, torch_unet
 from jaxdl import tree
 from jaxdl.models import DiffusionUNet
 from jaxdl.models.generative.diffusion_unet import time_embedding
@@ -32,14 +32,16 @@ def test_outputs_and_gradients_match_torch():
         return jax.grad(loss, argnums=(0, 1), has_aux=True)(params, x)
 
     (gradient, of_x), output = run(params, x)
-    leaves = {path: library.tensor(leaf, requires_grad=True) for path, leaf in tree.flatten(params).items()}
+    leaves = {
+        path: library.tensor(to_torch(path, leaf), requires_grad=True) for path, leaf in tree.flatten(params).items()
+    }
     images = library.tensor(np.moveaxis(x, -1, 1).copy(), requires_grad=True)
     peer = torch_unet(NARROW, leaves, images, library.tensor(t), library.tensor(labels))
     np.testing.assert_allclose(output, peer.detach().movedim(1, -1), rtol=1e-9, atol=1e-10)
     (peer * library.tensor(np.moveaxis(weights, -1, 1).copy())).sum().backward()
     np.testing.assert_allclose(of_x, images.grad.movedim(1, -1), rtol=1e-8, atol=1e-9)
     for path, leaf in tree.flatten(gradient).items():
-        np.testing.assert_allclose(leaf, leaves[path].grad, rtol=1e-8, atol=1e-9, err_msg=path)
+        np.testing.assert_allclose(to_torch(path, leaf), leaves[path].grad, rtol=1e-8, atol=1e-9, err_msg=path)
         assert np.any(leaf != 0), path
 
 

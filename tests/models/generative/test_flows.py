@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jaxdl import generative
 from jaxdl.models import CouplingFlow, Glow, RealNVP
-from jaxdl.models.generative.flows import ActNorm, squeeze, unsqueeze
+from jaxdl.models.generative.flow_layers import ActNorm, squeeze, unsqueeze
 from tests.variables import draw
 
 FLOWS = {
