@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.generative import dcgan
 from experiments.generative.cycle_gan import mutual_information
 from experiments.harness import games, line_art
 from experiments.harness.errors import UsageError
@@ -50,10 +49,3 @@ def test_snapshots_are_taken_in_every_part_of_a_run_and_read_again(tmp_path):
         snapshots(SimpleNamespace(step=step, steps=2, total=12, state=state))
     found = Snapshots(run, lambda variables: variables, count=3).read()
     assert {step: images.max() for step, images in found.items()} == {4: 4, 8: 8, 12: 12}
-
-
-def test_the_sampler_of_dcgan_draws_grey_images():
-    config = dcgan.Config(width=2, latent_size=3)
-    generator = dcgan.make_generator(config)
-    assert generator.widths == (4, 2)
-    assert callable(dcgan.make_sampler(config, 5))
