@@ -34,7 +34,8 @@ class ImageEncoder(linen.Module):
         """
         if lengths is not None:
             raise ValueError(f"expected images without lengths, got lengths {jnp.shape(lengths)}")
-        features = jnp.asarray(source) if self.network is None else self.network(source, train=train)
+        network: Any = self.network
+        features = jnp.asarray(source) if network is None else network(source, train=train)
         if features.ndim not in (3, 4) or not jnp.issubdtype(features.dtype, jnp.floating):
             raise ValueError(
                 f"expected features [B, h, w, E] or [B, S, E], got {features.shape} of {features.dtype}; "

@@ -29,7 +29,7 @@ class LinearChainCRF(linen.Module):
     @linen.compact
     def __call__(self, x: ArrayLike, lengths: ArrayLike | None = None, train: bool = False) -> Chain:
         """Compute the scores of the labels of ``x``."""
-        emissions = widen(self.network(x, lengths, train))
+        emissions = widen(self.network(x, lengths, train))  # pyright: ignore[reportCallIssue]
         size = emissions.shape[-1]
         zeros = linen.initializers.zeros
         return Chain(
