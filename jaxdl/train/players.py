@@ -104,7 +104,7 @@ def make_alternating_step(
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
-        microbatches = cut_batch(batch, parts, f"{parts} updates", mesh)
+        microbatches = batch if parts == 1 else cut_batch(batch, parts, f"{parts} updates", mesh)
         metrics: Metrics = {}
         for player, (gradient, optimizer) in players.items():
 
@@ -117,7 +117,7 @@ def make_alternating_step(
                 state, found = update(state, (batch, key))
             else:
                 keys = jax.random.split(key, parts)
-                inputs = tree.take((microbatches, keys), slice(rounds[player]))
+                inputs = jax.tree.map(lambda leaf, count=rounds[player]: leaf[:count], (microbatches, keys))
                 state, several = jax.lax.scan(update, state, inputs)
                 means = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), to_additive(several))
                 found = from_additive(means)
