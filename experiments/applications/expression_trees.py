@@ -68,7 +68,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     models = {
         "tree": (RecursiveNetwork(len(SIGNS), MODULUS, 16, TreeLSTM(width)), read_trees, config.epochs),
         "text": (
-            RecurrentClassifier(len(SIGNS), MODULUS, 16, LSTM(max(1, round(0.8 * width))), bidirectional=True),
+            RecurrentClassifier(len(SIGNS), MODULUS, 16, LSTM(max(1, 2 * width // 3)), bidirectional=True),
             read_texts,
             2 * config.epochs,
         ),

@@ -19,6 +19,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from experiments.applications import drawings
 from experiments.harness.configuration import Config as Base
@@ -132,7 +133,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     }
 
 
-def make(config: Config, loader: data.Loader, epochs: float):
+def make(config: Config, loader: data.Loader, epochs: float) -> optax.GradientTransformation:
     """Make the optimizer of a training."""
     settings = Optimizer("adam", config.learning_rate, warmup=0.1, clip_norm=1.0)
     return settings.make(train.count_steps(epochs, loader.steps_per_epoch))

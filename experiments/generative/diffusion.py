@@ -51,7 +51,7 @@ class Config(ImageModel):
 
     SMOKE = {**ImageModel.SMOKE, "widths": (4,), "num_steps": 4, "sampling_steps": 2, "images": 10, "bounded": 4}
 
-    widths: tuple[int, ...] = (32, 48)
+    widths: tuple[int, ...] = (24, 32)
     """Channels of the scales of the U-Net, multiples of 4."""
     schedule: Literal["cosine", "linear"] = "cosine"
     """Schedule of the noise."""
@@ -63,9 +63,9 @@ class Config(ImageModel):
     """Steps of DDIM."""
     guidance: float = 1.0
     """Weight of classifier-free guidance."""
-    epochs: float = 60.0
+    epochs: float = 40.0
     """Passes over the training images."""
-    images: int = 300
+    images: int = 200
     """Generated images that are judged."""
     bounded: int = 100
     """Test images whose bound is computed."""

@@ -48,15 +48,15 @@ class Config(ImageModel):
 
     model: Literal["glow", "realnvp"] = "glow"
     """Kind of the flow."""
-    steps: int = 6
+    steps: int = 4
     """Steps of Glow at each of two scales, or couplings of RealNVP of each kind at each scale."""
-    hidden_size: int = 48
+    hidden_size: int = 32
     """Channels of the conditioners."""
-    epochs: float = 80.0
+    epochs: float = 30.0
     """Passes over the training images."""
     temperature: float = 0.8
     """Deviation of the latent images of samples."""
-    images: int = 300
+    images: int = 200
     """Generated images that are judged."""
 
 

@@ -49,9 +49,9 @@ class Config(ImageModel):
     """Layers of the network."""
     hidden_size: int = 32
     """Channels of both stacks."""
-    epochs: float = 40.0
+    epochs: float = 30.0
     """Passes over the training images."""
-    images: int = 300
+    images: int = 200
     """Generated images that are judged."""
 
 

@@ -40,7 +40,7 @@ def parse(text: str) -> Tree:
     def convert(node: ast.expr) -> Tree:
         if isinstance(node, ast.Constant):
             return SIGNS.index(str(node.value))
-        if isinstance(node, ast.BinOp):
+        if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
             return (SIGNS.index(OPERATORS[type(node.op)]), convert(node.left), convert(node.right))
         raise ValueError(f"expected digits, +, - and *, got {ast.unparse(node)!r}")
 

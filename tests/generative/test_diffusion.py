@@ -143,18 +143,15 @@ def test_samplers_with_the_exact_score_recover_a_mixture():
 
     @jax.jit
     def run(x):
-        keys = jax.random.split(jax.random.key(1), 3)
-        full = generative.sample_ddim(counted, schedule, x, 150, eta=1.0, key=keys[1])
+        key = jax.random.key(1)
         return {
-            "ddpm": generative.sample_ddpm(keys[0], counted, schedule, x),
-            "ddpm with betas": generative.sample_ddpm(keys[2], counted, schedule, x, variance=schedule.betas),
+            "ddpm": generative.sample_ddpm(key, counted, schedule, x),
             "ddim": generative.sample_ddim(counted, schedule, x, 75),
-            "ddim with noise": full,
-            "ddpm with its noise": generative.sample_ddpm(keys[1], counted, schedule, x),
+            "ddim with noise": generative.sample_ddim(counted, schedule, x, 150, eta=1.0, key=key),
         }
 
     found = run(np.random.default_rng(0).normal(size=(6000, 1)).astype(np.float32))
-    assert len(traced) <= 10  # each sampler is one scan
+    assert len(traced) <= 6  # each sampler is one scan
     mean = WEIGHTS @ MEANS
     std = np.sqrt(WEIGHTS @ (STDS**2 + MEANS**2) - mean**2)
     for name, x in found.items():
@@ -163,7 +160,7 @@ def test_samplers_with_the_exact_score_recover_a_mixture():
         np.testing.assert_allclose(len(left) / len(x), 0.3, atol=0.03, err_msg=name)
         np.testing.assert_allclose([left.mean(), left.std()], [-1.5, 0.2], atol=0.03, err_msg=name)
     # With all steps and their noise, DDIM is DDPM.
-    np.testing.assert_allclose(found["ddim with noise"], found["ddpm with its noise"], atol=1e-3)
+    np.testing.assert_allclose(found["ddim with noise"], found["ddpm"], atol=1e-3)
 
 
 def test_guidance_extrapolates_from_no_class_in_one_call():

