@@ -60,8 +60,8 @@ def make_alternating_step(
 
         w_1 = w_1 + u_1(d loss_1(w_1, w_2) / d w_1)          w_2 = w_2 + u_2(d loss_2(w_1, w_2) / d w_2)
 
-    The second sees the new parameters of the first. All losses of a step get the same random key: what they compute
-    from the same parameters, such as the generated images, is then the same, and XLA computes it once.
+    The second sees the new parameters of the first. All losses of a step get the same random key: what they draw, such
+    as latent vectors, is then the same.
 
     Args:
         losses: by player, in the order of their updates, such as discriminator, generator. Each is a function of the
