@@ -60,8 +60,8 @@ def make_alternating_step(
 
         w_1 = w_1 + u_1(d loss_1(w_1, w_2) / d w_1)          w_2 = w_2 + u_2(d loss_2(w_1, w_2) / d w_2)
 
-    The second sees the new parameters of the first. All losses of a step get the same random key: what they compute
-    from the same parameters, such as the generated images, is then the same, and XLA computes it once.
+    The second sees the new parameters of the first. All losses of a step get the same random key: what they draw, such
+    as latent vectors, is then the same.
 
     Args:
         losses: by player, in the order of their updates, such as discriminator, generator. Each is a function of the
@@ -104,7 +104,7 @@ def make_alternating_step(
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
-        microbatches = cut_batch(batch, parts, f"{parts} updates", mesh)
+        microbatches = batch if parts == 1 else cut_batch(batch, parts, f"{parts} updates", mesh)
         metrics: Metrics = {}
         for player, (gradient, optimizer) in players.items():
 
@@ -117,7 +117,7 @@ def make_alternating_step(
                 state, found = update(state, (batch, key))
             else:
                 keys = jax.random.split(key, parts)
-                inputs = tree.take((microbatches, keys), slice(rounds[player]))
+                inputs = jax.tree.map(lambda leaf, count=rounds[player]: leaf[:count], (microbatches, keys))
                 state, several = jax.lax.scan(update, state, inputs)
                 means = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), to_additive(several))
                 found = from_additive(means)
