@@ -106,7 +106,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
         result |= {f"{context}_{name.lower()}": value for name, value in scores[context].items()}
         result |= {f"{context}_exact": exact, f"{context}_loss": float(measured["loss"])}
         for caption, text in list(zip(captions, texts, strict=True))[:SHOWN]:
-            run.console.print(f"{context:>10}  {caption:<42}  {text}", highlight=False, markup=False)
+            mark = "" if caption == text else f"\n{'expected':>10}  {text}"
+            run.console.print(f"{context:>10}  {caption}{mark}", highlight=False, markup=False)
     weights = look(model, variables, test, vocabulary)
     if tested.places is not None:
         result |= attention_on_shapes(weights, tested)

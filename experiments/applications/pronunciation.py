@@ -26,6 +26,8 @@ class Config(Transduction):
 
     SMOKE = Transduction.SMOKE
 
+    epochs: float = 8.0
+    """Passes over the words."""
     data_dir: Path | None = None
     """Folder with the file cmudict.dict; None for Spanish spelling."""
 

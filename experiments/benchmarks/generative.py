@@ -1,4 +1,4 @@
-"""Generative models: a training step of diffusion against torch, and sampling of 64 images by DDIM.
+"""Generative models: a training step of diffusion against torch, sampling of 64 images by DDIM, and a step of DCGAN.
 
 The U-Net has five million parameters, for images of 32 x 32. Both sides start from the same weights, images, steps and
 noise; predictions and the parameters after the first step are shown equal before anything is timed. torch runs eager,
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments.benchmarks import adversarial
 from experiments.benchmarks.timing import Case, Missing
 from jaxdl import generative, models, optim, tree
 
@@ -29,7 +30,7 @@ SAMPLING = f"diffusion, {IMAGES} images by {STEPS} steps of DDIM"
 
 def titles() -> list[str]:
     """Name the cases."""
-    return [TRAINING, SAMPLING]
+    return [TRAINING, SAMPLING, *adversarial.titles()]
 
 
 def cases() -> Iterator[Case | Missing]:
@@ -39,6 +40,7 @@ def cases() -> Iterator[Case | Missing]:
         return
     yield diffusion_training()
     yield diffusion_sampling()
+    yield from adversarial.cases()
 
 
 class DiffusionSides:

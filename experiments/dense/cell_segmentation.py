@@ -52,7 +52,7 @@ class Config(Base):
     """Height and width of a drawn image."""
     patches: int = 128
     """Patches for training."""
-    epochs: int = 20
+    epochs: int = 60
     """Passes over them."""
     batch_size: int = 8
     widths: tuple[int, ...] = (8, 16, 32)

@@ -28,6 +28,8 @@ from experiments.harness.run_folder import Run
 from jaxdl import generative, models, tasks, tree
 from jaxdl.typing import Array, PyTree
 
+NAMES = ("dense", "tied", "sigmoid", "sparse", "contractive", "transposed", "unpooling")
+COMPARED = ("sigmoid", "sparse", "contractive", "unpooling")
 GOAL = {"squared_dense_error": 0.01, "squared_transposed_error": 0.01, "sparse_activation_error": 0.1}
 GOAL |= {"contraction": 2.0, "switches_lost": 2.0}
 """Squared errors a pixel; how many times smaller the Jacobian of the contractive code, and how many times larger the
@@ -38,7 +40,11 @@ error with the switches of another image."""
 class Config(ImageCodes):
     """Autoencoders of images with one channel."""
 
-    SMOKE = {"epochs": 1, "batch_size": 16, "code_size": 4, "widths": (2, 2)}
+    SMOKE = {"epochs": 1, "batch_size": 16, "code_size": 4, "widths": (2, 2), "networks": COMPARED}
+    CHOICES = {"networks": (NAMES, COMPARED)}
+
+    networks: tuple[str, ...] = NAMES
+    """Autoencoders; some are compared with each other."""
 
     code_size: int = 32
     """Units of the dense codes."""
@@ -50,7 +56,7 @@ class Config(ImageCodes):
     """Weight of the sparse penalty."""
     contraction: float = 1.0
     """Weight of the contractive penalty."""
-    epochs: int = 100
+    epochs: int = 40
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -58,7 +64,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
     examples, test = load_images(config, run)
     shape, image = examples["image"].shape[1:], test["image"]
     found, results, learning = {}, {}, {}
-    for name, (model, penalties) in networks(config, shape).items():
+    known = networks(config, shape)
+    for name in config.networks:
+        model, penalties = known[name]
         task = tasks.autoencoding(model, penalties=penalties)
         snapshots = Snapshots(partial(reconstruct, model, x=image[:1]), drawn_epochs(config.epochs))
         variables, _ = train_codes(config, name, task, examples, hooks=[snapshots])
@@ -70,7 +78,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     rebuilt["other switches"] = shown(swapped[:10])
     run.figure("reconstructions", image_rows({"image": shown(image[:10]), **rebuilt}))
     titles = ["image", *(f"epoch {epoch}" for epoch in drawn_epochs(config.epochs))]
-    run.figure("learning", image_rows(learning, titles[: len(learning["dense"])]))
+    run.figure("learning", image_rows(learning, titles))
     run.figure("features", draw_features(found, shape))
     run.figure("codes", draw_codes(results))
     lost = float(np.mean(np.square(swapped - image)))

@@ -42,25 +42,25 @@ class Config(configuration.Config):
     LEAST = {"seeds": 2}
     POSITIVE = ("epochs",)
 
-    seeds: int = 8
+    seeds: int = 6
     """Independent runs on points."""
-    steps: int = 2500
+    steps: int = 1500
     """Updates on points."""
     hidden_size: int = 32
     """Units of each hidden layer of the networks for points."""
-    epochs: float = 10.0
+    epochs: float = 6.0
     """Passes over the drawings."""
-    examples: int = 480
+    examples: int = 320
     """Drawings of each set."""
     tested: int = 32
     """Held-out drawings."""
-    batch_size: int = 8
+    batch_size: int = 4
     """Drawings in an update."""
     side: int = 32
     """Height and width of a drawing."""
-    width: int = 12
+    width: int = 8
     """Channels of the largest layers."""
-    num_blocks: int = 3
+    num_blocks: int = 2
     """Residual blocks."""
     learning_rate: float = 5e-4
     """Rate of Adam, whose first decay is 0.5."""

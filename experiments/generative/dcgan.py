@@ -93,7 +93,8 @@ def make_sampler(config: Config, count: int) -> Callable[[PyTree, Key], Array]:
 
 def measure(images: np.ndarray, digits: data.Dataset) -> dict[str, Any]:
     """Name the images ``[N, H, W, 1]`` by a classifier of the real ones."""
-    flat = {part: np.reshape(arrays["image"], (len(arrays["image"]), -1)) for part, arrays in _parts(digits).items()}
+    parts = {"train": digits.train, "test": digits.test}
+    flat = {part: np.reshape(arrays["image"], (len(arrays["image"]), -1)) for part, arrays in parts.items()}
     judge = LogisticRegression(max_iter=1000).fit(flat["train"], digits.train["label"])
     probability = judge.predict_proba(np.reshape(images, (len(images), -1)) / 2 + 0.5)
     shares = np.bincount(probability.argmax(axis=1), minlength=10) / len(images)
@@ -103,7 +104,3 @@ def measure(images: np.ndarray, digits: data.Dataset) -> dict[str, Any]:
         "recognized_held_out": float(np.mean(judge.predict_proba(flat["test"]).max(axis=1) > SURE)),
         "largest_share": float(shares.max()),
     }
-
-
-def _parts(digits: data.Dataset) -> dict[str, Any]:
-    return {"train": digits.train, "test": digits.test}

@@ -36,9 +36,9 @@ class Config(configuration.Config):
 
     data_dir: Path | None = None
     """Folder of the npm package openmoji; None for generated shapes."""
-    epochs: float = 12.0
+    epochs: float = 6.0
     """Passes over the pairs."""
-    examples: int = 800
+    examples: int = 600
     """Pairs of the training, at most."""
     tested: int = 100
     """Held-out pairs."""
@@ -46,7 +46,7 @@ class Config(configuration.Config):
     """Pairs in an update."""
     side: int = 64
     """Height and width of the images."""
-    width: int = 24
+    width: int = 16
     """Channels of the largest layers."""
     learning_rate: float = 5e-4
     """Rate of Adam, whose first decay is 0.5."""

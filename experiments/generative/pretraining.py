@@ -2,7 +2,7 @@
 
     python -m experiments run pretraining
 
-Networks with several hidden layers of sigmoid units learn scikit-learn's digits from small random weights, uniform in
+Networks with several hidden layers of sigmoid units learn scikit-learn's digits from small random weights of
 variance ``1 / (3 n)``; or from the same weights after every layer has learned, without labels and one after the other,
 to reconstruct the layer below it from a corrupted copy (Bengio et al., 2007; Vincent et al., 2010). Batches and noise
 are the same in all runs, so that runs differ by their initialization only. Networks without pre-training also get as
@@ -44,7 +44,7 @@ RATE, MOMENTUM = 3e-3, 0.9
 class Config(RateSearch):
     """Deep sigmoid networks with and without pre-training."""
 
-    SMOKE = {**RateSearch.SMOKE, "rates": (0.1,), "hidden_size": 4, "depth": 2, "layer_steps": 2}
+    SMOKE = {**RateSearch.SMOKE, "rates": (0.1, 0.3), "hidden_size": 4, "depth": 2, "layer_steps": 2}
 
     seeds: int = 16
     search_seeds: int = 4

@@ -16,7 +16,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from experiments.harness import catalogue, terminal
+from experiments.harness import catalogue, comparing, sweeping, terminal
 from experiments.harness.configuration import Config, as_dict, parse
 from experiments.harness.errors import UsageError, check_writable, unknown
 from experiments.harness.migration import upgrade
@@ -29,7 +29,11 @@ USAGE = """usage: python -m experiments COMMAND
 
   list                       list the experiments by chapter
   run NAME [--flags]         run an experiment; run NAME --help lists its flags
+                             --config FILE reads a saved configuration, --set FLAG=VALUE,VALUE runs a sweep
   show RUN                   print the manifest and the files of a run folder
+  predict RUN FILE...        print the most probable classes of images, by a run of a classifier
+  compare RUN RUN... [--out FILE]
+                             print the results and different settings of runs, and draw their curves
   sample RUN [--count N] [--seed N]
                              draw images from the trained model of a run folder
   claims [--smoke] [--json FILE] [--out DIR]
@@ -99,10 +103,36 @@ def run_experiment(arguments: list[str]) -> int:
         raise UsageError("expected the name of an experiment; python -m experiments list prints them")
     name, *flags = arguments
     experiment = catalogue.load(name)
-    config, options = parse(name, experiment.default, flags)
+    swept, flags = sweeping.take_values(flags, "--set")
+    if swept:
+        return run_sweep(name, flags, swept)
+    files, flags = sweeping.take_values(flags, "--config")
+    default = functools.reduce(lambda config, path: sweeping.read_config(path, config), files, experiment.default)
+    config, options = parse(name, default, flags)
     run = Run.from_options(name, as_dict(config), options)
     run.upgrade = functools.partial(upgrade, default=experiment.default)
     return conduct(experiment, config, run, {} if options.smoke else experiment.goal)
+
+
+def run_sweep(name: str, flags: list[str], settings: list[str]) -> int:
+    """Run an experiment with every combination of settings, one after the other, each in a folder of its own.
+
+    The folders are in ``--out DIR``, by default a new one under runs/. A table of the results ends the sweep; the exit
+    status is the largest of the runs.
+    """
+    given, flags = sweeping.take_values(flags, "--out")
+    parent = Path(given[-1]) if given else Run(f"{name}-sweep", {}).directory
+    chosen = list(sweeping.combinations(settings))
+    for combination in chosen:  # every error of a flag before the first run
+        parse(name, catalogue.load(name).default, [f"--{flag}={value}" for flag, value in combination.items()])
+    status, manifests = 0, {}
+    for combination in chosen:
+        folder = parent / sweeping.label(combination)
+        values = [f"--{flag}={value}" for flag, value in combination.items()]
+        status = max(status, run_experiment([name, *flags, *values, "--out", str(folder)]))
+        manifests[folder.name] = read_manifest(folder)
+    terminal.console().print(comparing.results(manifests))
+    return status
 
 
 def conduct(experiment: catalogue.Experiment, config: Config, run: Run, goal: dict[str, float]) -> int:
@@ -130,6 +160,8 @@ def finish(run: Run, result: dict[str, Any], goal: dict[str, float]) -> None:
     """Write the result of a run and print it with its goal."""
     if run.mesh and not run.uses_mesh:
         run.console.print("note: this experiment runs on one device; --devices, --mesh and --coordinator had no effect")
+    if run.precision != "float32" and not run.uses_precision:
+        run.console.print("note: this experiment computes in float32; --precision had no effect")
     run.write_manifest("finished", result)
     run.console.print(result_table(run.name, result, goal))
     run.console.print(f"run folder: {run.directory}")
@@ -243,6 +275,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_experiments,
     "run": run_experiment,
     "show": show_run,
+    "predict": lazy_command("experiments.harness.predicting"),
+    "compare": comparing.main,
     "bench": bench,
     "sample": lazy_command("experiments.harness.sampling"),
     "claims": lazy_command("experiments.harness.claims"),

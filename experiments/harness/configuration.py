@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 import numpy as np
 import tyro
@@ -33,6 +33,8 @@ class Options:
     """Continue from the newest valid checkpoint in --out."""
     skip_nonfinite: bool = False
     """Skip and count the steps that would give NaN or infinity, instead of stopping."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Type in which the models compute; parameters and reductions stay float32, float16 scales the loss."""
     devices: int | None = None
     """Number of devices for data parallelism; a CPU simulates them."""
     mesh: str | None = None

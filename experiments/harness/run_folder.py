@@ -59,6 +59,9 @@ class Run:
         shared: the run folder of process 0, which holds the checkpoints.
         console: where to print.
         uses_mesh: whether the experiment has trained on the mesh.
+        precision: the type in which the models compute, for ``train.make_step``.
+        uses_precision: whether the experiment has trained in it.
+        describe: writes what the weights need besides into a folder.
         upgrade: translates settings of an earlier version.
         before: the manifest before the run was resumed.
         parts: the earlier parts of the run, as in the manifest.
@@ -80,7 +83,9 @@ class Run:
         self.claims: list[Any] = []
         self.before: dict[str, Any] = {}
         self.parts: list[dict[str, Any]] = []
-        self.uses_mesh = False
+        self.uses_mesh = self.uses_precision = False
+        self.precision = "float32"
+        self.describe: Callable[[Path], Any] = lambda directory: None
         self.upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict
         self.identity = {"experiment": name, "smoke": smoke, **_without_paths(config)}
         self.times: dict[str, float] = {}
@@ -104,6 +109,8 @@ class Run:
             mesh = parallel.mesh_from_flags(options.devices, options.mesh, processes)
         run = cls(name, config, options.out, smoke=options.smoke)
         run.resume, run.skip_nonfinite, run.mesh = options.resume, options.skip_nonfinite, mesh
+        if options.precision != "float32":
+            run.precision = run.identity["precision"] = options.precision
         if processes > 1 and jax.process_index() > 0:
             run.process, run.console = jax.process_index(), terminal.console(quiet=True)
             run.directory = run.directory.with_name(f"{run.directory.name}-process-{run.process}")
@@ -142,7 +149,8 @@ class Run:
         elif there - BEFORE_START and not written.exists():
             raise UsageError(f"nothing to resume in {self.directory}: it has no config.json")
         if self.resume and not any((self.shared / "checkpoints").glob("[0-9]*")):
-            self.console.print(f"note: there is no checkpoint in {self.shared}: the run starts over")
+            again = "starts over" if there - BEFORE_START else "starts"
+            self.console.print(f"note: there is no checkpoint in {self.shared}: the run {again}")
         self.directory.mkdir(parents=True, exist_ok=True)
         self.unlock = weakref.finalize(self, os.close, lock(self.directory))
         if self.resume and written.exists():

@@ -100,7 +100,9 @@ def katakana_words(seed: int, count: int) -> list[tuple[str, str]]:
     while len(pairs) < count:
         roman, kana = "", ""
         for number in range(generator.integers(2, 6)):
-            consonant, vowel = str(generator.choice(consonants)), str(generator.choice(list("aiueo")))
+            # Only the first syllable may be a vowel alone: "aa" would be a long one or two.
+            consonant = str(generator.choice(consonants[1:] if number else consonants))
+            vowel = str(generator.choice(list("aiueo")))
             if consonant == "d" and vowel in "iu":
                 vowel = "a"
             doubled = number > 0 and consonant in tuple("kstp") and generator.random() < 0.2

@@ -15,6 +15,7 @@ import tyro
 from experiments.harness import figures
 from experiments.harness.configuration import Config, require
 from experiments.harness.errors import preparing, unknown
+from experiments.harness.predicting import save_model
 from experiments.harness.run_folder import Run
 from experiments.harness.training import train_task
 from jaxdl import data, metrics, models, optim, tasks, train, tree
@@ -167,6 +168,7 @@ def train_classifier(config: Classification, run: Run, dataset: data.Dataset) ->
     augment = AUGMENTATIONS[config.augment]
     task = tasks.classification(model, label_smoothing=config.label_smoothing, augment=augment)
     optimizer = config.optimizer.make(train.count_steps(epochs, loader.steps_per_epoch))
+    run.describe = partial(save_model, name=config.model, dataset=dataset)
     state, result = train_task(
         run,
         task,
@@ -240,4 +242,5 @@ def standardized(dataset: data.Dataset) -> data.Dataset:
     def change(part: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {**part, "image": data.standardize(part["image"], mean, std)}
 
-    return dataclasses.replace(dataset, train=change(dataset.train), test=change(dataset.test))
+    parts = {"train": change(dataset.train), "test": change(dataset.test)}
+    return dataclasses.replace(dataset, **parts, standardization=(mean, std))

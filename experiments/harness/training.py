@@ -45,9 +45,10 @@ def train_task(
     """
     mesh = run.mesh
     run.uses_mesh = True
+    run.uses_precision = True
     with preparing():
-        start = prepare(run, task, loader, optimizer, patience)
-    step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh)
+        step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh, precision=run.precision)
+        start = prepare(run, task, loader, optimizer, patience, step)
     evaluation = train.make_evaluation(task.measure, test_arrays, mesh=mesh)
     watched = evaluation if validation is None else train.make_evaluation(task.measure, validation, mesh=mesh)
     state = advance(run, start, step, loader, epochs=epochs, evaluate=watched, hooks=hooks)
@@ -74,12 +75,12 @@ def train_game(
     The run folder and errors are as for `train_task`, without evaluation; ``hooks`` are called with every report.
     """
     run.uses_mesh = True
-    with preparing():
-        start = prepare(run, game, loader, train.combine_optimizers(optimizers), None)
     if simultaneous:
         step = train.make_simultaneous_step(game.losses, optimizers)
     else:
         step = train.make_alternating_step(game.losses, optimizers, mesh=run.mesh)
+    with preparing():
+        start = prepare(run, game, loader, train.combine_optimizers(optimizers), None, step)
     state = advance(run, start, step, loader, epochs=epochs, hooks=hooks)
     return finish(run, start, state)
 
@@ -125,8 +126,9 @@ def finish(run: Run, start: "Start", state: train.TrainState) -> tuple[train.Tra
     if jax.process_count() > 1:
         state = distributed.collect(state)  # each process computes the rest by itself
     train.weights.save(run.directory / "weights.safetensors", state.variables)
+    run.describe(run.directory)
     result = {"step": int(state.step), "parameters": tree.size(state.params)}
-    if run.skip_nonfinite:
+    if run.skip_nonfinite or run.precision == "float16":
         result["skipped"] = count_skipped(start.metrics.read(start.metrics.path))
     return state, result
 
@@ -146,11 +148,12 @@ def prepare(
     loader: data.Loader,
     optimizer: optax.GradientTransformation,
     patience: int | None,
+    step: train.Step,
 ) -> Start:
     """Initialize or restore the state, and check that all processes agree on it, before anything is written."""
     init_key, run_key = jax.random.split(jax.random.key(run.config["seed"]))
     batch = tree.take(loader.arrays, slice(loader.batch_size))  # of the global size
-    state = train.TrainState.create(task.init(init_key, batch), optimizer, run_key)
+    state = train.prepare(step, train.TrainState.create(task.init(init_key, batch), optimizer, run_key))
     if run.mesh is not None:
         parallel.check_divisible(loader.batch_size, parallel.data_devices(run.mesh))
     checkpoints = train.Checkpoints(run.shared / "checkpoints", config=run.identity)

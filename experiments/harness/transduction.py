@@ -64,18 +64,15 @@ class Transduction(Config):
 
 
 def split_pairs(pairs: Sequence[Pair], config: Transduction) -> tuple[list[Pair], list[Pair]]:
-    """Split pairs at random into training and test, so that no source is in both; sources keep all their targets."""
+    """Split pairs at random into training and test, so that no source is in both; only its first target is tested."""
     sources = sorted({tuple(source) for source, _ in pairs})
     order = data.permutation(len(sources), config.seed, 0)
-    held = {sources[n] for n in order[: max(1, min(config.tested, len(sources) // 5))]}
-    test, seen = [], set()
-    for source, target in pairs:
-        if tuple(source) in held and tuple(source) not in seen:
-            test.append((source, target))
-            seen.add(tuple(source))
-    learned = [pair for pair in pairs if tuple(pair[0]) not in held]
+    held = [sources[n] for n in order[: max(1, min(config.tested, len(sources) // 5))]]
+    first = {tuple(source): target for source, target in reversed(pairs)}
+    test = {source: first[source] for source in held}
+    learned = [pair for pair in pairs if tuple(pair[0]) not in test]
     chosen = data.permutation(len(learned), config.seed, 1)[: config.pairs]
-    return [learned[n] for n in chosen], test
+    return [learned[n] for n in chosen], list(test.items())
 
 
 def transduce(

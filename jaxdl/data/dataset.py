@@ -21,6 +21,7 @@ class Dataset:
         classes: names of the classes, ``classes[label]``.
         source: origin of the data.
         validation: the same arrays of a validation set beside the test set, None if there is none.
+        standardization: mean and deviation of each channel by which the images are standardized, None if they are not.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Dataset:
     classes: tuple[str, ...]
     source: str = ""
     validation: Mapping[str, np.ndarray] | None = None
+    standardization: tuple[np.ndarray, np.ndarray] | None = None
 
     def __repr__(self) -> str:
         parts = {"train": self.train, "validation": self.validation, "test": self.test}

@@ -133,9 +133,13 @@ def generate(
             state.finished | (generates & (~is_new | is_end | (lengths == max_length))),
         )
 
-    zero = jnp.zeros((), jnp.int32)
     initial = _State(
-        zero, carry, jnp.concatenate([prompts, room], 1), room[:, 0] * 0, jnp.zeros(size), jnp.zeros(size, bool)
+        jnp.zeros((), jnp.int32),
+        carry,
+        jnp.concatenate([prompts, room], axis=1),
+        jnp.zeros(size, jnp.int32),
+        jnp.zeros(size),
+        jnp.zeros(size, bool),
     )
     final = jax.lax.while_loop(lambda s: (s.step < longest + max_length - 1) & ~jnp.all(s.finished), body, initial)
     slots = jnp.arange(max_length)[None]  # [1, T]

@@ -1,6 +1,7 @@
 """Weights of torchvision, timm, Hugging Face, torch and Keras as variables of our models, and back.
 
 - `load`, `export`: the weights of a registered model, from a file, a folder or a mapping and to one
+- `available`, `download`, `Published`: published weights by name; `prepare_image` and `class_names` for their images
 - `load_folder`: model and weights of a folder of transformers, by its ``config.json``
 - `convert`, `template`, `rules_of`: the same for a model of your own
 - `read`, `save`: files of arrays, which run no code
@@ -10,27 +11,43 @@
 - `families`: the names of each family of models
 """
 
-from jaxdl.pretrained import configs, families, formats, layouts, loading, recurrent, rules
-from jaxdl.pretrained.files import read, save
+from jaxdl.pretrained import configs, families, formats, layouts, loading, published, recurrent, rules
+from jaxdl.pretrained.files import read, rename, save
 from jaxdl.pretrained.layouts import Change, Layout
 from jaxdl.pretrained.loading import convert, export, load, load_folder, rules_of, template
+from jaxdl.pretrained.published import (
+    Published,
+    available,
+    class_names,
+    download,
+    find_published,
+    prepare_image,
+)
 from jaxdl.pretrained.rules import Rule, to_theirs
 
 __all__ = [
     "Change",
     "Layout",
+    "Published",
     "Rule",
+    "available",
+    "class_names",
     "configs",
     "convert",
+    "download",
     "export",
     "families",
+    "find_published",
     "formats",
     "layouts",
     "load",
     "load_folder",
     "loading",
+    "prepare_image",
+    "published",
     "read",
     "recurrent",
+    "rename",
     "rules",
     "rules_of",
     "save",

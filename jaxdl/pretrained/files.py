@@ -61,6 +61,28 @@ def read(file: Path | str | Mapping[str, Any], entry: str | None = None, prefix:
     return _numbers(wanted)
 
 
+def rename(entries: Mapping[str, np.ndarray], names: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Replace the first parts of the names of entries.
+
+    Raises:
+        ValueError: no name has one of them.
+
+    >>> rename({"linear.bias": np.zeros(2)}, {"linear": "fc"})
+    {'fc.bias': array([0., 0.])}
+    """
+
+    def renamed(name: str) -> str:
+        for theirs, wanted in names.items():
+            if name == theirs or name.startswith(f"{theirs}."):
+                return wanted + name.removeprefix(theirs)
+        return name
+
+    for theirs in names:
+        if not any(name == theirs or name.startswith(f"{theirs}.") for name in entries):
+            raise ValueError(f"expected names that begin with {theirs!r} to rename, got {shorten(sorted(entries))}")
+    return unique((renamed(name), array) for name, array in entries.items())
+
+
 def save(path: Path | str, entries: Mapping[str, Any]) -> None:
     """Write named arrays, as `export` gives them, to a safetensors file, which every library reads.
 

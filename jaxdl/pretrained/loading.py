@@ -15,7 +15,7 @@ from flax import linen
 
 from jaxdl import models, tree
 from jaxdl.checks import shorten
-from jaxdl.pretrained import configs, files, layouts, rules
+from jaxdl.pretrained import configs, files, layouts, published, rules
 from jaxdl.pretrained.formats import unique
 from jaxdl.pretrained.rules import COUNTER, Place, Rule
 from jaxdl.typing import Key, PyTree
@@ -24,12 +24,13 @@ FAMILIES = "jaxdl.pretrained.families"
 
 
 def load(
-    model_name: str,
-    file_or_mapping: Path | str | Mapping[str, Any],
+    model_name: str | Path,
+    file_or_mapping: Path | str | Mapping[str, Any] | None = None,
     source: str = "torchvision",
     *,
     entry: str | None = None,
     prefix: str = "",
+    rename: Mapping[str, str] | None = None,
     fresh: str | None = None,
     key: Key | None = None,
     without: str | None = None,
@@ -38,17 +39,21 @@ def load(
 ) -> PyTree:
     """Return the variables for ``models.create(model_name, **changes).apply`` with weights of a peer.
 
+    Without a file it returns the model and its variables: ``load(name)`` by published weights, which are downloaded
+    once, see `available`; ``load(folder)`` as `load_folder` does.
+
     A ``config.json`` in the folder of Hugging Face's weights is read too, and settings that change the output must be
     those of the model; `load_folder` makes the model from them. Settings that neither a file nor its shapes show have
     to be given, such as ``transform_input`` for GoogLeNet: give the same to ``models.create``.
 
     Args:
-        model_name: a name in ``models.list()``.
+        model_name: a name in ``models.list()``; without a file, one in `available`, or a folder.
         file_or_mapping: a safetensors, npz or torch file; a folder with one, as transformers writes it; or the entries
             by name, arrays or torch tensors.
         source: of the weights, which determines the names: ``"torchvision"``, ``"timm"`` or ``"huggingface"``.
         entry: name of a dictionary, for a file with several.
         prefix: of the names, for a model that was part of another: ``"module."``, ``"model."``.
+        rename: names of modules in the file, and those that the source has in their place: ``{"linear": "fc"}``.
         fresh: a pattern of our paths that are initialized with ``key`` instead of loaded:
             ``fresh="^output/", num_classes=5`` is a pretrained model with a new head.
         key: for ``fresh``.
@@ -62,11 +67,14 @@ def load(
         ValueError: entries are missing, unexpected or of another shape, all listed; the source has no weights of this
             model; or a field that changes the output is missing or differs from ``config.json``.
     """
+    if file_or_mapping is None:
+        return _load_pair(model_name, fresh=fresh, key=key, **changes)
+    model_name = str(model_name)
     model = models.create(model_name, **changes)
     table = rules_of(model, source)
     if (fresh is None) != (key is None):
         raise ValueError("expected fresh and key together, got one of them; give both to initialize parameters anew")
-    entries = files.read(file_or_mapping, entry, prefix)
+    entries = files.rename(files.read(file_or_mapping, entry, prefix), rename or {})
     settings = None
     if source.startswith("huggingface") and not isinstance(file_or_mapping, Mapping):
         settings = configs.find(Path(file_or_mapping).expanduser())
@@ -79,6 +87,19 @@ def load(
     example = _example_shape(model_name, model, input_shape), models.input_dtype(model_name)
     variables = convert(entries, template(model, *example), table, fresh=fresh, without=without)
     return variables if key is None else _fill(variables, model, key, *example)
+
+
+def _load_pair(name_or_folder: str | Path, **options: Any) -> tuple[linen.Module, PyTree]:
+    """Return the model and the variables of a folder, or of published weights."""
+    if Path(name_or_folder).expanduser().is_dir():
+        return load_folder(name_or_folder, **options)
+    weights = published.find_published(str(name_or_folder))
+    fresh, key = options.pop("fresh"), options.pop("key")
+    fields = {**weights.fields, **options}
+    path = published.download(weights.name)
+    return models.create(weights.name, **fields), load(
+        weights.name, path, weights.source, fresh=fresh, key=key, **fields
+    )
 
 
 def load_folder(

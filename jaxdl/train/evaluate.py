@@ -84,8 +84,8 @@ def predict(apply: Callable[[PyTree, Any], PyTree], variables: PyTree, arrays: A
     Args:
         apply: a pure function of the variables and a batch; its outputs have the rows of the batch. It is compiled.
         variables: of a model, or a state with an attribute ``variables``.
-        arrays: an array ``[N, ...]`` or a tree of them, of which ``x`` is a part; or a loader or another iterable of
-            batches.
+        arrays: an array ``[N, ...]`` or named arrays, of which ``x`` is a part; or a loader or another iterable of
+            batches, in its order. Rows that fill up a batch, whose mask is 0, have no output.
         batch_size: examples in a batch of arrays.
 
     Returns:
@@ -106,7 +106,8 @@ def predict(apply: Callable[[PyTree, Any], PyTree], variables: PyTree, arrays: A
         count = count_rows(batch)
         rows = rows or count
         output = compiled(variables, _pad(batch, rows - count))
-        outputs.append(jax.tree.map(lambda leaf, count=count: np.asarray(leaf)[:count], output))
+        kept = _kept_rows(batch, count)
+        outputs.append(jax.tree.map(lambda leaf, count=count, kept=kept: np.asarray(leaf)[:count][kept], output))
     if not outputs:
         raise ValueError("expected at least one batch, got none")
     return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
@@ -194,12 +195,19 @@ def _batches(loader: Any) -> Iterator[Batch]:
 
 
 def _is_arrays(arrays: Any) -> bool:
-    """Return whether a tree has arrays at its leaves, all of them with rows."""
-    return isinstance(arrays, Mapping | np.ndarray | jax.Array)
+    """Distinguish an array or named arrays from batches."""
+    return isinstance(arrays, Mapping) or hasattr(arrays, "shape")
+
+
+def _kept_rows(batch: Any, count: int) -> np.ndarray:
+    """Mark the rows of a batch that are examples, ``[B]``."""
+    mask = np.asarray(batch["mask"]) if isinstance(batch, Mapping) and "mask" in batch else np.ones(count)
+    return mask != 0 if mask.ndim == 1 else np.ones(count, bool)
 
 
 def _cut(arrays: PyTree, batch_size: int) -> Iterator[PyTree]:
     """Cut arrays into batches along their rows."""
+    arrays = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), arrays)
     for start in range(0, count_rows(arrays), batch_size):
         yield jax.tree.map(lambda leaf, start=start: leaf[start : start + batch_size], arrays)
 

@@ -75,7 +75,7 @@ class StopAtNonfinite:
 
 
 def skip_nonfinite(step: Step) -> Step:
-    """Make a step that changes only ``state.step`` if ``step`` would produce NaN or infinity.
+    """Make a step that changes only ``state.step`` and the scale of the loss if ``step`` would give NaN or infinity.
 
     A step is skipped if a metric is not finite, or a leaf of the new state (see ``nonfinite_leaves``). The metrics are
     those of ``step`` and ``skipped``, 1 for a skipped step and else 0. Like ``step`` it is pure and works under
@@ -104,7 +104,7 @@ def skip_nonfinite(step: Step) -> Step:
         accept = functools.reduce(jnp.logical_and, finite, jnp.array(True))
 
         def choose(name: str, new: Array, old: Array) -> Array:
-            return new if name == "step" else jnp.where(accept, new, old)
+            return new if name == "step" or name.startswith("loss_scale/") else jnp.where(accept, new, old)
 
         return tree.map_with_path(choose, after, state), {**metrics, "skipped": (~accept).astype(jnp.int32)}
 

@@ -59,8 +59,8 @@ def adjust_loss_scale(
 def in_precision(loss: Callable[..., Any], precision: str) -> Callable[..., Any]:
     """Make a loss that applies its model in ``precision``, a key of `PRECISIONS`.
 
-    ``loss(variables, batch, key)`` gets the parameters in that type, and `modules_in` holds inside. Loss, metrics and
-    the collections are in float32, and so is the gradient with respect to parameters in float32.
+    ``loss(variables, batch, key)`` gets the parameters in that type, and `modules_in` holds inside. Loss and metrics
+    are in float32, and so is the gradient with respect to parameters in float32; the collections keep their types.
     """
     if precision == "float32":
         return loss
@@ -69,7 +69,11 @@ def in_precision(loss: Callable[..., Any], precision: str) -> Callable[..., Any]
     def narrowed(variables: Mapping[str, PyTree], batch: Mapping[str, Array], key: Array) -> Any:
         with modules_in(dtype):
             output = loss({**variables, "params": cast_floating(variables["params"], dtype)}, batch, key)
-        return _widened(output)
+        output = _widened(output)
+        if not isinstance(output, tuple) or len(output) != 2:
+            return output
+        value, (collections, metrics) = output
+        return value, (_with_types_of(variables, collections), metrics)
 
     return narrowed
 
@@ -111,6 +115,16 @@ def cast_floating(values: PyTree, dtype: Any) -> PyTree:
     ['float16', 'int64']
     """
     return jax.tree.map(lambda leaf: leaf.astype(dtype) if _is_floating(leaf) else leaf, values)
+
+
+def _with_types_of(variables: Mapping[str, PyTree], collections: Mapping[str, PyTree]) -> dict[str, PyTree]:
+    """Cast the collections after a pass to the types that they had before."""
+    return {
+        name: jax.tree.map(lambda new, old: jnp.asarray(new).astype(old.dtype), collection, variables[name])
+        if jax.tree.structure(collection) == jax.tree.structure(variables.get(name))
+        else collection
+        for name, collection in collections.items()
+    }
 
 
 def _widened(values: PyTree) -> PyTree:

@@ -151,7 +151,8 @@ def prepare(step: Step, state: PyTree) -> PyTree:
     """Add to a state what a step keeps in it: the average of the parameters, the scale of the loss.
 
     A state that has them, or a step that needs nothing, leaves the state as it is. ``fit`` calls it; call it before a
-    checkpoint with these parts is restored, or before a scan over the step.
+    checkpoint with these parts is restored, or before a scan over the step. A function around a step passes this on by
+    ``functools.wraps``, as `jax.vmap` does.
 
     >>> def loss(variables, batch, key):
     ...     return jnp.mean((variables["params"]["w"] - batch["x"]) ** 2), ({}, {})

@@ -25,6 +25,8 @@ ENCODER_DECODERS = {
         context: (models.EncoderDecoder(V, V, GRU(3), context=context), TOKENS) for context in ("initial", "every_step")
     },
     "attention": (models.EncoderDecoder(V, V, LSTM(3), num_layers=2), TOKENS),
+    "luong": (models.LuongEncoderDecoder(V, V, LSTM(3), 2, num_layers=2), TOKENS),
+    "captioner": (models.Captioner(V, cell=GRU(3)), jnp.ones((B, 2, 2, 3))),
     "hierarchical": (models.HierarchicalEncoderDecoder(V, V, GRU(3)), DIALOGUES),
     "transformer": (models.Transformer(V, **SMALL), TOKENS),
 }

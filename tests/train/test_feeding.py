@@ -139,6 +139,8 @@ def test_predict_maps_all_examples_in_order():
     assert len(traces) == 2
     found = train.predict(lambda v, batch: batch["image"] + v, np.float32(1), data.from_iterable(partial(read, 4)))
     np.testing.assert_array_equal(found, ARRAYS["image"] + 1)
+    padded = data.Loader(ARRAYS, 4, shuffle=False, drop_remainder=False)
+    np.testing.assert_array_equal(train.predict(lambda v, batch: batch["image"] + v, np.float32(1), padded), found)
 
 
 def test_recomputed_statistics_are_those_of_torch():

@@ -70,6 +70,17 @@ def test_a_run_learns_as_one_in_32_bits(precision):
     np.testing.assert_allclose(losses[precision], losses["float32"], rtol=0.05)
 
 
+def test_explicit_parallelism_keeps_the_average_and_the_scale():
+    mesh = train.parallel.make_mesh({"data": 1})
+    step = train.make_step(TASK.loss, OPTIMIZER, precision="float16", average=0.9, axis_name="data")
+    state = train.start(TASK, OPTIMIZER, LOADER)
+    mapped, _ = train.fit(train.parallel.with_shard_map(step, mesh), state, LOADER, steps=2)
+    alone = train.make_step(TASK.loss, OPTIMIZER, precision="float16", average=0.9)
+    expected, _ = train.fit(alone, train.start(TASK, OPTIMIZER, LOADER), LOADER, steps=2)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3), mapped.average, expected.average)
+    assert float(mapped.loss_scale.scale) == 2**16
+
+
 def test_targets_keep_32_bits():
     def loss(variables, batch, key):
         assert batch["target"].dtype == jnp.float32

@@ -49,8 +49,8 @@ class GPT(linen.Module):
         decode.greedy(step_fn, intermediates["carry"], prompt[:, -1], max_length=20)
 
     Prompt and generated tokens share the room of the carry, at most ``context_length``; logits beyond are nan, where
-    ``decode`` ends. The prompts of a batch have one length and no padding: there is no mask, and one count of tokens
-    for all rows. Prompts of another length are another batch.
+    ``decode`` ends. There is no mask, and one count of tokens for all rows: a pass reads prompts of one length.
+    ``decode.greedy`` with ``prompt_lengths`` reads those of different lengths, token by token.
 
     Args:
         vocab_size: ``V``.

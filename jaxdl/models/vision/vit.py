@@ -124,7 +124,7 @@ class VisionTransformer(linen.Module):
         positions = self.param("positions", normal(0.02), (count, self.d_model), jnp.float32)
         token, positions = token.astype(x.dtype), positions.astype(x.dtype)
         patches = einops.rearrange(x, "b h w d -> b (h w) d")
-        tokens = einops.repeat(token, "d -> b 1 d", b=x.shape[0])
+        tokens = jnp.broadcast_to(token[None, None], (x.shape[0], 1, self.d_model))  # the batch may be symbolic
         return jnp.concatenate([tokens, patches], axis=1) + positions[None]
 
 

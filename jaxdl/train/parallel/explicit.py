@@ -5,6 +5,7 @@ A device sees a part of the batch only, so every mean over the batch must be ave
 takes the same ``axis_name``. Under ``jax.jit`` (``train.fit(..., mesh=mesh)``) none of this is needed.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -35,6 +36,7 @@ def with_shard_map(step: Callable, mesh: Mesh, *, check: bool = True) -> Callabl
     """
     mesh = automatic(mesh)
 
+    @functools.wraps(step)
     def run(state: PyTree, batch: Batch) -> tuple[PyTree, dict[str, Array]]:
         check_divisible(count_rows(batch), data_devices(mesh))
         rows = jax.tree.map(lambda leaf: PartitionSpec(DATA) if jnp.ndim(leaf) else PartitionSpec(), batch)
@@ -53,6 +55,7 @@ def with_pmap(step: Callable, mesh: Mesh) -> Callable:
     devices agree; the state of the first is returned. Arguments and errors as in `with_shard_map`.
     """
 
+    @functools.wraps(step)
     def run(state: PyTree, batch: Batch) -> tuple[PyTree, dict[str, Array]]:
         count = data_devices(mesh)
         check_divisible(count_rows(batch), count)
