@@ -134,6 +134,7 @@ def mixture_score(schedule):
     return score
 
 
+@pytest.mark.usefixtures("float64")
 def test_samplers_with_the_exact_score_recover_a_mixture():
     schedule, traced = generative.cosine_schedule(150), []
 
@@ -150,7 +151,7 @@ def test_samplers_with_the_exact_score_recover_a_mixture():
             "ddim with noise": generative.sample_ddim(counted, schedule, x, 150, eta=1.0, key=key),
         }
 
-    found = run(np.random.default_rng(0).normal(size=(6000, 1)).astype(np.float32))
+    found = run(np.random.default_rng(0).normal(size=(6000, 1)))
     assert len(traced) <= 6  # each sampler is one scan
     mean = WEIGHTS @ MEANS
     std = np.sqrt(WEIGHTS @ (STDS**2 + MEANS**2) - mean**2)
@@ -160,7 +161,7 @@ def test_samplers_with_the_exact_score_recover_a_mixture():
         np.testing.assert_allclose(len(left) / len(x), 0.3, atol=0.03, err_msg=name)
         np.testing.assert_allclose([left.mean(), left.std()], [-1.5, 0.2], atol=0.03, err_msg=name)
     # With all steps and their noise, DDIM is DDPM.
-    np.testing.assert_allclose(found["ddim with noise"], found["ddpm"], atol=1e-3)
+    np.testing.assert_allclose(found["ddim with noise"], found["ddpm"], atol=1e-9)
 
 
 def test_guidance_extrapolates_from_no_class_in_one_call():

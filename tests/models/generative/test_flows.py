@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxdl import generative
+from jaxdl import generative, tree
 from jaxdl.models import CouplingFlow, Glow, RealNVP
 from jaxdl.models.generative.flow_layers import ActNorm, squeeze, unsqueeze
 from tests.variables import draw
@@ -20,10 +20,15 @@ FLOWS = {
 
 
 def variables_of(model, shape, seed=0):
+    def change(path, leaf):
+        if path.endswith("limit"):
+            leaf = np.ones_like(leaf)  # the scales are those of a trained flow, from 1 / e to e
+        if isinstance(model, Glow) and leaf.ndim == 2:
+            leaf = np.linalg.qr(leaf)[0]  # the only square matrices of Glow are invertible
+        return leaf.astype(np.float64)
+
     drawn = draw(model.init, jax.random.key(0), np.zeros((2, *shape), np.float32), seed=seed)
-    mixes = isinstance(model, Glow)  # the only square matrices of Glow are invertible
-    drawn = jax.tree.map(lambda leaf: np.linalg.qr(leaf)[0] if mixes and leaf.ndim == 2 else leaf, drawn)
-    return jax.tree.map(lambda leaf: leaf.astype(np.float64), drawn)
+    return tree.map_with_path(change, drawn)
 
 
 @pytest.fixture(scope="module")
