@@ -136,13 +136,13 @@ def guide(
     >>> guide(lambda x, t, y: y[:, None] * x, jnp.array([2]), 1, 0.5)(jnp.ones((1, 1)), jnp.zeros(1)).item()
     2.5
     """
-    labels = jnp.asarray(labels)
+    labels, w = jnp.asarray(labels), jnp.asarray(weight)
 
     def guided(x: Array, t: Array) -> Array:
         both = jnp.concatenate([labels, jnp.full_like(labels, no_label)])
         output = predict(jnp.concatenate([x, x]), jnp.concatenate([t, t]), both)
         with_class, without = jnp.split(output, 2)
-        return (1 + weight) * with_class - weight * without
+        return (1 + w) * with_class - w * without
 
     return guided
 
@@ -210,7 +210,10 @@ def sample_ddim(
         raise ValueError(f"expected a key with eta={eta}, got None; pass key=jax.random.key(seed)")
     times = np.round(np.linspace(total - 1, 0, num_steps) if num_steps > 1 else [total - 1]).astype(np.int32)
     signal, noise = (jnp.append(each[times], end) for each, end in ((schedule.signal, 1.0), (schedule.noise, 0.0)))
-    factors = (jnp.asarray(times), *((each[:-1].astype(x.dtype), each[1:].astype(x.dtype)) for each in (signal, noise)))
+    factors: Any = (
+        jnp.asarray(times),
+        *((each[:-1].astype(x.dtype), each[1:].astype(x.dtype)) for each in (signal, noise)),
+    )
 
     def step(x: Array, inputs: tuple[Array, Any, Any]) -> tuple[Array, None]:
         t, (s, s_next), (n, n_next) = inputs

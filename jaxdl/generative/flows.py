@@ -58,7 +58,7 @@ def sample_flow(
         ValueError: the temperature is negative.
     """
     check_in_range("temperature", temperature)
-    return inverse(temperature * jax.random.normal(key, tuple(shape)))
+    return inverse(jnp.asarray(temperature) * jax.random.normal(key, tuple(shape)))
 
 
 def to_logits(x: ArrayLike, margin: float = 0.05) -> tuple[Array, Array]:

@@ -163,7 +163,7 @@ def prepare_image(weights: Published, path: Path | str) -> np.ndarray:
     image = data.read_image(path, size=size)
     top, left = (round((side - weights.cropped) / 2) for side in size)
     image = image[top : top + weights.cropped, left : left + weights.cropped].astype(np.float32) / 255
-    return np.asarray(data.standardize(image, MEAN, STD))
+    return np.asarray(data.standardize(image, np.array(MEAN), np.array(STD)))
 
 
 @cache

@@ -192,6 +192,8 @@ def _without_extra(variables: Variables) -> tuple[Variables, dict[str, PyTree]]:
 
 def _loss_and_metrics(output: Any) -> tuple[Array, dict[str, Array]]:
     """Return the loss, a number, and the metrics beside it."""
+    value: Any
+    values: Any
     value, values = output if isinstance(output, tuple) and len(output) == 2 else (output, {})
     if jnp.shape(value) or not isinstance(values, Mapping):
         raise TypeError(

@@ -69,8 +69,11 @@ def make_evaluation(
     check_one_of("evaluate", evaluate, ("params", "average"))
     check_positive_integer("batch_size", batch_size)
     mesh = parallel.automatic(mesh)
-    in_memory = isinstance(arrays, Mapping)
-    means_of = _in_memory(measure, arrays, batch_size, mesh) if in_memory else _streamed(measure, arrays, mesh)
+    if isinstance(arrays, Mapping):
+        named: Any = arrays
+        means_of = _in_memory(measure, named, batch_size, mesh)
+    else:
+        means_of = _streamed(measure, arrays, mesh)
 
     def evaluation(variables: PyTree) -> dict[str, Any]:
         variables = _variables(variables, evaluate)
@@ -214,7 +217,7 @@ def _cut(arrays: PyTree, batch_size: int) -> Iterator[PyTree]:
         yield jax.tree.map(lambda leaf, start=start: leaf[start : start + batch_size], arrays)
 
 
-def _pad(batch: PyTree, missing: int) -> PyTree:
+def _pad(batch: PyTree, missing: int) -> Any:
     """Append copies of the last row to a batch, or nothing."""
     if missing <= 0:
         return batch
@@ -225,10 +228,11 @@ def _pad(batch: PyTree, missing: int) -> PyTree:
 
 def _masked(batch: Batch, missing: int) -> Batch:
     """Pad a batch, with a mask that is 0 for the padding."""
-    batch = dict(batch)
-    mask = np.asarray(batch.pop("mask", np.ones(count_rows(batch), np.float32)))
+    arrays: dict[str, Any] = dict(batch)
+    mask = np.asarray(arrays.pop("mask", np.ones(count_rows(batch), np.float32)))
     padding = np.zeros((max(missing, 0), *mask.shape[1:]), mask.dtype)
-    return {**_pad(batch, missing), "mask": np.concatenate([mask, padding])}
+    padded: Any = {**_pad(arrays, missing), "mask": np.concatenate([mask, padding])}
+    return padded
 
 
 def _merge(parts: dict[str, Mean]) -> dict[str, Mean]:

@@ -225,11 +225,11 @@ def _is_scanned(loader: Loader, scan: bool | Literal["auto"], mesh: Mesh | None)
 
 def _length(loader: Loader, epochs: float | None, steps: int | None) -> tuple[int, int]:
     """Return the number of steps in a run and in an epoch; a loader without a length has one epoch, the run."""
-    if (epochs is None) == (steps is None):
-        raise ValueError(f"expected either epochs or steps, got epochs={epochs} and steps={steps}; give one of them")
-    if steps is not None:
+    if steps is not None and epochs is None:
         check_positive_integer("steps", steps)
         return steps, loader.steps_per_epoch or steps
+    if epochs is None or steps is not None:
+        raise ValueError(f"expected either epochs or steps, got epochs={epochs} and steps={steps}; give one of them")
     check_in_range("epochs", epochs, 0, math.inf, includes_low=False, includes_high=False)
     if loader.steps_per_epoch is None:
         raise ValueError(f"expected steps=... for a loader without a length, got epochs={epochs:g}; give steps instead")

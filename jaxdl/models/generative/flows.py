@@ -122,21 +122,20 @@ class _MultiScale(linen.Module):
             ValueError: height or width cannot be halved as often as there are scales.
         """
         del train  # nothing is random
-        x = jnp.asarray(x, self.dtype)
-        self._check_size(x)
-        log_det, final = jnp.zeros(x.shape[:1], x.dtype), []
+        out = self._checked(x)
+        log_det, final = jnp.zeros(out.shape[:1], out.dtype), []
         for scale, after in enumerate(self.after):
             if self.before:
-                x, term = self.before[scale](x)
+                out, term = self.before[scale](out)
                 log_det = log_det + term
-            x, term = after(squeeze(x))
+            out, term = after(squeeze(out))
             log_det = log_det + term
             if scale + 1 < self.num_scales:
-                x, rest = jnp.split(x, 2, axis=-1)
+                out, rest = jnp.split(out, 2, axis=-1)
                 final.append(rest)
         for rest in reversed(final):
-            x = jnp.concatenate([unsqueeze(x), rest], axis=-1)
-        return unsqueeze(x), log_det
+            out = jnp.concatenate([unsqueeze(out), rest], axis=-1)
+        return unsqueeze(out), log_det
 
     def inverse(self, z: ArrayLike) -> Array:
         """Map latent images to images.
@@ -144,28 +143,28 @@ class _MultiScale(linen.Module):
         Raises:
             ValueError: height or width cannot be halved as often as there are scales.
         """
-        z = jnp.asarray(z, self.dtype)
-        self._check_size(z)
-        z, final = squeeze(z), []
+        out, final = squeeze(self._checked(z)), []
         for _ in range(self.num_scales - 1):
-            z, rest = jnp.split(z, 2, axis=-1)
-            z = squeeze(z)
+            out, rest = jnp.split(out, 2, axis=-1)
+            out = squeeze(out)
             final.append(rest)
         for scale, after in reversed([*enumerate(self.after)]):
             if scale + 1 < self.num_scales:
-                z = jnp.concatenate([z, final[scale]], axis=-1)
-            z = unsqueeze(after.inverse(z))
+                out = jnp.concatenate([out, final[scale]], axis=-1)
+            out = unsqueeze(after.inverse(out))
             if self.before:
-                z = self.before[scale].inverse(z)
-        return z
+                out = self.before[scale].inverse(out)
+        return out
 
-    def _check_size(self, x: Array) -> None:
-        unit = 2**self.num_scales
-        if x.ndim != 4 or x.shape[1] % unit or x.shape[2] % unit:
+    def _checked(self, x: ArrayLike) -> Array:
+        """Convert images, and check that they can be halved as often as there are scales."""
+        images, unit = jnp.asarray(x, self.dtype), 2**self.num_scales
+        if images.ndim != 4 or images.shape[1] % unit or images.shape[2] % unit:
             raise ValueError(
                 f"expected images [B, H, W, C] with H and W divisible by {unit} for {self.num_scales} scales, got "
-                f"{x.shape}; pad them{channels_last_hint(x.shape)}"
+                f"{images.shape}; pad them{channels_last_hint(images.shape)}"
             )
+        return images
 
 
 class RealNVP(_MultiScale):
