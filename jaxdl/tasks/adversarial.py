@@ -1,11 +1,13 @@
 """Games of two players: the losses of a generator and a discriminator over the variables of both."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import linen
 
+from jaxdl.arrays import to_floating
 from jaxdl.checks import check_in_range, check_positive_integer, is_zero
 from jaxdl.generative.adversarial import AdversarialObjective, gradient_penalty, non_saturating
 from jaxdl.tasks.task import Variables, apply_in_training, check_names, init_model
@@ -24,8 +26,8 @@ class Game(NamedTuple):
         losses: by player ``loss(variables, batch, key) -> (loss, (collections, metrics))``, in the order of updates.
     """
 
-    init: Any
-    losses: dict[str, Any]
+    init: Callable[[Key, Batch], Variables]
+    losses: dict[str, Callable[[Variables, Batch, Key], tuple[Array, tuple[Variables, dict[str, Array]]]]]
 
 
 def join_players(players: Mapping[str, Variables]) -> Variables:
@@ -104,11 +106,11 @@ def gan(
     def init(key: Key, batch: Batch) -> Variables:
         check_names(batch, [inputs])
         generator_key, discriminator_key = jax.random.split(key)
-        x = batch[inputs]
-        z = jax.ShapeDtypeStruct((len(x), latent_size), x.dtype)
+        x = to_floating(batch[inputs])
+        z = jnp.zeros((len(x), latent_size), x.dtype)
         players = {
             DISCRIMINATOR: init_model(discriminator, discriminator_key, x),
-            GENERATOR: init_model(generator, generator_key, jax.numpy.zeros(z.shape, z.dtype)),
+            GENERATOR: init_model(generator, generator_key, z),
         }
         return join_players(players)
 
@@ -116,7 +118,8 @@ def gan(
         """Return generated examples and the generator's collections, the same for both players."""
         check_names(batch, [inputs])
         latent_key, generator_key = jax.random.split(key)
-        z = jax.random.normal(latent_key, (len(batch[inputs]), latent_size), batch[inputs].dtype)
+        x = to_floating(batch[inputs])
+        z = jax.random.normal(latent_key, (len(x), latent_size), x.dtype)
         own = player_variables(variables, GENERATOR)
         return apply_in_training(generator, own, z, generator_key, rows=batch.get("mask"))
 
@@ -130,7 +133,8 @@ def gan(
         fake, _ = generate(variables, batch, key)
         real_key, fake_key, penalty_key, slope_key = jax.random.split(jax.random.fold_in(key, 1), 4)
         mask = batch.get("mask")
-        real_logits, variables = discriminate(variables, batch[inputs], batch, real_key)
+        real = to_floating(batch[inputs])
+        real_logits, variables = discriminate(variables, real, batch, real_key)
         fake_logits, variables = discriminate(variables, fake, batch, fake_key)
         loss = objective.discriminator(real_logits, fake_logits, mask)
         metrics = {"real": real_logits.mean(), "fake": fake_logits.mean()}
@@ -139,7 +143,7 @@ def gan(
             def critic(x: Array) -> Array:
                 return discriminate(variables, x, batch, slope_key)[0]
 
-            metrics["penalty"] = gradient_penalty(critic, batch[inputs], fake, penalty_key, mask=mask)
+            metrics["penalty"] = gradient_penalty(critic, real, fake, penalty_key, mask=mask)
             loss += penalty_weight * metrics["penalty"]
         return loss, (other_collections(variables), metrics)
 

@@ -226,6 +226,7 @@ def test_padding_changes_neither_loss_nor_gradient():
             for player, loss in game.losses.items()
         }
 
+    assert gradient(np.int8(x))["generator"]["params"]["generator"]["map"]["kernel"].dtype == np.float32
     other = np.concatenate([x[:3], 7 * x[3:]])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), gradient(x), gradient(other))
 
