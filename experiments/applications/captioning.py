@@ -148,7 +148,8 @@ def learn(
         return state.variables, measured
     keys = jax.random.split(jax.random.key(config.seed))
     state = train.TrainState.create(task.init(keys[0], loader.batch(0)), optimizer, keys[1])
-    state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, epochs=config.epochs)
+    options = {"epochs": config.epochs, "hooks": [train.StopAtNonfinite()]}
+    state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, **options)
     return state.variables, train.make_evaluation(task.measure, test)(state.variables)
 
 

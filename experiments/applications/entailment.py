@@ -111,7 +111,8 @@ def learn(config: Config, model: linen.Module, arrays: dict[str, np.ndarray]) ->
     options = {"lengths": first["length"], "segment": first["segment"]}
     variables = jax.jit(lambda key: model.init(key, first["token"], **options))(keys[0])
     state = train.TrainState.create(variables, optimizer, keys[1])
-    state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, epochs=config.epochs)
+    options = {"epochs": config.epochs, "hooks": [train.StopAtNonfinite()]}
+    state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, **options)
     return state.variables
 
 

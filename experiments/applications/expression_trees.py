@@ -122,7 +122,8 @@ def learn(
     keys = jax.random.split(jax.random.key(config.seed))
     inputs = (_trees(first),) if read is read_trees else (jnp.asarray(first["text"]), jnp.asarray(first["length"]))
     state = train.TrainState.create(jax.jit(partial(model.init, keys[0]))(*inputs), optimizer, keys[1])
-    state, _ = train.fit(train.make_step(loss, optimizer), state, loader, epochs=epochs)
+    hooks = [train.StopAtNonfinite()]
+    state, _ = train.fit(train.make_step(loss, optimizer), state, loader, epochs=epochs, hooks=hooks)
     return state.params
 
 

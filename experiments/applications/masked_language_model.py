@@ -159,7 +159,8 @@ def tune(
         variables = {**variables, "params": {**variables["params"], **shared}}
     variables = jax.tree.map(jnp.array, variables)  # the state's buffers are donated: the start is used again
     state = train.TrainState.create(variables, optimizer, keys[1])
-    state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, epochs=config.tuning_epochs)
+    options = {"epochs": config.tuning_epochs, "hooks": [train.StopAtNonfinite()]}
+    state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, **options)
     return float(train.make_evaluation(task.measure, test)(state.variables)["accuracy"])
 
 

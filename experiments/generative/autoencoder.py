@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen
 from matplotlib import pyplot as plt
@@ -74,14 +75,14 @@ def run(config: Config, run: Run) -> dict[str, float]:
         results[name] = measure(model, variables, examples, test) | {"parameters": tree.size(variables)}
         learning[name] = [shown(image[:1])[0], *(shown(each)[0] for each in snapshots.taken.values())]
     swapped = swap_switches(*found["unpooling"], image)
-    rebuilt = {name: shown(reconstruct(*found[name], image[:10])) for name in found}
+    rebuilt = {name: shown(reconstruct(*found[name], image)[:10]) for name in found}
     rebuilt["other switches"] = shown(swapped[:10])
     run.figure("reconstructions", image_rows({"image": shown(image[:10]), **rebuilt}))
     titles = ["image", *(f"epoch {epoch}" for epoch in drawn_epochs(config.epochs))]
     run.figure("learning", image_rows(learning, titles))
     run.figure("features", draw_features(found, shape))
     run.figure("codes", draw_codes(results))
-    lost = float(np.mean(np.square(swapped - image)))
+    lost = float(np.mean(np.square(np.asarray(swapped) - image)))
     return {
         **{f"squared_{name}_error": row["squared_error"] for name, row in results.items()},
         **{f"code_accuracy_{name}": row["accuracy"] for name, row in results.items()},
@@ -106,35 +107,45 @@ def networks(config: Config, shape: tuple[int, ...]) -> dict[str, tuple[linen.Mo
     }
 
 
+@partial(jax.jit, static_argnums=0)
 def reconstruct(model: linen.Module, variables: PyTree, x: Array | np.ndarray) -> Array:
     """Return the reconstructed images, from 0 to 1."""
     logits: Any = model.apply(variables, x)
     return jax.nn.sigmoid(logits)
 
 
+@partial(jax.jit, static_argnums=0)
+def inspect(model: linen.Module, variables: PyTree, x: Array | np.ndarray) -> dict[str, Array]:
+    """Return the codes ``[N, K]``, the squared error, and the norm of the Jacobian of the first codes."""
+    encode: Any = partial(model.apply, variables, method="encode")
+    return {
+        "codes": encode(x).reshape(len(x), -1),
+        "squared_error": jnp.mean(jnp.square(reconstruct(model, variables, x) - x)),
+        "jacobian": jnp.sqrt(generative.contractive_penalty(encode, x[:50])),
+    }
+
+
 def measure(
     model: linen.Module, variables: PyTree, examples: Mapping[str, Any], test: Mapping[str, Any]
 ) -> dict[str, float]:
     """Measure the reconstruction of the test images and their codes."""
-    encode = jax.jit(partial(model.apply, variables, method="encode"))
-    codes = [np.asarray(encode(part["image"])).reshape(len(part["image"]), -1) for part in (examples, test)]
-    classifier = LogisticRegression(max_iter=2000).fit(codes[0], examples["label"])
-    error = np.mean(np.square(np.asarray(reconstruct(model, variables, test["image"])) - test["image"]))
-    jacobian = jax.jit(lambda x: generative.contractive_penalty(encode, x))(test["image"][:50])
+    learned, found = (jax.device_get(inspect(model, variables, part["image"])) for part in (examples, test))
+    classifier = LogisticRegression(max_iter=2000).fit(learned["codes"], examples["label"])
     return {
-        "squared_error": float(error),
-        "accuracy": float(classifier.score(codes[1], test["label"])),
-        "activation": float(np.mean(codes[1])),
-        "jacobian": float(jacobian) ** 0.5,
+        "squared_error": float(found["squared_error"]),
+        "accuracy": float(classifier.score(found["codes"], test["label"])),
+        "activation": float(np.mean(found["codes"])),
+        "jacobian": float(found["jacobian"]),
     }
 
 
-def swap_switches(model: models.UnpoolingAutoencoder, variables: PyTree, image: np.ndarray) -> np.ndarray:
+@partial(jax.jit, static_argnums=0)
+def swap_switches(model: models.UnpoolingAutoencoder, variables: PyTree, image: Array | np.ndarray) -> Array:
     """Reconstruct images from their codes and the switches of the image before them."""
-    code, switches = model.apply(variables, image, method="encode_with_switches")  # pyright: ignore
-    others = [np.roll(np.asarray(each), 1, axis=0) for each in switches]
-    logits: Any = model.apply(variables, code, others, method="decode")
-    return np.asarray(jax.nn.sigmoid(logits))
+    found: Any = model.apply(variables, image, method="encode_with_switches")
+    others = [jnp.roll(each, 1, axis=0) for each in found[1]]
+    logits: Any = model.apply(variables, found[0], others, method="decode")
+    return jax.nn.sigmoid(logits)
 
 
 def draw_features(found: Mapping[str, tuple[linen.Module, PyTree]], shape: tuple[int, ...]) -> Figure:

@@ -78,7 +78,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     snapshots = Snapshots(run, lambda variables: translate(variables, shown))
     state, result = train_game(run, game, loader, optimizers, epochs=config.epochs, hooks=[snapshots])
     found = np.asarray(jax.jit(translate)(state.variables, test_pairs["a"]))
-    run.figure("progress", generative_plots.draw_progress(snapshots.read()))
+    rows = {"line art": shown, **snapshots.read(), "truth": test_pairs["b"][:12]}
+    run.figure("progress", generative_plots.draw_progress(rows))
     columns = {"line art": test_pairs["a"], "pix2pix": found, "truth": test_pairs["b"]}
     run.figure("translations", generative_plots.draw_translations(columns))
     return {**measure(found, test_pairs), **result}

@@ -181,7 +181,8 @@ class Judge:
             jax.jit(task.init)(jax.random.key(1), loader.batch(0)), optimizer, jax.random.key(2)
         )
         epochs = 1 if run.smoke else 20 if config.data == "digits" else 3
-        state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, epochs=epochs)
+        hooks = [train.StopAtNonfinite()]
+        state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, epochs=epochs, hooks=hooks)
         self.variables = state.variables
         self.read = jax.jit(lambda x: self.model.apply(self.variables, x, return_intermediates=True))
         right = self.predict(self.scaled(arrays.test["image"])) == arrays.test["label"]

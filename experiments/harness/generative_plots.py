@@ -101,15 +101,16 @@ def draw_points(pairs: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def draw_progress(snapshots: Mapping[int, np.ndarray]) -> Figure:
-    """Draw images ``[N, H, W, C]`` from -1 to 1 that are made by the same latent vectors, a row for each step."""
+def draw_progress(snapshots: Mapping[int | str, np.ndarray]) -> Figure:
+    """Draw images ``[N, H, W, C]`` from -1 to 1 that are made of the same inputs, a row for each step or name."""
     count = min(12, len(next(iter(snapshots.values()))))
     figure, axes = plt.subplots(
         len(snapshots), count, figsize=(0.9 * count, 0.95 * len(snapshots)), squeeze=False, layout="constrained"
     )
     for row, (step, images) in zip(axes, snapshots.items(), strict=True):
         show_images(row, [to_picture(image) for image in images[:count]], cmap="gray", vmin=0, vmax=1)
-        row[0].text(-0.1, 0.5, f"{step:,}", transform=row[0].transAxes, ha="right", va="center", fontsize=8)
+        name = step if isinstance(step, str) else f"{step:,}"
+        row[0].text(-0.1, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=8)
     return figure
 
 

@@ -1,9 +1,11 @@
 """Figures and parts of figures of the experiments on sequences and attention."""
 
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import font_manager
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -69,11 +71,25 @@ def plot_ranges(axis: Axes, x: np.ndarray, curves: Curves) -> None:
         plot_band(axis, x, np.median(values, axis=0), values.min(axis=0), values.max(axis=0), colour, label=name)
 
 
+def drawable(text: str) -> str:
+    """Replace the characters that the font of fixed width does not have by the last words of their names.
+
+    >>> drawable("da ダ")
+    'da DA'
+    """
+    font = font_manager.get_font(font_manager.findfont("monospace"))
+    has = font.get_charmap().keys()
+    kept = [ord(each) in has or not each.isprintable() for each in text]
+    return "".join(
+        each if keep else unicodedata.name(each, "?").split()[-1] for each, keep in zip(text, kept, strict=True)
+    )
+
+
 def show_weights(axis: Axes, weights: np.ndarray, columns: Sequence[str] = (), rows: Sequence[str] = ()) -> None:
     """Show attention weights ``[rows, columns]``, between 0 and 1, with names of both."""
     axis.imshow(np.asarray(weights), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axis.set_xticks(range(len(columns)), columns, fontfamily="monospace", fontsize=8)
-    axis.set_yticks(range(len(rows)), rows, fontfamily="monospace", fontsize=8)
+    axis.set_xticks(range(len(columns)), [drawable(name) for name in columns], fontfamily="monospace", fontsize=8)
+    axis.set_yticks(range(len(rows)), [drawable(name) for name in rows], fontfamily="monospace", fontsize=8)
     axis.tick_params(length=0)
     axis.grid(visible=False)
 

@@ -65,9 +65,8 @@ def test_every_task_learns_in_every_parameter_and_masked_rows_do_not_count(name)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), first, kept)
 
 
-@pytest.mark.parametrize("name", ["variational", "quantized"])
-def test_training_resumes_bit_for_bit_and_is_the_same_on_eight_devices(name):
-    _, step, saved, key = start(name)
+def test_training_resumes_bit_for_bit_and_is_the_same_on_eight_devices():
+    _, step, saved, key = start("variational")
     state = saved.replace(key=key)
     loader = data.Loader(examples(40), 8, seed=1)
     run = lambda state, **options: train.fit(step, jax.tree.map(jnp.copy, state), loader, **options)[0]  # noqa: E731
@@ -87,16 +86,23 @@ def test_the_variational_loss_is_the_weighted_sum_of_its_parts():
     model = models.VAE(SHAPE, (5,), 2)
     batch = examples(6)
     variables = draw(model.init, jax.random.key(0), batch["image"])
-    losses = {}
-    for beta, least in ((1.0, 0.0), (3.0, 0.0), (1.0, 50.0)):
-        task = tasks.variational_autoencoding(model, KEY, beta=beta, least_nats=least)
-        value, (_, parts) = jax.jit(task.loss)(variables, batch, jax.random.key(2))
-        losses[beta, least] = float(value), float(parts["reconstruction"]), float(parts["kl"])
+    settings = ((1.0, 0.0), (3.0, 0.0), (1.0, 50.0))
+
+    @jax.jit
+    def run(variables, batch):
+        found = {}
+        for beta, least in settings:
+            task = tasks.variational_autoencoding(model, KEY, beta=beta, least_nats=least)
+            value, (_, parts) = task.loss(variables, batch, jax.random.key(2))
+            found[beta, least] = value, parts["reconstruction"], parts["kl"]
+        task = tasks.variational_autoencoding(model, jax.random.key(2))
+        return found, task.measure(variables, batch)["loss"].value
+
+    losses, measured = jax.device_get(run(variables, batch))
     value, reconstruction, kl = losses[1.0, 0.0]
     assert value == pytest.approx(reconstruction + kl)
     assert losses[3.0, 0.0][0] == pytest.approx(reconstruction + 3 * kl)
     assert losses[1.0, 50.0][0] == pytest.approx(reconstruction + 2 * 50)
-    measured = tasks.variational_autoencoding(model, jax.random.key(2)).measure(variables, batch)
-    assert float(measured["loss"].value) == pytest.approx(value, rel=1e-5)
+    assert measured == pytest.approx(value, rel=1e-5)
     with pytest.raises(ValueError, match="'image'"):
-        task.loss(variables, {"images": batch["image"]}, KEY)
+        tasks.variational_autoencoding(model, KEY).loss(variables, {"images": batch["image"]}, KEY)

@@ -75,6 +75,7 @@ class CouplingFlow(linen.Module):
         num_blocks: residual blocks of a conditioner.
         dtype: of the computation.
 
+    >>> import jax
     >>> model = CouplingFlow(num_couplings=2, hidden_size=4)
     >>> (z, log_det), _ = jax.eval_shape(model.init_with_output, jax.random.key(0), jnp.zeros((5, 2)))
     >>> z.shape, log_det.shape
@@ -181,6 +182,7 @@ class RealNVP(_MultiScale):
         num_blocks: residual blocks of a conditioner.
         dtype: of the computation.
 
+    >>> import jax
     >>> model = RealNVP(num_scales=1, hidden_size=4)
     >>> (z, log_det), _ = jax.eval_shape(model.init_with_output, jax.random.key(0), jnp.zeros((5, 4, 4, 1)))
     >>> z.shape, log_det.shape
@@ -211,6 +213,7 @@ class Glow(_MultiScale):
         hidden_size: channels of the conditioners.
         dtype: of the computation.
 
+    >>> import jax
     >>> model = Glow(num_scales=1, num_steps=2, hidden_size=4)
     >>> (z, log_det), _ = jax.eval_shape(model.init_with_output, jax.random.key(0), jnp.zeros((5, 4, 4, 1)))
     >>> z.shape, log_det.shape
