@@ -96,7 +96,9 @@ class AffineCoupling(linen.Module):
 class ActNorm(linen.Module):
     """Scale and shift every channel, so that the first batch has the mean 0 and the variance 1::
 
-    y = (x + bias) exp(log_scale)            ln |det| = P sum log_scale       for P pixels
+        y = (x + bias) exp(log_scale)        ln |det| = P sum log_scale       for P pixels
+
+    Source: Kingma and Dhariwal, "Glow: generative flow with invertible 1x1 convolutions", 2018.
     """
 
     @linen.compact
@@ -122,7 +124,9 @@ class ActNorm(linen.Module):
 class InvertibleConv(linen.Module):
     """Mix the channels of every pixel by one square matrix, orthogonal at first::
 
-    y = x W                                  ln |det| = P ln |det W|          for P pixels
+        y = x W                              ln |det| = P ln |det W|          for P pixels
+
+    Source: Kingma and Dhariwal, "Glow: generative flow with invertible 1x1 convolutions", 2018.
     """
 
     @linen.compact
