@@ -39,7 +39,7 @@ def read_pairs(folder: Path, side: int, groups: Sequence[str] = ()) -> Pairs:
     Args:
         folder: the unpacked package.
         side: of the images.
-        groups: beginnings of the names to read; all if there are none.
+        groups: prefixes of the names to read; all if there are none.
 
     Raises:
         UsageError: the folder has no pairs, or ``resvg_py``, which draws them, is not installed.

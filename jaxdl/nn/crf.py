@@ -81,7 +81,7 @@ def crf_log_partition(chain: Chain, lengths: ArrayLike | None = None) -> Array:
         following = jax.nn.logsumexp(alpha[:, :, None] + chain.transitions[None], axis=1) + emission
         return jnp.where(is_valid[:, None], following, alpha), None
 
-    alpha = chain.first[None] + chain.emissions[:, 0]  # [B, K]: log sum of exp(s) of all beginnings with label k
+    alpha = chain.first[None] + chain.emissions[:, 0]  # [B, K]: log sum of exp(s) of all prefixes with last label k
     alpha, _ = jax.lax.scan(step, alpha, (jnp.swapaxes(chain.emissions, 0, 1)[1:], valid.T[1:]))
     return jnp.where(valid[:, 0], jax.nn.logsumexp(alpha + chain.last[None], axis=-1), 0)
 
@@ -131,7 +131,7 @@ def viterbi(chain: Chain, lengths: ArrayLike | None = None) -> tuple[Array, Arra
         before = jnp.take_along_axis(previous, label[:, None], axis=1)[:, 0]
         return before, jnp.where(is_valid, label, 0)
 
-    best = chain.first[None] + chain.emissions[:, 0]  # [B, K]: the best score of all beginnings with label k
+    best = chain.first[None] + chain.emissions[:, 0]  # [B, K]: the best score of all prefixes with last label k
     best, previous = jax.lax.scan(forward, best, (jnp.swapaxes(chain.emissions, 0, 1)[1:], valid.T[1:]))
     best = best + chain.last[None]
     label, labels = jax.lax.scan(backward, jnp.argmax(best, axis=-1), (previous, valid.T[1:]), reverse=True)
