@@ -41,8 +41,13 @@ USAGE = """usage: python -m experiments COMMAND
   audit                      recompute the textbook's worked examples
   stress [--short | --full] [--seed N] [--only KIND]
                              attack with killed runs, damaged files and bad settings; count what got through
+  compile MODEL [--topology v5e:2x4] [--mesh data=8] [--flags]
+                             compile a training step for TPUs that are not there: memory, operations, communication;
+                             --all --json FILE compiles every model, compile --help lists the flags
   bench [NAME] [--only TEXT] [--json FILE]
                              compare our time with the peers'; without a name, list the benchmarks
+  bench gpu [--minutes 8] [--only ROW,ROW] [--json FILE] [--smoke]
+                             what matters on one GPU, each row in a process of its own, with torch
 """
 
 
@@ -220,11 +225,13 @@ def bench(arguments: list[str]) -> int:
     from experiments.benchmarks import ALLOCATOR, measure, names
 
     if not arguments:
-        terminal.console().print("\n".join(names()))
+        terminal.console().print("\n".join([*names(), "gpu"]))
         return 0
     name, *flags = arguments
+    if name == "gpu":
+        return lazy_command("experiments.benchmarks.gpu")(flags)
     if name not in names():
-        raise unknown("benchmark", name, names())
+        raise unknown("benchmark", name, [*names(), "gpu"])
     given = dict(zip(flags[::2], flags[1::2], strict=False))
     if len(flags) % 2 or given.keys() - {"--only", "--json"}:
         raise UsageError(f"expected --only TEXT and --json FILE, got {' '.join(flags)!r}")
@@ -268,7 +275,7 @@ def lazy_command(module: str) -> Callable[[list[str]], int]:
     return lambda arguments: importlib.import_module(module).main(arguments)
 
 
-OWN_HELP = {"stress"}
+OWN_HELP = {"compile", "stress"}
 """Commands that print their own help, as ``run NAME --help`` does."""
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
@@ -282,4 +289,5 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "claims": lazy_command("experiments.harness.claims"),
     "audit": lazy_command("experiments.audit"),
     "stress": lazy_command("experiments.stress"),
+    "compile": lazy_command("experiments.harness.compiling"),
 }
