@@ -6,7 +6,7 @@
 - `generative`: autoencoders, adversarial networks, flows, diffusion
 - `dense`: networks with a result for every pixel or object
 - `sequence`: recurrent and convolutional networks for sequences and trees
-- `transformers`: GPT, BERT and the encoder-decoder
+- `transformers`: GPT, Llama, BERT and the encoder-decoder
 - `neurons`: single neurons and networks of a few
 - `MLP`; `layers`: parts that families share; `scanning`: alike blocks compiled once
 """
@@ -45,6 +45,7 @@ from jaxdl.models.sequence.wavenet import WaveNet
 from jaxdl.models.stepping import step_function
 from jaxdl.models.transformers.bert import BERT
 from jaxdl.models.transformers.gpt import GPT
+from jaxdl.models.transformers.llama import Llama
 from jaxdl.models.transformers.transformer import Transformer
 from jaxdl.models.vision.alexnet import AlexNet
 from jaxdl.models.vision.densenet import DenseNet
@@ -94,6 +95,7 @@ __all__ = [
     "LeNet5",
     "LeNet5Original",
     "LinearChainCRF",
+    "Llama",
     "LuongDecoder",
     "LuongEncoderDecoder",
     "MaskFCOS",

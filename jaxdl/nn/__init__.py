@@ -6,9 +6,10 @@ Linear maps and activations
     `PReLU`, `Swish`. Namespace: ``activations``.
 
 Normalization
-    `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
-    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` and `running_momentum` for those of a whole model; `moments`,
-    `Moments`, `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters `SpectralNorm`.
+    `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `rms_norm`, `local_response_norm`; with parameters
+    `BatchNorm`, `LayerNorm`, `InstanceNorm`, `GroupNorm`, `RMSNorm`; `row_mask` and `running_momentum` for those of a
+    whole model; `moments`, `Moments`, `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters
+    `SpectralNorm`.
 
 Noise
     `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
@@ -29,12 +30,12 @@ Recurrent networks
     `split_time`; with parameters `RNN`, `RecurrentCell`, `CellParameters`.
 
 Attention
-    `dot_product_attention`, `attend`, `scaled_dot_product`; modules: `MultiHeadAttention`, `Attention`,
-    `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`; learned scores:
-    `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`,
-    `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`, `gaussian_window`,
-    `predict_centers`; coverage: `attention_penalty`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
-    positions: `sinusoidal_positions`, `rotary_embedding`.
+    `dot_product_attention`, `attend`, `scaled_dot_product`; modules: `MultiHeadAttention`, `GroupedQueryAttention` (and
+    its `split_heads`), `Attention`, `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`,
+    `clear_hidden`; learned scores: `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`,
+    `Score`, `AdditiveScore`, `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`,
+    `gaussian_window`, `predict_centers`; coverage: `attention_penalty`; key-value cache: `Cache`, `init_cache`,
+    `extend_cache`; positions: `sinusoidal_positions`, `rotary_embedding`.
 
 Conditional random fields
     `Chain`, with `crf_score`, `crf_log_partition`, `crf_log_likelihood`, `crf_marginals`, and `viterbi`.
@@ -90,6 +91,7 @@ from jaxdl.nn.attention import (
     ConcatScore,
     DotScore,
     GeneralScore,
+    GroupedQueryAttention,
     MultiHeadAttention,
     Score,
     ScoreParameters,
@@ -113,6 +115,7 @@ from jaxdl.nn.attention import (
     rotary_embedding,
     scaled_dot_product,
     sinusoidal_positions,
+    split_heads,
     tanh_scores,
 )
 from jaxdl.nn.boxes import (
@@ -159,11 +162,13 @@ from jaxdl.nn.normalization import (
     GroupNorm,
     InstanceNorm,
     LayerNorm,
+    RMSNorm,
     batch_norm,
     group_norm,
     instance_norm,
     layer_norm,
     local_response_norm,
+    rms_norm,
     row_mask,
     running_momentum,
 )
@@ -222,6 +227,7 @@ __all__ = [
     "GaussianNoise",
     "GeneralScore",
     "GroupNorm",
+    "GroupedQueryAttention",
     "InstanceNorm",
     "Jordan",
     "JordanState",
@@ -232,6 +238,7 @@ __all__ = [
     "PReLU",
     "PeepholeLSTM",
     "Points",
+    "RMSNorm",
     "RecurrentCell",
     "Score",
     "ScoreParameters",
@@ -317,6 +324,7 @@ __all__ = [
     "receptive_field",
     "recurrent",
     "relu",
+    "rms_norm",
     "roi_align",
     "rotary_embedding",
     "row_mask",
@@ -332,6 +340,7 @@ __all__ = [
     "softmax",
     "softplus",
     "spectral_normalize",
+    "split_heads",
     "split_time",
     "stacked_scan",
     "step",

@@ -9,7 +9,7 @@ Scores: `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `conca
 
 Local attention: `local_mask`, `gaussian_window`, `predict_centers`. Coverage: `attention_penalty`.
 
-Modules: `MultiHeadAttention`, `Attention`, `ScoreParameters`.
+Modules: `MultiHeadAttention`, `GroupedQueryAttention` (and its `split_heads`), `Attention`, `ScoreParameters`.
 
 Key-value cache: `Cache`, `init_cache`, `extend_cache`.
 
@@ -27,6 +27,7 @@ from jaxdl.nn.attention.dot_product import (
     padding_mask,
     scaled_dot_product,
 )
+from jaxdl.nn.attention.grouped_query import GroupedQueryAttention, split_heads
 from jaxdl.nn.attention.local import gaussian_window, local_mask, predict_centers
 from jaxdl.nn.attention.multi_head import MultiHeadAttention
 from jaxdl.nn.attention.position import rotary_embedding, sinusoidal_positions
@@ -53,6 +54,7 @@ __all__ = [
     "ConcatScore",
     "DotScore",
     "GeneralScore",
+    "GroupedQueryAttention",
     "MultiHeadAttention",
     "Score",
     "ScoreParameters",
@@ -76,5 +78,6 @@ __all__ = [
     "rotary_embedding",
     "scaled_dot_product",
     "sinusoidal_positions",
+    "split_heads",
     "tanh_scores",
 ]
