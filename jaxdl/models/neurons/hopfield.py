@@ -45,8 +45,8 @@ def pseudo_inverse_weights(patterns: ArrayLike) -> Array:
 
     Arguments and errors as in `hebbian_weights`.
 
-    >>> pseudo_inverse_weights([[1, 1, 1, 1], [1, 1, 1, -1]]).round(3)[2:].tolist()
-    [[0.333, 0.333, 0.333, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    >>> (3 * pseudo_inverse_weights([[1, 1, 1, 1], [1, 1, 1, -1]]))[2:].round().tolist()
+    [[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 3.0]]
     """
     patterns = _check_patterns(patterns)
     weights = jnp.linalg.pinv(patterns) @ patterns
@@ -154,8 +154,9 @@ def recall(key: Key, weights: ArrayLike, states: ArrayLike, *, sweeps: int = 10)
 def retrieve(memories: ArrayLike, states: ArrayLike, beta: float = 1.0) -> Array:
     """Update a continuous Hopfield network, ``x = X^T softmax(beta X x)``.
 
-    It is attention with the memories as keys and values. One update retrieves a memory that differs enough from all others, and the number of those grows exponentially with
-    ``D`` (Ramsauer et al., 2021). No update raises `continuous_energy`.
+    It is attention with the memories as keys and values. One update retrieves a memory that differs enough from all
+    others, and the number of those grows exponentially with ``D`` (Ramsauer et al., 2021). No update raises
+    `continuous_energy`.
 
     Args:
         memories: ``X``, ``[P, D]``.
