@@ -4,9 +4,9 @@
 
 Vanilla networks of 32 units add two marked numbers among 40, without clipping, each at the best of five learning rates
 of Adam, which other runs choose. Recurrent weights are random, with the spectral radius 1, or the identity (Le et al.,
-2015); activations are tanh and ReLU. The slope of a unit of ReLU that is on is 1, whatever its input is, where that of
-tanh falls as it saturates, so the gradient at initialization is also measured with the radius 1.5, where that of ReLU is
-to be more than ten times as long. Errors are those of the last tenth of the updates, relative to the error without
+2015); activations are tanh and ReLU. The slope of a unit of ReLU that is on is 1, whatever its input is, while that of
+tanh falls as it saturates, so the gradient at initialization is also measured with the radius 1.5, where that of ReLU
+is to be more than ten times as long. Errors are those of the last tenth of the updates, relative to the error without
 memory.
 """
 
