@@ -276,3 +276,29 @@ def draw_pieces(pieces: Sequence[int], constructed: np.ndarray, learned: np.ndar
     axis.set(xscale="log", yscale="log", xlabel="pieces of each unit", ylabel="largest error")
     axis.legend(frameon=False)
     return figure
+
+
+def draw_predictions(score: np.ndarray, label: np.ndarray, ratios: np.ndarray, thresholds: np.ndarray) -> Figure:
+    """Draw the predicted probabilities ``[splits, N]`` of both classes, and mean thresholds ``[splits, ratios]``."""
+    figure, axis = plt.subplots(figsize=(7.5, 3.6))
+    for name, own, colour in (("benign", label == 0, COLOURS[0]), ("malignant", label == 1, COLOURS[1])):
+        axis.hist(score[own], np.linspace(0, 1, 41), color=colour, alpha=0.6, label=name)
+    for ratio, threshold in zip(ratios, np.mean(np.minimum(thresholds, 1), axis=0), strict=True):
+        axis.axvline(threshold, color="black", linewidth=0.8, linestyle=":")
+        axis.text(threshold, axis.get_ylim()[1], f"{ratio:g}", ha="center", va="bottom", fontsize=8)
+    axis.set(yscale="log", xlabel="predicted probability; dotted: thresholds by the cost of a missed tumour")
+    axis.legend(frameon=False)
+    return figure
+
+
+def draw_costs(curve: Sequence[np.ndarray], ratios: np.ndarray, cost: np.ndarray, ways: Sequence[str]) -> Figure:
+    """Draw the ROC curves of all splits, and the costs ``[splits, ways, ratios]`` by the cost of a missed tumour."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8))
+    for false, true in zip(curve[0], curve[1], strict=True):
+        axes[0].step(false, true, where="post", color=COLOURS[0], linewidth=0.5, alpha=0.4)
+    axes[0].set(xlabel="false positive rate", ylabel="true positive rate", title="ROC of every split")
+    for i, way in enumerate(ways):
+        plot_runs(axes[1], cost[:, i], COLOURS[i], x=ratios, style="o-", label=way)
+    axes[1].set(xscale="log", yscale="symlog", xlabel="cost of a missed tumour", title="Cost of a patient in the test")
+    axes[1].legend(frameon=False, title="threshold by")
+    return figure

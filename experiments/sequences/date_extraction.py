@@ -76,7 +76,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
     for name, network in NETWORKS.items():
         start = init_each(partial(network.init, x=jnp.zeros((1, LENGTH), int)), keys)
         over_places = jax.vmap(partial(learn, network, config), (None, None, 0))
-        losses_, exact = jax.device_get(jax.jit(jax.vmap(over_places, (0, 0, None), 1))(keys, start, [*SEEN.values()]))
+        losses_, exact = jax.device_get(
+            jax.jit(jax.vmap(over_places, (0, 0, None), 1))(keys, start, np.stack([*SEEN.values()]))
+        )
         check_learned(losses_)
         for places, values in zip(SEEN, exact, strict=True):
             found[places][name] = values

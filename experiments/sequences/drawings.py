@@ -318,3 +318,15 @@ def draw_activations(curves: Arrays, errors: Arrays, norms: Arrays, without: flo
     bars_of_runs(axes[2], norms)
     axes[2].set(title="Norm of the first gradient, radius 1.5", yscale="log")
     return figure
+
+
+def draw_removal(accuracy: Mapping[float, np.ndarray], left: Mapping[float, float], polarity: np.ndarray) -> Figure:
+    """Draw the accuracies ``[seeds]`` by the words that are left of a review, and the polarities of all words."""
+    figure, (axes,) = panels(2, size=(5, 3.4))
+    for (cutoff, values), colour in zip(accuracy.items(), (*COLOURS, "black"), strict=False):
+        axes[0].plot(np.full(len(values), left[cutoff]), values, "o", color=colour, label=f"{cutoff:g}")
+    axes[0].set(xlabel="words left of a review", ylabel="accuracy in the test", title="By the least polarity")
+    legend(axes[0], fontsize=8)
+    axes[1].hist(polarity, 60, color=COLOURS[0])
+    axes[1].set(yscale="log", xlabel="polarity", ylabel="words of the vocabulary")
+    return figure

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from experiments.harness.claims import Statement, judge_all
-from experiments.harness.learning import RateSearch, fit_samples, search_rate_then_measure
+from experiments.harness.learning import Loss, RateSearch, fit_samples, search_rate_then_measure
 from experiments.harness.recurrent import as_batch, initialize_spectral, readout_loss, squared_error
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
@@ -75,7 +75,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     return means(error=errors, rate=rates, gradient_norm={name: np.median(norm) for name, norm in norms.items()})
 
 
-def loss_of(activation: str):
+def loss_of(activation: str) -> Loss:
     """Make the loss of a network that reads the last state."""
     return readout_loss(cells.Vanilla(HIDDEN, activation), squared_error, lambda h: h[:, -1] / HIDDEN**0.5)
 
