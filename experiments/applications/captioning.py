@@ -8,8 +8,8 @@ every step, or attends to the positions (Show, Attend and Tell, with doubly stoc
 new. With a folder, pictures with captions are read from it: the unpacked Debian package tuxpaint-stamps-default holds
 785 with captions in many languages; every fifth is for the test.
 
-Scores are those of beam search by sacrebleu and rouge-score. Goals: with attention 90 % of the generated captions exact, and half of
-the attention of shapes' names on the pixels of that shape's positions, 4 times as much as chance.
+Scores are those of beam search by sacrebleu and rouge-score. Goals: with attention 90 % of the generated captions are
+exact, and half of the attention of shapes' names is on the pixels of that shape's positions, 4 times as much as chance.
 """
 
 from dataclasses import dataclass, field
