@@ -49,7 +49,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Learn, choose thresholds, compare costs, draw."""
     with preparing():
         x, y = patients()
-    found = jax.device_get(diagnose(config, split_patients(x, y, config.seed, config.splits)))
+    splits = split_patients(x, y, config.seed, config.splits)
+    found = jax.device_get(jax.jit(jax.vmap(partial(diagnose, config)))(splits))
     run.figure("predictions", drawings.draw_predictions(found["score"], found["label"], RATIOS, found["threshold"]))
     run.figure("costs", drawings.draw_costs(found["curve"], RATIOS, found["cost"], WAYS))
     cost = dict(zip(WAYS, found["cost"].mean(axis=0), strict=True))
@@ -85,8 +86,6 @@ def split_patients(x: np.ndarray, y: np.ndarray, seed: int, splits: int) -> dict
     return {name: ((x - mean) / std, y) for name, (x, y) in found.items()}
 
 
-@partial(jax.jit, static_argnums=0)
-@partial(jax.vmap, in_axes=(None, 0))
 def diagnose(config: Config, split: dict[str, tuple[Array, Array]]) -> dict[str, Array]:
     """Learn one split; return scores, curves, chosen thresholds and costs."""
     start = {"kernel": jnp.zeros(30), "bias": jnp.zeros(())}

@@ -62,12 +62,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     with preparing():
         splits = read_splits(config.seed, config.splits)
     keys = jax.random.split(jax.random.key(config.seed), config.splits)
-    found = {"rate alone": [], "random search": []}
-    for key, number in zip(keys, range(config.splits), strict=True):
-        split = jax.tree.map(lambda leaf, number=number: leaf[number], splits)
-        for name, losses_ in search_both(config, key, split).items():
-            found[name].append(losses_)
-    curves = {name: best_so_far(np.stack(values)) for name, values in found.items()}
+    found = jax.device_get(jax.jit(jax.vmap(partial(search_both, config)))(keys, splits))
+    curves = {name: best_so_far(*values) for name, values in found.items()}
     run.figure("budget", drawings.draw_budget(curves))
     result = {}
     for name, (validation, test) in curves.items():
@@ -91,28 +87,20 @@ def read_splits(seed: int, splits: int) -> Split:
     return {name: ((x[part] - mean) / std, y[part]) for name, part in zip(names, parts, strict=True)}
 
 
-def search_both(config: Config, key: Key, split: Split) -> dict[str, np.ndarray]:
-    """Return the losses of validation and test of all trials, ``[2, trials]``, in both searches."""
+def search_both(config: Config, key: Key, split: Split) -> dict[str, tuple[Array, Array]]:
+    """Return the losses of validation and test of all trials, ``[trials]``, in both searches."""
     search_key, run_key = jax.random.split(key)
-    rates = SPACE["learning_rate"]
-    try_settings = partial(learn, config, run_key, split)
-    alone = search.refine(
-        lambda rate: try_settings({**DEFAULT, "learning_rate": rate})[0],
-        rates.low,
-        rates.high,
-        config.points,
-        config.levels,
-    )
-    at_once = jax.jit(
-        lambda key: trials.random_search(key, lambda s: try_settings(s)[0], SPACE, config.points * config.levels)
-    )(search_key)
-    chosen = {"rate alone": {"learning_rate": alone.learning_rates}, "random search": at_once.settings}
-    settings = {
-        name: {setting: jnp.broadcast_to(value, alone.losses.shape) for setting, value in {**DEFAULT, **own}.items()}
-        for name, own in chosen.items()
-    }
-    measure = jax.jit(jax.vmap(try_settings))
-    return {name: np.stack(jax.device_get(measure(own))) for name, own in settings.items()}
+    try_settings, rates = partial(learn, config, run_key, split), SPACE["learning_rate"]
+
+    def try_rate(rate: Array) -> Array:
+        return try_settings({**DEFAULT, "learning_rate": rate})[0]
+
+    alone = search.refine(try_rate, rates.low, rates.high, config.points, config.levels)
+    count = config.points * config.levels
+    at_once = trials.random_search(search_key, lambda settings: try_settings(settings)[0], SPACE, count)
+    default = {name: jnp.full(count, value) for name, value in DEFAULT.items()}
+    chosen = {"rate alone": {**default, "learning_rate": alone.learning_rates}, "random search": at_once.settings}
+    return {name: jax.vmap(try_settings)(settings) for name, settings in chosen.items()}
 
 
 def learn(config: Config, key: Key, split: Split, settings: dict[str, Array]) -> tuple[Array, Array]:
@@ -145,14 +133,13 @@ def learn(config: Config, key: Key, split: Split, settings: dict[str, Array]) ->
     return loss(params, "validation"), loss(params, "test")
 
 
-def best_so_far(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the losses ``[splits, trials]`` of validation and test of the best trial of validation up to each trial.
+def best_so_far(validation: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the losses ``[splits, trials]`` of the best trial of validation up to each trial.
 
-    >>> [part.tolist() for part in best_so_far(np.array([[[3.0, 1.0, 2.0], [4.0, 6.0, 5.0]]]))]
+    >>> [part.tolist() for part in best_so_far(np.array([[3.0, 1.0, 2.0]]), np.array([[4.0, 6.0, 5.0]]))]
     [[[3.0, 1.0, 1.0]], [[4.0, 6.0, 6.0]]]
     """
-    validation, test = np.nan_to_num(np.swapaxes(found, 0, 1), nan=np.inf)
-    best = np.maximum.accumulate(
-        np.where(validation <= np.minimum.accumulate(validation, axis=1), np.arange(validation.shape[1]), 0), axis=1
-    )
+    validation = np.nan_to_num(validation, nan=np.inf)
+    is_best = validation <= np.minimum.accumulate(validation, axis=1)
+    best = np.maximum.accumulate(np.where(is_best, np.arange(validation.shape[1]), 0), axis=1)
     return np.take_along_axis(validation, best, axis=1), np.take_along_axis(test, best, axis=1)

@@ -36,7 +36,8 @@ VARIANTS = {
     "ReLU, identity": ("relu", True),
     "tanh, identity": ("tanh", True),
 }
-Run_ = tuple[Key, PyTree]
+Start = tuple[Array, PyTree]
+"""The number of a run, and its parameters."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,19 @@ class Config(RateSearch):
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train every variant at its best rate, measure gradients at initialization, judge, draw."""
     runs = config.search_seeds + config.seeds
-    keys = jax.random.split(jax.random.key(config.seed), runs)
+    seeds = np.arange(runs)
     random = initialize_spectral(np.random.default_rng(config.seed), 2, HIDDEN, 1, runs)
     identity = np.broadcast_to(np.eye(HIDDEN, dtype=np.float32), (runs, HIDDEN, HIDDEN))
     errors, rates, curves = {}, {}, {}
     for name, (activation, is_identity) in VARIANTS.items():
         cell = {**random["cell"], "recurrent_kernel": identity if is_identity else random["cell"]["recurrent_kernel"]}
         learn_one = partial(learn, config, activation)
-        start = keys, {**random, "cell": cell}
+        start = seeds, {**random, "cell": cell}
         rates[name], found = search_rate_then_measure(
             learn_one, np.array(config.rates, np.float32), start, config.search_seeds, last_error
         )
         curves[name], errors[name] = found["loss"], last_error(found)
-    norms = {name: gradient_norms(config, name, keys, random) for name in ("tanh", "ReLU")}
+    norms = {name: gradient_norms(config, name, seeds, random) for name in ("tanh", "ReLU")}
     judge_all(run, statements(errors, norms))
     run.figure("learning", drawings.draw_activations(curves, errors, norms, WITHOUT_MEMORY))
     return means(error=errors, rate=rates, gradient_norm={name: np.median(norm) for name, norm in norms.items()})
@@ -80,9 +81,10 @@ def loss_of(activation: str) -> Loss:
     return readout_loss(cells.Vanilla(HIDDEN, activation), squared_error, lambda h: h[:, -1] / HIDDEN**0.5)
 
 
-def learn(config: Config, activation: str, rate: Array, run: Run_) -> dict[str, Array]:
+def learn(config: Config, activation: str, rate: Array, start: Start) -> dict[str, Array]:
     """Train a network at a rate; return its losses ``[steps]``."""
-    key, params = run
+    number, params = start
+    key = jax.random.fold_in(jax.random.key(config.seed), number)
 
     def sample(key: Key) -> Batch:
         return as_batch(sequences.adding(key, config.batch_size, config.lag))
@@ -98,16 +100,17 @@ def last_error(curves: dict[str, np.ndarray]) -> np.ndarray:
     return np.minimum(loss[..., -max(1, loss.shape[-1] // 10) :].mean(axis=-1) / WITHOUT_MEMORY, LARGEST)
 
 
-def gradient_norms(config: Config, name: str, keys: Key, params: PyTree) -> np.ndarray:
+def gradient_norms(config: Config, name: str, seeds: np.ndarray, params: PyTree) -> np.ndarray:
     """Return the norm of the first gradient of every run, with the spectral radius 1.5."""
     loss = loss_of(VARIANTS[name][0])
 
-    def norm(key: Key, params: PyTree) -> Array:
+    def norm(number: Array, params: PyTree) -> Array:
+        key = jax.random.fold_in(jax.random.key(config.seed), number)
         cell = {**params["cell"], "recurrent_kernel": RADIUS * params["cell"]["recurrent_kernel"]}
         batch = as_batch(sequences.adding(key, config.batch_size, config.lag))
         return tree.norm(jax.grad(lambda p: loss({"params": p}, batch, key)[0])({**params, "cell": cell}))
 
-    return np.asarray(jax.jit(jax.vmap(norm))(keys, params))
+    return np.asarray(jax.jit(jax.vmap(norm))(seeds, params))
 
 
 def statements(errors: dict[str, np.ndarray], norms: dict[str, np.ndarray]) -> Iterator[Statement]:
