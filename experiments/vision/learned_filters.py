@@ -12,19 +12,20 @@ interval of the accuracy, learned minus fixed, lies above 0.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen
 
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.errors import preparing
-from experiments.harness.members import Repeated, train_and_test
+from experiments.harness.members import Repeated, orders, train_on_samples
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.vision import drawings
-from jaxdl import data, optim, tasks, tree
+from jaxdl import data, metrics, optim, tasks, tree
 from jaxdl.nn import Conv, filters, max_pool
-from jaxdl.tasks import Task
+from jaxdl.train import TrainState, make_step
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 CLAIMS = (35,)
@@ -64,14 +65,10 @@ def run(config: Config, run: Run) -> dict[str, float]:
     with preparing():
         dataset = data.digits(size=SIZE)
     learned = {name: array[: config.examples] for name, array in dataset.train.items()}
-    found, kernels = {}, {}
-    for name, (is_designed, is_learned) in WAYS.items():
-        optimizer = optim.adam(RATE) if is_learned else optim.freeze(optim.adam(RATE), "^filters/")
-        task = make_task(designed() if is_designed else None)
-        state, accuracy = train_and_test(config, task, optimizer, learned, dataset.test, batch_size=BATCH)
-        found[name], kernels[name] = accuracy, np.asarray(state.params["filters"]["kernel"][0])
+    accuracies, kernels = learn(config, learned, dataset.test)
+    found = dict(zip(WAYS, accuracies, strict=True))
     judge_all(run, statements({name: curve[-1] for name, curve in found.items()}))
-    run.figure("filters", drawings.draw_kernels(kernels))
+    run.figure("filters", drawings.draw_kernels(dict(zip(WAYS, kernels, strict=True))))
     run.figure("accuracy", drawings.draw_accuracy(found))
     return means(accuracy={name.replace(",", ""): curve[-1] for name, curve in found.items()})
 
@@ -87,19 +84,46 @@ def designed() -> np.ndarray:
     )
 
 
-def make_task(kernel: np.ndarray | None) -> Task:
-    """Make the task whose filters start as ``kernel``, or random ones for None."""
-    task = tasks.classification(FilterNetwork())
+def learn(config: Config, examples: Batch, test: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Train all ways for every seed as one program, from equal classifiers and random filters.
 
-    def init(key: Key, batch: Batch) -> PyTree:
-        variables = task.init(key, batch)
-        if kernel is None:
-            return variables
-        return tree.map_with_path(
-            lambda path, leaf: jnp.asarray(kernel) if "filters/kernel" in path else leaf, variables
-        )
+    Returns:
+        The accuracies ``[ways, epochs, seeds]``, and the filters of the first seed, ``[ways, 5, 5, 1, 8]``.
+    """
+    task, optimizer, seeds = tasks.classification(FilterNetwork()), optim.adam(RATE), config.seeds
+    is_designed, is_learned = (np.repeat(column, seeds) for column in np.transpose([*WAYS.values()]))
+    keys = jax.random.split(jax.random.key(config.seed), seeds)[np.tile(np.arange(seeds), len(WAYS))]
 
-    return task._replace(init=init)
+    def loss(variables: PyTree, batch: Batch, key: Key) -> tuple[Array, tuple[PyTree, dict[str, Array]]]:
+        params, learned = variables["params"], variables["learned"]
+        kept = jax.tree.map(lambda leaf: jnp.where(learned, leaf, jax.lax.stop_gradient(leaf)), params["filters"])
+        value, (_, measured) = task.loss({"params": {**params, "filters": kept}}, batch, key)
+        return value, ({"learned": learned}, measured)
+
+    def create(inputs: tuple[Key, Array, Array]) -> TrainState:
+        key, is_designed, is_learned = inputs
+        params = task.init(key, tree.take(examples, slice(1)))["params"]
+        params["filters"]["kernel"] = jnp.where(is_designed, designed(), params["filters"]["kernel"])
+        return TrainState.create({"params": params, "learned": is_learned}, optimizer, key)
+
+    @jax.jit
+    @jax.vmap
+    def evaluate(params: PyTree) -> Array:
+        return metrics.accuracy(FilterNetwork().apply({"params": params}, test["image"]), test["label"])
+
+    state, history = train_on_samples(
+        make_step(loss, optimizer),
+        jax.jit(jax.vmap(create))((keys, is_designed, is_learned)),
+        examples,
+        np.tile(orders(len(examples["label"]), seeds, seed=config.seed), (len(WAYS), 1)),
+        epochs=config.epochs,
+        batch_size=min(BATCH, len(examples["label"])),
+        seed=config.seed,
+        evaluate=lambda state: {"accuracy": np.asarray(evaluate(state.params))},
+    )
+    accuracies = np.stack([row["evaluation/accuracy"] for row in history if "evaluation/accuracy" in row])
+    kernels = np.asarray(state.params["filters"]["kernel"][::seeds])
+    return accuracies.reshape(len(accuracies), len(WAYS), seeds).swapaxes(0, 1), kernels
 
 
 def statements(found: dict[str, np.ndarray]) -> Iterator[Statement]:

@@ -12,18 +12,22 @@ on digits as they are the CNN is better. 12 seeds, Adam at 0.002, 500 digits in 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 from flax import linen
 
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.errors import preparing
-from experiments.harness.members import Repeated, train_and_test
+from experiments.harness.members import Repeated, orders, train_on_samples
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
+from experiments.harness.seeds import init_each
 from experiments.vision import drawings
-from jaxdl import data, models, optim, tasks
+from jaxdl import data, models, optim, tasks, tree
+from jaxdl.metrics import accuracy
 from jaxdl.nn import Conv, max_pool
-from jaxdl.typing import Array, ArrayLike, Batch
+from jaxdl.train import TrainState, make_step
+from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 CLAIMS = (34,)
 RATE, BATCH, SAME = 2e-3, 64, 0.01
@@ -60,16 +64,17 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Train both networks on both orders, judge, draw."""
     with preparing():
         dataset = data.digits()
+    order = np.random.default_rng(config.seed).permutation(64)
     learned = {name: array[: config.examples] for name, array in dataset.train.items()}
-    places = {"as they are": np.arange(64), "permuted": np.random.default_rng(config.seed).permutation(64)}
+    both = {name: in_both_orders(part, order) for name, part in (("train", learned), ("test", dataset.test))}
     found = {
-        (name, order): train(config, network, learned, dataset.test, places[order])
+        (name, kind): curves
         for name, network in NETWORKS.items()
-        for order in ORDERS
+        for kind, curves in zip(ORDERS, train_both(config, network, **both), strict=True)
     }
     judge_all(run, statements({key: curve[-1] for key, curve in found.items()}))
     shown = learned["image"][:8]
-    run.figure("orders", drawings.draw_orders(found, shown, permute(shown, places["permuted"])))
+    run.figure("orders", drawings.draw_orders(found, shown, permute(shown, order)))
     return means(accuracy={key: curve[-1] for key, curve in found.items()})
 
 
@@ -78,10 +83,46 @@ def permute(images: np.ndarray, order: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), 64)[:, order].reshape(images.shape)
 
 
-def train(config: Config, network: linen.Module, learned: Batch, test: Batch, order: np.ndarray) -> np.ndarray:
-    """Train a network for every seed on one order of the pixels; return accuracies ``[epochs, seeds]``."""
-    parts = ({**part, "image": permute(part["image"], order)} for part in (learned, test))
-    return train_and_test(config, tasks.classification(network), optim.adam(RATE), *parts, batch_size=BATCH)[1]
+def in_both_orders(part: Batch, order: np.ndarray) -> Batch:
+    """Return the examples as they are, and behind them with permuted pixels."""
+    both = np.concatenate([part["image"], permute(part["image"], order)])
+    return {"image": both, "label": np.tile(part["label"], 2)}
+
+
+def train_both(config: Config, network: linen.Module, train: Batch, test: Batch) -> np.ndarray:
+    """Train a network for every seed on both orders, with equal weights; return accuracies ``[2, epochs, seeds]``.
+
+    The examples in the other order are the second half of both parts.
+    """
+    task, optimizer = tasks.classification(network), optim.adam(RATE)
+    count, seeds = len(train["label"]) // 2, config.seeds
+    samples = np.tile(orders(count, seeds, seed=config.seed), (2, 1)) + np.repeat([0, count], seeds)[:, None]
+    keys = jax.random.split(jax.random.key(config.seed), seeds)
+    first = tree.take(train, slice(1))
+
+    def create(key: Key) -> TrainState:
+        return TrainState.create(task.init(key, first), optimizer, key)
+
+    states = init_each(create, keys[np.tile(np.arange(seeds), 2)])
+    halves = {name: array.reshape(2, -1, *array.shape[1:]) for name, array in test.items()}
+
+    @jax.jit
+    def evaluate(params: PyTree) -> Array:
+        params = jax.tree.map(lambda leaf: leaf.reshape(2, seeds, *leaf.shape[1:]), params)
+        of_seed = jax.vmap(lambda p, x, y: accuracy(network.apply({"params": p}, x), y), (0, None, None))
+        return jax.vmap(of_seed)(params, halves["image"], halves["label"])
+
+    _, history = train_on_samples(
+        make_step(task.loss, optimizer),
+        states,
+        train,
+        samples,
+        epochs=config.epochs,
+        batch_size=min(BATCH, count),
+        seed=config.seed,
+        evaluate=lambda state: {"accuracy": np.asarray(evaluate(state.params))},
+    )
+    return np.stack([row["evaluation/accuracy"] for row in history if "evaluation/accuracy" in row], axis=1)
 
 
 def statements(found: dict[tuple[str, str], np.ndarray]) -> Iterator[Statement]:
