@@ -55,7 +55,7 @@ class PositionNetwork(linen.Module):
 
 NETWORKS: dict[str, linen.Module] = {
     "position-specific": PositionNetwork(),
-    "recurrent": RecurrentClassifier(WORDS, DAYS + MONTHS, embedding_dim=WIDTH, cell=cells.GRU(64), dropout_rate=0.0),
+    "recurrent": RecurrentClassifier(WORDS, DAYS + MONTHS, embedding_dim=WIDTH, cell=cells.GRU(48), dropout_rate=0.0),
 }
 OWN, SHARED = NETWORKS
 
@@ -64,6 +64,7 @@ OWN, SHARED = NETWORKS
 class Config(OnNewSequences):
     """Two networks that extract a date."""
 
+    seeds: int = 6
     batch_size: int = 64
     learning_rate: float = 0.005
     """Largest learning rate of Adam, with a cosine decay."""

@@ -47,7 +47,7 @@ class Config(RateSearch):
     SMOKE = {**RateSearch.SMOKE, "lag": 4, "rates": (0.001,)}
     LEAST = {"lag": 2}
 
-    seeds: int = 10
+    seeds: int = 15
     rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
     steps: int = 1500
     batch_size: int = 20
