@@ -8,8 +8,8 @@ every step, or attends to the positions (Show, Attend and Tell, with doubly stoc
 new. With a folder, pictures with captions are read from it: the unpacked Debian package tuxpaint-stamps-default holds
 785 with captions in many languages; every fifth is for the test.
 
-Scores are those of beam search by sacrebleu. Goals: with attention 90 % of the generated captions exact, and half of
-the attention of shapes' names on the pixels of that shape's positions, 4 times as much as chance.
+Scores are those of beam search by sacrebleu and rouge-score. Goals: with attention 90 % of the generated captions are
+exact, and half of the attention of shapes' names is on the pixels of that shape's positions, 4 times as much as chance.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from experiments.harness.run_folder import Run
 from experiments.harness.scenes import Captioned, GridNetwork, draw_scenes, read_captioned_stamps
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_task
-from experiments.harness.translations import bleu, chrf
+from experiments.harness.translations import bleu, chrf, rouge
 from jaxdl import data, train
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from jaxdl.models import Captioner
@@ -102,6 +102,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         variables, measured = learn(config, run, model, vocabulary, arrays, test, context)
         captions = beam_captions(model, variables, test["source"], vocabulary, beams=config.beams, length=count + 2)
         scores[context] = {"BLEU": bleu(captions, texts, tokenize="none"), "chrF": chrf(captions, texts)}
+        scores[context]["ROUGE"] = 100 * rouge(captions, texts)
         exact = float(np.mean([a == b for a, b in zip(captions, texts, strict=True)]))
         result |= {f"{context}_{name.lower()}": value for name, value in scores[context].items()}
         result |= {f"{context}_exact": exact, f"{context}_loss": float(measured["loss"])}

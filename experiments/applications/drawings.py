@@ -34,3 +34,11 @@ def draw_scores(scores: Mapping[str, Mapping[str, float]], label: str) -> Figure
         axis.tick_params(axis="x", labelsize=8)
     axes[0, 0].set_ylabel(label)
     return figure
+
+
+def draw_likelihood(likelihood: np.ndarray) -> Figure:
+    """Draw the log-likelihood of a word before every step of expectation-maximization."""
+    figure, ((axis,),) = panels(1, size=(5.5, 3.2))
+    axis.plot(likelihood, "o-", markersize=3)
+    axis.set(xlabel="step", ylabel="log-likelihood of a target word")
+    return figure

@@ -1,9 +1,9 @@
 """Building blocks of networks: plain functions for the mathematics, linen modules for the parameters.
 
 Linear maps and activations
-    `linear`; `identity`, `step`, `sigmoid`, `tanh`, `scaled_tanh`, `relu`, `leaky_relu`, `prelu`, `elu`, `maxout`,
-    `gelu`, `stochastic_gelu`, `swish`, `silu`, `softplus`, `softmax`; by name `get_activation`; with parameters
-    `PReLU`, `Swish`. Namespace: ``activations``.
+    `linear`, `sparse_linear`, `quadratic`; `identity`, `step`, `sigmoid`, `tanh`, `scaled_tanh`, `relu`, `leaky_relu`,
+    `prelu`, `elu`, `maxout`, `gelu`, `stochastic_gelu`, `swish`, `silu`, `softplus`, `softmax`, `soft_maximum`; by name
+    `get_activation`; with parameters `PReLU`, `Swish`. Namespace: ``activations``.
 
 Normalization
     `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `rms_norm`, `local_response_norm`; with parameters
@@ -27,7 +27,8 @@ Recurrent networks
     Cells: `Vanilla`, `Jordan`, `LSTM`, `ConstantForgetLSTM`, `PeepholeLSTM`, `FourGateLSTM`, `GRU`, `AttentionCell`,
     the base class `Cell`, the states `LSTMState`, `JordanState` and `Attended`; `init_cell`, `preactivations`.
     Namespace: ``cells``. Over time: `scan`, `bidirectional_scan`, `stacked_scan`, `init_stacked`, `valid_steps`,
-    `split_time`; with parameters `RNN`, `RecurrentCell`, `CellParameters`.
+    `split_time`; under teacher forcing `forced_scan`, `forced_parallel`; with parameters `RNN`, `RecurrentCell`,
+    `CellParameters`.
 
 Attention
     `dot_product_attention`, `attend`, `scaled_dot_product`; modules: `MultiHeadAttention`, `GroupedQueryAttention` (and
@@ -68,6 +69,7 @@ from jaxdl.nn.activations import (
     scaled_tanh,
     sigmoid,
     silu,
+    soft_maximum,
     softmax,
     softplus,
     step,
@@ -153,7 +155,7 @@ from jaxdl.nn.convolution import (
     upsample_nearest,
 )
 from jaxdl.nn.crf import Chain, crf_log_likelihood, crf_log_partition, crf_marginals, crf_score, viterbi
-from jaxdl.nn.dense import linear
+from jaxdl.nn.dense import linear, quadratic, sparse_linear
 from jaxdl.nn.detections import DensePredictions, Detections, select_detections
 from jaxdl.nn.masks import paste_masks, pyramid_roi_align, select_masks
 from jaxdl.nn.noise import Dropout, GaussianNoise, dropout, gaussian_noise
@@ -190,6 +192,8 @@ from jaxdl.nn.recurrent import (
     Vanilla,
     bidirectional_scan,
     cells,
+    forced_parallel,
+    forced_scan,
     init_cell,
     init_stacked,
     preactivations,
@@ -283,6 +287,8 @@ __all__ = [
     "extend_cache",
     "feature_points",
     "filters",
+    "forced_parallel",
+    "forced_scan",
     "gaussian_noise",
     "gaussian_window",
     "gelu",
@@ -321,6 +327,7 @@ __all__ = [
     "predict_centers",
     "prelu",
     "pyramid_roi_align",
+    "quadratic",
     "receptive_field",
     "recurrent",
     "relu",
@@ -337,8 +344,10 @@ __all__ = [
     "sigmoid",
     "silu",
     "sinusoidal_positions",
+    "soft_maximum",
     "softmax",
     "softplus",
+    "sparse_linear",
     "spectral_normalize",
     "split_heads",
     "split_time",

@@ -1,5 +1,6 @@
 """Networks over sequences.
 
+- `alignment`: `learn_translation`, IBM model 1, with `update_translation` and `align`.
 - `classifiers`: `AveragingNetwork`, `RecurrentClassifier`, `ConvolutionalClassifier` and `Tagger`.
 - `crf`: `LinearChainCRF` over the labels of a tagger.
 - `language_model`: `RecurrentLanguageModel`.
@@ -16,6 +17,7 @@
 - `wavenet`: `WaveNet`, made of `GatedLayer`, with its `WaveNetCarry`.
 """
 
+from jaxdl.models.sequence.alignment import align, learn_translation, update_translation
 from jaxdl.models.sequence.captioner import Captioner, ImageEncoder
 from jaxdl.models.sequence.classifiers import (
     AveragingNetwork,
@@ -88,11 +90,14 @@ __all__ = [
     "TreeState",
     "WaveNet",
     "WaveNetCarry",
+    "align",
     "attentional_shapes",
     "embed",
     "initial_states",
     "last",
+    "learn_translation",
     "pool",
     "recur",
     "state_size",
+    "update_translation",
 ]
