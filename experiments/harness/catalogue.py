@@ -22,6 +22,7 @@ CHAPTERS = (
     "embeddings",
     "generative",
     "applications",
+    "deployment",
 )
 """The chapters, in reading order."""
 OTHER_FILES = ("__init__", "drawings")

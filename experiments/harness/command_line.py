@@ -31,6 +31,7 @@ USAGE = """usage: python -m experiments COMMAND
   run NAME [--flags]         run an experiment; run NAME --help lists its flags
                              --config FILE reads a saved configuration, --set FLAG=VALUE,VALUE runs a sweep
   show RUN                   print the manifest and the files of a run folder
+  card RUN [--out FILE]      write the model card of a run, by default CARD.md in its folder
   predict RUN FILE...        print the most probable classes of images, by a run of a classifier
   compare RUN RUN... [--out FILE]
                              print the results and different settings of runs, and draw their curves
@@ -282,6 +283,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_experiments,
     "run": run_experiment,
     "show": show_run,
+    "card": lazy_command("experiments.harness.card"),
     "predict": lazy_command("experiments.harness.predicting"),
     "compare": comparing.main,
     "bench": bench,

@@ -51,6 +51,7 @@ from jaxdl.models.vision.alexnet import AlexNet
 from jaxdl.models.vision.densenet import DenseNet
 from jaxdl.models.vision.googlenet import GoogLeNet
 from jaxdl.models.vision.inception import InceptionV2, InceptionV3
+from jaxdl.models.vision.inception_resnet import InceptionResNetV2
 from jaxdl.models.vision.lenet import LeNet5, LeNet5Original
 from jaxdl.models.vision.resnet import PreActivationResNet, ResNet
 from jaxdl.models.vision.vgg import VGG
@@ -90,6 +91,7 @@ __all__ = [
     "HierarchicalAttentionNetwork",
     "HierarchicalEncoder",
     "HierarchicalEncoderDecoder",
+    "InceptionResNetV2",
     "InceptionV2",
     "InceptionV3",
     "LeNet5",
