@@ -40,6 +40,7 @@ from jaxdl.models.sequence.hierarchical import (
 )
 from jaxdl.models.sequence.language_model import RecurrentLanguageModel
 from jaxdl.models.sequence.luong import LuongDecoder, LuongEncoderDecoder
+from jaxdl.models.sequence.pointer import PointerGenerator
 from jaxdl.models.sequence.recursive import RecursiveNetwork
 from jaxdl.models.sequence.wavenet import WaveNet
 from jaxdl.models.stepping import step_function
@@ -100,6 +101,7 @@ __all__ = [
     "PatchDiscriminator",
     "Pix2PixGenerator",
     "PixelCNN",
+    "PointerGenerator",
     "PreActivationResNet",
     "ProbabilisticUNet",
     "RealNVP",

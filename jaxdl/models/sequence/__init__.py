@@ -8,6 +8,8 @@
   vector of their `state_size`.
 - `luong`: `LuongEncoderDecoder` and its `LuongDecoder` (`LuongCarry`, `LuongState`), a scan of a `LuongCell`, with
   `AttentionalParameters` of `attentional_shapes`.
+- `pointer`: `PointerGenerator`, which copies words of its source, made of a `PointerEncoder` (`PointerMemory`) and a
+  `PointerDecoder` (`PointerCarry`, `PointerState`), a scan of a `PointerCell` with `AttentionParameters`.
 - `captioner`: `Captioner` of images, with an `ImageEncoder`.
 - `hierarchical`: `HierarchicalAttentionNetwork` and `HierarchicalEncoderDecoder` (with its `HierarchicalEncoder`), for
   documents of sentences of words; `AttentionPooling`.
@@ -52,11 +54,22 @@ from jaxdl.models.sequence.luong import (
     LuongState,
     attentional_shapes,
 )
+from jaxdl.models.sequence.pointer import (
+    AttentionParameters,
+    PointerCarry,
+    PointerCell,
+    PointerDecoder,
+    PointerEncoder,
+    PointerGenerator,
+    PointerMemory,
+    PointerState,
+)
 from jaxdl.models.sequence.recursive import Recursive, RecursiveNetwork, TreeLSTM, TreeState, recur
 from jaxdl.models.sequence.wavenet import GatedLayer, WaveNet, WaveNetCarry
 
 __all__ = [
     "AttendedSource",
+    "AttentionParameters",
     "AttentionPooling",
     "AttentionalParameters",
     "AveragingNetwork",
@@ -78,6 +91,13 @@ __all__ = [
     "LuongEncoderDecoder",
     "LuongState",
     "Memory",
+    "PointerCarry",
+    "PointerCell",
+    "PointerDecoder",
+    "PointerEncoder",
+    "PointerGenerator",
+    "PointerMemory",
+    "PointerState",
     "RecurrentClassifier",
     "RecurrentLanguageModel",
     "Recursive",
