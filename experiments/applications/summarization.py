@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+import jax
 import numpy as np
 from flax import linen
 
@@ -38,6 +39,8 @@ from jaxdl.typing import PyTree
 
 GOAL = {"pointer_copied": 0.9, "pointer_rouge_l": 0.9}
 KINDS = ("rouge1", "rouge2", "rougeL")
+SPECIAL = (PAD, UNK, BOS, EOS)
+MODELS = ("attention", "pointer")
 SHOWN = 3
 
 
@@ -45,8 +48,11 @@ SHOWN = 3
 class Config(Base):
     """Two networks of equal sizes."""
 
-    SMOKE = {"documents": 16, "tested": 4, "hidden_size": 4, "embedding_dim": 4, "beams": 2, "epochs": 1.0}
+    SMOKE = {"documents": 16, "tested": 4, "hidden_size": 4, "embedding_dim": 4, "beams": 2, "epochs": 1.0} | {
+        "models": ("pointer",)
+    }
     POSITIVE = ("epochs",)
+    CHOICES = {"models": (MODELS, ("pointer",))}
 
     table: Path | None = None
     """TSV file of documents and summaries; None for generated reports."""
@@ -54,6 +60,8 @@ class Config(Base):
     """Largest number of documents of the training."""
     tested: int = 200
     """Largest number of documents of the test."""
+    models: tuple[str, ...] = MODELS
+    """Networks; the pointer-generator is trained last."""
     longest: int = 200
     """Largest number of words of a document of a table."""
     vocab_size: int = 2000
@@ -80,9 +88,9 @@ class Config(Base):
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train both, summarize the test, score, draw which words were copied from where."""
     learned, test = read(config)
-    words, special = chain.from_iterable((*document, *summary) for document, summary in learned), (PAD, UNK, BOS, EOS)
+    words = chain.from_iterable((*document, *summary) for document, summary in learned)
     min_count = config.min_count if len(learned) > config.min_count else 2
-    vocabulary = Vocabulary.build(words, max_size=config.vocab_size, min_count=min_count, special_tokens=special)
+    vocabulary = Vocabulary.build(words, max_size=config.vocab_size, min_count=min_count, special_tokens=SPECIAL)
     sizes = tuple(max(len(report[side]) for report in (*learned, *test)) for side in (0, 1))
     (arrays, _), (tested, extended) = (
         reports.encode_reports(part, vocabulary, config.extra_size, sizes) for part in (learned, test)
@@ -94,6 +102,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     }
     result, scores, variables = {}, {}, {}
     for name, model in models.items():
+        if name not in config.models:
+            continue
         parts = [arrays, tested] if name == "pointer" else [clip(part, vocabulary) for part in (arrays, tested)]
         variables, measured = learn(config, run, model, vocabulary, *parts)
         rows = search_tokens(model, variables, parts[1], vocabulary, config.beams)
@@ -160,9 +170,14 @@ def look(
 ) -> list[tuple[np.ndarray, list[str], list[str]]]:
     """Return the weights of copying ``(1 - g) a`` in two test reports, with the words of both sides."""
     part = {name: array[:2] for name, array in tested.items()}
-    target_in = shift_right(part["target"], 2)
-    _, out = model.apply(variables, part["source"], target_in, part["source_length"], return_intermediates=True)
-    weights = np.asarray((1 - out["generating"][..., None]) * out["attention"])
+
+    @jax.jit
+    def read(source: jax.Array, target: jax.Array, lengths: jax.Array) -> jax.Array:
+        target_in = shift_right(target, SPECIAL.index(BOS))
+        _, out = model.apply(variables, source, target_in, lengths, return_intermediates=True)
+        return (1 - out["generating"][..., None]) * out["attention"]
+
+    weights = np.asarray(read(part["source"], part["target"], part["source_length"]))
     return [
         (each[: len(summary) + 1, : len(document)], document, [*summary, "end"])
         for each, (document, summary) in zip(weights, test, strict=False)
