@@ -37,6 +37,7 @@ USAGE = """usage: python -m experiments COMMAND
                              print the results and different settings of runs, and draw their curves
   sample RUN [--count N] [--seed N]
                              draw images from the trained model of a run folder
+  chat RUN                   talk to the trained model of a run folder, a turn a line
   claims [--smoke] [--json FILE] [--out DIR]
                              measure the textbook's claims and print verdicts
   audit                      recompute the textbook's worked examples
@@ -288,6 +289,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "compare": comparing.main,
     "bench": bench,
     "sample": lazy_command("experiments.harness.sampling"),
+    "chat": lazy_command("experiments.harness.chatting"),
     "claims": lazy_command("experiments.harness.claims"),
     "audit": lazy_command("experiments.audit"),
     "stress": lazy_command("experiments.stress"),

@@ -35,8 +35,9 @@ Attention
     its `split_heads`), `Attention`, `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`,
     `clear_hidden`; learned scores: `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`,
     `Score`, `AdditiveScore`, `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`,
-    `gaussian_window`, `predict_centers`; coverage: `attention_penalty`; key-value cache: `Cache`, `init_cache`,
-    `extend_cache`; positions: `sinusoidal_positions`, `rotary_embedding`.
+    `gaussian_window`, `predict_centers`; coverage: `attention_penalty`, `earlier_attention`, `coverage_loss`; pointers:
+    `copy_probabilities`, `mix_copies`; key-value cache: `Cache`, `init_cache`, `extend_cache`; positions:
+    `sinusoidal_positions`, `rotary_embedding`.
 
 Conditional random fields
     `Chain`, with `crf_score`, `crf_log_partition`, `crf_log_likelihood`, `crf_marginals`, and `viterbi`.
@@ -104,14 +105,18 @@ from jaxdl.nn.attention import (
     clear_hidden,
     combine_masks,
     concat_scores,
+    copy_probabilities,
+    coverage_loss,
     dot_product_attention,
     dot_scores,
+    earlier_attention,
     extend_cache,
     gaussian_window,
     general_scores,
     init_cache,
     init_score,
     local_mask,
+    mix_copies,
     padding_mask,
     predict_centers,
     rotary_embedding,
@@ -274,6 +279,8 @@ __all__ = [
     "concat_scores",
     "convolution",
     "convolve",
+    "copy_probabilities",
+    "coverage_loss",
     "crf_log_likelihood",
     "crf_log_partition",
     "crf_marginals",
@@ -282,6 +289,7 @@ __all__ = [
     "dot_product_attention",
     "dot_scores",
     "dropout",
+    "earlier_attention",
     "elu",
     "encode_boxes",
     "extend_cache",
@@ -317,6 +325,7 @@ __all__ = [
     "max_unpool",
     "maxout",
     "min_pool",
+    "mix_copies",
     "moments",
     "non_maximum_suppression",
     "normalize",
