@@ -31,11 +31,13 @@ USAGE = """usage: python -m experiments COMMAND
   run NAME [--flags]         run an experiment; run NAME --help lists its flags
                              --config FILE reads a saved configuration, --set FLAG=VALUE,VALUE runs a sweep
   show RUN                   print the manifest and the files of a run folder
+  card RUN [--out FILE]      write the model card of a run, by default CARD.md in its folder
   predict RUN FILE...        print the most probable classes of images, by a run of a classifier
   compare RUN RUN... [--out FILE]
                              print the results and different settings of runs, and draw their curves
   sample RUN [--count N] [--seed N]
                              draw images from the trained model of a run folder
+  chat RUN                   talk to the trained model of a run folder, a turn a line
   claims [--smoke] [--json FILE] [--out DIR]
                              measure the textbook's claims and print verdicts
   audit                      recompute the textbook's worked examples
@@ -282,10 +284,12 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_experiments,
     "run": run_experiment,
     "show": show_run,
+    "card": lazy_command("experiments.harness.card"),
     "predict": lazy_command("experiments.harness.predicting"),
     "compare": comparing.main,
     "bench": bench,
     "sample": lazy_command("experiments.harness.sampling"),
+    "chat": lazy_command("experiments.harness.chatting"),
     "claims": lazy_command("experiments.harness.claims"),
     "audit": lazy_command("experiments.audit"),
     "stress": lazy_command("experiments.stress"),
