@@ -5,6 +5,7 @@ is imported: set those of `environment` before JAX is, in a process of its own.
 """
 
 import importlib.util
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -220,11 +221,6 @@ def advise(report: Report, chip: Chip, rows: int, *, is_sharded: bool) -> str:
     return f"does not fit: {-free / 2**30:.2f} GiB too much; " + "; or ".join(changes)
 
 
-def _shard_bytes(leaf: Any) -> float:
+def _shard_bytes(leaf: Any) -> int:
     """Return the size of a chip's part of an array."""
-    shape = leaf.sharding.shard_shape(leaf.shape)
-    itemsize = 4 if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf.dtype.itemsize
-    size = itemsize
-    for n in shape:
-        size *= n
-    return size
+    return math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
