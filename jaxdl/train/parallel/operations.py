@@ -54,7 +54,10 @@ def _times(name: str, params: dict[str, Any]) -> int:
         case "scan":
             return params["length"]
         case "shard_map":
-            return math.prod(params["mesh"].shape[axis] for axis in params["manual_axes"])
+            axes = next(
+                params[key] for key in ("newly_manual_axes", "manual_axes") if key in params
+            )  # by JAX's version
+            return math.prod(params["mesh"].shape[axis] for axis in axes)
         case "pallas_call":
             return math.prod(params["grid_mapping"].grid)
     return 1
