@@ -32,15 +32,25 @@ from jaxdl.models.registry import create, description, input_dtype, input_shape,
 from jaxdl.models.sequence.captioner import Captioner
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
 from jaxdl.models.sequence.crf import LinearChainCRF
+from jaxdl.models.sequence.decomposable import DecomposableAttention
 from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder, SequenceToSequence
 from jaxdl.models.sequence.hierarchical import (
     HierarchicalAttentionNetwork,
     HierarchicalEncoder,
     HierarchicalEncoderDecoder,
 )
+from jaxdl.models.sequence.image_questions import StackedAttentionNetwork
 from jaxdl.models.sequence.language_model import RecurrentLanguageModel
 from jaxdl.models.sequence.luong import LuongDecoder, LuongEncoderDecoder
+from jaxdl.models.sequence.pointer import PointerGenerator
 from jaxdl.models.sequence.recursive import RecursiveNetwork
+from jaxdl.models.sequence.transformer_captioner import TransformerCaptioner
+from jaxdl.models.sequence.video import (
+    ConvVideoClassifier,
+    RecurrentVideoClassifier,
+    TransformerVideoClassifier,
+    VideoCaptioner,
+)
 from jaxdl.models.sequence.wavenet import WaveNet
 from jaxdl.models.stepping import step_function
 from jaxdl.models.transformers.bert import BERT
@@ -51,6 +61,7 @@ from jaxdl.models.vision.alexnet import AlexNet
 from jaxdl.models.vision.densenet import DenseNet
 from jaxdl.models.vision.googlenet import GoogLeNet
 from jaxdl.models.vision.inception import InceptionV2, InceptionV3
+from jaxdl.models.vision.inception_resnet import InceptionResNetV2
 from jaxdl.models.vision.lenet import LeNet5, LeNet5Original
 from jaxdl.models.vision.resnet import PreActivationResNet, ResNet
 from jaxdl.models.vision.vgg import VGG
@@ -73,12 +84,14 @@ __all__ = [
     "Captioner",
     "CategoricalVAE",
     "ConvAutoencoder",
+    "ConvVideoClassifier",
     "ConvolutionalClassifier",
     "CouplingFlow",
     "CycleGANGenerator",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Decoder",
+    "DecomposableAttention",
     "DeepLabV3",
     "DenseNet",
     "DiffusionUNet",
@@ -90,6 +103,7 @@ __all__ = [
     "HierarchicalAttentionNetwork",
     "HierarchicalEncoder",
     "HierarchicalEncoderDecoder",
+    "InceptionResNetV2",
     "InceptionV2",
     "InceptionV3",
     "LeNet5",
@@ -102,19 +116,25 @@ __all__ = [
     "PatchDiscriminator",
     "Pix2PixGenerator",
     "PixelCNN",
+    "PointerGenerator",
     "PreActivationResNet",
     "ProbabilisticUNet",
     "RealNVP",
     "RecurrentClassifier",
     "RecurrentLanguageModel",
+    "RecurrentVideoClassifier",
     "RecursiveNetwork",
     "ResNet",
     "SequenceToSequence",
+    "StackedAttentionNetwork",
     "Tagger",
     "TiedAutoencoder",
     "Transformer",
+    "TransformerCaptioner",
+    "TransformerVideoClassifier",
     "UNet",
     "UnpoolingAutoencoder",
+    "VideoCaptioner",
     "VisionTransformer",
     "WaveNet",
     "Xception",
