@@ -5,8 +5,8 @@
 A sentence has nouns, female or male, pronouns, and words without gender; the gender of a pronoun is that of the last
 noun, so a new noun makes all former ones obsolete. LSTMs of 16 units learn it from sentences of 60 words: with a forget
 gate, and the form of 1997 without, whose memory only adds. Both are tested on the first and the last 60 words of new
-texts of 600. The claim is reproduced if the LSTM with the gate has more than 0.95 of the pronouns right in both, the one
-without fewer, and if the gates, as the mean over units, are more closed at a noun of the other gender than at words
+texts of 600. The claim is reproduced if the LSTM with the gate has more than 0.95 of the pronouns right in both, the
+one without fewer, and if the gates, as the mean over units, are more closed at a noun of the other gender than at words
 without.
 """
 
