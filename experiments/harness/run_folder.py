@@ -68,6 +68,7 @@ class Run:
         times: seconds of this part spent in compilation and in steps.
         unlock: unlocks the folder, once.
         claims: the claims that the experiment has judged.
+        documentation: what the experiment has documented for a model card.
     """
 
     def __init__(self, name: str, config: dict[str, Any], directory: Path | None = None, *, smoke: bool = False):
@@ -81,6 +82,7 @@ class Run:
         self.started = time.time()
         self.pictures: list[str] = []
         self.claims: list[Any] = []
+        self.documentation: dict[str, Any] = {}
         self.before: dict[str, Any] = {}
         self.parts: list[dict[str, Any]] = []
         self.uses_mesh = self.uses_precision = False
@@ -220,6 +222,10 @@ class Run:
             f"claim {claim.claim}: {claim.statement}: {claim.value:.3g} {claim.measure}: {claim.verdict}"
         )
 
+    def document(self, **parts: Any) -> None:
+        """Record parts of the model card: ``data``, ``use``, ``groups`` (intervals by name) and ``limits``."""
+        self.documentation |= parts
+
     def write_manifest(self, status: str, result: dict[str, Any]) -> None:
         """Write ``manifest.json``: command, versions, devices, durations, result."""
         parts = [*self.parts, self._part()]
@@ -244,6 +250,7 @@ class Run:
             "backend": jax.default_backend(),
             "flags": {name: os.environ[name] for name in sorted(os.environ) if name.startswith(("XLA_", "JAX_"))},
             "pictures": self.pictures,
+            "documentation": self.documentation,
         }
         write_json(self.directory / "manifest.json", manifest)
 

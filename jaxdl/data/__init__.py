@@ -24,12 +24,13 @@ Text, trees, strokes and audio
     `read_parallel_table`, `read_parallel_files`: pairs of texts of the user.
     `Vocabulary`, with `PAD`, `UNK`, `BOS`, `EOS`: tokens and their ids.
     `trees`, `strokes`, `audio`: trees by level, pen strokes, mu-law companding.
+    `spectrograms`: power, mel bands, and masks for augmentation.
 Where data come from
     `sources`: data sets, corpora and synthetic tasks, also reachable from here.
     `files`: file formats and downloads.
 """
 
-from jaxdl.data import audio, augmentation, files, sources, strokes, text, trees, warping
+from jaxdl.data import audio, augmentation, files, sources, spectrograms, strokes, text, trees, warping
 from jaxdl.data.batching import Loader, check_integers, count_examples, padded_batches, prefetch, split
 from jaxdl.data.bucketing import BucketLoader, ParallelLoader, choose_boundaries, pad
 from jaxdl.data.dataset import Dataset, as_examples, as_size, resize, standardize, statistics
@@ -54,6 +55,7 @@ from jaxdl.data.sources import (
     image_folder,
     lesions,
     mnist,
+    mortgages,
     movie_reviews,
     patterns,
     python_code,
@@ -123,6 +125,7 @@ __all__ = [
     "mask_average_precision",
     "mask_boxes",
     "mnist",
+    "mortgages",
     "movie_reviews",
     "pad",
     "pad_pictures",
@@ -144,6 +147,7 @@ __all__ = [
     "separate_touching",
     "sequences",
     "sources",
+    "spectrograms",
     "split",
     "standardize",
     "statistics",

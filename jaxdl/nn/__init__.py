@@ -6,9 +6,10 @@ Linear maps and activations
     `get_activation`; with parameters `PReLU`, `Swish`. Namespace: ``activations``.
 
 Normalization
-    `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
-    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` and `running_momentum` for those of a whole model; `moments`,
-    `Moments`, `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters `SpectralNorm`.
+    `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `rms_norm`, `local_response_norm`; with parameters
+    `BatchNorm`, `LayerNorm`, `InstanceNorm`, `GroupNorm`, `RMSNorm`; `row_mask` and `running_momentum` for those of a
+    whole model; `moments`, `Moments`, `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters
+    `SpectralNorm`.
 
 Noise
     `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
@@ -30,12 +31,13 @@ Recurrent networks
     `CellParameters`.
 
 Attention
-    `dot_product_attention`, `attend`, `scaled_dot_product`; modules: `MultiHeadAttention`, `Attention`,
-    `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`; learned scores:
-    `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`,
-    `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`, `gaussian_window`,
-    `predict_centers`; coverage: `attention_penalty`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
-    positions: `sinusoidal_positions`, `rotary_embedding`.
+    `dot_product_attention`, `attend`, `scaled_dot_product`; modules: `MultiHeadAttention`, `GroupedQueryAttention` (and
+    its `split_heads`), `Attention`, `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`,
+    `clear_hidden`; learned scores: `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`,
+    `Score`, `AdditiveScore`, `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`,
+    `gaussian_window`, `predict_centers`; coverage: `attention_penalty`, `earlier_attention`, `coverage_loss`; pointers:
+    `copy_probabilities`, `mix_copies`; key-value cache: `Cache`, `init_cache`, `extend_cache`; positions:
+    `sinusoidal_positions`, `rotary_embedding`.
 
 Conditional random fields
     `Chain`, with `crf_score`, `crf_log_partition`, `crf_log_likelihood`, `crf_marginals`, and `viterbi`.
@@ -92,6 +94,7 @@ from jaxdl.nn.attention import (
     ConcatScore,
     DotScore,
     GeneralScore,
+    GroupedQueryAttention,
     MultiHeadAttention,
     Score,
     ScoreParameters,
@@ -102,19 +105,24 @@ from jaxdl.nn.attention import (
     clear_hidden,
     combine_masks,
     concat_scores,
+    copy_probabilities,
+    coverage_loss,
     dot_product_attention,
     dot_scores,
+    earlier_attention,
     extend_cache,
     gaussian_window,
     general_scores,
     init_cache,
     init_score,
     local_mask,
+    mix_copies,
     padding_mask,
     predict_centers,
     rotary_embedding,
     scaled_dot_product,
     sinusoidal_positions,
+    split_heads,
     tanh_scores,
 )
 from jaxdl.nn.boxes import (
@@ -161,11 +169,13 @@ from jaxdl.nn.normalization import (
     GroupNorm,
     InstanceNorm,
     LayerNorm,
+    RMSNorm,
     batch_norm,
     group_norm,
     instance_norm,
     layer_norm,
     local_response_norm,
+    rms_norm,
     row_mask,
     running_momentum,
 )
@@ -226,6 +236,7 @@ __all__ = [
     "GaussianNoise",
     "GeneralScore",
     "GroupNorm",
+    "GroupedQueryAttention",
     "InstanceNorm",
     "Jordan",
     "JordanState",
@@ -236,6 +247,7 @@ __all__ = [
     "PReLU",
     "PeepholeLSTM",
     "Points",
+    "RMSNorm",
     "RecurrentCell",
     "Score",
     "ScoreParameters",
@@ -267,6 +279,8 @@ __all__ = [
     "concat_scores",
     "convolution",
     "convolve",
+    "copy_probabilities",
+    "coverage_loss",
     "crf_log_likelihood",
     "crf_log_partition",
     "crf_marginals",
@@ -275,6 +289,7 @@ __all__ = [
     "dot_product_attention",
     "dot_scores",
     "dropout",
+    "earlier_attention",
     "elu",
     "encode_boxes",
     "extend_cache",
@@ -310,6 +325,7 @@ __all__ = [
     "max_unpool",
     "maxout",
     "min_pool",
+    "mix_copies",
     "moments",
     "non_maximum_suppression",
     "normalize",
@@ -324,6 +340,7 @@ __all__ = [
     "receptive_field",
     "recurrent",
     "relu",
+    "rms_norm",
     "roi_align",
     "rotary_embedding",
     "row_mask",
@@ -341,6 +358,7 @@ __all__ = [
     "softplus",
     "sparse_linear",
     "spectral_normalize",
+    "split_heads",
     "split_time",
     "stacked_scan",
     "step",
