@@ -37,13 +37,19 @@ USAGE = """usage: python -m experiments COMMAND
                              print the results and different settings of runs, and draw their curves
   sample RUN [--count N] [--seed N]
                              draw images from the trained model of a run folder
+  chat RUN                   talk to the trained model of a run folder, a turn a line
   claims [--smoke] [--json FILE] [--out DIR]
                              measure the textbook's claims and print verdicts
   audit                      recompute the textbook's worked examples
   stress [--short | --full] [--seed N] [--only KIND]
                              attack with killed runs, damaged files and bad settings; count what got through
+  compile MODEL [--topology v5e:2x4] [--mesh data=8] [--flags]
+                             compile a training step for TPUs that are not there: memory, operations, communication;
+                             --all --json FILE compiles every model, compile --help lists the flags
   bench [NAME] [--only TEXT] [--json FILE]
                              compare our time with the peers'; without a name, list the benchmarks
+  bench gpu [--minutes 8] [--only ROW,ROW] [--json FILE] [--smoke]
+                             what matters on one GPU, each row in a process of its own, with torch
 """
 
 
@@ -221,11 +227,13 @@ def bench(arguments: list[str]) -> int:
     from experiments.benchmarks import ALLOCATOR, measure, names
 
     if not arguments:
-        terminal.console().print("\n".join(names()))
+        terminal.console().print("\n".join([*names(), "gpu"]))
         return 0
     name, *flags = arguments
+    if name == "gpu":
+        return lazy_command("experiments.benchmarks.gpu")(flags)
     if name not in names():
-        raise unknown("benchmark", name, names())
+        raise unknown("benchmark", name, [*names(), "gpu"])
     given = dict(zip(flags[::2], flags[1::2], strict=False))
     if len(flags) % 2 or given.keys() - {"--only", "--json"}:
         raise UsageError(f"expected --only TEXT and --json FILE, got {' '.join(flags)!r}")
@@ -269,7 +277,7 @@ def lazy_command(module: str) -> Callable[[list[str]], int]:
     return lambda arguments: importlib.import_module(module).main(arguments)
 
 
-OWN_HELP = {"stress"}
+OWN_HELP = {"compile", "stress"}
 """Commands that print their own help, as ``run NAME --help`` does."""
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
@@ -281,7 +289,9 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "compare": comparing.main,
     "bench": bench,
     "sample": lazy_command("experiments.harness.sampling"),
+    "chat": lazy_command("experiments.harness.chatting"),
     "claims": lazy_command("experiments.harness.claims"),
     "audit": lazy_command("experiments.audit"),
     "stress": lazy_command("experiments.stress"),
+    "compile": lazy_command("experiments.harness.compiling"),
 }

@@ -60,6 +60,16 @@ def train_task(
     return state, {**measured, **result}
 
 
+def train_beside(
+    task: tasks.Task, loader: data.Loader, optimizer: optax.GradientTransformation, *, epochs: float, seed: int
+) -> Any:
+    """Train another model for a comparison, which the run folder does not keep; return its variables."""
+    keys = jax.random.split(jax.random.key(seed))
+    state = train.TrainState.create(task.init(keys[0], loader.batch(0)), optimizer, keys[1])
+    options = {"epochs": epochs, "hooks": [train.StopAtNonfinite()]}
+    return train.fit(train.make_step(task.loss, optimizer), state, loader, **options)[0].variables
+
+
 def train_game(
     run: Run,
     game: tasks.Game,

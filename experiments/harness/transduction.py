@@ -136,6 +136,14 @@ def search(
     model: linen.Module, variables: PyTree, test: dict[str, np.ndarray], target: Vocabulary, beams: int
 ) -> list[list[str]]:
     """Generate the targets of a test by beam search."""
+    rows = search_tokens(model, variables, test, target, beams)
+    return [target.decode(row, skip_special_tokens=True) for row in rows]
+
+
+def search_tokens(
+    model: linen.Module, variables: PyTree, test: dict[str, np.ndarray], target: Vocabulary, beams: int
+) -> list[np.ndarray]:
+    """Generate the targets of a test by beam search, as tokens padded after the end."""
     length = test["target"].shape[1] + 4
 
     @jax.jit
@@ -147,8 +155,7 @@ def search(
         return decode.beam_search(step, carry, first, num_beams=beams, max_length=length, **ends).tokens[:, 0]
 
     pieces = np.array_split(np.arange(len(test["source"])), -(-len(test["source"]) // PIECE))
-    rows = [row for piece in pieces for row in np.asarray(best(test["source"][piece], test["source_length"][piece]))]
-    return [target.decode(row, skip_special_tokens=True) for row in rows]
+    return [row for piece in pieces for row in np.asarray(best(test["source"][piece], test["source_length"][piece]))]
 
 
 def align(

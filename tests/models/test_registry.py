@@ -44,6 +44,8 @@ PARAMETERS = {
     "inception_v3": 27_161_264,
     "lenet5": 61_706,
     "lenet5_original": 60_000,
+    "llama2_7b": 6_738_415_616,
+    "llama_tiny": 820_352,
     "mlp": 8_970,
     "pix2pix_discriminator": 2_768_705,
     "pix2pix_generator": 54_413_955,
@@ -59,6 +61,7 @@ PARAMETERS = {
     "resnet44": 658_586,
     "resnet50": 25_557_032,
     "resnet56": 853_018,
+    "smollm2_135m": 134_515_008,
     "unet": 31_030_658,
     "vae": 652_824,
     "vgg11": 132_863_336,
@@ -84,8 +87,9 @@ OUTPUTS |= dict.fromkeys(("cyclegan_discriminator", "dcgan_discriminator", "pix2
 OUTPUTS |= dict.fromkeys(("cyclegan_generator", "dcgan_generator", "pix2pix_generator"), 3)
 OUTPUTS |= {"diffusion_unet": 3, "pixel_cnn": 256, "realnvp": 3}
 OUTPUTS |= dict.fromkeys(("gpt2", "gpt2_medium", "gpt2_large", "gpt2_xl"), 50_257)
+OUTPUTS |= {"llama2_7b": 32_000, "llama_tiny": 256, "smollm2_135m": 49_152}
 # Prefixes of the names of deep models of equal blocks.
-SCANNED = ("bert", "gpt2", "resnet", "vit")
+SCANNED = ("bert", "gpt2", "llama", "resnet", "smollm2", "vit")
 # Height and width of the outputs of models with one at each pixel.
 DENSE = {
     "unet": (388, 388),

@@ -17,7 +17,7 @@ from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import Activation
 from jaxdl.nn.attention.cache import Cache, init_cache
-from jaxdl.nn.attention.dot_product import padding_mask
+from jaxdl.nn.attention.dot_product import combine_masks, padding_mask
 from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.initializers import normal
 from jaxdl.nn.noise import Dropout
@@ -86,16 +86,27 @@ class Encoder(_Stack):
 
     @linen.compact
     def __call__(
-        self, x: Array, mask: ArrayLike | None = None, train: bool = False, return_intermediates: bool = False
+        self,
+        x: Array,
+        lengths: ArrayLike | None = None,
+        train: bool = False,
+        return_intermediates: bool = False,
+        *,
+        mask: ArrayLike | None = None,
     ) -> Output:
         """Compute ``[B, S, D]``, and with ``return_intermediates`` also those of `run_blocks`.
 
         Args:
             x: ``[B, S, D]``.
-            mask: Booleans that broadcast to ``[B, S, S]``; `jaxdl.nn.attention.dot_product.padding_mask` makes one.
+            lengths: ``[B]``; what comes after is padding, to which no position attends.
             train: apply dropout, with random numbers from the collection ``"dropout"``.
             return_intermediates: return ``(y, intermediates)``.
+            mask: Booleans that broadcast to ``[B, S, S]``, True where a position attends to another.
+
+        Raises:
+            ValueError: the lengths are not integers ``[B]``.
         """
+        mask = _attention_mask("lengths", lengths, x, "mask", mask)
         x, out = run_blocks(self.block(), "encoder", self.num_layers, x, train, mask=mask, scan=self.scan_blocks)
         x = self.normalize(x)
         return (x, out) if return_intermediates else x
@@ -113,29 +124,56 @@ class Decoder(_Stack):
         self,
         x: Array,
         memory: Array,
-        mask: ArrayLike | None = None,
-        memory_mask: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+        memory_lengths: ArrayLike | None = None,
         train: bool = False,
         return_intermediates: bool = False,
         caches: Sequence[Cache] | None = None,
+        *,
+        mask: ArrayLike | None = None,
+        memory_mask: ArrayLike | None = None,
     ) -> Output:
         """Compute ``[B, T, D]`` for ``x`` ``[B, T, D]``, and with ``return_intermediates`` also those of `run_blocks`.
 
         Args:
             x: ``[B, T, D]``.
             memory: ``[B, S, D2]``.
-            mask: Booleans that broadcast to ``[B, T, T]``.
-            memory_mask: Booleans that broadcast to ``[B, T, S]``.
+            lengths: of ``x``, ``[B]``; what comes after is padding.
+            memory_lengths: of the memory, ``[B]``; likewise.
             train: apply dropout, with random numbers from the collection ``"dropout"``.
             return_intermediates: return ``(y, intermediates)``.
-            caches: the earlier positions, one cache a block.
+            caches: the earlier positions, one cache a block; a mask then covers all of their slots.
+            mask: Booleans that broadcast to ``[B, T, T]``.
+            memory_mask: Booleans that broadcast to ``[B, T, S]``.
+
+        Raises:
+            ValueError: lengths are not integers ``[B]``, or given beside caches.
         """
         chex.assert_rank([x, memory], 3)
+        if caches is not None and lengths is not None:
+            raise ValueError("expected a mask of all slots with caches, got lengths; pass mask=...")
+        mask = _attention_mask("lengths", lengths, x, "mask", mask)
+        memory_mask = _attention_mask("memory_lengths", memory_lengths, memory, "memory_mask", memory_mask)
         block = self.block(causal=True)
         given: dict[str, Any] = {"mask": mask, "memory": memory, "memory_mask": memory_mask, "caches": caches}
         x, out = run_blocks(block, "decoder", self.num_layers, x, train, scan=self.scan_blocks, **given)
         x = self.normalize(x)
         return (x, out) if return_intermediates else x
+
+
+def _attention_mask(
+    name: str, lengths: ArrayLike | None, x: Array, mask_name: str, mask: ArrayLike | None
+) -> ArrayLike | None:
+    """Combine the padding of ``x`` ``[B, S, D]`` with a mask ``[B, T, S]``."""
+    if lengths is None:
+        return mask
+    lengths = jnp.asarray(lengths)
+    if lengths.shape != x.shape[:1] or not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise ValueError(
+            f"expected {name} {x.shape[:1]} of integers, got {lengths.shape} of {lengths.dtype}; an attention mask is "
+            f"{mask_name}=... now"
+        )
+    return combine_masks(padding_mask(valid_steps(lengths, x.shape[1])), mask)
 
 
 class TransformerCarry(NamedTuple):
@@ -258,7 +296,7 @@ class Transformer(_Stack):
         mask = jnp.ones(source.shape, bool) if lengths is None else valid_steps(lengths, source.shape[1])
         source = source if lengths is None else clear_padding(source, mask, self.source_vocab_size)
         x = self._embed(self.source_embedding, source, 0, train)
-        memory, out = self.encoder(x, padding_mask(mask), train, return_intermediates=True)
+        memory, out = self.encoder(x, train=train, return_intermediates=True, mask=padding_mask(mask))
         return memory, mask, out
 
     def _decode(
