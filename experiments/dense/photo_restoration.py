@@ -52,7 +52,7 @@ class Config(Repeated):
         "rows": 48,
         "patches": 4,
         "size": 16,
-        "widths": (2, 2),
+        "widths": (2,),
         "batch_size": 2,
         "subjects": ("colour",),
         "losses": ("perceptual",),

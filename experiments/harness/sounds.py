@@ -87,7 +87,7 @@ def read_sound(path: Path, rate: int) -> np.ndarray:
     try:
         with open_regular(path) as file:
             own_rate, samples = wavfile.read(file)
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # a damaged file can raise anything
         raise UsageError(f"{shorten(path)}: expected a WAV file, got {error or type(error).__name__}") from error
     if samples.dtype == np.uint8:
         samples = samples.astype(np.int16) - 128
