@@ -25,7 +25,6 @@ from experiments.harness import reports
 from experiments.harness.configuration import Config as Base
 from experiments.harness.errors import UsageError
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import draw_alignments
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_beside, train_task
 from experiments.harness.transduction import search_tokens
@@ -113,7 +112,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         for summary, (_, true) in list(zip(own, test, strict=True))[:SHOWN]:
             mark = "" if summary == true else f"\n{'expected':>10}  {' '.join(true)}"
             run.console.print(f"{name:>10}  {' '.join(summary)}{mark}", highlight=False, markup=False)
-    run.figure("copies", draw_alignments(look(models["pointer"], variables, tested, test)))
+    run.figure("copies", drawings.draw_long_alignments(look(models["pointer"], variables, tested, test)))
     figure = {key: {name: own[key] for name, own in scores.items()} for key in scores["pointer"]}
     run.figure("scores", drawings.draw_scores(figure, "score of beam search"))
     return {**result, "vocabulary": len(vocabulary), "documents": len(learned)}
