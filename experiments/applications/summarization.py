@@ -9,7 +9,8 @@ the probabilities of its vocabulary with its attention to the words of the repor
 with Luong's attention and equal sizes has the vocabulary alone. The source "docstrings" has the first lines of the
 docstrings of the standard library for the code of their functions; a table is a TSV file of documents and summaries.
 
-Goals by beam search, with ROUGE of rouge-score, set before the run: 90 % of the unseen words of the summaries are copied, and ROUGE-L is 0.9.
+Scores of beam search, ROUGE by rouge-score. Goals, set before the run: 90 % of the unseen words of the summaries are
+copied, and ROUGE-L is 0.9.
 """
 
 from dataclasses import dataclass, field

@@ -191,9 +191,8 @@ def test_documents_are_read_from_tables_and_code(tmp_path, monkeypatch):
         (["a", "fox", "met", "3"], ["fox", "runs"]),
         (["one"], ["two"]),
     ]
-    (tmp_path / "module.py").write_text(
-        'def add(a, b):\n    """Add B to a.\n\n    More."""\n    return a + b\n\ndef no(): pass\n'
-    )
+    code = 'def add(a, b):\n    """Add B to a.\n\n    More."""\n    return a + b\n\ndef no(): pass\n'
+    (tmp_path / "module.py").write_text(code)
     monkeypatch.setattr(reports, "standard_library", lambda: [tmp_path / "module.py"])
     assert reports.read_docstrings(5) == [(["add", "a", "b", "return", "a"], ["add", "b", "to", "a", "."])]
     (tmp_path / "table.tsv").write_text("A fox\n")
