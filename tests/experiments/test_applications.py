@@ -185,12 +185,16 @@ def test_summaries_of_reports_follow_from_them():
     assert reports.copied_share([[] for _ in own], found, vocabulary) == 0
 
 
-def test_documents_are_read_from_a_table(tmp_path):
+def test_documents_are_read_from_tables_and_code(tmp_path, monkeypatch):
     (tmp_path / "table.tsv").write_text("A fox met 3 dogs, and ran.\tFox runs\nOne\tTwo\n")
     assert reports.read_reports(tmp_path / "table.tsv", 4) == [
         (["a", "fox", "met", "3"], ["fox", "runs"]),
         (["one"], ["two"]),
     ]
+    code = 'def add(a, b):\n    """Add B to a.\n\n    More."""\n    return a + b\n\ndef no(): pass\n'
+    (tmp_path / "module.py").write_text(code)
+    monkeypatch.setattr(reports, "standard_library", lambda: [tmp_path / "module.py"])
+    assert reports.read_docstrings(5) == [(["add", "a", "b", "return", "a"], ["add", "b", "to", "a", "."])]
     (tmp_path / "table.tsv").write_text("A fox\n")
     with pytest.raises(spellings.UsageError, match="got 1"):
         reports.read_reports(tmp_path / "table.tsv", 4)

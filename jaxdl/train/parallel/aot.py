@@ -83,6 +83,7 @@ def environment() -> dict[str, str]:
         "TPU_SKIP_MDS_QUERY": "1",
         "TPU_ACCELERATOR_TYPE": "v5litepod-8",
         "TPU_WORKER_HOSTNAMES": "localhost",
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # it locks the chips, of which there are none
         "JAX_PLATFORMS": "cpu",
     }
 
@@ -94,7 +95,7 @@ def check_installed() -> None:
         ImportError: it is not.
     """
     if importlib.util.find_spec("libtpu") is None:
-        raise ImportError("expected libtpu, the compiler for TPUs, got none; run pip install 'jaxdl-research[aot]'")
+        raise ImportError("expected libtpu, the compiler for TPUs, got none; run pip install 'jax[tpu]'")
 
 
 def topology_mesh(topology: str, axes: Mapping[str, int]) -> Mesh:
