@@ -54,9 +54,8 @@ def _times(name: str, params: dict[str, Any]) -> int:
         case "scan":
             return params["length"]
         case "shard_map":
-            axes = next(
-                params[key] for key in ("newly_manual_axes", "manual_axes") if key in params
-            )  # by JAX's version
+            # The name of the parameter differs between versions of JAX.
+            axes = next(params[key] for key in ("newly_manual_axes", "manual_axes") if key in params)
             return math.prod(params["mesh"].shape[axis] for axis in axes)
         case "pallas_call":
             return math.prod(params["grid_mapping"].grid)

@@ -21,7 +21,7 @@ CASES = [*(f"{name}:jit" for name in ("lenet", "lstm", "gpt", "vit")), "lenet:sh
 
 def test_small_networks_compile_for_a_tpu_in_every_form():
     if importlib.util.find_spec("libtpu") is None:
-        pytest.skip("libtpu, the compiler for TPUs, is not installed: pip install 'jaxdl-research[aot]'")
+        pytest.skip("libtpu, the compiler for TPUs, is not installed: pip install 'jax[tpu]'")
     command = [sys.executable, "-m", "tests.train.parallel.aot_process", *CASES]
     variables = {**environment(), **aot.environment(), "XLA_FLAGS": ""}
     run = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=280)
@@ -38,7 +38,7 @@ def test_small_networks_compile_for_a_tpu_in_every_form():
 
 def test_a_missing_compiler_is_an_import_error(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"jaxdl-research\[aot\]"):
+    with pytest.raises(ImportError, match=r"jax\[tpu\]"):
         aot.topology_mesh("v5e:2x4", {"data": 8})
 
 
