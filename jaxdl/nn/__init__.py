@@ -29,12 +29,12 @@ Recurrent networks
     `split_time`; with parameters `RNN`, `RecurrentCell`, `CellParameters`.
 
 Attention
-    `dot_product_attention`, `attend`, `scaled_dot_product`; modules: `MultiHeadAttention`, `Attention`,
-    `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`; learned scores:
-    `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`,
-    `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`, `gaussian_window`,
-    `predict_centers`; coverage: `attention_penalty`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
-    positions: `sinusoidal_positions`, `rotary_embedding`.
+    `dot_product_attention`, `attend`, `scaled_dot_product`, `ring_attention`; modules: `MultiHeadAttention`,
+    `Attention`, `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `window_mask`, `segment_mask`,
+    `combine_masks`, `clear_hidden`, `fit_scores`; learned scores: `additive_scores`, `tanh_scores`, `dot_scores`,
+    `general_scores`, `concat_scores`, `Score`, `AdditiveScore`, `DotScore`, `GeneralScore`, `ConcatScore`,
+    `init_score`; local attention: `local_mask`, `gaussian_window`, `predict_centers`; coverage: `attention_penalty`;
+    key-value cache: `Cache`, `init_cache`, `extend_cache`; positions: `sinusoidal_positions`, `rotary_embedding`.
 
 Conditional random fields
     `Chain`, with `crf_score`, `crf_log_partition`, `crf_log_likelihood`, `crf_marginals`, and `viterbi`.
@@ -103,6 +103,7 @@ from jaxdl.nn.attention import (
     dot_product_attention,
     dot_scores,
     extend_cache,
+    fit_scores,
     gaussian_window,
     general_scores,
     init_cache,
@@ -110,10 +111,13 @@ from jaxdl.nn.attention import (
     local_mask,
     padding_mask,
     predict_centers,
+    ring_attention,
     rotary_embedding,
     scaled_dot_product,
+    segment_mask,
     sinusoidal_positions,
     tanh_scores,
+    window_mask,
 )
 from jaxdl.nn.boxes import (
     Selection,
@@ -276,6 +280,7 @@ __all__ = [
     "extend_cache",
     "feature_points",
     "filters",
+    "fit_scores",
     "gaussian_noise",
     "gaussian_window",
     "gelu",
@@ -317,6 +322,7 @@ __all__ = [
     "receptive_field",
     "recurrent",
     "relu",
+    "ring_attention",
     "roi_align",
     "rotary_embedding",
     "row_mask",
@@ -324,6 +330,7 @@ __all__ = [
     "scaled_dot_product",
     "scaled_tanh",
     "scan",
+    "segment_mask",
     "select_detections",
     "select_masks",
     "sigmoid",
@@ -346,4 +353,5 @@ __all__ = [
     "upsample_nearest",
     "valid_steps",
     "viterbi",
+    "window_mask",
 ]
