@@ -2,6 +2,7 @@
 
 - ``mesh``: devices in a grid with named axes, from code or from flags.
 - ``sharding``: rules for the layout of parameters.
+- ``gathering``: the parameters and activations of one block at a time.
 - ``placement``: states, batches and data sets on the devices.
 - ``explicit``: the step under ``jax.shard_map`` and ``jax.pmap``.
 - ``distributed``: several processes, on one host or many.
@@ -16,6 +17,7 @@ from jaxdl.train.parallel.communication import (
     list_collectives,
     parse_collectives,
 )
+from jaxdl.train.parallel.gathering import gather_by_block
 from jaxdl.train.parallel.mesh import (
     DATA,
     automatic,
@@ -38,7 +40,7 @@ from jaxdl.train.parallel.placement import (
     replicate,
     shard_batch,
 )
-from jaxdl.train.parallel.sharding import Rule, by_path, fully_sharded, replicated, shardings
+from jaxdl.train.parallel.sharding import Rule, by_path, fully_sharded, replicated, shardings, tensor_parallel
 
 __all__ = [
     "DATA",
@@ -56,6 +58,7 @@ __all__ = [
     "format_mesh",
     "fully_sharded",
     "gather_batch",
+    "gather_by_block",
     "list_collectives",
     "make_mesh",
     "mesh_from_flags",
@@ -71,4 +74,5 @@ __all__ = [
     "shard_batch",
     "shardings",
     "simulate_devices",
+    "tensor_parallel",
 ]
