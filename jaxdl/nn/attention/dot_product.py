@@ -27,7 +27,6 @@ from jaxdl.nn.attention.masking import (
     clear_hidden,
     combine_masks,
     fit_scores,
-    padding_mask,  # noqa: F401 - others import it from here
     segment_mask,
     window_mask,
 )
