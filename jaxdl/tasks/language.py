@@ -58,8 +58,8 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
     Args:
         model: ``model.apply(variables, tokens, carry, train=..., return_intermediates=True)`` returns logits ``[B, T,
             V]`` and intermediates with ``"carry"``; ``model.init_carry((B,))`` returns zeros. It is a
-            ``RecurrentLanguageModel``, or without ``"start"`` a ``WaveNet`` or a ``GPT``, whose rows are at most as
-            long as its context.
+            ``RecurrentLanguageModel``, or without ``"start"`` a ``WaveNet``, a ``GPT`` or a ``Llama``, whose rows are
+            at most as long as its context; these are called without carry and intermediates.
         window: the number of tokens of a row evaluated at a time, which limits memory and does not change the result;
             None for all, as always for a model whose carry is a cache.
         unit: what a token is, "character" or "word".
@@ -84,16 +84,11 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         check_names(batch, ["token", "target"])
-        carry = _continued_carry(variables, batch) if "start" in batch else None
-        (logits, out), collections = apply_in_training(
-            model,
-            _without_carry(variables),
-            _tokens(batch),
-            key,
-            rows=batch.get("mask"),
-            carry=carry,
-            return_intermediates=True,
+        more = {"carry": _continued_carry(variables, batch), "return_intermediates": True} if "start" in batch else {}
+        output, collections = apply_in_training(
+            model, _without_carry(variables), _tokens(batch), key, rows=batch.get("mask"), **more
         )
+        logits, out = output if more else (output, {})
         value = losses.cross_entropy(logits, batch["target"], mask=batch.get("mask"))
         if "start" in batch:
             collections[CARRY] = {STATES: out["carry"]}
@@ -107,13 +102,15 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         mask = jnp.broadcast_to(mask.reshape(size, -1), (size, length))
         rows = {"mask": mask, "token": _tokens(batch), "target": masked_labels(batch["target"], mask)}
 
+        def nats_of(logits: Array, part: Mapping[str, Array]) -> Mean:
+            return metrics.mean(losses.cross_entropy(logits, part["target"], reduction="none"), part["mask"])
+
         def measure_window(carry: PyTree, part: Mapping[str, Array]) -> tuple[PyTree, Mean]:
             logits, out = apply_in_evaluation(model, weights, part["token"], carry=carry, return_intermediates=True)
-            nats = losses.cross_entropy(logits, part["target"], reduction="none")
-            return out.get("carry"), metrics.mean(nats, part["mask"])
+            return out["carry"], nats_of(logits, part)
 
         if _is_cache(jax.eval_shape(lambda: init_carry(size))):
-            _, nats = measure_window(None, rows)
+            nats = nats_of(apply_in_evaluation(model, weights, rows["token"]), rows)
         else:
             windows = recurrent.split_time(rows, min(window or length, length))
             _, parts = jax.lax.scan(measure_window, init_carry(size), windows)
