@@ -59,9 +59,9 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
     Args:
         model: ``model.apply(variables, tokens, carry, train=..., return_intermediates=True)`` returns logits ``[B, T,
             V]`` and intermediates with ``"carry"``; ``model.init_carry((B,))`` returns zeros. It is a
-            ``RecurrentLanguageModel``, or without ``"start"`` a ``WaveNet`` or a ``GPT``, whose rows are at most as
-            long as its context. Where it has a method ``token_losses``, as a ``GPT``, the logits of long rows and large
-            vocabularies are never all in memory.
+            ``RecurrentLanguageModel``, or without ``"start"`` a ``WaveNet``, a ``GPT`` or a ``Llama``, whose rows are
+            at most as long as its context; these are called without carry and intermediates. Where it has a method
+            ``token_losses``, as a ``GPT``, the logits of long rows and large vocabularies are never all in memory.
         window: the number of tokens of a row evaluated at a time, which limits memory and does not change the result;
             None for all, as always for a model whose carry is a cache.
         unit: what a token is, "character" or "word".
@@ -87,16 +87,16 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         check_names(batch, ["token", "target"])
         mask = batch.get("mask")
-        carry = _continued_carry(variables, batch) if "start" in batch else None
+        more = {"carry": _continued_carry(variables, batch), "return_intermediates": True} if "start" in batch else {}
         apply = partial(apply_in_training, model, _without_carry(variables), _tokens(batch), key, rows=mask)
-        if carry is None and hasattr(model, "token_losses"):
+        if not more and hasattr(model, "token_losses"):
             nats, collections = apply(targets=masked_labels(batch["target"], mask), method="token_losses")
             value = _mean(nats, mask)
         else:
-            output, collections = apply(carry=carry, return_intermediates=carry is not None)
-            logits, out = output if carry is not None else (output, {})
+            output, collections = apply(**more)
+            logits, out = output if more else (output, {})
             value = losses.cross_entropy(logits, batch["target"], mask=mask)
-        if carry is not None:
+        if more:
             collections[CARRY] = {STATES: out["carry"]}
         return value, (collections, {bits: value / math.log(2), "perplexity": jnp.exp(value)})
 
@@ -108,17 +108,18 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         mask = jnp.broadcast_to(mask.reshape(size, -1), (size, length))
         rows = {"mask": mask, "token": _tokens(batch), "target": masked_labels(batch["target"], mask)}
 
+        def nats_of(logits: Array, part: Mapping[str, Array]) -> Mean:
+            return metrics.mean(losses.cross_entropy(logits, part["target"], reduction="none"), part["mask"])
+
         def measure_window(carry: PyTree, part: Mapping[str, Array]) -> tuple[PyTree, Mean]:
             logits, out = apply_in_evaluation(model, weights, part["token"], carry=carry, return_intermediates=True)
-            nats = losses.cross_entropy(logits, part["target"], reduction="none")
-            return out["carry"], metrics.mean(nats, part["mask"])
+            return out["carry"], nats_of(logits, part)
 
         if hasattr(model, "token_losses"):
             options = {"targets": rows["target"], "method": "token_losses"}
             nats = metrics.mean(apply_in_evaluation(model, weights, rows["token"], **options), mask)
         elif _is_cache(jax.eval_shape(lambda: init_carry(size))):
-            logits = apply_in_evaluation(model, weights, rows["token"])
-            nats = metrics.mean(losses.cross_entropy(logits, rows["target"], reduction="none"), mask)
+            nats = nats_of(apply_in_evaluation(model, weights, rows["token"]), rows)
         else:
             windows = recurrent.split_time(rows, min(window or length, length))
             _, parts = jax.lax.scan(measure_window, init_carry(size), windows)
