@@ -28,6 +28,7 @@ LEVELS = {
     "generative": 3,
     "interpret": 3,
     "pretrained": 3,
+    "compress": 3,
     "doctor": 3,
     "__main__": 4,
 }

@@ -6,16 +6,20 @@
 - ``explicit``: the step under ``jax.shard_map`` and ``jax.pmap``.
 - ``distributed``: several processes, on one host or many.
 - ``consistency``: checks that all processes train the same.
-- ``communication``: the collectives in a compiled program.
+- ``communication``, ``executed``: the collectives in a compiled program, and in one call of it, loops multiplied out.
+- ``operations``: the number of arithmetic operations of a program.
+- ``aot``: compilation for TPUs that are not there. ``scaling``: prediction of a step on many chips.
 """
 
-from jaxdl.train.parallel import consistency, distributed, explicit
+from jaxdl.train.parallel import aot, consistency, distributed, explicit, scaling
 from jaxdl.train.parallel.communication import (
     Collective,
+    add_up,
     all_reduce_seconds,
     list_collectives,
     parse_collectives,
 )
+from jaxdl.train.parallel.executed import executed_collectives, parse_executed_collectives
 from jaxdl.train.parallel.mesh import (
     DATA,
     automatic,
@@ -27,6 +31,7 @@ from jaxdl.train.parallel.mesh import (
     process_share,
     simulate_devices,
 )
+from jaxdl.train.parallel.operations import count_operations
 from jaxdl.train.parallel.placement import (
     PaddedLoader,
     check_divisible,
@@ -45,13 +50,17 @@ __all__ = [
     "Collective",
     "PaddedLoader",
     "Rule",
+    "add_up",
     "all_reduce_seconds",
+    "aot",
     "automatic",
     "by_path",
     "check_divisible",
     "consistency",
+    "count_operations",
     "data_devices",
     "distributed",
+    "executed_collectives",
     "explicit",
     "format_mesh",
     "fully_sharded",
@@ -61,6 +70,7 @@ __all__ = [
     "mesh_from_flags",
     "on_mesh",
     "parse_collectives",
+    "parse_executed_collectives",
     "parse_mesh",
     "place",
     "place_arrays",
@@ -68,6 +78,7 @@ __all__ = [
     "process_share",
     "replicate",
     "replicated",
+    "scaling",
     "shard_batch",
     "shardings",
     "simulate_devices",
