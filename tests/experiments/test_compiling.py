@@ -29,7 +29,7 @@ def made(setting, report=REPORT):
 def test_without_the_compiler_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert main(["compile", "lenet5"]) == 2
-    assert "jaxdl-research[aot]" in capsys.readouterr().err
+    assert "jax[tpu]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ SMALLEST = {
     "fcos": {"backbone": models.ResNet(None, **STAGES, block="bottleneck"), "depth": 1},
     "googlenet": {"modules": ("inception4a", "inception4d")},
     "gpt": TRANSFORMER,
+    "inception_resnet_v2": {"depths": (1, 1, 1)},
     "inception_v3": {"modules": ("mixed6a", "mixed6e")},
     "realnvp": {"num_couplings": 1, "num_blocks": 1},
     "resnet": {"depths": (1, 1), "widths": (8, 8), "num_classes": 10},
