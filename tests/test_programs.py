@@ -132,8 +132,8 @@ def write_bert(folder, patch):
         '{"model_type": "bert", "architectures": ["BertForMaskedLM"], "vocab_size": 6, "hidden_size": 8, '
         '"num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}'
     )
-    lines = [f"{'a good film' if n % 2 else 'bad'},{n % 2}" for n in range(8)]
-    (folder / "reviews.csv").write_text("\n".join(["text,label", *lines]))
+    lines = [f"{n % 2}\t{'a good film' if n % 2 else 'bad'}" for n in range(8)]
+    (folder / "reviews.tsv").write_text("\n".join(lines))
 
 
 def need_equinox(folder, patch):
