@@ -27,6 +27,7 @@ LEVELS = {
     "decode": 3,
     "generative": 3,
     "interpret": 3,
+    "rl": 3,
     "pretrained": 3,
     "doctor": 3,
     "__main__": 4,
@@ -43,6 +44,7 @@ ROOMS = {
     "models": {"dense", "generative", "neurons", "sequence", "transformers", "vision"},
     "nn": {"attention", "convolution", "recurrent"},
     "pretrained": {"families"},
+    "rl": {"environments"},
     "train": {"checkpointing", "parallel"},
 }
 """The folders inside of the parts."""
