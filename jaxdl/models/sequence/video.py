@@ -161,7 +161,7 @@ class TransformerVideoClassifier(linen.Module):
             dtype=self.dtype,
             name="encoder",
         )
-        x, out = encoder(x, padding_mask(mask), train, return_intermediates=True)
+        x, out = encoder(x, train=train, return_intermediates=True, mask=padding_mask(mask))
         count = jnp.maximum(jnp.sum(mask, axis=1), 1).astype(x.dtype)
         x = collect(out, "pooled", jnp.sum(jnp.where(mask[..., None], x, 0), axis=1) / count[:, None])
         logits = output_layer(x, self.num_classes, dtype=self.dtype)
