@@ -19,7 +19,7 @@ from jaxdl.nn.activations import Activation
 from jaxdl.nn.attention.cache import Cache, init_cache
 from jaxdl.nn.attention.dot_product import combine_masks, padding_mask
 from jaxdl.nn.attention.position import sinusoidal_positions
-from jaxdl.nn.initializers import normal
+from jaxdl.nn.initializers import normal, zeros
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
 from jaxdl.nn.recurrent.inputs import valid_steps
@@ -213,6 +213,7 @@ class Transformer(_Stack):
         norm_first: the place of the norms, see `Block`.
         final_norm: whether a norm follows the last block of each stack, see `Encoder`; torch always has it.
         activation: of the MLP.
+        output_bias: whether the logits have a bias each, ``b``, as Marian's.
         dropout_rate: of the sums with positions, and in the blocks.
         attention_dropout_rate: of the weights of attention.
         epsilon: of the norms.
@@ -229,6 +230,7 @@ class Transformer(_Stack):
     source_vocab_size: int
     target_vocab_size: int | None = None
     d_model: int = 512
+    output_bias: bool = dataclasses.field(default=False, kw_only=True)
     dropout_rate: float = dataclasses.field(default=0.1, kw_only=True)
 
     def setup(self):
@@ -239,6 +241,8 @@ class Transformer(_Stack):
         if self.target_vocab_size is not None:
             self.target_embedding = embed(self.target_vocab_size)
         self.dropout = Dropout(self.dropout_rate)
+        if self.output_bias:
+            self.bias = self.param("bias", zeros, (self.target_embedding.num_embeddings,), jnp.float32)
 
     def __call__(
         self,
@@ -267,7 +271,7 @@ class Transformer(_Stack):
             )
         memory, mask, encoded = self._encode(source, source_lengths, train)
         y, decoded = self._decode(target_in, collect(encoded, "memory", memory), mask, train)
-        logits = self.target_embedding.attend(collect(decoded, "decoded", y))
+        logits = self._logits(collect(decoded, "decoded", y))
         return (logits, encoded | decoded) if return_intermediates else logits
 
     def init_carry(
@@ -285,7 +289,11 @@ class Transformer(_Stack):
     def step(self, carry: TransformerCarry, token: Array) -> tuple[TransformerCarry, Array]:
         """Map the carry and a token ``[B]`` to the next carry and logits ``[B, V]``."""
         y, out = self._decode(token[:, None], carry.memory, carry.mask, False, carry.caches)
-        return carry._replace(caches=out["carry"]), self.target_embedding.attend(y)[:, 0]
+        return carry._replace(caches=out["carry"]), self._logits(y)[:, 0]
+
+    def _logits(self, y: Array) -> Array:
+        logits = self.target_embedding.attend(y)
+        return logits + self.bias.astype(logits.dtype)[None, None] if self.output_bias else logits
 
     def _encode(self, source: ArrayLike, lengths: ArrayLike | None, train: bool) -> tuple[Array, Array, dict[str, Any]]:
         source = check_tokens("source", source)
