@@ -25,7 +25,7 @@ from experiments.harness.command_line import main
 from experiments.harness.configuration import as_dict
 from experiments.sequences import tagging
 from jaxdl import train
-from jaxdl.data.vocabulary import Vocabulary
+from jaxdl.data.vocabulary import SPECIAL_TOKENS, Vocabulary
 from jaxdl.models import Encoder
 from jaxdl.nn.recurrent.cells import LSTM
 from tests.variables import draw
@@ -169,7 +169,8 @@ def test_the_encoder_pair_reads_each_sentence_alone():
 
 def test_summaries_of_reports_follow_from_them():
     found = reports.draw_reports(0, 20)
-    vocabulary = Vocabulary.build((word for pair in found for side in pair for word in side), min_count=5)
+    words = (word for pair in found for side in pair for word in side)
+    vocabulary = Vocabulary.build(words, min_count=5, special_tokens=SPECIAL_TOKENS)
     for document, summary in found:
         new = [word for word in summary if word not in vocabulary]
         assert new, summary
