@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 
 import jax
 import numpy as np
@@ -88,6 +89,28 @@ def test_the_dictionary_has_first_pronunciations_without_stress(tmp_path):
     assert found == [("'tis", ["T", "IH", "Z"]), ("a", ["AH"]), ("aalen", ["AE", "L", "AH", "N"])]
     with pytest.raises(spellings.UsageError, match="got none"):
         spellings.read_cmudict(tmp_path / "elsewhere")
+
+
+def test_catalogues_with_any_header_are_read(tmp_path):
+    babel = pytest.importorskip("babel.messages", reason="Babel writes the catalogue")
+    mofile = pytest.importorskip("babel.messages.mofile", reason="Babel writes the catalogue")
+    catalogue = babel.Catalog(locale="fr")
+    for message, translation, options in [
+        ("Add  Grid", "Ajouter grille", {}),
+        ("Open", "Ouvrir", {"context": "Operator"}),
+        (("%d file", "%d files"), ("%d fichier", "%d fichiers"), {}),
+        ("One two three", "Un deux trois", {}),
+    ]:
+        catalogue.add(message, translation, **options)
+    with io.BytesIO() as file:
+        mofile.write_mo(file, catalogue)
+        content = re.sub(rb"Date: .{19}", b"Date: 2020-01-01 00:00:00", file.getvalue())
+    (tmp_path / "a.mo").write_bytes(content)
+    assert spellings.read_catalogue(tmp_path / "a.mo", 2) == [("add grid", "ajouter grille"), ("open", "ouvrir")]
+    for damaged in (b"not a catalogue", content[:20]):
+        (tmp_path / "b.mo").write_bytes(damaged)
+        with pytest.raises(spellings.UsageError):
+            spellings.read_catalogue(tmp_path / "b.mo", 2)
 
 
 def test_scenes_are_as_their_captions_say():
