@@ -42,6 +42,7 @@ def workload(
     length: int | None = None,
     precision: str = "float32",
     axis_name: str | None = None,
+    wrap: Callable[[Any], Any] | None = None,
     **changes: Any,
 ) -> Workload:
     """Make the training step of a registered model, with momentum for images and AdamW for tokens.
@@ -52,6 +53,7 @@ def workload(
         length: tokens of a row; None for the registered number.
         precision: of the computation.
         axis_name: of ``train.make_step``, for the explicit forms of parallelism.
+        wrap: makes another loss of that of the task, such as `parallel.gather_by_block`.
         changes: fields of the model.
 
     Raises:
@@ -75,7 +77,8 @@ def workload(
         return Workload(step, _state(game.init, train.combine_optimizers(optimizers), batch), batch)
     task, batch = _task(model, jax.ShapeDtypeStruct((batch_size, *shape), jnp.dtype(dtype)))
     options = {} if precision == "float32" else {"precision": precision}
-    step = train.make_step(task.loss, optimizer, axis_name=axis_name, **options)
+    loss = task.loss if wrap is None else wrap(task.loss)
+    step = train.make_step(loss, optimizer, axis_name=axis_name, **options)
     return Workload(step, _state(task.init, optimizer, batch), batch)
 
 
