@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +60,8 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         model: ``model.apply(variables, tokens, carry, train=..., return_intermediates=True)`` returns logits ``[B, T,
             V]`` and intermediates with ``"carry"``; ``model.init_carry((B,))`` returns zeros. It is a
             ``RecurrentLanguageModel``, or without ``"start"`` a ``WaveNet``, a ``GPT`` or a ``Llama``, whose rows are
-            at most as long as its context; these are called without carry and intermediates.
+            at most as long as its context; these are called without carry and intermediates. Where it has a method
+            ``token_losses``, as a ``GPT``, the logits of long rows and large vocabularies are never all in memory.
         window: the number of tokens of a row evaluated at a time, which limits memory and does not change the result;
             None for all, as always for a model whose carry is a cache.
         unit: what a token is, "character" or "word".
@@ -84,13 +86,17 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         check_names(batch, ["token", "target"])
+        mask = batch.get("mask")
         more = {"carry": _continued_carry(variables, batch), "return_intermediates": True} if "start" in batch else {}
-        output, collections = apply_in_training(
-            model, _without_carry(variables), _tokens(batch), key, rows=batch.get("mask"), **more
-        )
-        logits, out = output if more else (output, {})
-        value = losses.cross_entropy(logits, batch["target"], mask=batch.get("mask"))
-        if "start" in batch:
+        apply = partial(apply_in_training, model, _without_carry(variables), _tokens(batch), key, rows=mask)
+        if not more and hasattr(model, "token_losses"):
+            nats, collections = apply(targets=masked_labels(batch["target"], mask), method="token_losses")
+            value = _mean(nats, mask)
+        else:
+            output, collections = apply(**more)
+            logits, out = output if more else (output, {})
+            value = losses.cross_entropy(logits, batch["target"], mask=mask)
+        if more:
             collections[CARRY] = {STATES: out["carry"]}
         return value, (collections, {bits: value / math.log(2), "perplexity": jnp.exp(value)})
 
@@ -109,7 +115,10 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
             logits, out = apply_in_evaluation(model, weights, part["token"], carry=carry, return_intermediates=True)
             return out["carry"], nats_of(logits, part)
 
-        if _is_cache(jax.eval_shape(lambda: init_carry(size))):
+        if hasattr(model, "token_losses"):
+            options = {"targets": rows["target"], "method": "token_losses"}
+            nats = metrics.mean(apply_in_evaluation(model, weights, rows["token"], **options), mask)
+        elif _is_cache(jax.eval_shape(lambda: init_carry(size))):
             nats = nats_of(apply_in_evaluation(model, weights, rows["token"]), rows)
         else:
             windows = recurrent.split_time(rows, min(window or length, length))
@@ -118,6 +127,12 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         return {"loss": nats, bits: Mean(nats.total / math.log(2), nats.count), "perplexity": Perplexity(*nats)}
 
     return Task(init, loss, measure)
+
+
+def _mean(nats: Array, mask: Array | None) -> Array:
+    """Return the mean over the tokens whose mask is 1; 0 where there is none."""
+    total, count = metrics.mean(nats, mask)
+    return total / jnp.where(count == 0, 1, count)
 
 
 def _tokens(batch: Batch) -> Array:
