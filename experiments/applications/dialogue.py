@@ -24,10 +24,9 @@ from experiments.applications import drawings
 from experiments.harness import bookings
 from experiments.harness.configuration import Config as Base
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import draw_alignments
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_beside, train_task
-from experiments.harness.transduction import align, search
+from experiments.harness.transduction import align, make_search, search
 from experiments.harness.translations import bleu
 from jaxdl import data, train
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
@@ -40,6 +39,8 @@ GOAL = {"slot_accuracy": 0.95, "exact": 0.95}
 FILE = "vocabulary.json"
 SENTENCE = 16
 """Words of a turn that the hierarchical encoder reads."""
+LONGEST = 40
+"""Words of an answer in a chat."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     if config.model == "flat":
         longest = int(np.argmax(test["source_length"]))
         shown = {name: array[longest : longest + 1] for name, array in test.items()}
-        run.figure("attention", draw_alignments(align(model, variables, shown, vocabulary, vocabulary)))
+        run.figure("attention", drawings.draw_long_alignments(align(model, variables, shown, vocabulary, vocabulary)))
     names = [name for name in scores["all turns"] if name != "bleu"]
     figure = {name: {model: each[name] for model, each in scores.items()} for name in names}
     run.figure("scores", drawings.draw_scores(figure, "share of the test"))
@@ -187,11 +188,10 @@ def show(
 def make_chat(config: Config, directory: Path, variables: PyTree) -> Callable[[bookings.Dialogue], list[str]]:
     """Return the function from the turns so far to the answer, of the network of a run folder."""
     vocabulary = Vocabulary.load(directory / FILE)
-    model = make_model(config, len(vocabulary))
+    best = make_search(make_model(config, len(vocabulary)), vocabulary, config.beams, LONGEST)
 
     def reply(turns: bookings.Dialogue) -> list[str]:
         source, length = read_source(config, [turns[-config.turns :]], vocabulary)
-        test = {"source": source, "source_length": length, "target": np.zeros((1, 40), np.int32)}
-        return search(model, variables, test, vocabulary, config.beams)[0]
+        return vocabulary.decode(np.asarray(best(variables, source, length))[0], skip_special_tokens=True)
 
     return reply

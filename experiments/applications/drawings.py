@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness.sequence_plots import grouped_bars, legend, panels
+from experiments.harness.sequence_plots import grouped_bars, legend, panels, show_weights
 
 
 def draw_looks(images: np.ndarray, words: Sequence[Sequence[str]], weights: Sequence[np.ndarray]) -> Figure:
@@ -54,6 +54,15 @@ def draw_hops(images: np.ndarray, titles: Sequence[str], weights: np.ndarray) ->
         row[0].set_title(title, fontsize=7, loc="left")
         for axis, look in zip(row[1:], looks, strict=True):
             axis.imshow(brighten(image, look))
+    return figure
+
+
+def draw_long_alignments(shown: Sequence[tuple[np.ndarray, Sequence[str], Sequence[str]]]) -> Figure:
+    """Draw weights over long sources, one above the other, each with the names of its columns and of its rows."""
+    figure, axes = panels(1, size=(14, 4.5), rows=len(shown))
+    for axis, (weights, source, target) in zip(axes[:, 0], shown, strict=True):
+        show_weights(axis, weights, source, target)
+        axis.tick_params(axis="x", labelrotation=90, labelsize=6)
     return figure
 
 

@@ -1,20 +1,22 @@
 """Summaries that copy: a pointer-generator against attention alone, on words that were never seen.
 
-    python -m experiments run summarization [--table FILE]
+    python -m experiments run summarization [--source docstrings] [--table FILE]
 
 A report tells of two events in eight sentences, and its summary has a clause for each: "vodira wins chess final of
 tamoki with 4718 points". Names and numbers are drawn anew for every report, so that hardly one of the test occurs in
 the training; a dozen others are in the report and not in the summary. The pointer-generator (See et al., 2017) mixes
 the probabilities of its vocabulary with its attention to the words of the report, with coverage; an encoder-decoder
-with Luong's attention and equal sizes has the vocabulary alone. With a table, documents and summaries are those of a
-TSV file. Scores of beam search, ROUGE by rouge-score.
+with Luong's attention and equal sizes has the vocabulary alone. The source "docstrings" has the first lines of the
+docstrings of the standard library for the code of their functions; a table is a TSV file of documents and summaries.
 
-Goals, set before the run: 90 % of the unseen words of the summaries are copied, and ROUGE-L is 0.9.
+Scores of beam search, ROUGE by rouge-score. Goals, set before the run: 90 % of the unseen words of the summaries are
+copied, and ROUGE-L is 0.9.
 """
 
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import jax
 import numpy as np
@@ -25,13 +27,12 @@ from experiments.harness import reports
 from experiments.harness.configuration import Config as Base
 from experiments.harness.errors import UsageError
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import draw_alignments
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_beside, train_task
 from experiments.harness.transduction import search_tokens
 from experiments.harness.translations import rouge
 from jaxdl import data, train
-from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from jaxdl.data.vocabulary import BOS, SPECIAL_TOKENS, Vocabulary
 from jaxdl.models import LuongEncoderDecoder, PointerGenerator
 from jaxdl.nn.recurrent.cells import LSTM
 from jaxdl.tasks.seq2seq import shift_right, translation
@@ -39,7 +40,6 @@ from jaxdl.typing import PyTree
 
 GOAL = {"pointer_copied": 0.9, "pointer_rouge_l": 0.9}
 KINDS = ("rouge1", "rouge2", "rougeL")
-SPECIAL = (PAD, UNK, BOS, EOS)
 MODELS = ("attention", "pointer")
 SHOWN = 3
 
@@ -54,8 +54,10 @@ class Config(Base):
     POSITIVE = ("epochs",)
     CHOICES = {"models": (MODELS, ("pointer",))}
 
+    source: Literal["reports", "docstrings"] = "reports"
+    """Generated reports, or functions of the standard library."""
     table: Path | None = None
-    """TSV file of documents and summaries; None for generated reports."""
+    """TSV file of documents and summaries, in the place of the source."""
     documents: int = 4000
     """Largest number of documents of the training."""
     tested: int = 200
@@ -63,7 +65,7 @@ class Config(Base):
     models: tuple[str, ...] = MODELS
     """Networks; the pointer-generator is trained last."""
     longest: int = 200
-    """Largest number of words of a document of a table."""
+    """Largest number of words of a function or of a document of a table."""
     vocab_size: int = 2000
     """Largest size of the vocabulary."""
     min_count: int = 20
@@ -90,7 +92,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     learned, test = read(config)
     words = chain.from_iterable((*document, *summary) for document, summary in learned)
     min_count = config.min_count if len(learned) > config.min_count else 2
-    vocabulary = Vocabulary.build(words, max_size=config.vocab_size, min_count=min_count, special_tokens=SPECIAL)
+    vocabulary = Vocabulary.build(words, max_size=config.vocab_size, min_count=min_count, special_tokens=SPECIAL_TOKENS)
     sizes = tuple(max(len(report[side]) for report in (*learned, *test)) for side in (0, 1))
     (arrays, _), (tested, extended) = (
         reports.encode_reports(part, vocabulary, config.extra_size, sizes) for part in (learned, test)
@@ -113,7 +115,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         for summary, (_, true) in list(zip(own, test, strict=True))[:SHOWN]:
             mark = "" if summary == true else f"\n{'expected':>10}  {' '.join(true)}"
             run.console.print(f"{name:>10}  {' '.join(summary)}{mark}", highlight=False, markup=False)
-    run.figure("copies", draw_alignments(look(models["pointer"], variables, tested, test)))
+    run.figure("copies", drawings.draw_long_alignments(look(models["pointer"], variables, tested, test)))
     figure = {key: {name: own[key] for name, own in scores.items()} for key in scores["pointer"]}
     run.figure("scores", drawings.draw_scores(figure, "score of beam search"))
     return {**result, "vocabulary": len(vocabulary), "documents": len(learned)}
@@ -121,10 +123,12 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 def read(config: Config) -> tuple[list[reports.Report], list[reports.Report]]:
     """Return the reports of the training and of the test."""
-    if config.table is None:
-        found = reports.draw_reports(config.seed, config.documents + config.tested)
-    else:
+    if config.table is not None:
         found = reports.read_reports(config.table, config.longest)
+    elif config.source == "docstrings":
+        found = reports.read_docstrings(config.longest)
+    else:
+        found = reports.draw_reports(config.seed, config.documents + config.tested)
     if len(found) < 10:
         raise UsageError(f"{config.table}: expected at least 10 documents with summaries, got {len(found)}")
     order = data.permutation(len(found), config.seed, 0)
@@ -173,7 +177,7 @@ def look(
 
     @jax.jit
     def read(source: jax.Array, target: jax.Array, lengths: jax.Array) -> jax.Array:
-        target_in = shift_right(target, SPECIAL.index(BOS))
+        target_in = shift_right(target, SPECIAL_TOKENS.index(BOS))
         _, out = model.apply(variables, source, target_in, lengths, return_intermediates=True)
         return (1 - out["generating"][..., None]) * out["attention"]
 

@@ -16,7 +16,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from experiments.harness import catalogue, comparing, sweeping, terminal
+from experiments.harness import catalogue, comparing, joint, sweeping, terminal
 from experiments.harness.configuration import Config, as_dict, parse
 from experiments.harness.errors import UsageError, check_writable, unknown
 from experiments.harness.migration import upgrade
@@ -104,8 +104,8 @@ def divisible(config: Config, run: Run) -> Config:
     return dataclasses.replace(config, **sizes) if devices > 1 else config
 
 
-def run_experiment(arguments: list[str]) -> int:
-    """Run an experiment in a run folder and print its result and its goal."""
+def run_experiment(arguments: list[str], member: joint.Member | None = None) -> int:
+    """Run an experiment in a run folder, as a member of a sweep or alone, and print its result and its goal."""
     if not arguments or arguments[0].startswith("-"):
         raise UsageError("expected the name of an experiment; python -m experiments list prints them")
     name, *flags = arguments
@@ -118,14 +118,16 @@ def run_experiment(arguments: list[str]) -> int:
     config, options = parse(name, default, flags)
     run = Run.from_options(name, as_dict(config), options)
     run.upgrade = functools.partial(upgrade, default=experiment.default)
+    run.member = member
     return conduct(experiment, config, run, {} if options.smoke else experiment.goal)
 
 
 def run_sweep(name: str, flags: list[str], settings: list[str]) -> int:
     """Run an experiment with every combination of settings, one after the other, each in a folder of its own.
 
-    The folders are in ``--out DIR``, by default a new one under runs/. A table of the results ends the sweep; the exit
-    status is the largest of the runs.
+    Image classifiers that differ in their learning rate alone are trained together, as one program. The folders are in
+    ``--out DIR``, by default a new one under runs/. A table of the results ends the sweep; the exit status is the
+    largest of the runs.
     """
     given, flags = sweeping.take_values(flags, "--out")
     parent = Path(given[-1]) if given else Run(f"{name}-sweep", {}).directory
@@ -133,10 +135,10 @@ def run_sweep(name: str, flags: list[str], settings: list[str]) -> int:
     for combination in chosen:  # every error of a flag before the first run
         parse(name, catalogue.load(name).default, [f"--{flag}={value}" for flag, value in combination.items()])
     status, manifests = 0, {}
-    for combination in chosen:
+    for combination, member in zip(chosen, joint.join(chosen), strict=True):
         folder = parent / sweeping.label(combination)
         values = [f"--{flag}={value}" for flag, value in combination.items()]
-        status = max(status, run_experiment([name, *flags, *values, "--out", str(folder)]))
+        status = max(status, run_experiment([name, *flags, *values, "--out", str(folder)], member))
         manifests[folder.name] = read_manifest(folder)
     terminal.console().print(comparing.results(manifests))
     return status

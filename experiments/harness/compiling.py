@@ -26,7 +26,8 @@ from jaxdl.train.parallel import aot, scaling
 RULES = {"replicated": parallel.replicated, "fully_sharded": parallel.fully_sharded}
 SPEED = 0.4
 """The share of a chip's peak that predictions assume."""
-SCALES = (8, 64, 256)
+SCALES = {8: "2x4", 64: "8x8", 256: "16x16"}
+"""Numbers of chips for which a step is predicted, and how they are arranged."""
 ROWS = {32: 64, 224: 8, 299: 8, 512: 1, 520: 1, 572: 1, 800: 1}
 """Rows of each chip for ``--all``, by the first dimension of an input; 4 for others."""
 
@@ -95,13 +96,13 @@ def examine(setting: Setting) -> dict[str, Any]:
 
 
 def predict(report: aot.Report, topology: str, chips: int) -> list[dict[str, float]]:
-    """Predict the step at several numbers of chips, at an assumed share of the peak and half or all of the links."""
-    chip = aot.chip_of(topology)
-    found = []
-    for count in SCALES if report.fits else ():
-        links = chip.link_bandwidth * (1.0 if count >= SCALES[-1] else 0.5)
+    """Predict the step, with as many rows a chip, at several numbers of chips and an assumed share of the peak."""
+    chip, found = aot.chip_of(topology), []
+    for count, grid in SCALES.items() if report.fits else ():
+        links = scaling.torus_share(f"v5e:{grid}") * chip.link_bandwidth
+        speed = SPEED * chip.operations
         (one,) = scaling.weak_scaling(
-            report.operations, report.collectives, chips, [count], speed=SPEED * chip.operations, bandwidth=links
+            report.operations, report.collectives, chips, [count], speed=speed, bandwidth=links
         )
         found.append({**one._asdict(), "communication_share": one.communication_share})
     return found

@@ -1,5 +1,6 @@
 """Reports of events with their summaries, whose names and numbers are new in every report; and summaries of a table."""
 
+import ast
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from experiments.harness.errors import preparing
 from jaxdl import data
+from jaxdl.data.sources.python_code import standard_library
 from jaxdl.data.text import words
 from jaxdl.data.vocabulary import Vocabulary
 
@@ -99,6 +101,26 @@ def read_reports(path: Path, longest: int) -> list[Report]:
     with preparing():
         pairs = data.read_parallel_table(path)
     return [(words(document.lower())[:longest], words(summary.lower())) for document, summary in pairs]
+
+
+def read_docstrings(longest: int, most: int = 16) -> list[Report]:
+    """Read the functions of the standard library's modules: their code, and the first line of their docstring.
+
+    The code is cut to ``longest`` words; lines of more than ``most`` words and functions without code are left out.
+    """
+    found: dict[tuple[str, ...], list[str]] = {}
+    for path in standard_library():
+        text = path.read_text(encoding="utf-8")
+        lines = text.splitlines()
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or len(node.body) < 2:
+                continue
+            summary = words((ast.get_docstring(node) or "").partition("\n")[0].lower())
+            code = "\n".join(lines[node.body[1].lineno - 1 : node.end_lineno])
+            if 2 <= len(summary) <= most:
+                arguments = [argument.arg for argument in node.args.args]
+                found[tuple(words(" ".join([node.name, *arguments, code]).lower())[:longest])] = summary
+    return [(list(code), summary) for code, summary in found.items()]
 
 
 def encode_reports(

@@ -26,6 +26,7 @@ import jaxdl
 from experiments.harness import terminal
 from experiments.harness.configuration import Options
 from experiments.harness.errors import UsageError, preparing
+from experiments.harness.joint import Member
 from jaxdl.data.files.opening import read_plain_text
 from jaxdl.train import parallel
 from jaxdl.train.parallel import consistency, distributed
@@ -61,6 +62,7 @@ class Run:
         uses_mesh: whether the experiment has trained on the mesh.
         precision: the type in which the models compute, for ``train.make_step``.
         uses_precision: whether the experiment has trained in it.
+        member: its place among the runs of a sweep that are trained together.
         describe: writes what the weights need besides into a folder.
         upgrade: translates settings of an earlier version.
         before: the manifest before the run was resumed.
@@ -87,6 +89,7 @@ class Run:
         self.parts: list[dict[str, Any]] = []
         self.uses_mesh = self.uses_precision = False
         self.precision = "float32"
+        self.member: Member | None = None
         self.describe: Callable[[Path], Any] = lambda directory: None
         self.upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict
         self.identity = {"experiment": name, "smoke": smoke, **_without_paths(config)}

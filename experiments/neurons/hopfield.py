@@ -35,7 +35,7 @@ CUES = ("half", "noise")
 class Config(configuration.Config):
     """Digits and random patterns in Hopfield networks."""
 
-    SMOKE = {"seeds": 2, "units": 16, "recalled": 2, "sweeps": 2, "dimensions": (8, 16), "most": 64, "trials": 2}
+    SMOKE = {"seeds": 2, "units": 16, "recalled": 2, "sweeps": 2, "dimensions": (8, 16), "most": 2, "trials": 2}
 
     seeds: int = 4
     """Sets of random patterns."""

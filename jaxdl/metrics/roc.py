@@ -137,8 +137,8 @@ def expected_costs(
     for name, value in (("false_negative", false_negative), ("false_positive", false_positive)):
         check_in_range(name, value)
     check_in_range("prevalence", prevalence, 0.0, 1.0)
-    missed = prevalence * jnp.asarray(false_negative) * (1 - curve.true_positive_rate)
-    return missed + (1 - jnp.asarray(prevalence)) * false_positive * curve.false_positive_rate
+    q, c_fn, c_fp = jnp.asarray(prevalence), jnp.asarray(false_negative), jnp.asarray(false_positive)
+    return q * c_fn * (1 - curve.true_positive_rate) + (1 - q) * c_fp * curve.false_positive_rate
 
 
 def cheapest_threshold(

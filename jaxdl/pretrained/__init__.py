@@ -4,6 +4,7 @@
 - `available`, `download`, `Published`: published weights by name; `prepare_image` and `class_names` for their images
 - `load_folder`: model and weights of a folder of transformers, by its ``config.json``
 - `load_gguf`, `read_gguf`, `gguf_tokenizer`: the same of a GGUF file, with quantized weights and a vocabulary
+- `load_marian`: a translation model of Marian
 - `convert`, `template`, `rules_of`: the same for a model of your own
 - `read`, `save`: files of arrays, which run no code
 - `Rule`, `to_theirs`, `Layout`, `Change`; `rules`, `layouts`: how names and layouts of weights correspond
@@ -17,6 +18,7 @@ from jaxdl.pretrained.files import read, rename, save
 from jaxdl.pretrained.gguf_files import gguf_tokenizer, load_gguf, read_gguf
 from jaxdl.pretrained.layouts import Change, Layout
 from jaxdl.pretrained.loading import convert, export, load, load_folder, rules_of, template
+from jaxdl.pretrained.marian import load_marian
 from jaxdl.pretrained.published import (
     Published,
     available,
@@ -46,6 +48,7 @@ __all__ = [
     "load",
     "load_folder",
     "load_gguf",
+    "load_marian",
     "loading",
     "prepare_image",
     "published",

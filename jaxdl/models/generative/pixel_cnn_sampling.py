@@ -87,10 +87,11 @@ class _Layers:
 
     def __init__(self, model: PixelCNN, params: PyTree, labels: ArrayLike | None) -> None:
         self.model, self.params = model, params
-        names = [f"layer{number}" for number in range(1, model.num_layers + 1)]
-        self.labels = [0.0 if labels is None else params[f"{name}_label"]["embedding"][labels] for name in names]
-        self.names, self.half = names, model.kernel_size // 2
         self.dtype = jnp.promote_types(params["output"]["kernel"].dtype, jnp.float32)
+        names = [f"layer{number}" for number in range(1, model.num_layers + 1)]
+        none = jnp.zeros((1, 1), self.dtype)
+        self.labels = [none if labels is None else params[f"{name}_label"]["embedding"][labels] for name in names]
+        self.names, self.half = names, model.kernel_size // 2
         self.channels = [2] + [model.hidden_size] * (model.num_layers - 1)
 
     def encode(self, levels: Array) -> Array:
@@ -122,7 +123,7 @@ class _Layers:
                 window, params["kernel"], (1, 1), ((0, 0), sides), dimension_numbers=dimensions
             )
             seen.append(y[:, 0] + expand_leading(params["bias"], 3))
-            v = gate(seen[-1] + (label if isinstance(label, float) else label[:, None]))
+            v = gate(seen[-1] + label[:, None])
         return seen, later
 
     def read_pixel(self, h: Array, kept: list[Array], seen: list[Array]) -> tuple[Array, list[Array]]:

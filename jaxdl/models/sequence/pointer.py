@@ -22,7 +22,7 @@ from jaxdl.models.sequence.encoder_decoder import (
 )
 from jaxdl.nn import initializers
 from jaxdl.nn.activations import softmax
-from jaxdl.nn.attention.dot_product import clear_hidden, padding_mask
+from jaxdl.nn.attention.masking import clear_hidden, padding_mask
 from jaxdl.nn.attention.pointer import copy_probabilities, mix_copies
 from jaxdl.nn.attention.scores import tanh_scores
 from jaxdl.nn.dense import linear

@@ -9,7 +9,7 @@ from jaxdl.models.layers import Embed, check_tokens, collect
 from jaxdl.models.sequence.captioner import ImageEncoder
 from jaxdl.models.transformers.transformer import Decoder, TransformerCarry
 from jaxdl.nn.attention.cache import Cache, init_cache
-from jaxdl.nn.attention.dot_product import padding_mask
+from jaxdl.nn.attention.masking import padding_mask
 from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.initializers import normal
 from jaxdl.nn.noise import Dropout

@@ -13,7 +13,7 @@ from jaxdl.models.layers import collect, output_layer
 from jaxdl.models.sequence.encoder_decoder import Decoder, Memory, SequenceToSequence
 from jaxdl.models.sequence.layers import last
 from jaxdl.models.transformers.transformer import Encoder as TransformerEncoder
-from jaxdl.nn.attention.dot_product import padding_mask
+from jaxdl.nn.attention.masking import padding_mask
 from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.attention.scores import AdditiveScore, Score
 from jaxdl.nn.convolution.convolution import Conv
@@ -161,7 +161,7 @@ class TransformerVideoClassifier(linen.Module):
             dtype=self.dtype,
             name="encoder",
         )
-        x, out = encoder(x, padding_mask(mask), train, return_intermediates=True)
+        x, out = encoder(x, train=train, return_intermediates=True, mask=padding_mask(mask))
         count = jnp.maximum(jnp.sum(mask, axis=1), 1).astype(x.dtype)
         x = collect(out, "pooled", jnp.sum(jnp.where(mask[..., None], x, 0), axis=1) / count[:, None])
         logits = output_layer(x, self.num_classes, dtype=self.dtype)

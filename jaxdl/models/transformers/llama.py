@@ -13,11 +13,12 @@ from flax import linen
 
 from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect, token_mask
 from jaxdl.models.registry import register
+from jaxdl.models.scanning import Remat
 from jaxdl.models.transformers.block import check_depth, run_blocks
 from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.nn.attention.cache import Cache, init_cache
-from jaxdl.nn.attention.dot_product import padding_mask
 from jaxdl.nn.attention.grouped_query import GroupedQueryAttention, split_heads
+from jaxdl.nn.attention.masking import padding_mask
 from jaxdl.nn.initializers import normal
 from jaxdl.nn.normalization import RMSNorm
 from jaxdl.typing import Array, ArrayLike
@@ -132,6 +133,7 @@ class Llama(linen.Module):
         epsilon: of the norms.
         activation: of the gates.
         scan_blocks: compile all blocks but the first once; such a model takes no carry.
+        remat: what the backward pass of a block finds in memory, see `jaxdl.models.scanning.rematerialize`.
         dtype: of the computation.
 
     >>> model = Llama(vocab_size=9, context_length=8, d_model=16, num_layers=2, num_heads=4, num_kv_heads=2, mlp_dim=24)
@@ -156,6 +158,7 @@ class Llama(linen.Module):
     epsilon: float = 1e-5
     activation: str = "silu"
     scan_blocks: bool = False
+    remat: Remat = "none"
     dtype: Any = None
 
     @linen.compact
@@ -207,6 +210,7 @@ class Llama(linen.Module):
             train,
             caches=caches,
             scan=self.scan_blocks,
+            remat=self.remat,
             mask=None if valid is None else padding_mask(valid),
             return_weights=return_intermediates,
         )

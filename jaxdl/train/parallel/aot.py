@@ -5,6 +5,7 @@ is imported: set those of `environment` before JAX is, in a process of its own.
 """
 
 import importlib.util
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -82,6 +83,7 @@ def environment() -> dict[str, str]:
         "TPU_SKIP_MDS_QUERY": "1",
         "TPU_ACCELERATOR_TYPE": "v5litepod-8",
         "TPU_WORKER_HOSTNAMES": "localhost",
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # it locks the chips, of which there are none
         "JAX_PLATFORMS": "cpu",
     }
 
@@ -93,7 +95,7 @@ def check_installed() -> None:
         ImportError: it is not.
     """
     if importlib.util.find_spec("libtpu") is None:
-        raise ImportError("expected libtpu, the compiler for TPUs, got none; run pip install 'jaxdl-research[aot]'")
+        raise ImportError("expected libtpu, the compiler for TPUs, got none; run pip install 'jax[tpu]'")
 
 
 def topology_mesh(topology: str, axes: Mapping[str, int]) -> Mesh:
@@ -220,11 +222,6 @@ def advise(report: Report, chip: Chip, rows: int, *, is_sharded: bool) -> str:
     return f"does not fit: {-free / 2**30:.2f} GiB too much; " + "; or ".join(changes)
 
 
-def _shard_bytes(leaf: Any) -> float:
+def _shard_bytes(leaf: Any) -> int:
     """Return the size of a chip's part of an array."""
-    shape = leaf.sharding.shard_shape(leaf.shape)
-    itemsize = 4 if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf.dtype.itemsize
-    size = itemsize
-    for n in shape:
-        size *= n
-    return size
+    return math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize

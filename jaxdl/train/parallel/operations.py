@@ -54,7 +54,9 @@ def _times(name: str, params: dict[str, Any]) -> int:
         case "scan":
             return params["length"]
         case "shard_map":
-            return math.prod(params["mesh"].shape[axis] for axis in params["manual_axes"])
+            # The name of the parameter differs between versions of JAX.
+            axes = next(params[key] for key in ("newly_manual_axes", "manual_axes") if key in params)
+            return math.prod(params["mesh"].shape[axis] for axis in axes)
         case "pallas_call":
             return math.prod(params["grid_mapping"].grid)
     return 1

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
-from jaxdl import models, nn, optim, tasks, train
+from jaxdl import models, nn, optim, tasks, train, tree
 from jaxdl.nn.normalization import BatchNorm
 from jaxdl.nn.recurrent import LSTM
 from jaxdl.train import parallel
@@ -65,7 +65,8 @@ def compile_network(name, form, mesh):
         step = explicit.with_pmap(step, mesh)
     started = time.process_time()
     report = aot.examine_step(step, state, batch, mesh, aot.chip_of("v5e:2x4"))
-    return report._asdict() | {"name": name, "form": form, "cpu": time.process_time() - started}
+    measured = {"parameters": tree.size(state.params), "cpu": time.process_time() - started}
+    return report._asdict() | {"name": name, "form": form} | measured
 
 
 def zeros(form):

@@ -21,7 +21,7 @@ CASES = [*(f"{name}:jit" for name in ("lenet", "lstm", "gpt", "vit")), "lenet:sh
 
 def test_small_networks_compile_for_a_tpu_in_every_form():
     if importlib.util.find_spec("libtpu") is None:
-        pytest.skip("libtpu, the compiler for TPUs, is not installed: pip install 'jaxdl-research[aot]'")
+        pytest.skip("libtpu, the compiler for TPUs, is not installed: pip install 'jax[tpu]'")
     command = [sys.executable, "-m", "tests.train.parallel.aot_process", *CASES]
     variables = {**environment(), **aot.environment(), "XLA_FLAGS": ""}
     run = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=280)
@@ -33,13 +33,12 @@ def test_small_networks_compile_for_a_tpu_in_every_form():
         assert 0 < report["arguments"] < report["peak"] < 2**28
         assert report["operations"] > 0
         sums = [size for kind, _, size in report["collectives"] if kind == "all-reduce"]
-        assert sums, report["name"]  # of the gradient
-        assert sums[0] >= report["arguments"] / 4  # a third of the state, parameters and two moments, is float32 too
+        assert sum(sums) >= 4 * report["parameters"], report["name"]  # of the gradient, in float32
 
 
 def test_a_missing_compiler_is_an_import_error(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"jaxdl-research\[aot\]"):
+    with pytest.raises(ImportError, match=r"jax\[tpu\]"):
         aot.topology_mesh("v5e:2x4", {"data": 8})
 
 
@@ -74,6 +73,14 @@ def test_operations_of_products_convolutions_and_loops():
     assert operations.count_operations(network, x, kernel, w) == forward
     gradient = jax.grad(lambda kernel, w: jnp.sum(network(x, kernel, w)), argnums=(0, 1))
     assert operations.count_operations(gradient, kernel, w) == 2 * (2 * 2 * 2 * 6) * 27 * 2 + 3 * 5 * 2 * 2 * 24 * 24
+
+
+def test_operations_on_many_devices_are_those_of_all():
+    mesh, spec = parallel.make_mesh({"data": 8}), jax.sharding.PartitionSpec("data")
+    x, w = np.zeros((16, 4), np.float32), np.zeros((4, 2), np.float32)
+    specs = {"in_specs": (spec, jax.sharding.PartitionSpec()), "out_specs": spec}
+    mapped = jax.shard_map(lambda x, w: x @ w, mesh=mesh, **specs)
+    assert operations.count_operations(mapped, x, w) == 2 * 16 * 4 * 2
 
 
 def test_operations_are_those_of_the_platform():
