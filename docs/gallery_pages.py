@@ -132,7 +132,8 @@ def page(record: Record) -> str:
     lines += ["## Figures", ""]
     for picture in record["pictures"]:
         caption = labels.caption(name, picture)
-        lines += [f"```{{figure}} ../_static/gallery/{name}/{picture}", f":alt: {quoted(caption)}", "", caption, "```", ""]
+        lines += [f"```{{figure}} ../_static/gallery/{name}/{picture}", f":alt: {quoted(caption)}"]
+        lines += ["", caption, "```", ""]
     if record["claims"]:
         lines += ["## Claims", "", *claims_table(record), ""]
     return "\n".join([*lines, *goals_table(record), *results_tables(record), *circumstances(record)])
