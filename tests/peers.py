@@ -33,6 +33,11 @@ def transformers() -> ModuleType:
     return _import("transformers")
 
 
+def rlax() -> ModuleType:
+    """Import rlax, or skip the test."""
+    return _import("rlax")
+
+
 def _import(name: str) -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -27,6 +27,7 @@ LEVELS = {
     "decode": 3,
     "generative": 3,
     "interpret": 3,
+    "rl": 3,
     "pretrained": 3,
     "compress": 3,
     "doctor": 3,
@@ -44,6 +45,7 @@ ROOMS = {
     "models": {"dense", "generative", "neurons", "sequence", "transformers", "vision"},
     "nn": {"attention", "convolution", "recurrent"},
     "pretrained": {"families"},
+    "rl": {"environments"},
     "train": {"checkpointing", "parallel"},
 }
 """The folders inside of the parts."""

@@ -19,7 +19,7 @@ LONGER = {"Fine-tune BERT"}
 """Programs that have more."""
 SMALLER = {
     "Characters with a GPT": {
-        "len(text) // 64": "20",
+        "len(text) // 64), batch_size=64": "20), batch_size=4",
         '"gpt_tiny",': '"gpt_tiny", d_model=8, num_layers=1, num_heads=1,',
         "max_length=100": "max_length=3",
     },
@@ -32,7 +32,7 @@ SMALLER = {
     "DCGAN": {"(64, 32))\ngame": "(2, 2))\ngame", "((32, 64))": "((2, 2))", "epochs=60": "steps=1"},
     "A variational autoencoder": {"epochs=30": "steps=1", "(64,), latent": "(8,), latent"},
     "A cell of your own on eight devices": {"1024, 20": "64, 3", "Leaky(32)": "Leaky(2)", "epochs=20": "steps=1"},
-    "Captions of images": {"epochs=10": "steps=1", "max_length=20": "max_length=2"},
+    "Captions of images": {"epochs=10": "steps=1", "max_length=20": "max_length=2", "batch_size=32": "batch_size=2"},
     "Fine-tune BERT": {
         "0.1)": "2)",
         "batch_size=32": "batch_size=4",
@@ -132,8 +132,8 @@ def write_bert(folder, patch):
         '{"model_type": "bert", "architectures": ["BertForMaskedLM"], "vocab_size": 6, "hidden_size": 8, '
         '"num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}'
     )
-    lines = [f"{'a good film' if n % 2 else 'bad'},{n % 2}" for n in range(8)]
-    (folder / "reviews.csv").write_text("\n".join(["text,label", *lines]))
+    lines = [f"{n % 2}\t{'a good film' if n % 2 else 'bad'}" for n in range(8)]
+    (folder / "reviews.tsv").write_text("\n".join(lines))
 
 
 def need_equinox(folder, patch):

@@ -2,7 +2,7 @@
 
     python -m experiments run summarization [--source docstrings] [--table FILE]
 
-A report tells of two events in eight sentences, and its summary has a clause for each: "vodira wins chess final of
+A report of eight sentences has two events, and its summary a clause for each: "vodira wins chess final of
 tamoki with 4718 points". Names and numbers are drawn anew for every report, so that hardly one of the test occurs in
 the training; a dozen others are in the report and not in the summary. The pointer-generator (See et al., 2017) mixes
 the probabilities of its vocabulary with its attention to the words of the report, with coverage; an encoder-decoder
@@ -32,7 +32,7 @@ from experiments.harness.training import train_beside, train_task
 from experiments.harness.transduction import search_tokens
 from experiments.harness.translations import rouge
 from jaxdl import data, train
-from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from jaxdl.data.vocabulary import BOS, SPECIAL_TOKENS, Vocabulary
 from jaxdl.models import LuongEncoderDecoder, PointerGenerator
 from jaxdl.nn.recurrent.cells import LSTM
 from jaxdl.tasks.seq2seq import shift_right, translation
@@ -40,7 +40,6 @@ from jaxdl.typing import PyTree
 
 GOAL = {"pointer_copied": 0.9, "pointer_rouge_l": 0.9}
 KINDS = ("rouge1", "rouge2", "rougeL")
-SPECIAL = (PAD, UNK, BOS, EOS)
 MODELS = ("attention", "pointer")
 SHOWN = 3
 
@@ -93,7 +92,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     learned, test = read(config)
     words = chain.from_iterable((*document, *summary) for document, summary in learned)
     min_count = config.min_count if len(learned) > config.min_count else 2
-    vocabulary = Vocabulary.build(words, max_size=config.vocab_size, min_count=min_count, special_tokens=SPECIAL)
+    vocabulary = Vocabulary.build(words, max_size=config.vocab_size, min_count=min_count, special_tokens=SPECIAL_TOKENS)
     sizes = tuple(max(len(report[side]) for report in (*learned, *test)) for side in (0, 1))
     (arrays, _), (tested, extended) = (
         reports.encode_reports(part, vocabulary, config.extra_size, sizes) for part in (learned, test)
@@ -178,7 +177,7 @@ def look(
 
     @jax.jit
     def read(source: jax.Array, target: jax.Array, lengths: jax.Array) -> jax.Array:
-        target_in = shift_right(target, SPECIAL.index(BOS))
+        target_in = shift_right(target, SPECIAL_TOKENS.index(BOS))
         _, out = model.apply(variables, source, target_in, lengths, return_intermediates=True)
         return (1 - out["generating"][..., None]) * out["attention"]
 

@@ -73,10 +73,10 @@ class Config(Repeated):
     """Edge of the blocks of pixels that are averaged for super-resolution."""
     size: int = 32
     """Height and width of the patches for training, a multiple of ``factor`` and of 4."""
-    patches: int = 256
+    patches: int = 192
     """Patches for training."""
     seeds: int = 2
-    epochs: int = 40
+    epochs: int = 15
     batch_size: int = 16
     """Patches in an update."""
     widths: tuple[int, ...] = (8, 16, 32)

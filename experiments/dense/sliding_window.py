@@ -61,14 +61,14 @@ class Config(Repeated):
     """Height and width of a drawn image."""
     window: int = 24
     """Height and width of the window."""
-    windows: int = 8000
+    windows: int = 6000
     """Windows for training, around random pixels."""
-    patches: int = 96
+    patches: int = 64
     """Patches for training U-Net."""
     tile: int = 68
     """Height and width of the patches, and of the tiles of a whole image."""
-    seeds: int = 3
-    epochs: int = 30
+    seeds: int = 2
+    epochs: int = 20
     """Passes over the patches; the windows have a third as many."""
     batch_size: int = 8
     """Patches in an update; there are 16 times as many windows."""

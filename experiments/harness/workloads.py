@@ -43,6 +43,7 @@ def workload(
     precision: str = "float32",
     axis_name: str | None = None,
     optimizer: optax.GradientTransformation | None = None,
+    wrap: Callable[[Any], Any] | None = None,
     **changes: Any,
 ) -> Workload:
     """Make the training step of a registered model.
@@ -54,6 +55,7 @@ def workload(
         precision: of the computation.
         axis_name: of ``train.make_step``, for the explicit forms of parallelism.
         optimizer: of each player; None for AdamW for tokens, Adam for games and momentum for all others.
+        wrap: makes another loss of that of the task, such as `parallel.gather_by_block`.
         changes: fields of the model.
 
     Raises:
@@ -77,7 +79,8 @@ def workload(
     optimizer = optimizer or (optim.adamw(1e-4) if tokens else optim.momentum(0.1, 0.9))
     task, batch = _task(model, jax.ShapeDtypeStruct((batch_size, *shape), jnp.dtype(dtype)))
     options = {} if precision == "float32" else {"precision": precision}
-    step = train.make_step(task.loss, optimizer, axis_name=axis_name, **options)
+    loss = task.loss if wrap is None else wrap(task.loss)
+    step = train.make_step(loss, optimizer, axis_name=axis_name, **options)
     return Workload(step, _state(task.init, optimizer, batch), batch)
 
 

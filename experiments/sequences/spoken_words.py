@@ -60,17 +60,17 @@ class Config(Repeated):
     """Number of words; of a folder the first ones that are not longer than ``seconds``."""
     seconds: float = 1.0
     """Length of the sounds."""
-    copies: int = 30
+    copies: int = 20
     """Distorted copies of each word for training."""
-    tests: int = 20
+    tests: int = 10
     """Distorted copies of each word for the test."""
     variants: tuple[Literal["plain", "masked"], ...] = ("plain", "masked")
     """Without and with SpecAugment."""
-    seeds: int = 4
-    epochs: int = 20
-    batch_size: int = 60
+    seeds: int = 3
+    epochs: int = 30
+    batch_size: int = 32
     """Sounds in an update."""
-    widths: tuple[int, ...] = (16, 32, 48)
+    widths: tuple[int, ...] = (8, 16, 32)
     """Channels of the convolutions, each followed by pooling."""
     learning_rate: float = 2e-3
     """Largest rate of Adam, with a cosine decay."""

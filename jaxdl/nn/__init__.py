@@ -31,11 +31,12 @@ Recurrent networks
     `CellParameters`.
 
 Attention
-    `dot_product_attention`, `attend`, `scaled_dot_product`; modules: `MultiHeadAttention`, `GroupedQueryAttention` (and
-    its `split_heads`), `Attention`, `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`,
-    `clear_hidden`; learned scores: `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`,
-    `Score`, `AdditiveScore`, `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`,
-    `gaussian_window`, `predict_centers`; coverage: `attention_penalty`, `earlier_attention`, `coverage_loss`; pointers:
+    `dot_product_attention`, `attend`, `scaled_dot_product`, `ring_attention`; modules: `MultiHeadAttention`,
+    `GroupedQueryAttention` (and its `split_heads`), `Attention`, `ScoreParameters`; masks: `causal_mask`,
+    `padding_mask`, `window_mask`, `segment_mask`, `combine_masks`, `clear_hidden`, `fit_scores`; learned scores:
+    `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`,
+    `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`, `gaussian_window`,
+    `predict_centers`; coverage: `attention_penalty`, `earlier_attention`, `coverage_loss`; pointers:
     `copy_probabilities`, `mix_copies`; key-value cache: `Cache`, `init_cache`, `extend_cache`; positions:
     `sinusoidal_positions`, `rotary_embedding`.
 
@@ -111,6 +112,7 @@ from jaxdl.nn.attention import (
     dot_scores,
     earlier_attention,
     extend_cache,
+    fit_scores,
     gaussian_window,
     general_scores,
     init_cache,
@@ -119,11 +121,14 @@ from jaxdl.nn.attention import (
     mix_copies,
     padding_mask,
     predict_centers,
+    ring_attention,
     rotary_embedding,
     scaled_dot_product,
+    segment_mask,
     sinusoidal_positions,
     split_heads,
     tanh_scores,
+    window_mask,
 )
 from jaxdl.nn.boxes import (
     Selection,
@@ -295,6 +300,7 @@ __all__ = [
     "extend_cache",
     "feature_points",
     "filters",
+    "fit_scores",
     "forced_parallel",
     "forced_scan",
     "gaussian_noise",
@@ -340,6 +346,7 @@ __all__ = [
     "receptive_field",
     "recurrent",
     "relu",
+    "ring_attention",
     "rms_norm",
     "roi_align",
     "rotary_embedding",
@@ -348,6 +355,7 @@ __all__ = [
     "scaled_dot_product",
     "scaled_tanh",
     "scan",
+    "segment_mask",
     "select_detections",
     "select_masks",
     "sigmoid",
@@ -373,4 +381,5 @@ __all__ = [
     "upsample_nearest",
     "valid_steps",
     "viterbi",
+    "window_mask",
 ]

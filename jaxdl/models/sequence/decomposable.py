@@ -7,7 +7,8 @@ from flax import linen
 
 from jaxdl.models.layers import collect, output_layer
 from jaxdl.models.sequence.layers import embed
-from jaxdl.nn.attention.dot_product import attend, padding_mask
+from jaxdl.nn.attention.dot_product import attend
+from jaxdl.nn.attention.masking import padding_mask
 from jaxdl.nn.attention.scores import dot_scores
 from jaxdl.nn.noise import Dropout
 from jaxdl.typing import Array, ArrayLike

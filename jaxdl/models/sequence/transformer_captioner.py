@@ -1,6 +1,6 @@
 """Captions of images by the decoder of a transformer, over the positions of the image."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax.numpy as jnp
 from flax import linen
@@ -9,7 +9,7 @@ from jaxdl.models.layers import Embed, check_tokens, collect
 from jaxdl.models.sequence.captioner import ImageEncoder
 from jaxdl.models.transformers.transformer import Decoder, TransformerCarry
 from jaxdl.nn.attention.cache import Cache, init_cache
-from jaxdl.nn.attention.dot_product import padding_mask
+from jaxdl.nn.attention.masking import padding_mask
 from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.initializers import normal
 from jaxdl.nn.noise import Dropout
@@ -113,4 +113,5 @@ class TransformerCaptioner(linen.Module):
         x = self.d_model**0.5 * self.embedding(tokens)
         x = x + sinusoidal_positions(first + jnp.arange(tokens.shape[1]), self.d_model).astype(x.dtype)[None]
         options: dict[str, Any] = {"memory_mask": padding_mask(mask), "caches": caches}
-        return self.decoder(self.dropout(x, train=train), memory, train=train, return_intermediates=True, **options)
+        result = self.decoder(self.dropout(x, train=train), memory, train=train, return_intermediates=True, **options)
+        return cast(tuple[Array, dict[str, Any]], result)

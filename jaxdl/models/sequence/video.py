@@ -13,7 +13,7 @@ from jaxdl.models.layers import collect, output_layer
 from jaxdl.models.sequence.encoder_decoder import Decoder, Memory, SequenceToSequence
 from jaxdl.models.sequence.layers import last
 from jaxdl.models.transformers.transformer import Encoder as TransformerEncoder
-from jaxdl.nn.attention.dot_product import padding_mask
+from jaxdl.nn.attention.masking import padding_mask
 from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.attention.scores import AdditiveScore, Score
 from jaxdl.nn.convolution.convolution import Conv

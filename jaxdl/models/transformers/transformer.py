@@ -14,10 +14,11 @@ from flax import linen
 
 from jaxdl.checks import renamed_fields
 from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect
+from jaxdl.models.scanning import Remat
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import Activation
 from jaxdl.nn.attention.cache import Cache, init_cache
-from jaxdl.nn.attention.dot_product import combine_masks, padding_mask
+from jaxdl.nn.attention.masking import combine_masks, padding_mask
 from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.initializers import normal, zeros
 from jaxdl.nn.noise import Dropout
@@ -42,6 +43,7 @@ class _Stack(linen.Module, kw_only=True):
     attention_dropout_rate: float = 0.0
     epsilon: float = 1e-5
     scan_blocks: bool = False
+    remat: Remat = "none"
     dtype: Any = None
 
     def settings(self) -> dict[str, Any]:
@@ -107,7 +109,8 @@ class Encoder(_Stack):
             ValueError: the lengths are not integers ``[B]``.
         """
         mask = _attention_mask("lengths", lengths, x, "mask", mask)
-        x, out = run_blocks(self.block(), "encoder", self.num_layers, x, train, mask=mask, scan=self.scan_blocks)
+        options = {"scan": self.scan_blocks, "remat": self.remat, "return_weights": return_intermediates}
+        x, out = run_blocks(self.block(), "encoder", self.num_layers, x, train, mask=mask, **options)
         x = self.normalize(x)
         return (x, out) if return_intermediates else x
 
@@ -156,7 +159,8 @@ class Decoder(_Stack):
         memory_mask = _attention_mask("memory_lengths", memory_lengths, memory, "memory_mask", memory_mask)
         block = self.block(causal=True)
         given: dict[str, Any] = {"mask": mask, "memory": memory, "memory_mask": memory_mask, "caches": caches}
-        x, out = run_blocks(block, "decoder", self.num_layers, x, train, scan=self.scan_blocks, **given)
+        given |= {"scan": self.scan_blocks, "remat": self.remat, "return_weights": return_intermediates}
+        x, out = run_blocks(block, "decoder", self.num_layers, x, train, **given)
         x = self.normalize(x)
         return (x, out) if return_intermediates else x
 
@@ -218,6 +222,7 @@ class Transformer(_Stack):
         attention_dropout_rate: of the weights of attention.
         epsilon: of the norms.
         scan_blocks: compile the blocks of each stack from the second on once; such a model has no ``step``.
+        remat: what the backward pass of a block finds in memory, see `jaxdl.models.scanning.rematerialize`.
         dtype: of the computation.
 
     >>> import jax
@@ -269,8 +274,9 @@ class Transformer(_Stack):
             raise ValueError(
                 f"expected source [B, S] and target_in [B, T] with the same B, got {source.shape} and {target_in.shape}"
             )
-        memory, mask, encoded = self._encode(source, source_lengths, train)
-        y, decoded = self._decode(target_in, collect(encoded, "memory", memory), mask, train)
+        memory, mask, encoded = self._encode(source, source_lengths, train, return_intermediates)
+        memory = collect(encoded, "memory", memory)
+        y, decoded = self._decode(target_in, memory, mask, train, return_intermediates=return_intermediates)
         logits = self._logits(collect(decoded, "decoded", y))
         return (logits, encoded | decoded) if return_intermediates else logits
 
@@ -295,7 +301,9 @@ class Transformer(_Stack):
         logits = self.target_embedding.attend(y)
         return logits + self.bias.astype(logits.dtype)[None, None] if self.output_bias else logits
 
-    def _encode(self, source: ArrayLike, lengths: ArrayLike | None, train: bool) -> tuple[Array, Array, dict[str, Any]]:
+    def _encode(
+        self, source: ArrayLike, lengths: ArrayLike | None, train: bool, return_intermediates: bool = False
+    ) -> tuple[Array, Array, dict[str, Any]]:
         source = check_tokens("source", source)
         if lengths is not None and jnp.shape(lengths) != source.shape[:1]:
             raise ValueError(
@@ -304,17 +312,25 @@ class Transformer(_Stack):
         mask = jnp.ones(source.shape, bool) if lengths is None else valid_steps(lengths, source.shape[1])
         source = source if lengths is None else clear_padding(source, mask, self.source_vocab_size)
         x = self._embed(self.source_embedding, source, 0, train)
-        memory, out = self.encoder(x, train=train, return_intermediates=True, mask=padding_mask(mask))
-        return memory, mask, out
+        encoded = self.encoder(x, train=train, return_intermediates=return_intermediates, mask=padding_mask(mask))
+        memory, out = encoded if return_intermediates else (encoded, {})
+        return cast(Array, memory), mask, cast(dict[str, Any], out)
 
     def _decode(
-        self, tokens: Array, memory: Array, mask: Array, train: bool, caches: tuple[Cache, ...] | None = None
+        self,
+        tokens: Array,
+        memory: Array,
+        mask: Array,
+        train: bool,
+        caches: tuple[Cache, ...] | None = None,
+        return_intermediates: bool = False,
     ) -> tuple[Array, dict[str, Any]]:
         x = self._embed(self.target_embedding, tokens, 0 if caches is None else caches[0].length, train)
-        result = self.decoder(
-            x, memory, memory_mask=padding_mask(mask), train=train, return_intermediates=True, caches=caches
+        wanted = return_intermediates or caches is not None
+        decoded = self.decoder(
+            x, memory, memory_mask=padding_mask(mask), train=train, return_intermediates=wanted, caches=caches
         )
-        return cast(tuple[Array, dict[str, Any]], result)
+        return cast(tuple[Array, dict[str, Any]], decoded if wanted else (decoded, {}))
 
     def _embed(self, embedding: Embed, tokens: Array, first: ArrayLike, train: bool) -> Array:
         x = self.d_model**0.5 * embedding(tokens)

@@ -11,7 +11,8 @@ from einops import rearrange
 from flax import linen
 
 from jaxdl.nn.attention.cache import Cache, extend_cache
-from jaxdl.nn.attention.dot_product import causal_mask, combine_masks, dot_product_attention
+from jaxdl.nn.attention.dot_product import dot_product_attention
+from jaxdl.nn.attention.masking import causal_mask, combine_masks
 from jaxdl.nn.attention.position import rotary_embedding
 from jaxdl.nn.initializers import normal
 from jaxdl.typing import Array, ArrayLike
@@ -95,7 +96,6 @@ class GroupedQueryAttention(linen.Module):
             mask = combine_masks(mask, causal_mask(q.shape[-2], k.shape[-2], first))
         if mask is not None and mask.ndim > 2:
             mask = jnp.expand_dims(mask, -3)  # [B, 1, T, S]
-        k, v = (jnp.repeat(each, self.num_heads // kv_heads, axis=1) for each in (k, v))  # [B, H, S, D / H]
         attention = partial(
             dot_product_attention,
             causal=cache is None,

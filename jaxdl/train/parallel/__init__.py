@@ -2,6 +2,7 @@
 
 - ``mesh``: devices in a grid with named axes, from code or from flags.
 - ``sharding``: rules for the layout of parameters.
+- ``gathering``: the parameters and activations of one block at a time.
 - ``placement``: states, batches and data sets on the devices.
 - ``explicit``: the step under ``jax.shard_map`` and ``jax.pmap``.
 - ``distributed``: several processes, on one host or many.
@@ -20,6 +21,7 @@ from jaxdl.train.parallel.communication import (
     parse_collectives,
 )
 from jaxdl.train.parallel.executed import executed_collectives, parse_executed_collectives
+from jaxdl.train.parallel.gathering import gather_by_block
 from jaxdl.train.parallel.mesh import (
     DATA,
     automatic,
@@ -43,7 +45,7 @@ from jaxdl.train.parallel.placement import (
     replicate,
     shard_batch,
 )
-from jaxdl.train.parallel.sharding import Rule, by_path, fully_sharded, replicated, shardings
+from jaxdl.train.parallel.sharding import Rule, by_path, fully_sharded, replicated, shardings, tensor_parallel
 
 __all__ = [
     "DATA",
@@ -65,6 +67,7 @@ __all__ = [
     "format_mesh",
     "fully_sharded",
     "gather_batch",
+    "gather_by_block",
     "list_collectives",
     "make_mesh",
     "mesh_from_flags",
@@ -82,4 +85,5 @@ __all__ = [
     "shard_batch",
     "shardings",
     "simulate_devices",
+    "tensor_parallel",
 ]

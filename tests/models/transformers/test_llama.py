@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import decode, losses, nn, pretrained, tree
+from jaxdl import decode, losses, nn, pretrained, tasks, tree
 from jaxdl.models.scanning import stack_blocks
 from jaxdl.models.stepping import step_function
 from jaxdl.models.transformers.llama import Llama
@@ -138,6 +138,30 @@ def test_blocks_are_causal_and_scanned_blocks_match():
     other = run(random_variables(), later)[0][0]
     np.testing.assert_array_equal(other[:, :4], unrolled[0][:, :4])
     assert (other[:, 4:] != unrolled[0][:, 4:]).any()
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_language_task_learns_without_the_weights_of_attention():
+    task, variables = tasks.language_model(MODEL.clone(scan_blocks=True)), stack_blocks(random_variables())
+    batch = {"token": TOKENS[:, :-1], "target": TOKENS[:, 1:], "mask": np.ones((2, 5))}
+    jaxpr, (loss, _) = jax.make_jaxpr(task.loss, return_shape=True)(variables, batch, jax.random.key(0))
+    assert loss.shape == ()
+    stacked = [out.aval.shape for eqn in jaxpr.eqns if eqn.primitive.name == "scan" for out in eqn.outvars]
+    assert stacked
+    assert not [shape for shape in stacked if shape[-2:] == (5, 5)]
+
+    @jax.jit
+    def run():
+        tied, pairs = MODEL.clone(tied=True), []
+        for model in (MODEL, tied):
+            own, logits = tasks.language_model(model), model.apply(random_variables(model), TOKENS[:, :-1])
+            expected = losses.cross_entropy(logits, TOKENS[:, 1:])
+            pairs.append((own.measure(random_variables(model), batch)["loss"].value, expected))
+            pairs.append((own.loss(random_variables(model), batch, jax.random.key(0))[0], expected))
+        return [*pairs, (task.measure(variables, batch)["loss"].value, pairs[0][1])]
+
+    for loss, expected in run():
+        exact(loss, expected)
 
 
 def test_caches_hold_the_shared_heads_in_the_dtype_of_the_computation():

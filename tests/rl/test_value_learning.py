@@ -1,0 +1,223 @@
+"""Returns, errors of value learning and losses of policies: equal to rlax, and to loops of NumPy, in float64."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import rl
+from tests import peers
+
+STEPS, ACTIONS, TRAJECTORIES = 6, 3, 4
+
+
+def draw(seed=0):
+    """Draw trajectories ``[TRAJECTORIES, STEPS, ...]`` in which episodes end."""
+    random = np.random.default_rng(seed)
+    shape = (TRAJECTORIES, STEPS)
+    return {
+        "r": random.normal(size=shape),
+        "d": 0.9 * (random.random(shape) > 0.2),
+        "v": random.normal(size=(TRAJECTORIES, STEPS + 1)),
+        "lambda": random.random(shape),
+        "q": random.normal(size=(TRAJECTORIES, STEPS + 1, ACTIONS)),
+        "other": random.normal(size=(TRAJECTORIES, STEPS + 1, ACTIONS)),
+        "p": random.dirichlet(np.ones(ACTIONS), size=shape),
+        "a": random.integers(0, ACTIONS, (TRAJECTORIES, STEPS + 1)),
+        "ratio": random.uniform(0.5, 1.5, shape),
+        "mask": (np.arange(STEPS) < 4).astype(float) * np.ones(shape),
+    }
+
+
+def ours(x):
+    """Compute everything on one trajectory."""
+    r, d, v, q, other, a = (x[name] for name in ("r", "d", "v", "q", "other", "a"))
+    each = functools.partial(jax.vmap, in_axes=0)
+    return {
+        "discounted": rl.discounted_returns(r, d, v[-1]),
+        "lambda": rl.lambda_returns(r, d, v[1:], 0.7),
+        "lambdas": rl.lambda_returns(r, d, v[1:], x["lambda"]),
+        "2 steps": rl.n_step_returns(r, d, v[1:], 2),
+        "9 steps": rl.n_step_returns(r, d, v[1:], 9),
+        "advantages": rl.generalized_advantages(r, d, v, 0.7),
+        "td": each(rl.td_learning)(v[:-1], r, d, v[1:]),
+        "td_lambda": rl.td_lambda(v[:-1], r, d, v[1:], 0.7),
+        "sarsa": each(rl.sarsa)(q[:-1], a[:-1], r, d, q[1:], a[1:]),
+        "expected_sarsa": each(rl.expected_sarsa)(q[:-1], a[:-1], r, d, q[1:], x["p"]),
+        "q": each(rl.q_learning)(q[:-1], a[:-1], r, d, q[1:]),
+        "double_q": each(rl.double_q_learning)(q[:-1], a[:-1], r, d, q[1:], other[1:]),
+        "q_lambda": rl.q_lambda(q[:-1], a[:-1], r, d, q[1:], 0.7),
+        "policy_gradient": rl.policy_gradient_loss(q[:-1], a[:-1], r),
+        "masked": rl.policy_gradient_loss(q[:-1], a[:-1], r, x["mask"]),
+        "entropy": jnp.mean(rl.entropy(q[:-1])),
+        "surrogate": rl.clipped_surrogate_loss(x["ratio"], r, 0.2),
+        "greedy": rl.epsilon_greedy_probabilities(q[:-1], 0.3),
+    }
+
+
+def of_rlax(rlax, distrax, x):
+    """Compute the same by rlax and distrax."""
+    r, d, v, q, other, a = (x[name] for name in ("r", "d", "v", "q", "other", "a"))
+    w = jnp.ones_like(r)
+    return {
+        "discounted": rlax.discounted_returns(r, d, v[-1]),
+        "lambda": rlax.lambda_returns(r, d, v[1:], 0.7),
+        "lambdas": rlax.lambda_returns(r, d, v[1:], x["lambda"]),
+        "2 steps": rlax.n_step_bootstrapped_returns(r, d, v[1:], 2),
+        "9 steps": rlax.n_step_bootstrapped_returns(r, d, v[1:], 9),
+        "advantages": rlax.truncated_generalized_advantage_estimation(r, d, 0.7, v),
+        "td": jax.vmap(rlax.td_learning)(v[:-1], r, d, v[1:]),
+        "td_lambda": rlax.td_lambda(v[:-1], r, d, v[1:], 0.7),
+        "sarsa": jax.vmap(rlax.sarsa)(q[:-1], a[:-1], r, d, q[1:], a[1:]),
+        "expected_sarsa": jax.vmap(rlax.expected_sarsa)(q[:-1], a[:-1], r, d, q[1:], x["p"]),
+        "q": jax.vmap(rlax.q_learning)(q[:-1], a[:-1], r, d, q[1:]),
+        "double_q": jax.vmap(rlax.double_q_learning)(q[:-1], a[:-1], r, d, q[1:], other[1:]),
+        "q_lambda": rlax.q_lambda(q[:-1], a[:-1], r, d, q[1:], 0.7),
+        "policy_gradient": rlax.policy_gradient_loss(q[:-1], a[:-1], r, w),
+        "masked": rlax.policy_gradient_loss(q[:-1], a[:-1], r, x["mask"]) * STEPS / jnp.sum(x["mask"]),
+        "entropy": -rlax.entropy_loss(q[:-1], w),
+        "surrogate": rlax.clipped_surrogate_pg_loss(x["ratio"], r, 0.2),
+        "greedy": distrax.EpsilonGreedy(q[:-1], 0.3).probs,
+    }
+
+
+@pytest.mark.filterwarnings("ignore:Rlax:PendingDeprecationWarning")
+@pytest.mark.usefixtures("float64")
+def test_values_and_gradients_are_those_of_rlax():
+    rlax = peers.rlax()
+    distrax = pytest.importorskip("distrax", reason="parity with distrax")
+    x = draw()
+    whole = {name: x.pop(name) for name in ("a", "mask")}  # not differentiated
+
+    def both(x, whole):
+        found = {}
+        for name, compute in {"ours": ours, "rlax": functools.partial(of_rlax, rlax, distrax)}.items():
+
+            def total(x, compute=compute):
+                values = compute({**x, **whole})
+                return sum(jnp.sum(jnp.sin(value)) for value in values.values()), values
+
+            (_, values), gradient = jax.value_and_grad(total, has_aux=True)(x)
+            found[name] = values, gradient
+        return found
+
+    found = jax.device_get(jax.jit(jax.vmap(both))(x, whole))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13), found["ours"], found["rlax"])
+    assert np.abs(found["ours"][1]["q"]).max() > 0
+
+
+@pytest.mark.usefixtures("float64")
+def test_values_are_those_of_loops():
+    x = draw(1)
+    found = jax.device_get(jax.jit(jax.vmap(ours))(x))
+    r, d, v, q, other, a = (x[name] for name in ("r", "d", "v", "q", "other", "a"))
+    for i in range(TRAJECTORIES):
+
+        def lambda_return(t, values, mix, i=i):
+            if t == STEPS:
+                return values[-1]
+            return r[i, t] + d[i, t] * ((1 - mix[t]) * values[t] + mix[t] * lambda_return(t + 1, values, mix))
+
+        def n_step(t, n, i=i):
+            if n == 0 or t == STEPS:
+                return v[i, t]
+            return r[i, t] + d[i, t] * n_step(t + 1, n - 1)
+
+        taken = q[i, np.arange(STEPS), a[i, :-1]]
+        expected = {
+            "discounted": [lambda_return(t, v[i, 1:], np.ones(STEPS)) for t in range(STEPS)],
+            "lambda": [lambda_return(t, v[i, 1:], np.full(STEPS, 0.7)) for t in range(STEPS)],
+            "lambdas": [lambda_return(t, v[i, 1:], x["lambda"][i]) for t in range(STEPS)],
+            "2 steps": [n_step(t, 2) for t in range(STEPS)],
+            "9 steps": [n_step(t, 9) for t in range(STEPS)],
+            "q": r[i] + d[i] * q[i, 1:].max(axis=1) - taken,
+            "double_q": r[i] + d[i] * q[i, np.arange(1, STEPS + 1), other[i, 1:].argmax(axis=1)] - taken,
+            "expected_sarsa": r[i] + d[i] * (x["p"][i] * q[i, 1:]).sum(axis=1) - taken,
+            "sarsa": r[i] + d[i] * q[i, np.arange(1, STEPS + 1), a[i, 1:]] - taken,
+            "td": r[i] + d[i] * v[i, 1:] - v[i, :-1],
+        }
+        expected["td_lambda"] = expected["lambda"] - v[i, :-1]
+        expected["advantages"] = expected["td_lambda"]
+        best = [lambda_return(t, q[i, 1:].max(axis=1), np.full(STEPS, 0.7)) for t in range(STEPS)]
+        expected["q_lambda"] = best - taken
+        log_p = taken - np.log(np.exp(q[i, :-1]).sum(axis=1))
+        expected["policy_gradient"] = -np.mean(log_p * r[i])
+        expected["masked"] = -np.mean((log_p * r[i])[:4])
+        clipped = np.clip(x["ratio"][i], 0.8, 1.2)
+        expected["surrogate"] = -np.mean(np.minimum(x["ratio"][i] * r[i], clipped * r[i]))
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name][i], values, rtol=1e-12, atol=1e-13, err_msg=name)
+
+
+def test_epsilon_greedy_draws_its_probabilities():
+    q = jnp.array([1.0, 3.0, 3.0])
+    draws = jax.jit(jax.vmap(lambda key: rl.epsilon_greedy(key, q, 0.3)))(jax.random.split(jax.random.key(0), 20_000))
+    shares = np.bincount(np.asarray(draws), minlength=3) / len(draws)
+    np.testing.assert_allclose(shares, rl.epsilon_greedy_probabilities(q, 0.3), atol=0.01)
+
+
+def test_entropy_of_excluded_actions_and_its_gradient_are_finite():
+    logits = jnp.array([0.0, 0.0, -jnp.inf])
+    value, gradient = jax.value_and_grad(rl.entropy)(logits)
+    assert value == pytest.approx(np.log(2))
+    assert np.isfinite(gradient).all()
+
+
+def test_integers_and_halves_are_computed_in_float32():
+    assert rl.discounted_returns(np.array([1, 2]), np.array([1, 0])).tolist() == [3, 2]
+    half = jnp.ones(2, jnp.bfloat16)
+    assert rl.lambda_returns(half, half, half, 0.5).dtype == jnp.float32
+    with jax.enable_x64(True):  # a number of Python does not widen what is narrower
+        single = np.ones(2, np.float32)
+        assert rl.lambda_returns(single, single, single, 0.5).dtype == jnp.float32
+
+
+def test_dueling_is_identified_by_its_mean():
+    random = np.random.default_rng(0)
+    value, advantages = random.normal(size=(4, 1)), random.normal(size=(4, 3))
+    q = rl.dueling(value, advantages)
+    np.testing.assert_allclose(np.mean(q, axis=1), value[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(rl.dueling(value, advantages + 5), q, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: rl.discounted_returns([1.0], [1.0, 1.0]), r"\(2,\)"),
+        (lambda: rl.discounted_returns([], []), r"\(0,\)"),
+        (lambda: rl.discounted_returns([1.0], [1.0], [1.0]), r"got \(1,\)"),
+        (lambda: rl.lambda_returns([1.0], [1.0], [1.0], 1.5), "got 1.5"),
+        (lambda: rl.lambda_returns([1.0], [1.0], [1.0], np.array([0.5, 0.5])), r"got \(2,\)"),
+        (lambda: rl.n_step_returns([1.0], [1.0], [1.0], 0), "got 0"),
+        (lambda: rl.generalized_advantages([1.0], [1.0], [1.0], 0.5), r"got \(1,\)"),
+        (lambda: rl.q_learning([[1.0]], 0, 1.0, 1.0, [1.0]), r"got \(1,\)"),
+        (lambda: rl.q_learning([1.0, 2.0], 2, 1.0, 1.0, [1.0, 2.0]), "got 2"),
+        (lambda: rl.q_learning([1.0, 2.0], [0], 1.0, 1.0, [1.0, 2.0]), r"got \(1,\)"),
+        (lambda: rl.td_learning([1.0], 0.0, 0.0, 0.0), r"got \(1,\)"),
+        (lambda: rl.policy_gradient_loss(np.zeros((2, 3)), np.array([0, 3]), np.ones(2)), "got 3"),
+        (lambda: rl.policy_gradient_loss(np.zeros((2, 3)), np.array([0]), np.ones(2)), r"got \(1,\)"),
+        (lambda: rl.epsilon_greedy(None, np.zeros(2), 1.1), "got 1.1"),
+        (lambda: rl.epsilon_greedy_probabilities(np.zeros((2, 0)), 0.1), r"got shape \(2, 0\)"),
+        (lambda: rl.clipped_surrogate_loss(np.ones(2), np.ones(2), 0.0), "got 0.0"),
+        (lambda: rl.dueling(np.ones(3), np.ones(3)), r"got \(3,\)"),
+        (lambda: rl.follow_slowly(0.0), "got 0.0"),
+        (lambda: rl.copy_every(0), "got 0"),
+        (lambda: rl.EmptyBatches(0), "got 0"),
+    ],
+)
+def test_bad_arguments_are_errors(call, match):
+    with pytest.raises(ValueError, match=match):
+        call()
+
+
+def test_target_networks_are_those_of_optax():
+    import optax
+
+    old, new = {"w": np.arange(3.0, dtype=np.float32)}, {"w": np.ones(3, np.float32)}
+    followed = rl.follow_slowly(0.1)(old, new, jnp.array(3))
+    np.testing.assert_allclose(followed["w"], optax.incremental_update(new, old, 0.1)["w"], rtol=1e-6)
+    for step in (3, 4):
+        copied = rl.copy_every(2)(old, new, jnp.array(step))
+        np.testing.assert_array_equal(copied["w"], optax.periodic_update(new, old, jnp.array(step), 2)["w"])
