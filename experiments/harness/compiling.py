@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,7 @@ from jaxdl import models
 from jaxdl.train import parallel
 from jaxdl.train.parallel import aot, scaling
 
-RULES = {
-    "replicated": parallel.replicated,
-    "fully_sharded": parallel.fully_sharded,
-    "gather_by_block": parallel.fully_sharded,  # with the function of this name around the loss
-}
+RULES = {"replicated": parallel.replicated, "fully_sharded": parallel.fully_sharded}
 SPEED = 0.4
 """The share of a chip's peak that predictions assume."""
 SCALES = {8: "2x4", 64: "8x8", 256: "16x16"}

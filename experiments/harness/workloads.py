@@ -56,7 +56,6 @@ def workload(
         axis_name: of ``train.make_step``, for the explicit forms of parallelism.
         optimizer: of each player; None for AdamW for tokens, Adam for games and momentum for all others.
         wrap: makes another loss of that of the task, such as `parallel.gather_by_block`.
-        transform: of the loss of a task, such as ``parallel.gather_by_block``.
         changes: fields of the model.
 
     Raises:
