@@ -1,7 +1,7 @@
 """The communication of one call of a compiled program, with the loops in it multiplied out.
 
 The text of a program is a list of computations. A *frame* is its entry or the body of a loop, with all computations
-that it calls. TPUs split a collective into several computations of a frame, which overlap with others and share its
+that it calls. TPUs split a collective into several fusions of a frame, which overlap with other work and share its
 channel; and they have a reduce-scatter as a computation that sums all and keeps a part.
 """
 
@@ -54,27 +54,37 @@ def parse_executed_collectives(program: str) -> list[Collective]:
 
 def _frame(root: str, times: int, computations: Mapping[str, _Computation]) -> Iterator[Collective]:
     """Yield the collectives of a frame, and of the loops within."""
-    channels, waiting, seen = set(), [root], {root}
+    split, waiting, seen = set(), [(root, False)], {root}
     while waiting:
-        name = waiting.pop()
+        name, is_fused = waiting.pop()
         result, lines = computations[name]
+        if name.startswith("all-reduce-scatter"):
+            yield Collective("reduce-scatter", times, times * result_bytes(result))
+            continue
         for line in lines:
-            found, channel = next(find_collectives(line), None), re.search(r"channel_id=(\d+)", line)
-            if found is not None and (channel is None or channel[1] not in channels):
-                channels |= {channel[1]} if channel else set()
+            if found := next(find_collectives(line), None):
                 kind, size = found
-                if kind == "all-reduce" and name.startswith("all-reduce-scatter"):
-                    kind, size = "reduce-scatter", result_bytes(result)
-                yield Collective(kind, times, times * size)
+                part = (*found, *re.findall(r"channel_id=(\d+)", line))
+                if not is_fused or part not in split:
+                    yield Collective(kind, times, times * size)
+                if is_fused:
+                    split.add(part)
             if loop := re.search(r"condition=%?([\w.\-]+), body=%?([\w.\-]+)", line):
                 if loop[2] in computations:
                     yield from _frame(loop[2], times * _steps(line, loop[1], computations), computations)
                 continue
-            called = re.findall(r"(?:calls|branch_computations)=\{?%?([^,}]+(?:, ?%[^,}]+)*)", line)
-            called += re.findall(r"\bcall\(.*to_apply=%?([\w.\-]+)", line)
-            names = {part.strip(" %") for group in called for part in group.split(",")}
-            waiting += sorted((names & computations.keys()) - seen)
-            seen |= names
+            for other, fused in _called(line):
+                if other in computations and other not in seen:
+                    seen.add(other)
+                    waiting.append((other, is_fused or fused))
+
+
+def _called(line: str) -> Iterator[tuple[str, bool]]:
+    """Yield the computations that a line calls, and whether they are fused."""
+    for group in re.findall(r"(?:calls|branch_computations)=\{?%?([^,}]+(?:, ?%[^,}]+)*)", line):
+        yield from ((name.strip(" %"), " fusion(" in line) for name in group.split(","))
+    for name in re.findall(r"\bcall\(.*to_apply=%?([\w.\-]+)", line):
+        yield name, False
 
 
 def _steps(line: str, condition: str, computations: Mapping[str, _Computation]) -> int:

@@ -60,9 +60,8 @@ def compile_network(name, form, mesh):
     )
     step = train.make_step(task.loss, optimizer, axis_name=None if form == "jit" else parallel.DATA)
     if form == "shard_map":
-        step = explicit.with_shard_map(
-            step, mesh, check=name == "lenet"
-        )  # the others have loops that start from constants
+        # The others have loops that start from constants.
+        step = explicit.with_shard_map(step, mesh, check=name == "lenet")
     elif form == "pmap":
         step = explicit.with_pmap(step, mesh)
     started = time.process_time()

@@ -136,11 +136,12 @@ def test_collectives_of_a_program_for_a_tpu():
 ENTRY %main (p: f32[8]) -> f32[8] {
   %loop = f32[8]{0} while(%p), condition=%condition, body=%body, metadata={}
   %last = f32[4]{0} all-reduce(%p), channel_id=3
+  %same = f32[4]{0} all-reduce(%q), channel_id=3
 }
 """
     assert executed.parse_executed_collectives(text) == [
         Collective("all-gather", 3, 192),
-        Collective("all-reduce", 1, 16),
+        Collective("all-reduce", 2, 32),
         Collective("reduce-scatter", 3, 96),
     ]
 
