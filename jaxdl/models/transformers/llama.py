@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
+from jaxdl.losses import linear_cross_entropy
 from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect, token_mask
 from jaxdl.models.registry import register
 from jaxdl.models.scanning import Remat
@@ -161,7 +162,6 @@ class Llama(linen.Module):
     remat: Remat = "none"
     dtype: Any = None
 
-    @linen.compact
     def __call__(
         self,
         x: ArrayLike,
@@ -185,6 +185,27 @@ class Llama(linen.Module):
             ValueError: the tokens are no integers ``[B, T]``, or more than the context, the mask or the carry does not
                 fit them, or there is no block.
         """
+        z, embedding, output, out = self._encode(x, carry, train, return_intermediates, mask, lengths)
+        logits = embedding.attend(z) if self.tied else output(z)
+        return (logits, out) if return_intermediates else logits
+
+    def token_losses(self, x: ArrayLike, targets: ArrayLike, train: bool = False) -> Array:
+        """Compute the cross-entropy ``[B, T]`` of targets ``[B, T]``; see `GPT.token_losses`."""
+        z, embedding, _, _ = self._encode(x, None, train, False, None, None)
+        kernel = embedding.embedding.T if self.tied else self.get_variable("params", "output")["kernel"]
+        return linear_cross_entropy(z, kernel, targets, reduction="none")
+
+    @linen.compact
+    def _encode(
+        self,
+        x: ArrayLike,
+        carry: LlamaCarry | None,
+        train: bool,
+        return_intermediates: bool,
+        mask: ArrayLike | None,
+        lengths: ArrayLike | None,
+    ) -> tuple[Array, Embed, linen.Dense, dict[str, Any]]:
+        """Compute ``norm(z_L)`` ``[B, T, D]``; return also the embedding, the output layer, and the intermediates."""
         x = check_tokens("x", x, context_length=self.context_length)
         check_depth(self.num_layers)
         mask = token_mask(mask, lengths, x.shape)
@@ -217,10 +238,9 @@ class Llama(linen.Module):
         out |= intermediates
         z = collect(out, "encoded", RMSNorm(epsilon=self.epsilon, name="norm")(z))
         output = linen.Dense(self.vocab_size, use_bias=False, dtype=self.dtype, kernel_init=init, name="output")
-        logits = embedding.attend(z) if self.tied else output(z)
         if carry is not None and valid is not None:
             out["carry"] = LlamaCarry(out["carry"], valid)
-        return (logits, out) if return_intermediates else logits
+        return z, embedding, output, out
 
     def init_carry(
         self, batch_shape: Sequence[int] = (), max_length: int | None = None, dtype: Any = None
