@@ -185,30 +185,29 @@ class Llama(linen.Module):
             ValueError: the tokens are no integers ``[B, T]``, or more than the context, the mask or the carry does not
                 fit them, or there is no block.
         """
-        z, embedding, output, out = self._encode(x, carry, train, return_intermediates, mask, lengths)
-        logits = embedding.attend(z) if self.tied else output(z)
+        x = check_tokens("x", x, context_length=self.context_length)
+        mask = token_mask(mask, lengths, x.shape)
+        z, embedding, output, out = self._encode(x, carry, train, return_intermediates, mask)
+        logits = embedding.attend(z) if output is None else output(z)
         return (logits, out) if return_intermediates else logits
 
     def token_losses(self, x: ArrayLike, targets: ArrayLike, train: bool = False) -> Array:
-        """Compute the cross-entropy ``[B, T]`` of targets ``[B, T]``; see `GPT.token_losses`."""
-        z, embedding, _, _ = self._encode(x, None, train, False, None, None)
-        kernel = embedding.embedding.T if self.tied else self.get_variable("params", "output")["kernel"]
+        """Compute ``-ln p(y_t | x_1 .. x_t)`` in nats for targets ``y`` ``[B, T]``, without an array of all logits.
+
+        Returns:
+            ``[B, T]``, see `jaxdl.losses.linear_cross_entropy`.
+        """
+        x = check_tokens("x", x, context_length=self.context_length)
+        z, embedding, output, _ = self._encode(x, None, train, False, None)
+        kernel = embedding.embedding.T if output is None else output.variables["params"]["kernel"]
         return linear_cross_entropy(z, kernel, targets, reduction="none")
 
     @linen.compact
     def _encode(
-        self,
-        x: ArrayLike,
-        carry: LlamaCarry | None,
-        train: bool,
-        return_intermediates: bool,
-        mask: ArrayLike | None,
-        lengths: ArrayLike | None,
-    ) -> tuple[Array, Embed, linen.Dense, dict[str, Any]]:
+        self, x: Array, carry: LlamaCarry | None, train: bool, return_intermediates: bool, mask: Array | None
+    ) -> tuple[Array, Embed, linen.Dense | None, dict[str, Any]]:
         """Compute ``norm(z_L)`` ``[B, T, D]``; return also the embedding, the output layer, and the intermediates."""
-        x = check_tokens("x", x, context_length=self.context_length)
         check_depth(self.num_layers)
-        mask = token_mask(mask, lengths, x.shape)
         x = x if mask is None else clear_padding(x, mask, self.vocab_size)
         init = normal(0.02)
         embedding = Embed(self.vocab_size, self.d_model, embedding_init=init, dtype=self.dtype, name="embedding")
@@ -236,11 +235,11 @@ class Llama(linen.Module):
             return_weights=return_intermediates,
         )
         out |= intermediates
-        z = collect(out, "encoded", RMSNorm(epsilon=self.epsilon, name="norm")(z))
-        output = linen.Dense(self.vocab_size, use_bias=False, dtype=self.dtype, kernel_init=init, name="output")
         if carry is not None and valid is not None:
             out["carry"] = LlamaCarry(out["carry"], valid)
-        return z, embedding, output, out
+        z = collect(out, "encoded", RMSNorm(epsilon=self.epsilon, name="norm")(z))
+        output = linen.Dense(self.vocab_size, use_bias=False, dtype=self.dtype, kernel_init=init, name="output")
+        return z, embedding, None if self.tied else output, out
 
     def init_carry(
         self, batch_shape: Sequence[int] = (), max_length: int | None = None, dtype: Any = None
