@@ -1,5 +1,6 @@
 """Sphinx configuration."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,9 +9,13 @@ sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
 import reference  # noqa: E402
 
+from docs import gallery_pages, notebooks  # noqa: E402
+from jaxdl import __version__  # noqa: E402
+
 project = "jaxdl"
-author = "the jaxdl developers"
-copyright = "2026, the jaxdl developers"
+author = "The jaxdl authors"
+copyright = "2026, the jaxdl authors"
+version = release = __version__
 
 extensions = [
     "myst_nb",
@@ -18,18 +23,46 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
 ]
-myst_enable_extensions = ["deflist", "dollarmath", "colon_fence", "attrs_inline"]
-nb_execution_mode = "off"
+myst_enable_extensions = [
+    "amsmath",
+    "deflist",
+    "dollarmath",
+    "colon_fence",
+    "attrs_inline",
+    "attrs_block",
+    "substitution",
+]
+myst_heading_anchors = 3
+# Notebooks run again only if their code changes; what they compile is kept beside the programs of the experiments.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxdl"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "docs"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(DOCS.parent), os.environ.get("PYTHONPATH")]))
+nb_execution_mode = "cache"
+nb_execution_excludepatterns = ["howto/*"]  # CI runs them, in one process: python -m docs.run_pages
+nb_execution_timeout = 120
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_merge_streams = True
+copybutton_prompt_text = r"\$ |>>> "
+copybutton_prompt_is_regexp = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_default_options = {"show-inheritance": False}
 autodoc_inherit_docstrings = False
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 html_theme = "sphinx_book_theme"
 html_title = "jaxdl"
 html_static_path = ["_static"]
+html_css_files = ["jaxdl.css"]
 
 reference.write(DOCS / "generated")
+gallery_pages.write()
+myst_substitutions = gallery_pages.substitutions()
+notebooks.write(myst_substitutions)

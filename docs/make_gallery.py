@@ -1,8 +1,9 @@
-"""Make the gallery page from run folders: ``python -m docs.make_gallery RUN [RUN ...]``.
+"""Add runs to the gallery: ``python -m docs.make_gallery RUN [RUN ...]``.
 
-The section of a run, ``section.md``, has its command, its result and its figures, which are copied and reduced;
-those of other experiments stay. The page adds the method, from the docstring of the experiment, and ``notes.md``, which
-is written by hand.
+The figures of a run and its record (``run.json``: command, seed, time, versions, results, goals, claims) are copied to
+``docs/_static/gallery/NAME``, in place of those of an earlier run. ``notes.md`` beside them is written by hand, as are
+labels and captions in ``docs/gallery.toml``. The pages are made of these whenever the site is built, see
+`docs.gallery_pages`.
 """
 
 import json
@@ -15,31 +16,53 @@ from PIL import Image
 
 from experiments.harness import catalogue
 
-DOCS = Path(__file__).parent
-PICTURES = DOCS / "_static" / "gallery"
-WIDTH = 900
+PICTURES = Path(__file__).parent / "_static" / "gallery"
+WIDTH = 1500
+"""Largest width of a figure in pixels."""
+COLOURS = 256
+"""Figures of at most so many colours are stored with a palette, without loss."""
 
 
 def add(directory: Path) -> None:
-    """Add the section of a run, or replace that of its experiment."""
+    """Add a run, or replace that of its experiment."""
     manifest = json.loads((directory / "manifest.json").read_text())
-    name = manifest["experiment"]
-    folder = PICTURES / name
+    folder = PICTURES / manifest["experiment"]
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
     for picture in manifest["pictures"]:
-        image = Image.open(directory / picture).convert("RGB")
-        image.thumbnail((WIDTH, 10 * WIDTH))
-        image.save(folder / picture, optimize=True)
-    result = ", ".join(
-        f"{key} {value:.4g}" for key, value in manifest["result"].items() if isinstance(value, int | float)
-    )
-    lines = [f"## {name}", "", f"    {command(manifest)}", "", f"Result: {result}.", ""]
-    for claim in manifest["claims"]:
-        low, high = claim["interval"]
-        measured = f"{claim['measure']} {claim['value']:.3g} [{low:.3g}, {high:.3g}]"
-        lines.append(f"- {claim['statement']}: {measured}: {claim['verdict']}.")
-    lines += [""] + [f"![{picture}](_static/gallery/{name}/{picture})" for picture in manifest["pictures"]]
-    (folder / "section.md").write_text("\n".join(lines) + "\n")
+        copy_picture(directory / picture, folder / picture)
+    (folder / "run.json").write_text(json.dumps(record(manifest), indent=1) + "\n")
+
+
+def copy_picture(source: Path, target: Path) -> None:
+    """Copy a figure onto a white ground, reduced to the largest width, and compress it without loss of colours."""
+    image = Image.open(source).convert("RGBA")
+    ground = Image.new("RGBA", image.size, "white")
+    image = Image.alpha_composite(ground, image).convert("RGB")
+    image.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
+    if image.getcolors(COLOURS) is not None:
+        image = image.convert("P", palette=Image.Palette.ADAPTIVE, dither=Image.Dither.NONE, colors=COLOURS)
+    image.save(target, optimize=True)
+
+
+def record(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a manifest that the gallery shows."""
+    result = {name: value for name, value in manifest["result"].items() if isinstance(value, int | float)}
+    return {
+        "experiment": manifest["experiment"],
+        "command": command(manifest),
+        "seed": manifest["seed"],
+        "date": manifest["started"][:10],
+        "wall_seconds": manifest["wall_seconds"],
+        "git_commit": manifest["git_commit"],
+        "versions": manifest["versions"],
+        "devices": manifest["devices"],
+        "result": result,
+        "goal": catalogue.load(manifest["experiment"]).goal,
+        "claims": manifest["claims"],
+        "pictures": manifest["pictures"],
+    }
 
 
 def command(manifest: dict[str, Any]) -> str:
@@ -48,28 +71,6 @@ def command(manifest: dict[str, Any]) -> str:
     return re.sub(r"(?<=[ =])/\S*/(?=\S)", "", text)
 
 
-def method(name: str) -> str:
-    """Return the method of an experiment, from the docstring of its module."""
-    title, *paragraphs = catalogue.header(name).split("\n\n")
-    text = "\n\n".join(part for part in paragraphs if not part.startswith("    python"))
-    return f"{title}\n\n{text}\n".replace("``", "`")
-
-
-def section(folder: Path) -> str:
-    """Return the section of an experiment: its method, result, figures and notes."""
-    heading, command, rest = (folder / "section.md").read_text().split("\n\n", maxsplit=2)
-    notes = (folder / "notes.md").read_text()
-    return f"{heading}\n\n{command}\n\n{method(folder.name)}\n{rest}\n{notes}".strip()
-
-
-def write_page() -> None:
-    """Join the sections into the page."""
-    sections = [section(path.parent) for path in sorted(PICTURES.glob("*/section.md"))]
-    heading = "# Gallery\n\nThe figures and results of the experiments."
-    (DOCS / "gallery.md").write_text("\n\n".join([heading, *sections]) + "\n")
-
-
 if __name__ == "__main__":
     for run in sys.argv[1:]:
         add(Path(run))
-    write_page()

@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from jaxdl import doctor
+from jaxdl import __version__, doctor
 
 USAGE = """usage: python -m jaxdl COMMAND
 
@@ -18,6 +18,7 @@ USAGE = """usage: python -m jaxdl COMMAND
   inspect NAME       show a model layer by layer: shapes, parameters, FLOPs
   predict NAME [--weights FILE] IMAGE...
                      name the five most probable classes of images, by published weights for ImageNet
+  --version          print the version
 """
 
 WIDTH = 160
@@ -27,8 +28,8 @@ WIDTH = 160
 def main(arguments: list[str]) -> int:
     """Run a command; return the exit status: 2 for invalid arguments, 1 if the doctor finds an error, else 0."""
     match arguments:
-        case [] | ["-h" | "--help"]:
-            sys.stdout.write(USAGE)
+        case [] | ["-h" | "--help" | "--version"]:
+            sys.stdout.write(f"jaxdl {__version__}\n" if arguments == ["--version"] else USAGE)
             return 0
         case ["doctor"]:
             return show_findings(Console(markup=False, emoji=False))

@@ -97,7 +97,7 @@ def check_boolean(mask: ArrayLike) -> Array:
     return mask
 
 
-def check_weights(mask: Array) -> None:
+def check_weights(mask: ArrayLike) -> None:
     """Check that a mask holds no number below 0, as one that is added to scores does; a traced one passes unchecked.
 
     Raises:

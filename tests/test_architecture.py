@@ -29,6 +29,7 @@ LEVELS = {
     "interpret": 3,
     "rl": 3,
     "pretrained": 3,
+    "compress": 3,
     "doctor": 3,
     "__main__": 4,
 }

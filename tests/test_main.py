@@ -1,7 +1,10 @@
 import importlib.metadata
+import tomllib
+from pathlib import Path
 
 import pytest
 
+import jaxdl
 from jaxdl import doctor, models
 from jaxdl.__main__ import main
 
@@ -55,3 +58,12 @@ def test_an_error_is_one_line(arguments, expected, capsys):
 def test_usage_without_a_command(capsys):
     assert main([]) == 0
     assert "inspect NAME" in capsys.readouterr().out
+
+
+def test_the_version_is_that_of_the_package_and_stated_once(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"jaxdl {jaxdl.__version__}\n"
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    assert "version" not in project["project"]
+    assert project["tool"]["hatch"]["version"]["path"] == "jaxdl/__init__.py"

@@ -150,9 +150,34 @@ def test_thresholds_are_optimal(rng):
     assert choose(curve, specificity=target) == min(t for t, (_, tnr) in candidates.items() if tnr >= target)
 
 
+def test_the_cheapest_threshold_is_that_of_a_loop_over_the_scores():
+    random = np.random.default_rng(3)
+    labels = random.integers(0, 2, 30)
+    scores = np.round(labels + random.normal(size=30), 1).astype(np.float32)
+    costs = {"false_negative": 7.0, "false_positive": 2.0, "prevalence": 0.1}
+
+    def cost(threshold):
+        missed = np.mean(scores[labels == 1] < threshold)
+        return 0.1 * 7 * missed + 0.9 * 2 * np.mean(scores[labels == 0] >= threshold)
+
+    curve = metrics.roc_curve(scores, labels)
+    found = jax.jit(metrics.expected_costs)(curve, **costs)
+    np.testing.assert_allclose(found, [cost(t) for t in np.asarray(curve.thresholds)], rtol=1e-5, atol=1e-6)
+    chosen = float(jax.jit(metrics.cheapest_threshold)(curve, **costs))
+    assert cost(chosen) == pytest.approx(min(cost(t) for t in [*scores, np.inf]))
+    assert metrics.cheapest_threshold(curve, false_negative=0.0, false_positive=1.0, prevalence=0.5) == np.inf
+    one_class = metrics.roc_curve(scores, np.ones(30))
+    assert np.isnan(metrics.cheapest_threshold(one_class, **costs))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (
+            partial(metrics.expected_costs, None, false_negative=-1.0, false_positive=1.0, prevalence=0.5),
+            "got -1.0",
+        ),
+        (partial(metrics.cheapest_threshold, None, false_negative=1.0, false_positive=1.0, prevalence=2.0), "got 2.0"),
         (partial(metrics.mean, np.zeros((2, 3)), np.zeros(3)), r"\(2, 3\), got \(3,\)"),
         (partial(metrics.correct, np.zeros((2, 3)), np.zeros(3)), r"got labels of shape \(3,\)"),
         (partial(metrics.top_k_correct, np.zeros((2, 3)), np.zeros(2), 4), "got 4"),

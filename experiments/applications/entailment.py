@@ -1,13 +1,14 @@
-"""Does one sentence follow from another: an encoder pair against a transformer that reads both together.
+"""Does one sentence follow from another: an encoder pair, aligned words, and a transformer that reads both together.
 
-    python -m experiments run entailment [--table FILE]
+    python -m experiments run entailment [--models decomposable bert] [--table FILE]
 
 "Every dog runs" entails "some old poodle moves" and contradicts "no beagle runs". A sentence has a quantifier, perhaps
 an adjective, a noun and a verb; the label of a pair is computed from the extensions of its words: what is said of every
 dog holds for poodles, what is said of some poodle holds for some dog. All three labels are equally frequent; test pairs
-are new, their words are not. LSTMs in both directions encode the sentences separately (Conneau et al., 2017); a small
-BERT reads both with a separator and segments, and every word attends to those of the other sentence. With a table,
-pairs and labels are those of a TSV file: premise, hypothesis, label.
+are new, their words are not. LSTMs in both directions encode the sentences separately (Conneau et al., 2017);
+decomposable attention compares each word with those of the other sentence, whatever their order (Parikh et al., 2016);
+a small BERT reads both with a separator and segments. With a table, pairs and labels are those of a TSV file: premise,
+hypothesis, label.
 
 Goal, set before the run: 95 % of the test by the BERT. Chance is 33 %, and what the hypothesis alone tells is measured.
 """
@@ -23,7 +24,7 @@ from flax import linen
 from experiments.applications import drawings
 from experiments.harness.configuration import Config as Base
 from experiments.harness.errors import UsageError
-from experiments.harness.inference import EncoderPair, draw_pairs, encode_pairs, read_pairs
+from experiments.harness.inference import DecomposablePair, EncoderPair, draw_pairs, encode_pairs, read_pairs
 from experiments.harness.run_folder import Run
 from experiments.harness.sequence_plots import draw_alignments
 from experiments.harness.supervised import Optimizer
@@ -34,14 +35,24 @@ from jaxdl.typing import PyTree
 
 GOAL = {"bert_accuracy": 0.95}
 SEPARATOR = "<separator>"
+MODELS = ("encoder_pair", "decomposable", "bert")
 
 
 @dataclass(frozen=True)
 class Config(Base):
-    """Two classifiers of pairs."""
+    """Classifiers of pairs."""
 
-    SMOKE = {"pairs": 30, "tested": 6, "hidden_size": 4, "num_layers": 1, "epochs": 1.0, "batch_size": 8}
+    SMOKE = {
+        "pairs": 30,
+        "tested": 6,
+        "models": ("decomposable", "bert"),
+        "hidden_size": 4,
+        "num_layers": 1,
+        "epochs": 1.0,
+        "batch_size": 8,
+    }
     POSITIVE = ("epochs",)
+    CHOICES = {"models": (MODELS, ("bert",))}
 
     table: Path | None = None
     """TSV file of premises, hypotheses and labels; None for generated pairs."""
@@ -49,6 +60,8 @@ class Config(Base):
     """Largest number of pairs of the training."""
     tested: int = 600
     """Largest number of pairs of the test."""
+    models: tuple[str, ...] = MODELS
+    """Classifiers; the attention of the BERT is drawn."""
     hidden_size: int = 48
     """Size of the states, and width of the BERT: a multiple of 4."""
     num_layers: int = 2
@@ -62,7 +75,7 @@ class Config(Base):
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
-    """Train both, print pairs with their answers, draw what the words attended to."""
+    """Train all, print pairs with their answers, draw what the words attended to."""
     count = config.pairs + config.tested
     pairs = draw_pairs(config.seed, count) if config.table is None else read_pairs(config.table)
     labels = sorted({label for _, _, label in pairs})
@@ -79,10 +92,13 @@ def run(config: Config, run: Run) -> dict[str, float]:
     fields = {"vocab_size": len(vocabulary), "context_length": longest, "d_model": size, "mlp_dim": 4 * size}
     models: dict[str, linen.Module] = {
         "encoder_pair": EncoderPair(len(vocabulary), len(labels), size),
+        "decomposable": DecomposablePair(len(vocabulary), len(labels), size),
         "bert": BERT("classification", len(labels), **fields, num_layers=config.num_layers, num_heads=4),
     }
     result, predicted, variables = {"hypothesis_only_accuracy": hypothesis_only(learned, test)}, {}, {}
     for name, model in models.items():
+        if name not in config.models:
+            continue
         variables = learn(config, model, arrays)
         options = {"lengths": tested["length"], "segment": tested["segment"]}
         logits = jax.jit(lambda v, x, model=model, options=options: model.apply(v, x, **options))(

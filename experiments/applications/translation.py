@@ -12,12 +12,10 @@ translations wrong.
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.harness.errors import UsageError, preparing
+from experiments.harness.parallel_text import read_translations
 from experiments.harness.run_folder import Run
-from experiments.harness.spellings import number_names, read_catalogue, words_and_marks
 from experiments.harness.transduction import Transduction, split_pairs, transduce
 from experiments.harness.translations import bleu, chrf
-from jaxdl.data import read_parallel_table
 
 GOAL = {"bleu": 97.0, "sentence_error": 0.05}
 
@@ -38,25 +36,11 @@ class Config(Transduction):
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train, translate the test, draw which words each word attended to."""
-    learned, test = split_pairs(read(config), config)
+    count = config.pairs + config.tested
+    pairs = read_translations(config.seed, count, config.data_dir, config.table, longest=config.words)
+    learned, test = split_pairs(pairs, config)
     result, outputs = transduce(config, run, learned, test, join=" ")
     own, true = [" ".join(each) for each in outputs], [" ".join(target) for _, target in test]
     result |= {"bleu": bleu(own, true, tokenize="none"), "chrf": chrf(own, true)}
     result["word_error"], result["sentence_error"] = result.pop("token_error"), result.pop("sequence_error")
     return {**result, "sentences": len(learned)}
-
-
-def read(config: Config) -> list[tuple[list[str], list[str]]]:
-    """Return pairs of words of the source and of the target."""
-    if config.table is not None:
-        with preparing():
-            pairs = read_parallel_table(config.table)
-    elif config.data_dir is not None:
-        paths = sorted(config.data_dir.expanduser().rglob("fr/LC_MESSAGES/*.mo"))
-        if not paths:
-            raise UsageError(f"{config.data_dir}: expected gettext catalogues fr/LC_MESSAGES/*.mo, got none")
-        pairs = read_catalogue(paths[0], config.words)
-    else:
-        numbers = number_names(config.seed, config.pairs + config.tested)
-        return [(a.replace("-", " - ").split(), b.replace("-", " - ").split()) for a, b in numbers]
-    return [(list(words_and_marks(a)), list(words_and_marks(b))) for a, b in pairs]

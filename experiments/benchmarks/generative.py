@@ -148,7 +148,10 @@ def diffusion_sampling() -> Case:
                 x = float(signal[i + 1]) * x0 + float(noise[i + 1]) * e
         return x
 
-    np.testing.assert_allclose(program(*arguments), theirs().movedim(1, -1).numpy(), atol=0.02)
+    # The first step divides by the signal of pure noise, 1/20,000: a few pixels keep that much of the rounding.
+    difference = np.asarray(program(*arguments)) - theirs().movedim(1, -1).numpy()
+    np.testing.assert_allclose(np.sqrt(np.mean(difference**2)), 0, atol=1e-3)
+    np.testing.assert_allclose(difference, 0, atol=0.1)
     run = partial(program, *arguments)
     return Case(SAMPLING, "torch", lambda: jax.block_until_ready(run()), theirs, 1.0, ROUNDS)
 

@@ -101,18 +101,18 @@ class OurRun:
 class TorchRun:
     """The same network, data and optimizer in torch."""
 
-    def __init__(self, params: Any, loader: data.Loader):
+    def __init__(self, params: Any, loader: data.Loader, device: str = "cpu"):
         import torch
 
         torch.set_num_threads(2)
         self.torch, self.loader = torch, loader
         network = torch_network({name: np.asarray(leaf) for name, leaf in tree.flatten(params).items()})
-        self.net = network.to(memory_format=torch.channels_last)  # the faster layout for convolutions here
+        self.net = network.to(device, memory_format=torch.channels_last)  # the faster layout for convolutions here
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=RATE, eps=1e-8, fused=True)
         image = loader.arrays["image"]
         # An image in torch's order, channels first, whose numbers lie channels last.
-        self.image = torch.from_numpy(np.moveaxis(image, -1, 1) if image.ndim == 4 else image)
-        self.label = torch.from_numpy(loader.arrays["label"].astype(np.int64))
+        self.image = torch.from_numpy(np.moveaxis(image, -1, 1) if image.ndim == 4 else image).to(device)
+        self.label = torch.from_numpy(loader.arrays["label"].astype(np.int64)).to(device)
 
     def epoch(self) -> None:
         """Train for one epoch."""
@@ -122,13 +122,13 @@ class TorchRun:
         """Train for a number of steps; return the losses."""
         cross_entropy = self.torch.nn.functional.cross_entropy
         losses = []
-        for index in self.torch.from_numpy(self.loader.indices(0, count)):
+        for index in self.torch.from_numpy(self.loader.indices(0, count)).to(self.image.device):
             self.optimizer.zero_grad(set_to_none=True)
             loss = cross_entropy(self.net(self.image[index]), self.label[index])
             loss.backward()
             self.optimizer.step()
             losses.append(loss.detach())
-        return self.torch.stack(losses).numpy()
+        return self.torch.stack(losses).cpu().numpy()
 
 
 def torch_network(params: dict[str, np.ndarray]) -> Any:

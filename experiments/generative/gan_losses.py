@@ -33,8 +33,9 @@ ROUNDS, POINTS = 5, 20
 class Config(configuration.Config):
     """Losses of a generator against a good discriminator."""
 
-    SMOKE = {"seeds": 2, "steps": 20, "game_steps": 2, "batch_size": 4, "hidden_size": 4}
+    SMOKE = {"seeds": 2, "steps": 20, "game_steps": 2, "batch_size": 4, "hidden_size": 4, "objectives": OBJECTIVES[:3]}
     LEAST = {"seeds": 2, "steps": POINTS}
+    CHOICES = {"objectives": (OBJECTIVES, OBJECTIVES[:3])}
 
     seeds: int = 8
     """Independent runs of each objective."""
@@ -48,14 +49,16 @@ class Config(configuration.Config):
     """Units of each hidden layer."""
     learning_rate: float = 1e-3
     """Rate of Adam, whose first decay is 0.5."""
+    objectives: tuple[str, ...] = OBJECTIVES
+    """Losses to compare; the first three must be among them."""
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Measure the gradients, play, judge, draw."""
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-    found = {name: jax.device_get(jax.jit(jax.vmap(partial(follow, config, name)))(keys)) for name in OBJECTIVES}
+    found = {name: jax.device_get(jax.jit(jax.vmap(partial(follow, config, name)))(keys)) for name in config.objectives}
     curves = {name: np.log10(one["gradient"] + 1e-30) for name, one in found.items()}
-    played = {name: jax.device_get(jax.jit(jax.vmap(partial(play, config, name)))(keys)) for name in OBJECTIVES}
+    played = {name: jax.device_get(jax.jit(jax.vmap(partial(play, config, name)))(keys)) for name in config.objectives}
     modes = {name: np.asarray(one["modes"], float) for name, one in played.items()}
     judge_all(run, statements(curves, modes))
     run.figure("gradients", generative_plots.draw_gradients(curves, config.steps))

@@ -32,7 +32,7 @@ from experiments.harness.generation import (
 from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
 from experiments.harness.sampling import draw_grid
-from jaxdl import generative, models, tasks
+from jaxdl import models, tasks
 from jaxdl.typing import Array, Key, PyTree
 
 GOAL = {"gain_over_independent": 0.5, "sample_accuracy": 0.9}
@@ -73,11 +73,9 @@ def make_sampler(config: Config, count: int) -> Sample:
 
     @jax.jit
     def sample(variables: PyTree, key: Key) -> Array:
-        def network(x: Array) -> Array:
-            return model.apply(variables, x, labels_of(count))
-
         empty = jnp.zeros((count, config.side, config.side), jnp.int32)
-        return generative.sample_pixels(key, network, empty)[..., None] / (config.levels - 1)
+        drawn = models.generative.sample_pixel_cnn(key, model, variables, empty, labels=labels_of(count))
+        return drawn[..., None] / (config.levels - 1)
 
     return sample
 
@@ -90,7 +88,7 @@ def complete(config: Config, variables: PyTree, arrays: Images) -> dict[str, lis
     @jax.jit
     def draw(variables: PyTree, key: Key) -> Array:
         half = config.side * (config.side // 2)
-        return generative.sample_pixels(key, lambda x: model.apply(variables, x, labels), given, start=half)
+        return models.generative.sample_pixel_cnn(key, model, variables, given, labels=labels, start=half)
 
     found = [draw(variables, jax.random.key(seed)) for seed in range(COMPLETED)]
     hidden = np.where(np.arange(config.side)[:, None] < config.side // 2, given, config.levels // 2)

@@ -8,7 +8,7 @@ from flax import linen
 from experiments.harness.scenes import Captioned
 from jaxdl import data, decode
 from jaxdl.data.vocabulary import Vocabulary
-from jaxdl.models import step_function
+from jaxdl.models import TransformerCaptioner, step_function
 from jaxdl.typing import PyTree
 
 PIECE = 100
@@ -29,7 +29,8 @@ def beam_captions(
 
     @jax.jit
     def search(images: jax.Array) -> jax.Array:
-        carry = model.apply(variables, images, method="init_carry")
+        room = {"max_length": length} if isinstance(model, TransformerCaptioner) else {}
+        carry = model.apply(variables, images, **room, method="init_carry")
         first = jnp.full(len(images), vocabulary.bos_id)
         options = {"num_beams": beams, "max_length": length, "eos_id": vocabulary.eos_id, "pad_id": vocabulary.pad_id}
         return decode.beam_search(step_function(model, variables), carry, first, **options).tokens[:, 0]

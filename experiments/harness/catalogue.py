@@ -23,6 +23,7 @@ CHAPTERS = (
     "generative",
     "applications",
     "rl",
+    "deployment",
 )
 """The chapters, in reading order."""
 OTHER_FILES = ("__init__", "drawings")
@@ -55,6 +56,8 @@ class Experiment(NamedTuple):
         claims: the numbers of the claims that it tests.
         make_sampler: ``make_sampler(config, count)`` returns the function ``sample(variables, key)`` that draws images
             ``[count, H, W, C]`` from 0 to 1; None where there is nothing to sample.
+        make_chat: ``make_chat(config, directory, variables)`` returns the function from the turns of a dialogue, each a
+            list of words, to the words of the answer; None where there is no dialogue.
     """
 
     default: Config
@@ -62,6 +65,7 @@ class Experiment(NamedTuple):
     goal: dict[str, float]
     claims: tuple[int, ...]
     make_sampler: Callable[[Any, int], Callable[[Any, Any], Any]] | None = None
+    make_chat: Callable[[Any, Path, Any], Callable[[list[list[str]]], list[str]]] | None = None
 
 
 def chapters() -> dict[str, list[str]]:
@@ -118,10 +122,11 @@ def load(name: str) -> Experiment:
     """Import an experiment or the experiment of a preset.
 
     Its module has ``Config``, a frozen dataclass, and ``run(config, run) -> result``; it may have ``GOAL`` and
-    ``CLAIMS``, ``make_sampler``, and ``PRESETS``, which maps names to pairs of settings and a goal.
+    ``CLAIMS``, ``make_sampler``, ``make_chat``, and ``PRESETS``, which maps names to pairs of settings and a goal.
     """
     stem = PRESETS[name].experiment if name in PRESETS else name
     module = importlib.import_module(f"experiments.{chapter_of(name)}.{stem}")
     settings, goal = module.PRESETS[name] if name in PRESETS else ({}, getattr(module, "GOAL", {}))
     claims, make_sampler = getattr(module, "CLAIMS", ()), getattr(module, "make_sampler", None)
-    return Experiment(module.Config(**settings), module.run, goal, claims, make_sampler)
+    make_chat = getattr(module, "make_chat", None)
+    return Experiment(module.Config(**settings), module.run, goal, claims, make_sampler, make_chat)

@@ -16,7 +16,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from experiments.harness import catalogue, comparing, sweeping, terminal
+from experiments.harness import catalogue, comparing, joint, sweeping, terminal
 from experiments.harness.configuration import Config, as_dict, parse
 from experiments.harness.errors import UsageError, check_writable, unknown
 from experiments.harness.migration import upgrade
@@ -31,18 +31,25 @@ USAGE = """usage: python -m experiments COMMAND
   run NAME [--flags]         run an experiment; run NAME --help lists its flags
                              --config FILE reads a saved configuration, --set FLAG=VALUE,VALUE runs a sweep
   show RUN                   print the manifest and the files of a run folder
+  card RUN [--out FILE]      write the model card of a run, by default CARD.md in its folder
   predict RUN FILE...        print the most probable classes of images, by a run of a classifier
   compare RUN RUN... [--out FILE]
                              print the results and different settings of runs, and draw their curves
   sample RUN [--count N] [--seed N]
                              draw images from the trained model of a run folder
+  chat RUN                   talk to the trained model of a run folder, a turn a line
   claims [--smoke] [--json FILE] [--out DIR]
                              measure the textbook's claims and print verdicts
   audit                      recompute the textbook's worked examples
   stress [--short | --full] [--seed N] [--only KIND]
                              attack with killed runs, damaged files and bad settings; count what got through
+  compile MODEL [--topology v5e:2x4] [--mesh data=8] [--flags]
+                             compile a training step for TPUs that are not there: memory, operations, communication;
+                             --all --json FILE compiles every model, compile --help lists the flags
   bench [NAME] [--only TEXT] [--json FILE]
                              compare our time with the peers'; without a name, list the benchmarks
+  bench gpu [--minutes 8] [--only ROW,ROW] [--json FILE] [--smoke]
+                             what matters on one GPU, each row in a process of its own, with torch
 """
 
 
@@ -97,8 +104,8 @@ def divisible(config: Config, run: Run) -> Config:
     return dataclasses.replace(config, **sizes) if devices > 1 else config
 
 
-def run_experiment(arguments: list[str]) -> int:
-    """Run an experiment in a run folder and print its result and its goal."""
+def run_experiment(arguments: list[str], member: joint.Member | None = None) -> int:
+    """Run an experiment in a run folder, as a member of a sweep or alone, and print its result and its goal."""
     if not arguments or arguments[0].startswith("-"):
         raise UsageError("expected the name of an experiment; python -m experiments list prints them")
     name, *flags = arguments
@@ -111,14 +118,16 @@ def run_experiment(arguments: list[str]) -> int:
     config, options = parse(name, default, flags)
     run = Run.from_options(name, as_dict(config), options)
     run.upgrade = functools.partial(upgrade, default=experiment.default)
+    run.member = member
     return conduct(experiment, config, run, {} if options.smoke else experiment.goal)
 
 
 def run_sweep(name: str, flags: list[str], settings: list[str]) -> int:
     """Run an experiment with every combination of settings, one after the other, each in a folder of its own.
 
-    The folders are in ``--out DIR``, by default a new one under runs/. A table of the results ends the sweep; the exit
-    status is the largest of the runs.
+    Image classifiers that differ in their learning rate alone are trained together, as one program. The folders are in
+    ``--out DIR``, by default a new one under runs/. A table of the results ends the sweep; the exit status is the
+    largest of the runs.
     """
     given, flags = sweeping.take_values(flags, "--out")
     parent = Path(given[-1]) if given else Run(f"{name}-sweep", {}).directory
@@ -126,10 +135,10 @@ def run_sweep(name: str, flags: list[str], settings: list[str]) -> int:
     for combination in chosen:  # every error of a flag before the first run
         parse(name, catalogue.load(name).default, [f"--{flag}={value}" for flag, value in combination.items()])
     status, manifests = 0, {}
-    for combination in chosen:
+    for combination, member in zip(chosen, joint.join(chosen), strict=True):
         folder = parent / sweeping.label(combination)
         values = [f"--{flag}={value}" for flag, value in combination.items()]
-        status = max(status, run_experiment([name, *flags, *values, "--out", str(folder)]))
+        status = max(status, run_experiment([name, *flags, *values, "--out", str(folder)], member))
         manifests[folder.name] = read_manifest(folder)
     terminal.console().print(comparing.results(manifests))
     return status
@@ -220,11 +229,13 @@ def bench(arguments: list[str]) -> int:
     from experiments.benchmarks import ALLOCATOR, measure, names
 
     if not arguments:
-        terminal.console().print("\n".join(names()))
+        terminal.console().print("\n".join([*names(), "gpu"]))
         return 0
     name, *flags = arguments
+    if name == "gpu":
+        return lazy_command("experiments.benchmarks.gpu")(flags)
     if name not in names():
-        raise unknown("benchmark", name, names())
+        raise unknown("benchmark", name, [*names(), "gpu"])
     given = dict(zip(flags[::2], flags[1::2], strict=False))
     if len(flags) % 2 or given.keys() - {"--only", "--json"}:
         raise UsageError(f"expected --only TEXT and --json FILE, got {' '.join(flags)!r}")
@@ -268,18 +279,21 @@ def lazy_command(module: str) -> Callable[[list[str]], int]:
     return lambda arguments: importlib.import_module(module).main(arguments)
 
 
-OWN_HELP = {"stress"}
+OWN_HELP = {"compile", "stress"}
 """Commands that print their own help, as ``run NAME --help`` does."""
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_experiments,
     "run": run_experiment,
     "show": show_run,
+    "card": lazy_command("experiments.harness.card"),
     "predict": lazy_command("experiments.harness.predicting"),
     "compare": comparing.main,
     "bench": bench,
     "sample": lazy_command("experiments.harness.sampling"),
+    "chat": lazy_command("experiments.harness.chatting"),
     "claims": lazy_command("experiments.harness.claims"),
     "audit": lazy_command("experiments.audit"),
     "stress": lazy_command("experiments.stress"),
+    "compile": lazy_command("experiments.harness.compiling"),
 }

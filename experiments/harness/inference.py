@@ -12,7 +12,7 @@ from experiments.harness.errors import UsageError, preparing
 from jaxdl import data
 from jaxdl.data.files.opening import read_plain_text
 from jaxdl.data.vocabulary import Vocabulary
-from jaxdl.models import Encoder
+from jaxdl.models import DecomposableAttention, Encoder
 from jaxdl.nn.recurrent.cells import LSTM
 from jaxdl.typing import Array, ArrayLike
 
@@ -134,15 +134,42 @@ class EncoderPair(linen.Module):
     def __call__(self, x: Array, lengths: ArrayLike, segment: Array, train: bool = False) -> Array:
         """Compute the logits of tokens ``[B, T]`` whose segments ``[B, T]`` are 0 and then 1."""
         del train
-        valid = jnp.arange(x.shape[1])[None] < jnp.asarray(lengths)[:, None]
-        first = jnp.sum(valid & (segment == 0), axis=1)
-        places = (jnp.arange(x.shape[1])[None] + first[:, None]) % x.shape[1]
+        (first, second), counts = split_pair(x, jnp.asarray(lengths), segment)
         encoder = Encoder(self.vocab_size, self.hidden_size, LSTM(self.hidden_size), name="encoder")
-        a = encoder(x, first).summary
-        b = encoder(jnp.take_along_axis(x, places, axis=1), jnp.asarray(lengths) - first).summary
+        a, b = encoder(first, counts[0]).summary, encoder(second, counts[1]).summary
         both = jnp.concatenate([a, b, jnp.abs(a - b), a * b], axis=-1)
         hidden = linen.relu(linen.Dense(self.hidden_size, name="hidden")(both))
         return linen.Dense(self.num_classes, name="output")(hidden)
+
+
+class DecomposablePair(linen.Module):
+    """`DecomposableAttention` between the sentences of a row (Parikh et al., 2016)."""
+
+    vocab_size: int
+    num_classes: int
+    hidden_size: int = 64
+
+    @linen.compact
+    def __call__(self, x: Array, lengths: ArrayLike, segment: Array, train: bool = False) -> Array:
+        """Compute the logits of tokens ``[B, T]`` whose segments ``[B, T]`` are 0 and then 1."""
+        sentences, counts = split_pair(x, jnp.asarray(lengths), segment)
+        network = DecomposableAttention(
+            self.vocab_size, self.num_classes, self.hidden_size, self.hidden_size, dropout_rate=0.1, name="network"
+        )
+        return network(*sentences, *counts, train=train)
+
+
+def split_pair(x: Array, lengths: Array, segment: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Split rows ``[B, T]`` of two sentences, told apart by the segment, into both and their lengths.
+
+    >>> rows, lengths = split_pair(jnp.array([[5, 6, 7, 0]]), jnp.array([3]), jnp.array([[0, 1, 1, 1]]))
+    >>> rows[1][:, :2].tolist(), [each.tolist() for each in lengths]
+    ([[6, 7]], [[1], [2]])
+    """
+    places = jnp.arange(x.shape[1])[None]
+    first = jnp.sum((places < lengths[:, None]) & (segment == 0), axis=1)
+    second = jnp.take_along_axis(x, (places + first[:, None]) % x.shape[1], axis=1)
+    return (x, second), (first, lengths - first)
 
 
 def encode_pairs(

@@ -26,6 +26,7 @@ import jaxdl
 from experiments.harness import terminal
 from experiments.harness.configuration import Options
 from experiments.harness.errors import UsageError, preparing
+from experiments.harness.joint import Member
 from jaxdl.data.files.opening import read_plain_text
 from jaxdl.train import parallel
 from jaxdl.train.parallel import consistency, distributed
@@ -61,6 +62,7 @@ class Run:
         uses_mesh: whether the experiment has trained on the mesh.
         precision: the type in which the models compute, for ``train.make_step``.
         uses_precision: whether the experiment has trained in it.
+        member: its place among the runs of a sweep that are trained together.
         describe: writes what the weights need besides into a folder.
         upgrade: translates settings of an earlier version.
         before: the manifest before the run was resumed.
@@ -68,6 +70,7 @@ class Run:
         times: seconds of this part spent in compilation and in steps.
         unlock: unlocks the folder, once.
         claims: the claims that the experiment has judged.
+        documentation: what the experiment has documented for a model card.
     """
 
     def __init__(self, name: str, config: dict[str, Any], directory: Path | None = None, *, smoke: bool = False):
@@ -81,10 +84,12 @@ class Run:
         self.started = time.time()
         self.pictures: list[str] = []
         self.claims: list[Any] = []
+        self.documentation: dict[str, Any] = {}
         self.before: dict[str, Any] = {}
         self.parts: list[dict[str, Any]] = []
         self.uses_mesh = self.uses_precision = False
         self.precision = "float32"
+        self.member: Member | None = None
         self.describe: Callable[[Path], Any] = lambda directory: None
         self.upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict
         self.identity = {"experiment": name, "smoke": smoke, **_without_paths(config)}
@@ -220,6 +225,10 @@ class Run:
             f"claim {claim.claim}: {claim.statement}: {claim.value:.3g} {claim.measure}: {claim.verdict}"
         )
 
+    def document(self, **parts: Any) -> None:
+        """Record parts of the model card: ``data``, ``use``, ``groups`` (intervals by name) and ``limits``."""
+        self.documentation |= parts
+
     def write_manifest(self, status: str, result: dict[str, Any]) -> None:
         """Write ``manifest.json``: command, versions, devices, durations, result."""
         parts = [*self.parts, self._part()]
@@ -244,6 +253,7 @@ class Run:
             "backend": jax.default_backend(),
             "flags": {name: os.environ[name] for name in sorted(os.environ) if name.startswith(("XLA_", "JAX_"))},
             "pictures": self.pictures,
+            "documentation": self.documentation,
         }
         write_json(self.directory / "manifest.json", manifest)
 

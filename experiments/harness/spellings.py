@@ -1,9 +1,12 @@
 """Pairs of spellings: Spanish words and their sounds, romanized words in katakana, numbers in words, dictionaries."""
 
+import gettext
 import re
+import struct
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -187,19 +190,22 @@ def in_french(number: int, *, ends: bool = True) -> str:
 def read_catalogue(path: Path, longest: int) -> list[tuple[str, str]]:
     """Read the messages of one to ``longest`` words, and their translations, from a compiled gettext catalogue (.mo).
 
+    Messages with several forms by number are left out. Dates in the header are not read: those of real catalogues are
+    not all valid.
+
     Raises:
-        UsageError: it is no such file, or Babel is not installed.
+        UsageError: it is no such file.
     """
-    try:
-        from babel.messages.mofile import read_mo
-    except ImportError:
-        raise UsageError("expected Babel to read a gettext catalogue; pip install babel") from None
     with preparing(), path.expanduser().open("rb") as file:
-        catalogue = read_mo(file)
+        try:
+            catalogue: dict[Any, str] = gettext.GNUTranslations(file)._catalog  # pyright: ignore[reportAttributeAccessIssue]
+        except struct.error as error:
+            raise UsageError(f"{path}: expected a compiled gettext catalogue, got {error}") from error
     pairs = {}
-    for message in catalogue:
-        if isinstance(message.id, str) and isinstance(message.string, str):
-            sides = [" ".join(text.lower().split()) for text in (message.id, message.string)]
+    for name, translation in catalogue.items():
+        if isinstance(name, str):
+            message = name.rpartition("\x04")[2]  # after its context
+            sides = [" ".join(text.lower().split()) for text in (message, translation)]
             if all(0 < len(side.split()) <= longest and side.isprintable() for side in sides):
                 pairs[sides[0]] = sides[1]
     return sorted(pairs.items())

@@ -179,6 +179,7 @@ def train_classifier(config: Classification, run: Run, dataset: data.Dataset) ->
         accumulate=config.accumulate,
         patience=config.patience,
         validation=validation,
+        together=True,
     )
     run.figure("curves", figures.curves(train.MetricsFile.read(run.directory / "metrics.jsonl")))
     draw_model(run, model, state, dataset.classes, test_arrays)

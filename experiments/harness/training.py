@@ -9,6 +9,7 @@ import optax
 from jax.experimental import multihost_utils
 from rich.console import Console
 
+from experiments.harness import joint
 from experiments.harness.errors import UsageError, preparing
 from experiments.harness.run_folder import Run
 from jaxdl import data, tasks, train, tree
@@ -32,12 +33,14 @@ def train_task(
     patience: int | None = None,
     validation: dict[str, Any] | None = None,
     hooks: Sequence[train.Hook] = (),
+    together: bool = False,
 ) -> tuple[train.TrainState, dict[str, float]]:
     """Train on the loader's batches; return the last (or the best) state and its metrics on the test examples.
 
     Progress and patience use the ``validation`` examples if there are any. The run folder keeps ``metrics.jsonl``,
     ``checkpoints/``, ``best/`` with patience, and ``weights.safetensors``. Each of several processes has its own; the
-    checkpoints are those of process 0. ``hooks`` are called with every report.
+    checkpoints are those of process 0. ``hooks`` are called with every report. With ``together`` the runs of a sweep
+    over the learning rate, on which nothing but the optimizer may depend, are one program.
 
     Raises:
         UsageError: the folder or the mesh does not suit this run, or the processes differ.
@@ -49,6 +52,10 @@ def train_task(
     with preparing():
         step = train.make_step(task.loss, optimizer, accumulate=accumulate, mesh=mesh, precision=run.precision)
         start = prepare(run, task, loader, optimizer, patience, step)
+    joined = run.member if together and patience is None and not (mesh or hooks or run.skip_nonfinite) else None
+    if joined is not None and int(start.state.step) == 0:
+        options = {"accumulate": accumulate, "precision": run.precision}
+        return train_member(run, joined, start, task, loader, optimizer, test_arrays, epochs=epochs, **options)
     evaluation = train.make_evaluation(task.measure, test_arrays, mesh=mesh)
     watched = evaluation if validation is None else train.make_evaluation(task.measure, validation, mesh=mesh)
     state = advance(run, start, step, loader, epochs=epochs, evaluate=watched, hooks=hooks)
@@ -58,6 +65,38 @@ def train_task(
     measured = evaluation(state.variables)
     state, result = finish(run, start, state)
     return state, {**measured, **result}
+
+
+def train_member(
+    run: Run,
+    member: joint.Member,
+    start: "Start",
+    task: tasks.Task,
+    loader: data.Loader,
+    optimizer: optax.GradientTransformation,
+    test_arrays: dict[str, Any],
+    **options: Any,
+) -> tuple[train.TrainState, dict[str, float]]:
+    """Train all runs of a sweep, or take what another one has trained; save and return that of this run."""
+    together, index = member
+    if together.trained is None:
+        given = (start.state, task, loader, optimizer, test_arrays)
+        together.trained = joint.train_together(together, run.name, *given, index=index, **options)
+    state, rows, measured = joint.take_member(together.trained, index, start.metrics)
+    start.checkpoints.save(state, position=loader.state())
+    run.note_times(rows)
+    state, result = finish(run, start, state)
+    return state, {**measured, **result}
+
+
+def train_beside(
+    task: tasks.Task, loader: data.Loader, optimizer: optax.GradientTransformation, *, epochs: float, seed: int
+) -> Any:
+    """Train another model for a comparison, which the run folder does not keep; return its variables."""
+    keys = jax.random.split(jax.random.key(seed))
+    state = train.TrainState.create(task.init(keys[0], loader.batch(0)), optimizer, keys[1])
+    options = {"epochs": epochs, "hooks": [train.StopAtNonfinite()]}
+    return train.fit(train.make_step(task.loss, optimizer), state, loader, **options)[0].variables
 
 
 def train_game(
@@ -75,11 +114,12 @@ def train_game(
     The run folder and errors are as for `train_task`, without evaluation; ``hooks`` are called with every report.
     """
     run.uses_mesh = True
-    if simultaneous:
-        step = train.make_simultaneous_step(game.losses, optimizers)
-    else:
-        step = train.make_alternating_step(game.losses, optimizers, mesh=run.mesh)
+    run.uses_precision = True
     with preparing():
+        if simultaneous:
+            step = train.make_simultaneous_step(game.losses, optimizers, precision=run.precision)
+        else:
+            step = train.make_alternating_step(game.losses, optimizers, mesh=run.mesh, precision=run.precision)
         start = prepare(run, game, loader, train.combine_optimizers(optimizers), None, step)
     state = advance(run, start, step, loader, epochs=epochs, hooks=hooks)
     return finish(run, start, state)

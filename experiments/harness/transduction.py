@@ -1,6 +1,6 @@
 """One sequence into another: training, beam search and scores that pronunciation, names and translations share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -136,19 +136,34 @@ def search(
     model: linen.Module, variables: PyTree, test: dict[str, np.ndarray], target: Vocabulary, beams: int
 ) -> list[list[str]]:
     """Generate the targets of a test by beam search."""
-    length = test["target"].shape[1] + 4
+    rows = search_tokens(model, variables, test, target, beams)
+    return [target.decode(row, skip_special_tokens=True) for row in rows]
+
+
+def search_tokens(
+    model: linen.Module, variables: PyTree, test: dict[str, np.ndarray], target: Vocabulary, beams: int
+) -> list[np.ndarray]:
+    """Generate the targets of a test by beam search, as tokens padded after the end."""
+    best = make_search(model, target, beams, test["target"].shape[1] + 4)
+    pieces = np.array_split(np.arange(len(test["source"])), -(-len(test["source"]) // PIECE))
+    sources = [(test["source"][piece], test["source_length"][piece]) for piece in pieces]
+    return [row for part in sources for row in np.asarray(best(variables, *part))]
+
+
+def make_search(
+    model: linen.Module, target: Vocabulary, beams: int, length: int
+) -> Callable[[PyTree, np.ndarray, np.ndarray], jax.Array]:
+    """Make the compiled function from variables, sources and their lengths to the best tokens ``[B, length]``."""
 
     @jax.jit
-    def best(source: jax.Array, lengths: jax.Array) -> jax.Array:
+    def best(variables: PyTree, source: jax.Array, lengths: jax.Array) -> jax.Array:
         options = {"max_length": length} if isinstance(model, Transformer) else {}
         carry = model.apply(variables, source, lengths, **options, method="init_carry")
         step, first = step_function(model, variables), jnp.full(len(source), target.bos_id)
         ends = {"eos_id": target.eos_id, "pad_id": target.pad_id}
         return decode.beam_search(step, carry, first, num_beams=beams, max_length=length, **ends).tokens[:, 0]
 
-    pieces = np.array_split(np.arange(len(test["source"])), -(-len(test["source"]) // PIECE))
-    rows = [row for piece in pieces for row in np.asarray(best(test["source"][piece], test["source_length"][piece]))]
-    return [target.decode(row, skip_special_tokens=True) for row in rows]
+    return best
 
 
 def align(

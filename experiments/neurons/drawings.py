@@ -223,3 +223,82 @@ def draw_gates(tables: np.ndarray, learned: neurons.Learned, names: Sequence[str
     figure.supylabel("$x_2$")
     figure.suptitle("The 16 functions of two inputs: filled points are 1, the neuron fires in the shade")
     return figure
+
+
+def draw_recall(digits: np.ndarray, cues: Arrays, found: Mapping[str, Arrays]) -> Figure:
+    """Draw the digits, two kinds of cues, and what every network recalls from them, ``[trials, 10, 64]``."""
+    rows = {"stored": digits}
+    for cue, states in cues.items():
+        rows[cue] = states[0]
+        rows |= {f"{name}, {cue}".replace("_", "-"): by_cue[cue][0] for name, by_cue in found.items()}
+    return image_rows({name: (1 - images.reshape(-1, 8, 8)) / 2 for name, images in rows.items()}, size=0.9)
+
+
+def draw_capacity(
+    loads: np.ndarray, overlaps: np.ndarray, theory: float, middle: float, most: Mapping[int, np.ndarray]
+) -> Figure:
+    """Draw the overlap ``[seeds, loads]`` by load, and the patterns ``[seeds]`` of attention by dimension."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.8))
+    plot_runs(axes[0], overlaps, COLOURS[0], x=loads)
+    axes[0].axvline(theory, color="black", linewidth=0.8, linestyle=":", label=f"theory, {theory}")
+    axes[0].axhline(middle, color="grey", linewidth=0.6)
+    axes[0].set(xlabel="stored patterns per unit", ylabel="overlap after recall", title="Hebb's rule", ylim=(0, 1.02))
+    sizes = np.array(list(most))
+    for size, counts in most.items():
+        axes[1].plot(np.full(len(counts), size), counts, "o", color=COLOURS[1], markersize=4)
+    axes[1].plot(sizes, [np.mean(counts) for counts in most.values()], color=COLOURS[1], label="attention")
+    axes[1].plot(sizes, theory * sizes, "--", color=COLOURS[0], label=f"{theory} D")
+    axes[1].set(yscale="log", xlabel="dimension D", ylabel="patterns", title="Retrieved with an eighth of wrong bits")
+    for axis in axes:
+        axis.legend(frameon=False)
+    return figure
+
+
+def draw_maxout(x: np.ndarray, wanted: np.ndarray, parts: np.ndarray, pieces: int) -> Figure:
+    """Draw a function with its approximation, and the two convex units ``[2, M]`` whose difference it is."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.6))
+    axes[0].plot(x, wanted, color="black", linewidth=2, label="function")
+    axes[0].plot(x, parts[0] - parts[1], color=COLOURS[1], label=f"two units of {pieces} pieces")
+    axes[0].set(xlabel="x", title="The difference")
+    for part, colour, label in zip(parts, COLOURS, ("first unit", "second unit"), strict=False):
+        axes[1].plot(x, part, color=colour, label=label)
+    axes[1].set(xlabel="x", title="The units, both convex")
+    for axis in axes:
+        axis.legend(frameon=False)
+    return figure
+
+
+def draw_pieces(pieces: Sequence[int], constructed: np.ndarray, learned: np.ndarray) -> Figure:
+    """Draw the largest errors ``[pieces, functions]`` of constructed and of learned units."""
+    figure, axis = plt.subplots(figsize=(6, 3.8))
+    for values, colour, label in ((constructed, COLOURS[0], "constructed"), (learned, COLOURS[1], "learned")):
+        plot_runs(axis, values.T, colour, x=np.array(pieces), style="o-", label=label)
+    axis.set(xscale="log", yscale="log", xlabel="pieces of each unit", ylabel="largest error")
+    axis.legend(frameon=False)
+    return figure
+
+
+def draw_predictions(score: np.ndarray, label: np.ndarray, ratios: np.ndarray, thresholds: np.ndarray) -> Figure:
+    """Draw the predicted probabilities ``[splits, N]`` of both classes, and mean thresholds ``[splits, ratios]``."""
+    figure, axis = plt.subplots(figsize=(7.5, 3.6))
+    for name, own, colour in (("benign", label == 0, COLOURS[0]), ("malignant", label == 1, COLOURS[1])):
+        axis.hist(score[own], np.linspace(0, 1, 41), color=colour, alpha=0.6, label=name)
+    for ratio, threshold in zip(ratios, np.mean(np.minimum(thresholds, 1), axis=0), strict=True):
+        axis.axvline(threshold, color="black", linewidth=0.8, linestyle=":")
+        axis.text(threshold, axis.get_ylim()[1], f"{ratio:g}", ha="center", va="bottom", fontsize=8)
+    axis.set(yscale="log", xlabel="predicted probability; dotted: thresholds by the cost of a missed tumour")
+    axis.legend(frameon=False)
+    return figure
+
+
+def draw_costs(curve: Sequence[np.ndarray], ratios: np.ndarray, cost: np.ndarray, ways: Sequence[str]) -> Figure:
+    """Draw the ROC curves of all splits, and the costs ``[splits, ways, ratios]`` by the cost of a missed tumour."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8))
+    for false, true in zip(curve[0], curve[1], strict=True):
+        axes[0].step(false, true, where="post", color=COLOURS[0], linewidth=0.5, alpha=0.4)
+    axes[0].set(xlabel="false positive rate", ylabel="true positive rate", title="ROC of every split")
+    for i, way in enumerate(ways):
+        plot_runs(axes[1], cost[:, i], COLOURS[i], x=ratios, style="o-", label=way)
+    axes[1].set(xscale="log", yscale="symlog", xlabel="cost of a missed tumour", title="Cost of a patient in the test")
+    axes[1].legend(frameon=False, title="threshold by")
+    return figure

@@ -179,3 +179,32 @@ def plateau(steps: int) -> np.ndarray:
         return state, state.scale
 
     return np.asarray(jax.jit(lambda losses: jax.lax.scan(step, transform.init(None), losses)[1])(losses))
+
+
+def draw_budget(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Draw the losses ``[splits, trials]`` of validation and test of the best trial so far, for every search."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
+    for (name, (validation, test)), colour in zip(curves.items(), COLOURS, strict=False):
+        x = 1 + np.arange(test.shape[1])
+        plot_runs(axes[0], test, colour, x=x, label=name)
+        plot_runs(axes[1], test - validation, colour, x=x, label=name)
+    axes[0].set(xlabel="trials", yscale="log", title="Loss in the test of the best of validation")
+    axes[1].axhline(0, color="grey", linewidth=0.8)
+    axes[1].set(xlabel="trials", title="Loss in the test minus that of validation")
+    axes[0].legend(frameon=False)
+    return figure
+
+
+def draw_restarts(found: Mapping[str, np.ndarray], good: float) -> Figure:
+    """Draw the losses ``[seeds, restarts]`` of all runs, and the share of good ones among the best of k."""
+    figure, axes = plt.subplots(2, len(found), figsize=(5 * len(found), 6), squeeze=False)
+    for (above, below), (name, losses) in zip(axes.T, found.items(), strict=True):
+        above.hist(np.log10(np.maximum(losses.ravel(), 1e-12)), 40, color=COLOURS[0])
+        above.axvline(np.log10(good), color="black", linewidth=0.8, linestyle=":")
+        above.set(title=name, xlabel="log10 of the final loss", ylabel="runs")
+        k = 1 + np.arange(losses.shape[1])
+        below.plot(k, np.mean(np.minimum.accumulate(losses, axis=1) < good, axis=0), "o", label="measured")
+        below.plot(k, 1 - (1 - np.mean(losses < good)) ** k, label="$1 - (1 - p)^k$")
+        below.set(xlabel="restarts k", ylabel="good", ylim=(0, 1.05))
+        below.legend(frameon=False)
+    return figure

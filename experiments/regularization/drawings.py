@@ -8,7 +8,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness.curves import plot_distribution, plot_gaps
-from experiments.harness.figures import COLOURS
+from experiments.harness.figures import COLOURS, plot_runs
+from experiments.harness.plots import plot_groups
 from jaxdl.train import ensemble
 
 
@@ -138,4 +139,16 @@ def draw_augmented(images: np.ndarray, changed: Mapping[str, Any]) -> Figure:
             axis.grid(visible=False)
     axes[0, 0].set_title("as it is", fontsize=10)
     axes[0, 1].set_title("changed", fontsize=10)
+    return figure
+
+
+def draw_ensembles(errors: Mapping[str, np.ndarray], by_count: Mapping[str, np.ndarray]) -> Figure:
+    """Draw the errors ``[seeds]`` of networks and ensembles, and those ``[seeds, members]`` by number of members."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.6))
+    plot_groups(axes[0], errors, COLOURS[: len(errors)], within=(0, 1))
+    axes[0].set(ylabel="error in the test")
+    for (name, values), colour in zip(by_count.items(), COLOURS[2:], strict=False):
+        plot_runs(axes[1], values, colour, x=1 + np.arange(values.shape[1]), label=name)
+    axes[1].set(xlabel="members", ylabel="error in the test")
+    axes[1].legend(frameon=False)
     return figure

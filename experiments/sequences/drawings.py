@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from experiments.harness.figures import COLOURS, smooth
 from experiments.harness.sequence_plots import (
     accuracy_bars,
+    bars_of_runs,
     grouped_bars,
     legend,
     panels,
@@ -256,4 +257,76 @@ def draw_accuracies(result: Mapping[str, float]) -> Figure:
     """Draw the accuracies of the test."""
     figure, ((axis,),) = panels(1, size=(6.5, 2.4))
     accuracy_bars(axis, result, lambda i, name: COLOURS[2 if "logistic" in name else 1 if "shuffled" in name else 0])
+    return figure
+
+
+def draw_ways(found: Mapping[str, Found]) -> Figure:
+    """Draw the losses of all ways of training, and the errors along own outputs, of every seed."""
+    figure, axes = panels(len(found), size=(5.4, 3.2), rows=2)
+    for number, (task, ways) in enumerate(found.items()):
+        curves = {way: smooth(values["loss"], 25) for way, values in ways.items()}
+        plot_variants(axes[0, number], curves, {way: np.arange(c.shape[1]) for way, c in curves.items()})
+        axes[0, number].set(title=f"{task}: loss", xlabel="update", yscale="log")
+        bars_of_runs(axes[1, number], {way.replace(" ", "\n"): values["error"] for way, values in ways.items()})
+        axes[1, number].set(title="wrong symbols along own outputs", ylim=(0, 1))
+    legend(axes[0, 0], fontsize=8)
+    return figure
+
+
+def draw_places(found: Found, seen: Arrays) -> Figure:
+    """Draw the share of right dates ``[seeds, places]`` by place; places in training are grey."""
+    figure, (axes,) = panels(len(found), size=(4.4, 3.2), sharey=True)
+    for axis, (name, networks) in zip(axes, found.items(), strict=True):
+        for place in np.flatnonzero(seen[name]):
+            axis.axvspan(place - 0.5, place + 0.5, color="lightgrey", alpha=0.5, linewidth=0)
+        plot_variants(axis, networks, np.arange(len(seen[name])))
+        axis.set(title=f"dates {name} in training", xlabel="place of the date", ylim=(-0.02, 1.02))
+    axes[0].set_ylabel("right dates")
+    legend(axes[-1], loc="lower center")
+    return figure
+
+
+def draw_gates(shown: Arrays, words: Sequence[str], found: Found, length: int) -> Figure:
+    """Draw the mean forget gate along a sentence, and the accuracies of all cells on pronouns, of every seed."""
+    figure, (axes,) = panels(2, size=(7, 3.6), width_ratios=(3, 1))
+    steps = np.arange(min(length, 40))
+    axes[0].bar(steps, shown["gates"][steps], color=COLOURS[0], alpha=0.5)
+    axes[0].step(steps, shown["gender"][steps], color=COLOURS[1], where="mid", label="gender of the last noun")
+    axes[0].set_xticks(steps, [words[token] for token in shown["token"][steps]], rotation=90, fontsize=7)
+    axes[0].set(title="Mean forget gate", ylim=(0, 1.05))
+    legend(axes[0], fontsize=8)
+    both = {
+        f"{name.split(' (')[0]}\n{part}": values[part] for name, values in found.items() for part in ("short", "long")
+    }
+    bars_of_runs(axes[1], both)
+    axes[1].tick_params(axis="x", labelsize=7)
+    axes[1].set(title="Pronouns right", ylim=(0.4, 1.02))
+    return figure
+
+
+def draw_activations(curves: Arrays, errors: Arrays, norms: Arrays, without: float) -> Figure:
+    """Draw losses relative to that without memory, the last errors, and the first gradients, of every run."""
+    figure, (axes,) = panels(3, size=(14 / 3, 3.6))
+    relative = {
+        name: np.minimum(smooth(np.nan_to_num(loss, nan=100), 50) / without, 100) for name, loss in curves.items()
+    }
+    plot_variants(axes[0], relative, {name: np.arange(curve.shape[1]) for name, curve in relative.items()})
+    axes[0].set(yscale="log", xlabel="update", title="Loss relative to that without memory")
+    legend(axes[0], fontsize=8)
+    bars_of_runs(axes[1], {name.replace(", ", ",\n"): values for name, values in errors.items()})
+    axes[1].set(title="Last error", yscale="log")
+    bars_of_runs(axes[2], norms)
+    axes[2].set(title="Norm of the first gradient, radius 1.5", yscale="log")
+    return figure
+
+
+def draw_removal(accuracy: Mapping[float, np.ndarray], left: Mapping[float, float], polarity: np.ndarray) -> Figure:
+    """Draw the accuracies ``[seeds]`` by the words that are left of a review, and the polarities of all words."""
+    figure, (axes,) = panels(2, size=(5, 3.4))
+    for (cutoff, values), colour in zip(accuracy.items(), (*COLOURS, "black"), strict=False):
+        axes[0].plot(np.full(len(values), left[cutoff]), values, "o", color=colour, label=f"{cutoff:g}")
+    axes[0].set(xlabel="words left of a review", ylabel="accuracy in the test", title="By the least polarity")
+    legend(axes[0], fontsize=8)
+    axes[1].hist(polarity, 60, color=COLOURS[0])
+    axes[1].set(yscale="log", xlabel="polarity", ylabel="words of the vocabulary")
     return figure

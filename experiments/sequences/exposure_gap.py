@@ -33,16 +33,18 @@ from jaxdl.nn import initializers
 from jaxdl.nn.recurrent import cells
 from jaxdl.typing import Array, Batch, Key, PyTree
 
-CLAIMS = (22,)
+CLAIMS = (22, 39)
 SYMBOLS, TESTED, PROMPT, HIDDEN = 6, 200, 10, 24
-TAUGHT = ("teacher forcing", "linear", "inverse sigmoid", "free running")
+TAUGHT = ("teacher forcing", "linear", "inverse sigmoid", "curriculum", "free running")
 SCHEDULED = TAUGHT[1:3]
+FORCED = 1 / 3
+"""The share of training that the curriculum forces."""
 UNITS = {"pendulum": "radians", "chain": "nats"}
 
 
 @dataclass(frozen=True)
 class Config(OnNewSequences):
-    """Small generators, each trained in four ways."""
+    """Small generators, each trained in five ways."""
 
     SMOKE = {"seeds": 2, "steps": 2, "length": 12, "batch_size": 2, "sources": ("chain",)}
 
@@ -151,11 +153,12 @@ def learn(source: Source, config: Config, key: Key, truth: Array, teacher_probab
 
 
 def teacher_probabilities(steps: int) -> np.ndarray:
-    """Return ``p [4, steps]``; the scheduled ones fall during training and pass one half in its middle."""
+    """Return ``p [5, steps]``; the scheduled ones fall during training and pass one half in its middle."""
     step = np.arange(steps)
     k = max(1.0, steps / 2 / special.lambertw(steps / 2).real)  # so that k ln k = steps / 2
     falls = (optim.schedules.linear(1.0, 0.0, steps)(step), decode.inverse_sigmoid_decay(k)(step))
-    return np.stack([np.ones(steps), *falls, np.zeros(steps)]).astype(np.float32)
+    forced = optim.schedules.piecewise_constant([1.0, 0.0], [max(1, round(FORCED * steps))])(step)
+    return np.stack([np.ones(steps), *falls, forced, np.zeros(steps)]).astype(np.float32)
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -180,14 +183,15 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 
 def statements(name: str, values: dict[str, np.ndarray]) -> list[Statement]:
-    """State the gap and its reduction by scheduled sampling, by one value per seed."""
+    """State the gap, and its reduction by scheduled sampling and by a curriculum, by one value per seed."""
     forced, free = (np.mean(values[kind], axis=-1) for kind in ("forced", "free"))
     gap, unit = free - forced, UNITS[name.split(",", maxsplit=1)[0]]
-    rows = [("teacher forcing alone leaves an exposure gap", ", along own words minus along the truth", gap[0])]
-    for taught in SCHEDULED:
+    rows = [(22, "teacher forcing alone leaves an exposure gap", ", along own words minus along the truth", gap[0])]
+    methods = {taught: (22, f"scheduled sampling ({taught})") for taught in SCHEDULED}
+    for taught, (claim, method) in (methods | {"curriculum": (39, "forcing the first third only")}).items():
         i, less = TAUGHT.index(taught), f" less along own words, of {free[0].mean():.3g}"
         rows += [
-            (f"scheduled sampling ({taught}) narrows it", f" less gap, of {gap[0].mean():.3g}", gap[0] - gap[i]),
-            (f"scheduled sampling ({taught}) is better in use", less, free[0] - free[i]),
+            (claim, f"{method} narrows it", f" less gap, of {gap[0].mean():.3g}", gap[0] - gap[i]),
+            (claim, f"{method} is better in use", less, free[0] - free[i]),
         ]
-    return [Statement(22, f"{name}: {statement}", unit + measure, samples) for statement, measure, samples in rows]
+    return [Statement(claim, f"{name}: {text}", unit + measure, samples) for claim, text, measure, samples in rows]

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness.figures import COLOURS
+from experiments.harness.figures import COLOURS, plot_runs
 from experiments.harness.plots import heat_maps, image_rows, plot_groups, plot_mean, plot_smooth_runs
 
 Arrays = Mapping[str, np.ndarray]
@@ -153,3 +153,33 @@ def draw_degradation(found: Mapping[tuple[str, int], Arrays], shallow: int, deep
 def label(kind: int | str) -> str:
     """Return the words for a decoder, the size of its kernels or its name."""
     return f"size {kind}" if isinstance(kind, int) else kind
+
+
+def draw_orders(found: Mapping[tuple[str, str], np.ndarray], shown: np.ndarray, permuted: np.ndarray) -> Figure:
+    """Draw the accuracies ``[epochs, seeds]`` of networks on both orders of the pixels, and images in both."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2))
+    for i, ((network, order), curves) in enumerate(found.items()):
+        style = "-" if order == "as they are" else "--"
+        epochs = 1 + np.arange(len(curves))
+        plot_runs(axes[0], curves.T, COLOURS[i // 2], x=epochs, style=style, label=f"{network}, {order}")
+    axes[0].set(xlabel="epoch", ylabel="accuracy in the test", ylim=(0.7, 1))
+    axes[0].legend(frameon=False)
+    rows = [np.concatenate(images.squeeze(-1), axis=1) for images in (shown, permuted)]
+    axes[1].imshow(np.concatenate(rows), cmap="gray_r")
+    axes[1].set_axis_off()
+    return figure
+
+
+def draw_kernels(kernels: Arrays) -> Figure:
+    """Draw the filters ``[H, W, 1, K]`` of every way; blue is positive, red negative."""
+    return image_rows({name: list(np.moveaxis(k[:, :, 0], -1, 0)) for name, k in kernels.items()}, kind="signed")
+
+
+def draw_accuracy(found: Arrays) -> Figure:
+    """Draw the accuracies ``[epochs, seeds]`` of every way."""
+    figure, axis = plt.subplots(figsize=(6, 3.6))
+    for (name, curves), colour in zip(found.items(), COLOURS, strict=False):
+        plot_runs(axis, curves.T, colour, x=1 + np.arange(len(curves)), label=name)
+    axis.set(xlabel="epoch", ylabel="accuracy in the test", ylim=(0.7, 1))
+    axis.legend(frameon=False)
+    return figure

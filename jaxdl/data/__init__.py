@@ -20,15 +20,17 @@ Batches
     `permutation`, `EpochLoader`: the order itself, and the base of the loaders.
     `split`, `count_examples`, `check_integers`, `prefetch`: held-out examples, sizes, ranges, reading ahead.
 Text, trees, strokes and audio
-    `text`: words, streams and windows; `read_parallel_table`, `read_parallel_files`: pairs of texts of the user.
+    `text`: words, streams and windows; `word_polarity`, `keep_polar`: removal of words without sentiment.
+    `read_parallel_table`, `read_parallel_files`: pairs of texts of the user.
     `Vocabulary`, with `PAD`, `UNK`, `BOS`, `EOS`: tokens and their ids.
     `trees`, `strokes`, `audio`: trees by level, pen strokes, mu-law companding.
+    `spectrograms`: power, mel bands, and masks for augmentation.
 Where data come from
     `sources`: data sets, corpora and synthetic tasks, also reachable from here.
     `files`: file formats and downloads.
 """
 
-from jaxdl.data import audio, augmentation, files, sources, strokes, text, trees, warping
+from jaxdl.data import audio, augmentation, files, sources, spectrograms, strokes, text, trees, warping
 from jaxdl.data.batching import Loader, check_integers, count_examples, padded_batches, prefetch, split
 from jaxdl.data.bucketing import BucketLoader, ParallelLoader, choose_boundaries, pad
 from jaxdl.data.dataset import Dataset, as_examples, as_size, resize, standardize, statistics
@@ -37,6 +39,7 @@ from jaxdl.data.files import archive, cifar, downloads, idx, pickles
 from jaxdl.data.iterables import IterableLoader, from_iterable
 from jaxdl.data.object_augmentation import affine_objects, crop_objects, flip_objects, scale_objects
 from jaxdl.data.objects import Picture, PictureSet, instance_masks, mask_boxes, pad_pictures
+from jaxdl.data.polarity import keep_polar, word_polarity
 from jaxdl.data.precision import box_average_precision, mask_average_precision
 from jaxdl.data.registry import list_datasets, load
 from jaxdl.data.segmentation import augment_pixels, border_weights, separate_touching
@@ -52,6 +55,7 @@ from jaxdl.data.sources import (
     image_folder,
     lesions,
     mnist,
+    mortgages,
     movie_reviews,
     patterns,
     python_code,
@@ -114,12 +118,14 @@ __all__ = [
     "idx",
     "image_folder",
     "instance_masks",
+    "keep_polar",
     "lesions",
     "list_datasets",
     "load",
     "mask_average_precision",
     "mask_boxes",
     "mnist",
+    "mortgages",
     "movie_reviews",
     "pad",
     "pad_pictures",
@@ -141,6 +147,7 @@ __all__ = [
     "separate_touching",
     "sequences",
     "sources",
+    "spectrograms",
     "split",
     "standardize",
     "statistics",
@@ -152,4 +159,5 @@ __all__ = [
     "translation",
     "trees",
     "warping",
+    "word_polarity",
 ]

@@ -150,6 +150,18 @@ class Vocabulary:
         """The id of ``EOS``."""
         return self._special_id(EOS)
 
+    def extend(self, tokens: Iterable[str], max_extra: int) -> "Vocabulary":
+        """Return a vocabulary with up to ``max_extra`` unknown tokens of a text after these, in their order there.
+
+        The ids of the tokens of a source that a pointer can copy (See et al., 2017); those of its summary are encoded
+        by the same vocabulary, where tokens that the source does not have remain unknown.
+
+        >>> Vocabulary((UNK, "the")).extend(["the", "dax", "met", "the", "wug"], 2).tokens
+        ('<unknown>', 'the', 'dax', 'met')
+        """
+        unknown = [token for token in dict.fromkeys(tokens) if token not in self]
+        return Vocabulary((*self.tokens, *unknown[:max_extra]))
+
     def encode(self, tokens: Iterable[str], *, add_bos: bool = False, add_eos: bool = False) -> np.ndarray:
         """Return the ids of tokens, int32 ``[T]``, optionally with ``BOS`` before and ``EOS`` after them.
 

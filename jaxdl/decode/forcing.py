@@ -118,7 +118,8 @@ def inverse_sigmoid_decay(k: float) -> Schedule:
     """Make the schedule ``p = k / (k + e^(step / k))`` for ``teacher_probability`` (Bengio et al., 2015).
 
     It starts near 1 and passes one half at ``step = k ln k``. The paper's other two schedules are
-    ``optim.schedules.linear(1.0, least, steps)`` and ``exponential_decay(1.0, rate)``.
+    ``optim.schedules.linear(1.0, least, steps)`` and ``exponential_decay(1.0, rate)``; a curriculum that forces the
+    first steps only is ``optim.schedules.piecewise_constant([1.0, 0.0], [steps])``.
 
     Args:
         k: at least 1, in steps.

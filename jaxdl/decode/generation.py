@@ -232,16 +232,17 @@ def _log_softmax(logits: Array) -> Array:
     return jax.nn.log_softmax(widen(logits), axis=-1)
 
 
-def _check_first(first: ArrayLike, ranks: Sequence[int]) -> Array:
+def _check_first(first: ArrayLike) -> Array:
     """Return the first tokens as int32.
 
     Raises:
-        ValueError: they are not integers of one of the ranks, or known to be negative.
+        ValueError: they are no integers ``[B]`` or ``[B, P]``, or known to be negative.
     """
     first = jnp.asarray(first)
-    if first.ndim not in ranks or 0 in first.shape[1:] or not jnp.issubdtype(first.dtype, jnp.integer):
-        forms = " or prompts [B, P]" if 2 in ranks else ""
-        raise ValueError(f"expected first to be integer tokens [B]{forms}, got {first.shape} of {first.dtype}")
+    if first.ndim not in (1, 2) or 0 in first.shape[1:] or not jnp.issubdtype(first.dtype, jnp.integer):
+        raise ValueError(
+            f"expected first to be integer tokens [B] or prompts [B, P], got {first.shape} of {first.dtype}"
+        )
     check_indices("first", first, 2**31)
     return first.astype(jnp.int32)
 
@@ -252,7 +253,7 @@ def _check_prompts(first: ArrayLike, prompt_lengths: ArrayLike | None) -> tuple[
     Raises:
         ValueError: the lengths do not fit the prompts, or as for `_check_first`.
     """
-    first = _check_first(first, (1, 2))
+    first = _check_first(first)
     prompts = first[:, None] if first.ndim == 1 else first
     size, longest = prompts.shape
     lengths = jnp.full(size, longest) if prompt_lengths is None else jnp.asarray(prompt_lengths)

@@ -29,7 +29,7 @@ Diffusion and flow matching
     `NoiseSchedule`, made by `make_schedule`, `linear_schedule`, `cosine_schedule`; `diffuse`, `posterior_mean`,
     `factors_at`; `diffusion_loss` of a `Parametrization`, `make_denoiser`, `denoiser_of_score`, `guide`; `sample_ddpm`,
     `sample_ddim`; `variational_bound` with its terms `VariationalBound`, `binned_gaussian_log_likelihood`;
-    `denoising_score_matching`, `sample_langevin`; `flow_matching`, `integrate_euler`, `integrate_heun`.
+    `denoising_score_matching`, `make_score`, `sample_langevin`; `flow_matching`, `integrate_euler`, `integrate_heun`.
 
 Quality of samples
     `frechet_distance`, `precision_recall` with its `PrecisionRecall`.
@@ -99,6 +99,7 @@ from jaxdl.generative.matching import (
     flow_matching,
     integrate_euler,
     integrate_heun,
+    make_score,
     sample_langevin,
 )
 from jaxdl.generative.noise_schedule import (
@@ -177,6 +178,7 @@ __all__ = [
     "linear_schedule",
     "make_denoiser",
     "make_schedule",
+    "make_score",
     "marginal_log_likelihood",
     "masking_noise",
     "merge_layers",

@@ -37,6 +37,29 @@ def denoising_score_matching(score: Field, x: ArrayLike, std: ArrayLike, noise: 
     return _mean_square(spread * score(x + spread * noise, std) + noise)
 
 
+def make_score(predict: Field, stds: ArrayLike) -> Field:
+    """Make the score of a network of numbered deviations, ``score(x, std) = predict(x, i) / std`` (Song, Ermon, 2020).
+
+    Args:
+        predict: ``predict(x, i)``, of examples ``[B, ...]`` and integers ``[B]``.
+        stds: deviations ``[L]``; the nearest one of those has the number ``i``.
+
+    Returns:
+        ``score(x, std)``, of deviations ``[B]``.
+
+    >>> score = make_score(lambda x, i: -x * i[:, None], [1.0, 2.0])
+    >>> score(jnp.ones((1, 2)), jnp.array([2.0])).tolist()
+    [[-0.5, -0.5]]
+    """
+    stds = jnp.asarray(stds)
+
+    def score(x: Array, std: Array) -> Array:
+        number = jnp.argmin(jnp.abs(stds[None] - std[:, None]), axis=1)
+        return predict(x, number) / _like(std, x)
+
+    return score
+
+
 def sample_langevin(
     key: Key, score: Field, x: ArrayLike, stds: ArrayLike, *, num_steps: int = 100, step_size: ArrayLike = 0.1
 ) -> Array:

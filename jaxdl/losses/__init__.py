@@ -2,6 +2,7 @@
 
 - `mean_squared_error`, `sum_squared_error`, `mean_absolute_error`, `huber`: of values
 - `cross_entropy`, `binary_cross_entropy`, `negative_log_likelihood`, `categorical_cross_entropy`: of labels
+- `linear_cross_entropy`: of labels, for more classes than logits fit into memory
 - `focal`, `sigmoid_focal`: of labels, most of them easy
 - `dice`, `generalized_dice`, `jaccard`: of the overlap of regions
 - `gaussian_kl`: of distributions
@@ -28,6 +29,7 @@ from jaxdl.losses.classification import (
 )
 from jaxdl.losses.divergences import gaussian_kl
 from jaxdl.losses.focusing import focal, sigmoid_focal
+from jaxdl.losses.linear import linear_cross_entropy
 from jaxdl.losses.margins import hinge, margin_ranking, multi_class_hinge
 from jaxdl.losses.overlap import dice, generalized_dice, jaccard
 from jaxdl.losses.regression import huber, mean_absolute_error, mean_squared_error, sum_squared_error
@@ -44,6 +46,7 @@ __all__ = [
     "hinge",
     "huber",
     "jaccard",
+    "linear_cross_entropy",
     "margin_ranking",
     "mean_absolute_error",
     "mean_squared_error",

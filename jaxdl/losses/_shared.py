@@ -37,19 +37,28 @@ def prepare_classes(
     name: str, scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Array, Array, Array | None]:
     """Check and widen scores ``[..., K]`` with class indices ``[...]`` or probabilities ``[..., K]``."""
+    z = widen_floating(scores)
+    y, weights = prepare_labels(name, z.shape, labels, mask)
+    return zero_masked(z, weights), y, weights
+
+
+def prepare_labels(
+    name: str, shape: tuple[int, ...], labels: ArrayLike, mask: ArrayLike | None
+) -> tuple[Array, Array | None]:
+    """Check class indices ``[...]`` or probabilities ``[..., K]`` for scores of a shape, and the mask; widen both."""
     if isinstance(labels, np.ndarray) and np.issubdtype(labels.dtype, np.integer):
         labels = labels.clip(INT32.min, INT32.max)  # JAX would drop the higher bits
-    z, y = widen_floating(scores), jnp.asarray(labels)
-    y = widen_integers(y) if y.shape == z.shape[:-1] else y
+    y = jnp.asarray(labels)
+    y = widen_integers(y) if y.shape == shape[:-1] else y
     integers = jnp.issubdtype(y.dtype, jnp.integer)
-    if z.ndim == 0 or y.shape != (z.shape[:-1] if integers else z.shape):
-        expected = f"integer labels of shape {z.shape[:-1]} or float probabilities of shape {z.shape}"
-        raise ValueError(f"expected {expected} for {name} of shape {z.shape}, got {y.dtype} of shape {y.shape}")
-    weights = None if mask is None else fit_mask(mask, z.shape[:-1])
+    if not shape or y.shape != (shape[:-1] if integers else shape):
+        expected = f"integer labels of shape {shape[:-1]} or float probabilities of shape {shape}"
+        raise ValueError(f"expected {expected} for {name} of shape {shape}, got {y.dtype} of shape {y.shape}")
+    weights = None if mask is None else fit_mask(mask, shape[:-1])
     y = zero_masked(y if integers else widen_floating(y), weights)
     if integers:
-        check_indices("labels", y, z.shape[-1])
-    return zero_masked(z, weights), y, weights
+        check_indices("labels", y, shape[-1])
+    return y, weights
 
 
 def pick(log_p: Array, y: Array) -> Array:

@@ -7,7 +7,7 @@
   `dice`, `iou`
 - `mean_iou`, `mean_dice`, `pixel_accuracy`; `MeanIoU`, `running_mean_iou`: of the pixels of a segmentation
 - `generalized_energy_distance`: of two distributions of masks
-- `RocCurve`, `roc_curve`, `auc`, `choose_threshold`: of scores
+- `RocCurve`, `roc_curve`, `auc`, `choose_threshold`; `expected_costs`, `cheapest_threshold`: of scores
 
 Precision, recall and the like are ratios of counts in a confusion matrix: sum the matrices of the batches, and compute
 the ratio once at the end. A ROC curve and its exact area need all scores at once.
@@ -37,7 +37,7 @@ from jaxdl.metrics.confusion import (
     sensitivity,
     specificity,
 )
-from jaxdl.metrics.roc import RocCurve, auc, choose_threshold, roc_curve
+from jaxdl.metrics.roc import RocCurve, auc, cheapest_threshold, choose_threshold, expected_costs, roc_curve
 from jaxdl.metrics.running import Mean, mean
 from jaxdl.metrics.segmentation import (
     MeanIoU,
@@ -59,11 +59,13 @@ __all__ = [
     "RunningAUC",
     "accuracy",
     "auc",
+    "cheapest_threshold",
     "choose_threshold",
     "confusion_matrix",
     "correct",
     "counts",
     "dice",
+    "expected_costs",
     "f1",
     "generalized_energy_distance",
     "iou",

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import to_floating, widen
+from jaxdl.checks import check_in_range
 from jaxdl.metrics._shared import broadcast_mask, check_pair
 from jaxdl.typing import Array, ArrayLike
 
@@ -108,6 +109,54 @@ def choose_threshold(curve: RocCurve, *, sensitivity: float | None = None, speci
         rates = curve.true_positive_rate - curve.false_positive_rate
         index = jnp.argmax(rates)
     return jnp.where(jnp.any(jnp.isnan(rates)), jnp.nan, curve.thresholds[index])
+
+
+def expected_costs(
+    curve: RocCurve, *, false_negative: ArrayLike, false_positive: ArrayLike, prevalence: ArrayLike
+) -> Array:
+    """Compute the expected cost of an example at every threshold.
+
+    ``cost = q c_fn (1 - TPR) + (1 - q) c_fp FPR`` with the prevalence ``q``.
+
+    Args:
+        curve: from ``roc_curve``.
+        false_negative: ``c_fn``, the cost of a positive example that is predicted negative, at least 0.
+        false_positive: ``c_fp``, that of a negative example that is predicted positive, at least 0.
+        prevalence: ``q``, the share of positive examples where the classifier is used, from 0 to 1.
+
+    Returns:
+        ``[N + 1]``.
+
+    Raises:
+        ValueError: a cost is negative, or the prevalence is outside of [0, 1].
+
+    >>> curve = roc_curve(jnp.array([0.1, 0.4, 0.35, 0.8]), jnp.array([0, 0, 1, 1]))
+    >>> expected_costs(curve, false_negative=10.0, false_positive=1.0, prevalence=0.5).tolist()
+    [5.0, 2.5, 2.75, 0.25, 0.5]
+    """
+    for name, value in (("false_negative", false_negative), ("false_positive", false_positive)):
+        check_in_range(name, value)
+    check_in_range("prevalence", prevalence, 0.0, 1.0)
+    q, c_fn, c_fp = jnp.asarray(prevalence), jnp.asarray(false_negative), jnp.asarray(false_positive)
+    return q * c_fn * (1 - curve.true_positive_rate) + (1 - q) * c_fp * curve.false_positive_rate
+
+
+def cheapest_threshold(
+    curve: RocCurve, *, false_negative: ArrayLike, false_positive: ArrayLike, prevalence: ArrayLike
+) -> Array:
+    """Choose the threshold ``t`` of a classifier ``score >= t`` that has the least of `expected_costs`.
+
+    Where scores are true probabilities it is near ``c_fp / (c_fp + c_fn)``: a missed disease that costs four times as
+    much as a needless examination is worth a threshold of 0.2. It is nan where the rates are.
+
+    Arguments and errors as in `expected_costs`.
+
+    >>> curve = roc_curve(jnp.array([0.1, 0.4, 0.35, 0.8]), jnp.array([0, 0, 1, 1]))
+    >>> round(float(cheapest_threshold(curve, false_negative=10.0, false_positive=1.0, prevalence=0.5)), 2)
+    0.35
+    """
+    costs = expected_costs(curve, false_negative=false_negative, false_positive=false_positive, prevalence=prevalence)
+    return jnp.where(jnp.any(jnp.isnan(costs)), jnp.nan, curve.thresholds[jnp.argmin(costs)])
 
 
 def _split_weights(scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array, Array]:

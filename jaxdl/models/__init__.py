@@ -6,7 +6,7 @@
 - `generative`: autoencoders, adversarial networks, flows, diffusion
 - `dense`: networks with a result for every pixel or object
 - `sequence`: recurrent and convolutional networks for sequences and trees
-- `transformers`: GPT, BERT and the encoder-decoder
+- `transformers`: GPT, Llama, BERT and the encoder-decoder
 - `neurons`: single neurons and networks of a few
 - `MLP`; `layers`: parts that families share; `scanning`: alike blocks compiled once
 """
@@ -32,24 +32,36 @@ from jaxdl.models.registry import create, description, input_dtype, input_shape,
 from jaxdl.models.sequence.captioner import Captioner
 from jaxdl.models.sequence.classifiers import AveragingNetwork, ConvolutionalClassifier, RecurrentClassifier, Tagger
 from jaxdl.models.sequence.crf import LinearChainCRF
+from jaxdl.models.sequence.decomposable import DecomposableAttention
 from jaxdl.models.sequence.encoder_decoder import Decoder, Encoder, EncoderDecoder, SequenceToSequence
 from jaxdl.models.sequence.hierarchical import (
     HierarchicalAttentionNetwork,
     HierarchicalEncoder,
     HierarchicalEncoderDecoder,
 )
+from jaxdl.models.sequence.image_questions import StackedAttentionNetwork
 from jaxdl.models.sequence.language_model import RecurrentLanguageModel
 from jaxdl.models.sequence.luong import LuongDecoder, LuongEncoderDecoder
+from jaxdl.models.sequence.pointer import PointerGenerator
 from jaxdl.models.sequence.recursive import RecursiveNetwork
+from jaxdl.models.sequence.transformer_captioner import TransformerCaptioner
+from jaxdl.models.sequence.video import (
+    ConvVideoClassifier,
+    RecurrentVideoClassifier,
+    TransformerVideoClassifier,
+    VideoCaptioner,
+)
 from jaxdl.models.sequence.wavenet import WaveNet
 from jaxdl.models.stepping import step_function
 from jaxdl.models.transformers.bert import BERT
 from jaxdl.models.transformers.gpt import GPT
+from jaxdl.models.transformers.llama import Llama
 from jaxdl.models.transformers.transformer import Transformer
 from jaxdl.models.vision.alexnet import AlexNet
 from jaxdl.models.vision.densenet import DenseNet
 from jaxdl.models.vision.googlenet import GoogLeNet
 from jaxdl.models.vision.inception import InceptionV2, InceptionV3
+from jaxdl.models.vision.inception_resnet import InceptionResNetV2
 from jaxdl.models.vision.lenet import LeNet5, LeNet5Original
 from jaxdl.models.vision.resnet import PreActivationResNet, ResNet
 from jaxdl.models.vision.vgg import VGG
@@ -72,12 +84,14 @@ __all__ = [
     "Captioner",
     "CategoricalVAE",
     "ConvAutoencoder",
+    "ConvVideoClassifier",
     "ConvolutionalClassifier",
     "CouplingFlow",
     "CycleGANGenerator",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Decoder",
+    "DecomposableAttention",
     "DeepLabV3",
     "DenseNet",
     "DiffusionUNet",
@@ -89,30 +103,38 @@ __all__ = [
     "HierarchicalAttentionNetwork",
     "HierarchicalEncoder",
     "HierarchicalEncoderDecoder",
+    "InceptionResNetV2",
     "InceptionV2",
     "InceptionV3",
     "LeNet5",
     "LeNet5Original",
     "LinearChainCRF",
+    "Llama",
     "LuongDecoder",
     "LuongEncoderDecoder",
     "MaskFCOS",
     "PatchDiscriminator",
     "Pix2PixGenerator",
     "PixelCNN",
+    "PointerGenerator",
     "PreActivationResNet",
     "ProbabilisticUNet",
     "RealNVP",
     "RecurrentClassifier",
     "RecurrentLanguageModel",
+    "RecurrentVideoClassifier",
     "RecursiveNetwork",
     "ResNet",
     "SequenceToSequence",
+    "StackedAttentionNetwork",
     "Tagger",
     "TiedAutoencoder",
     "Transformer",
+    "TransformerCaptioner",
+    "TransformerVideoClassifier",
     "UNet",
     "UnpoolingAutoencoder",
+    "VideoCaptioner",
     "VisionTransformer",
     "WaveNet",
     "Xception",

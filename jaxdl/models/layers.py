@@ -10,12 +10,14 @@ import jax.numpy as jnp
 from flax import linen
 from jax.ad_checkpoint import checkpoint_name
 
+from jaxdl.arrays import check_weights
 from jaxdl.checks import check_indices, check_positive_integer
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.convolution.geometry import Padding
 from jaxdl.nn.initializers import he_normal
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import BatchNorm
+from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.typing import Array, ArrayLike
 
 
@@ -210,6 +212,36 @@ def clear_padding(tokens: Array, mask: Array, vocab_size: int) -> Array:
     [5, 2, 0]
     """
     return jnp.where((mask == 0) & ((tokens < 0) | (tokens >= vocab_size)), 0, tokens)
+
+
+def token_mask(mask: ArrayLike | None, lengths: ArrayLike | None, shape: Sequence[int]) -> Array | None:
+    """Return the mask of the tokens ``[B, T]`` of a batch, from a mask or from lengths; None without either.
+
+    Args:
+        mask: 1 for tokens and 0 for padding, ``[B, T]``.
+        lengths: the numbers of tokens, ``[B]``; the rest is padding.
+        shape: ``(B, T)``.
+
+    Raises:
+        ValueError: both are given, the mask is known to be negative somewhere, as one that is added to scores, or the
+            shapes differ.
+
+    >>> token_mask(None, jnp.array([2, 1]), (2, 3)).astype(int).tolist()
+    [[1, 1, 0], [1, 0, 0]]
+    """
+    shape = tuple(shape)
+    if lengths is not None:
+        if mask is not None:
+            raise ValueError("expected lengths or a mask, got both; pass the mask alone")
+        if jnp.shape(lengths) != shape[:1]:
+            raise ValueError(f"expected lengths {shape[:1]}, one for each row, got {jnp.shape(lengths)}")
+        return valid_steps(lengths, shape[1])
+    if mask is None:
+        return None
+    if jnp.shape(mask) != shape:
+        raise ValueError(f"expected a mask of the shape of the tokens, {shape}, got {jnp.shape(mask)}")
+    check_weights(mask)  # before it is an array, which would be traced under jit
+    return jnp.asarray(mask)
 
 
 def channels_last_hint(shape: Sequence[int]) -> str:

@@ -3,10 +3,14 @@
 Where a model has the modules ``NAME_block1``, ``NAME_block2`` .. ``NAME_blockN``, and all but the first are alike, the
 same model with its blocks scanned has ``NAME_block1`` and ``NAME_blocks``, whose leaves have a leading dimension
 ``[N - 1]``. `stack_blocks` and `unstack_blocks` turn the variables of one form into those of the other.
+
+Both forms take ``remat``, which trades computation for memory (Chen et al., "Training deep nets with sublinear memory
+cost", 2016), see `rematerialize`.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,19 +18,68 @@ from flax import linen
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxdl import tree
+from jaxdl.checks import shorten
 from jaxdl.typing import Array, PyTree
+
+Remat = str | Sequence[str] | Callable[..., Any]
+"""What the backward pass of a block finds in memory, see `rematerialize`."""
+
+
+def rematerialize(step: Callable[..., Any], remat: Remat, *, scanned: bool = False) -> Callable[..., Any]:
+    """Make a step that keeps less for its backward pass, and computes the rest again there.
+
+    Args:
+        step: ``step(module, *arrays)``, a function of a linen module.
+        remat: "none" to keep all that the gradient needs; "block" to keep the arguments alone; a list of names to keep
+            also the arrays that the step tags with one of them, by ``jax.ad_checkpoint.checkpoint_name``; or a policy
+            of ``jax.checkpoint_policies``.
+        scanned: whether the step is the body of a scan, which needs no barrier against common subexpressions.
+
+    Raises:
+        ValueError: ``remat`` is none of these.
+
+    >>> rematerialize(len, "none") is len
+    True
+    """
+    if remat == "none":
+        return step
+    if callable(remat):
+        policy = remat
+    elif remat == "block":
+        policy = None
+    elif isinstance(remat, list | tuple) and all(isinstance(name, str) for name in remat):
+        policy = jax.checkpoint_policies.save_only_these_names(*remat)
+    else:
+        raise ValueError(
+            f"expected remat to be 'none', 'block', names in a list, or a policy, got {shorten(repr(remat))}"
+        )
+    return linen.remat(step, policy=policy, prevent_cse=not scanned)
 
 
 def scan_modules(
-    module: linen.Module, length: int, x: Array, step: Callable[[linen.Module, Array], tuple[Array, PyTree]]
+    module: linen.Module,
+    length: int,
+    x: Array,
+    step: Callable[[linen.Module, Array], tuple[Array, PyTree]],
+    *,
+    remat: Remat = "none",
 ) -> tuple[Array, PyTree]:
     """Apply ``step(module, x) -> (y, kept)`` ``length`` times, each time with its own slice of the module's variables.
 
     Call it in the ``@linen.compact`` method that creates the module. The results are tagged with its name.
 
+    Args:
+        module: of which every variable has a leading dimension ``[length]``.
+        length: number of steps.
+        x: the argument of the first step.
+        step: see above.
+        remat: see `rematerialize`.
+
     Returns:
         The last ``y``, and the stacked ``kept``, ``[length, ...]``.
     """
+
+    step = rematerialize(step, remat, scanned=True)
 
     def body(module: linen.Module, x: Array, _: None) -> tuple[Array, PyTree]:
         y, kept = step(module, x)
@@ -37,7 +90,7 @@ def scan_modules(
 
 
 def scan_blocks(
-    block: linen.Module, length: int, x: Array, train: bool, *, outputs: bool = False
+    block: linen.Module, length: int, x: Array, train: bool, *, outputs: bool = False, remat: Remat = "none"
 ) -> tuple[Array, list[Array]]:
     """Apply a block ``length`` times, each time with its own slice of the block's variables.
 
@@ -49,6 +102,7 @@ def scan_blocks(
         x: ``[B, ...]``.
         train: passed to the block.
         outputs: whether to keep the output of every block.
+        remat: see `rematerialize`.
 
     Returns:
         The output of the last block, and a list of the outputs of all, empty if ``outputs`` is False.
@@ -58,7 +112,7 @@ def scan_blocks(
         y = block(x, train)
         return y, y if outputs else None
 
-    y, kept = scan_modules(block, length, x, step)
+    y, kept = scan_modules(block, length, x, step, remat=remat)
     return y, [] if kept is None else [kept[i] for i in range(length)]
 
 

@@ -1,8 +1,9 @@
 """The one protocol of models that generate tokens: an initial carry, and a step.
 
-- ``init_carry`` makes the carry before the first token. A language model (`RecurrentLanguageModel`, `GPT`, `WaveNet`)
-  takes the batch shape, ``model.init_carry((B,))``; an encoder-decoder (`EncoderDecoder`, `HierarchicalEncoderDecoder`,
-  `Transformer`) encodes the source, ``model.apply(variables, source, source_lengths, method="init_carry")``.
+- ``init_carry`` makes the carry before the first token. A language model (`RecurrentLanguageModel`, `GPT`, `Llama`,
+  `WaveNet`) takes the batch shape, ``model.init_carry((B,))``; an encoder-decoder (`EncoderDecoder`, `Transformer`,
+  `HierarchicalEncoderDecoder`) encodes the source,
+  ``model.apply(variables, source, source_lengths, method="init_carry")``.
 - ``model.apply(variables, carry, token, method="step")`` maps the carry and one token ``[B]`` to the next carry and the
   logits ``[B, V]`` of the token that follows.
 """

@@ -1,14 +1,15 @@
 """Building blocks of networks: plain functions for the mathematics, linen modules for the parameters.
 
 Linear maps and activations
-    `linear`; `identity`, `step`, `sigmoid`, `tanh`, `scaled_tanh`, `relu`, `leaky_relu`, `prelu`, `elu`, `maxout`,
-    `gelu`, `stochastic_gelu`, `swish`, `silu`, `softplus`, `softmax`; by name `get_activation`; with parameters
-    `PReLU`, `Swish`. Namespace: ``activations``.
+    `linear`, `sparse_linear`, `quadratic`; `identity`, `step`, `sigmoid`, `tanh`, `scaled_tanh`, `relu`, `leaky_relu`,
+    `prelu`, `elu`, `maxout`, `gelu`, `stochastic_gelu`, `swish`, `silu`, `softplus`, `softmax`, `soft_maximum`; by name
+    `get_activation`; with parameters `PReLU`, `Swish`. Namespace: ``activations``.
 
 Normalization
-    `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `local_response_norm`; with parameters `BatchNorm`,
-    `LayerNorm`, `InstanceNorm`, `GroupNorm`; `row_mask` and `running_momentum` for those of a whole model; `moments`,
-    `Moments`, `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters `SpectralNorm`.
+    `batch_norm`, `layer_norm`, `instance_norm`, `group_norm`, `rms_norm`, `local_response_norm`; with parameters
+    `BatchNorm`, `LayerNorm`, `InstanceNorm`, `GroupNorm`, `RMSNorm`; `row_mask` and `running_momentum` for those of a
+    whole model; `moments`, `Moments`, `normalize`, `update_running`. Of kernels: `spectral_normalize`, with parameters
+    `SpectralNorm`.
 
 Noise
     `dropout`, `gaussian_noise`; as modules `Dropout`, `GaussianNoise`.
@@ -26,15 +27,18 @@ Recurrent networks
     Cells: `Vanilla`, `Jordan`, `LSTM`, `ConstantForgetLSTM`, `PeepholeLSTM`, `FourGateLSTM`, `GRU`, `AttentionCell`,
     the base class `Cell`, the states `LSTMState`, `JordanState` and `Attended`; `init_cell`, `preactivations`.
     Namespace: ``cells``. Over time: `scan`, `bidirectional_scan`, `stacked_scan`, `init_stacked`, `valid_steps`,
-    `split_time`; with parameters `RNN`, `RecurrentCell`, `CellParameters`.
+    `split_time`; under teacher forcing `forced_scan`, `forced_parallel`; with parameters `RNN`, `RecurrentCell`,
+    `CellParameters`.
 
 Attention
-    `dot_product_attention`, `attend`, `scaled_dot_product`; modules: `MultiHeadAttention`, `Attention`,
-    `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`; learned scores:
+    `dot_product_attention`, `attend`, `scaled_dot_product`, `ring_attention`; modules: `MultiHeadAttention`,
+    `GroupedQueryAttention` (and its `split_heads`), `Attention`, `ScoreParameters`; masks: `causal_mask`,
+    `padding_mask`, `window_mask`, `segment_mask`, `combine_masks`, `clear_hidden`, `fit_scores`; learned scores:
     `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`,
     `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`, `gaussian_window`,
-    `predict_centers`; coverage: `attention_penalty`; key-value cache: `Cache`, `init_cache`, `extend_cache`;
-    positions: `sinusoidal_positions`, `rotary_embedding`.
+    `predict_centers`; coverage: `attention_penalty`, `earlier_attention`, `coverage_loss`; pointers:
+    `copy_probabilities`, `mix_copies`; key-value cache: `Cache`, `init_cache`, `extend_cache`; positions:
+    `sinusoidal_positions`, `rotary_embedding`.
 
 Conditional random fields
     `Chain`, with `crf_score`, `crf_log_partition`, `crf_log_likelihood`, `crf_marginals`, and `viterbi`.
@@ -67,6 +71,7 @@ from jaxdl.nn.activations import (
     scaled_tanh,
     sigmoid,
     silu,
+    soft_maximum,
     softmax,
     softplus,
     step,
@@ -90,6 +95,7 @@ from jaxdl.nn.attention import (
     ConcatScore,
     DotScore,
     GeneralScore,
+    GroupedQueryAttention,
     MultiHeadAttention,
     Score,
     ScoreParameters,
@@ -100,20 +106,29 @@ from jaxdl.nn.attention import (
     clear_hidden,
     combine_masks,
     concat_scores,
+    copy_probabilities,
+    coverage_loss,
     dot_product_attention,
     dot_scores,
+    earlier_attention,
     extend_cache,
+    fit_scores,
     gaussian_window,
     general_scores,
     init_cache,
     init_score,
     local_mask,
+    mix_copies,
     padding_mask,
     predict_centers,
+    ring_attention,
     rotary_embedding,
     scaled_dot_product,
+    segment_mask,
     sinusoidal_positions,
+    split_heads,
     tanh_scores,
+    window_mask,
 )
 from jaxdl.nn.boxes import (
     Selection,
@@ -150,7 +165,7 @@ from jaxdl.nn.convolution import (
     upsample_nearest,
 )
 from jaxdl.nn.crf import Chain, crf_log_likelihood, crf_log_partition, crf_marginals, crf_score, viterbi
-from jaxdl.nn.dense import linear
+from jaxdl.nn.dense import linear, quadratic, sparse_linear
 from jaxdl.nn.detections import DensePredictions, Detections, select_detections
 from jaxdl.nn.masks import paste_masks, pyramid_roi_align, select_masks
 from jaxdl.nn.noise import Dropout, GaussianNoise, dropout, gaussian_noise
@@ -159,11 +174,13 @@ from jaxdl.nn.normalization import (
     GroupNorm,
     InstanceNorm,
     LayerNorm,
+    RMSNorm,
     batch_norm,
     group_norm,
     instance_norm,
     layer_norm,
     local_response_norm,
+    rms_norm,
     row_mask,
     running_momentum,
 )
@@ -185,6 +202,8 @@ from jaxdl.nn.recurrent import (
     Vanilla,
     bidirectional_scan,
     cells,
+    forced_parallel,
+    forced_scan,
     init_cell,
     init_stacked,
     preactivations,
@@ -222,6 +241,7 @@ __all__ = [
     "GaussianNoise",
     "GeneralScore",
     "GroupNorm",
+    "GroupedQueryAttention",
     "InstanceNorm",
     "Jordan",
     "JordanState",
@@ -232,6 +252,7 @@ __all__ = [
     "PReLU",
     "PeepholeLSTM",
     "Points",
+    "RMSNorm",
     "RecurrentCell",
     "Score",
     "ScoreParameters",
@@ -263,6 +284,8 @@ __all__ = [
     "concat_scores",
     "convolution",
     "convolve",
+    "copy_probabilities",
+    "coverage_loss",
     "crf_log_likelihood",
     "crf_log_partition",
     "crf_marginals",
@@ -271,11 +294,15 @@ __all__ = [
     "dot_product_attention",
     "dot_scores",
     "dropout",
+    "earlier_attention",
     "elu",
     "encode_boxes",
     "extend_cache",
     "feature_points",
     "filters",
+    "fit_scores",
+    "forced_parallel",
+    "forced_scan",
     "gaussian_noise",
     "gaussian_window",
     "gelu",
@@ -304,6 +331,7 @@ __all__ = [
     "max_unpool",
     "maxout",
     "min_pool",
+    "mix_copies",
     "moments",
     "non_maximum_suppression",
     "normalize",
@@ -314,9 +342,12 @@ __all__ = [
     "predict_centers",
     "prelu",
     "pyramid_roi_align",
+    "quadratic",
     "receptive_field",
     "recurrent",
     "relu",
+    "ring_attention",
+    "rms_norm",
     "roi_align",
     "rotary_embedding",
     "row_mask",
@@ -324,14 +355,18 @@ __all__ = [
     "scaled_dot_product",
     "scaled_tanh",
     "scan",
+    "segment_mask",
     "select_detections",
     "select_masks",
     "sigmoid",
     "silu",
     "sinusoidal_positions",
+    "soft_maximum",
     "softmax",
     "softplus",
+    "sparse_linear",
     "spectral_normalize",
+    "split_heads",
     "split_time",
     "stacked_scan",
     "step",
@@ -346,4 +381,5 @@ __all__ = [
     "upsample_nearest",
     "valid_steps",
     "viterbi",
+    "window_mask",
 ]

@@ -205,6 +205,26 @@ def softmax(x: ArrayLike, axis: int = -1, *, mask: ArrayLike | None = None) -> A
     return (powers / jnp.where(total == 0, 1, total)).astype(x.dtype)
 
 
+def soft_maximum(x: ArrayLike, axis: int = -1, *, mask: ArrayLike | None = None) -> Array:
+    """Return ``sum_k softmax(x)_k x_k``, a smooth maximum that is at most the largest element.
+
+    It is the mean of the elements weighted by `softmax`, which, whatever its name, is a smooth argmax. Of ``beta x`` it
+    is near ``beta`` times the mean of ``x`` for a small ``beta``, and ``beta`` times its maximum for a large one.
+
+    Args:
+        x: ``[...]``.
+        axis: the dimension of ``k``.
+        mask: as in `softmax`; hidden elements have no influence, and where all are hidden the result is 0.
+
+    >>> round(float(soft_maximum(jnp.array([0.0, 1.0, 10.0]))), 2)
+    10.0
+    """
+    x = to_floating(x)
+    weights = softmax(widen(x), axis, mask=mask)
+    shown = jnp.where(weights == 0, 0, widen(x))  # minus infinity and padding have the weight 0
+    return jnp.sum(weights * shown, axis=axis).astype(x.dtype)
+
+
 class PReLU(linen.Module):
     """``prelu`` with learned slopes, the parameter ``alpha``: one per channel, or one for all."""
 

@@ -1,6 +1,6 @@
-"""Normalization: batch, layer, instance, group and local response; functions first, then modules with parameters.
+"""Normalization: batch, layer, instance, group, root mean square and local response; functions, then their modules.
 
-All but the last are ``y = scale (x - mean) / sqrt(variance + epsilon) + bias``, with moments over different dimensions.
+The first four are ``y = scale (x - mean) / sqrt(variance + epsilon) + bias``, with moments over different dimensions.
 For ``x`` of shape ``[B, H, W, C]`` (any number of dimensions between the first and the last):
 
 ========  ==================  ====================================
@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from einops import rearrange
 from flax import linen
 
-from jaxdl.arrays import fit_mask, to_floating, widen
+from jaxdl.arrays import expand_leading, fit_mask, to_floating, widen
 from jaxdl.checks import check_positive_integer
 from jaxdl.nn.statistics import Moments, moments, normalize, update_running
 from jaxdl.typing import Array, ArrayLike
@@ -157,6 +158,27 @@ def group_norm(
     return rearrange(y, "... g c -> ... (g c)")
 
 
+def rms_norm(x: ArrayLike, scale: ArrayLike | None = None, *, dimensions: int = 1, epsilon: float = 1e-5) -> Array:
+    """Compute ``scale x / sqrt(mean x^2 + epsilon)`` over the last dimensions (Zhang and Sennrich, 2019).
+
+    It is layer norm without the mean and the bias, computed in at least float32.
+
+    Args:
+        x: ``[..., C]``.
+        scale: ``gamma``, of the shape of the last ``dimensions`` of ``x``.
+        dimensions: number of last dimensions.
+        epsilon: added to the mean of the squares.
+
+    >>> rms_norm(jnp.array([1.0, 7.0]), epsilon=0.0).round(3).tolist()
+    [0.2..., 1.4...]
+    """
+    x = _check_rank(x, dimensions, "[..., C]")
+    wide = widen(x)
+    squares = jnp.mean(jnp.square(wide), axis=tuple(range(x.ndim - dimensions, x.ndim)), keepdims=True)
+    y = wide * jax.lax.rsqrt(squares + epsilon)
+    return (y if scale is None else y * expand_leading(scale, x.ndim)).astype(x.dtype)
+
+
 def local_response_norm(
     x: ArrayLike, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, average: bool = False
 ) -> Array:
@@ -253,6 +275,23 @@ class LayerNorm(_Affine):
         """Map ``[..., C]`` to the same shape."""
         scale, bias = self.scale_and_bias(x.shape[x.ndim - self.dimensions :])
         return layer_norm(x, scale, bias, dimensions=self.dimensions, **self.options())
+
+
+class RMSNorm(linen.Module):
+    """``rms_norm`` with a parameter ``scale``."""
+
+    epsilon: float = 1e-5
+    use_scale: bool = True
+    dimensions: int = 1
+    scale_init: Any = linen.initializers.ones
+    param_dtype: Any = jnp.float32
+
+    @linen.compact
+    def __call__(self, x: Array) -> Array:
+        """Map ``[..., C]`` to the same shape."""
+        shape = x.shape[x.ndim - self.dimensions :]
+        scale = self.param("scale", self.scale_init, shape, self.param_dtype) if self.use_scale else None
+        return rms_norm(x, scale, dimensions=self.dimensions, epsilon=self.epsilon)
 
 
 class InstanceNorm(_Affine):

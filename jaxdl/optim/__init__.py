@@ -16,7 +16,8 @@ Clipping:
 A part of the parameters:
     masked, freeze, frozen_paths, scale_by_path, discriminative_factors; a Mask selects them.
 Beside the update:
-    `averaging` of parameters, `line_search` along a direction, `search` for a learning rate.
+    `averaging` of parameters, `line_search` along a direction, `search` for a learning rate, `trials`: random
+    search over several settings, and restarts.
 For transformations of your own:
     `numerics`.
 
@@ -28,7 +29,7 @@ For transformations of your own:
 Array([0.5, 1.5], dtype=float32)
 """
 
-from jaxdl.optim import averaging, line_search, numerics, schedules, search
+from jaxdl.optim import averaging, line_search, numerics, schedules, search, trials
 from jaxdl.optim.clipping import clip, clip_by_global_norm, clip_by_norm
 from jaxdl.optim.freezing import discriminative_factors, freeze, frozen_paths, scale_by_path
 from jaxdl.optim.look_ahead import (
@@ -129,4 +130,5 @@ __all__ = [
     "search",
     "sgd",
     "trace",
+    "trials",
 ]

@@ -30,7 +30,7 @@ ACTIVATIONS = {
     "linear": "identity",
 }
 """Our names of the activations of transformers."""
-WITHOUT_SHAPE = ("epsilon", "activation", "num_heads")
+WITHOUT_SHAPE = ("epsilon", "activation", "num_heads", "rope_base")
 """Fields that no shape of a weight shows."""
 
 
@@ -44,6 +44,7 @@ class Format:
         activation: the setting of the activation, and its default.
         fixed: settings with the only value that our model computes, which is their default.
         architectures: classes of transformers, and fields that they determine.
+        flags: setting, our field and the setting's default, of the Boolean ones.
         classes: the architectures with as many logits as labels.
         tied: the architectures whose output is the embedding again.
     """
@@ -53,6 +54,7 @@ class Format:
     activation: tuple[str, str]
     fixed: Mapping[str, Any]
     architectures: Mapping[str, Mapping[str, Any]]
+    flags: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     tied: tuple[str, ...] = ()
 
@@ -116,7 +118,31 @@ _VIT = Format(
     architectures={"ViTForImageClassification": {}, "ViTModel": {}},
     classes=("ViTForImageClassification",),
 )
-FORMATS = {"gpt2": _GPT2, "bert": _BERT, "vit": _VIT}
+_LLAMA = Format(
+    name="llama2_7b",
+    fields={
+        "vocab_size": ("vocab_size", 32_000),
+        "max_position_embeddings": ("context_length", 2048),
+        "hidden_size": ("d_model", 4096),
+        "num_hidden_layers": ("num_layers", 32),
+        "num_attention_heads": ("num_heads", 32),
+        "num_key_value_heads": ("num_kv_heads", None),
+        "head_dim": ("head_dim", None),
+        "intermediate_size": ("mlp_dim", 11_008),
+        "rope_theta": ("rope_base", 10_000.0),
+        "attention_dropout": ("attention_dropout_rate", 0.0),
+        "rms_norm_eps": ("epsilon", 1e-6),
+    },
+    activation=("hidden_act", "silu"),
+    fixed={},
+    architectures={"LlamaForCausalLM": {}},
+    flags={
+        "tie_word_embeddings": ("tied", False),
+        "attention_bias": ("attention_bias", False),
+        "mlp_bias": ("mlp_bias", False),
+    },
+)
+FORMATS = {"gpt2": _GPT2, "bert": _BERT, "vit": _VIT, "llama": _LLAMA}
 """By the setting ``model_type``."""
 ALWAYS_FIXED = {"pruned_heads": {}, "quantization_config": None, "is_encoder_decoder": False}
 
@@ -148,7 +174,7 @@ class Description:
         differing = [
             f"{name}={self.fields[name]!r} for {self.names[name]}, got {getattr(model, name)!r}"
             for name in WITHOUT_SHAPE
-            if getattr(model, name, None) != self.fields[name]
+            if name in self.fields and getattr(model, name, None) != self.fields[name]
         ]
         if differing:
             raise ValueError(f"{self.path}: expected {'; expected '.join(differing)}; give these fields")
@@ -172,6 +198,11 @@ def describe(path: Path) -> Description:
             raise ValueError(f"expected an object, got a {type(config).__name__}")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no configuration of a model: {shorten(error)}") from error
+    return describe_settings(path, config)
+
+
+def describe_settings(path: Path, config: Mapping[str, Any]) -> Description:
+    """Describe our model for settings that were read from a file; errors as for `describe`."""
     form = FORMATS.get(str(config.get("model_type")))
     if form is None:
         kinds = ", ".join(FORMATS)
@@ -184,10 +215,13 @@ def describe(path: Path) -> Description:
 
 def _describe(path: Path, config: Mapping[str, Any], form: Format) -> Description:
     architecture = (config.get("architectures") or [next(iter(form.architectures))])[0]
+    config = _settings_of_rotation(path, config) if form is _LLAMA else config
     _check_settings(path, config, form, architecture)
     fields, names = dict(form.architectures[architecture]), {}
     for setting, (name, default) in form.fields.items():
         fields[name], names[name] = _number(path, setting, config.get(setting, default), default), setting
+    for setting, (name, default) in form.flags.items():
+        fields[name], names[name] = _flag(path, setting, config.get(setting, default)), setting
     names["activation"] = form.activation[0]
     fields["activation"] = ACTIVATIONS[config.get(*form.activation)]
     if architecture in form.classes:
@@ -223,6 +257,27 @@ def _number(path: Path, setting: str, value: Any, default: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float if real else int) or not 0 <= value < 2**31:
         raise ValueError(f"{path}: expected {setting} to be a number, got {shorten(repr(value))}")
     return float(value) if real else value
+
+
+def _flag(path: Path, setting: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{path}: expected {setting} to be true or false, got {shorten(repr(value))}")
+    return value
+
+
+def _settings_of_rotation(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with the base of rotary positions by its older name, ``rope_theta``.
+
+    Raises:
+        ValueError: the positions are scaled, to extend the context.
+    """
+    rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind != "default":
+        raise ValueError(
+            f"{path}: expected rope_type='default', positions that are not scaled, got {shorten(repr(kind))}"
+        )
+    return {**config, "rope_theta": rope.get("rope_theta", config.get("rope_theta", 10_000.0))}
 
 
 def _image_shape(path: Path, config: Mapping[str, Any]) -> tuple[int, ...]:

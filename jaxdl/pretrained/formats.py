@@ -77,6 +77,8 @@ def _reader(path: Path, start: bytes) -> tuple[Any, str]:
         return _old_torch, "torch"
     if start.startswith(b"\x80"):
         return _pickle, "pickle"
+    if start.startswith(b"GGUF"):
+        raise ValueError(f"{path} is a GGUF file; load it with pretrained.load_gguf, or read it with read_gguf")
     if start.startswith(b"{"):
         raise ValueError(f"{path} is text, perhaps the index of several files, whose name would end in .index.json")
     raise ValueError(f"{path} is neither a safetensors, an npz nor a torch file; it starts with {start!r}")

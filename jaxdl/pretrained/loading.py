@@ -107,8 +107,8 @@ def load_folder(
 ) -> tuple[linen.Module, PyTree]:
     """Return the model that a folder of transformers describes, and its variables.
 
-    The folder has ``config.json`` and weights, as ``save_pretrained`` writes them, of GPT-2, BERT or a vision
-    transformer. Activation, epsilon and all sizes are those of the configuration.
+    The folder has ``config.json`` and weights, as ``save_pretrained`` writes them, of GPT-2, BERT, Llama or a
+    vision transformer. Activation, epsilon and all sizes are those of the configuration.
 
     Args:
         folder: the folder.
@@ -138,7 +138,7 @@ def _huggingface_source(model_name: str, entries: Iterable[str]) -> str:
     """Return the source with the names of these entries."""
     if any(name.endswith(".LayerNorm.gamma") for name in entries):
         return "huggingface_first"
-    prefix = {"gpt2": "transformer.", "bert_base": "bert.", "vit_b16": "vit."}[model_name]
+    prefix = {"gpt2": "transformer.", "bert_base": "bert.", "vit_b16": "vit.", "llama2_7b": ""}[model_name]
     return "huggingface" if any(name.startswith(prefix) for name in entries) else "huggingface_model"
 
 

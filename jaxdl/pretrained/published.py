@@ -14,7 +14,10 @@ from jaxdl.data.files.downloads import folders, require
 
 ADDRESS = "https://download.pytorch.org/models"
 MIRROR = "JAXDL_WEIGHTS_ADDRESS"
-"""The environment variable with another address for all files, such as that of a local mirror."""
+"""The environment variable with another address for torchvision's files, such as that of a local mirror."""
+HUB = "https://huggingface.co"
+HUB_MIRROR = "HF_ENDPOINT"
+"""The environment variable with another address for the files of Hugging Face, which its own library reads too."""
 LICENCE = "BSD-3-Clause (torchvision); the pictures of ImageNet are for research that is not commercial"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -25,12 +28,13 @@ class Published(NamedTuple):
     Attributes:
         name: of our model, in ``models.list()``.
         source: of the weights, for `load`.
-        filename: of the file.
-        checksum: the first digits of its SHA-256, which torchvision publishes in the name of the file.
+        filename: of the file, here.
+        checksum: its SHA-256, or the first digits of it, which torchvision publishes in the name of the file.
         licence: of the weights.
-        resized: the shorter side of a picture in pixels, before the crop.
-        cropped: the side of the square in its centre, the input of the model.
+        resized: the shorter side of a picture in pixels, before the crop; None for a model of text.
+        cropped: the side of the square in its centre, the input of the model; None for a model of text.
         fields: of the model that differ from the defaults.
+        revision: for Hugging Face the repository and its commit, ``"OWNER/NAME/resolve/COMMIT"``.
     """
 
     name: str
@@ -38,19 +42,28 @@ class Published(NamedTuple):
     filename: str
     checksum: str
     licence: str
-    resized: int
-    cropped: int
+    resized: int | None
+    cropped: int | None
     fields: dict[str, Any]
+    revision: str = ""
 
     @property
     def address(self) -> str:
         """Where the file is."""
+        if self.revision:
+            return f"{os.environ.get(HUB_MIRROR, HUB).rstrip('/')}/{self.revision}/model.safetensors"
         return f"{os.environ.get(MIRROR, ADDRESS).rstrip('/')}/{self.filename}"
 
 
 def _torchvision(name: str, filename: str, cropped: int = 224, resized: int = 256, **fields: Any) -> Published:
     checksum = filename.removesuffix(".pth").rpartition("-")[2]
     return Published(name, "torchvision", filename, checksum, LICENCE, resized, cropped, fields)
+
+
+def _huggingface(name: str, source: str, repository: str, commit: str, checksum: str, licence: str) -> Published:
+    revision = f"{repository}/resolve/{commit}"
+    filename = f"{repository.rpartition('/')[2]}-{checksum[:8]}.safetensors"
+    return Published(name, source, filename, checksum, licence, None, None, {}, revision)
 
 
 WEIGHTS = {
@@ -79,9 +92,33 @@ WEIGHTS = {
         _torchvision("vit_b16", "vit_b_16-c867db91.pth"),
         _torchvision("vit_b32", "vit_b_32-d86f8d99.pth"),
         _torchvision("vit_l16", "vit_l_16-852ce7e3.pth", resized=242),
+        _huggingface(
+            "gpt2",
+            "huggingface_model",
+            "openai-community/gpt2",
+            "607a30d783dfa663caf39e06633721c8d4cfcd7e",
+            "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
+            "MIT",
+        ),
+        _huggingface(
+            "bert_base",
+            "huggingface_first",
+            "google-bert/bert-base-uncased",
+            "86b5e0934494bd15c9632b12f734a8a67f723594",
+            "68d45e234eb4a928074dfd868cead0219ab85354cc53d20e772753c6bb9169d3",
+            "Apache-2.0",
+        ),
+        _huggingface(
+            "smollm2_135m",
+            "huggingface",
+            "HuggingFaceTB/SmolLM2-135M",
+            "93efa2f097d58c2a74874c7e644dbc9b0cee75a2",
+            "80521b40281d6ce74e35c9282c22539e75aa0ac8578892b2a59955ef78d55da1",
+            "Apache-2.0",
+        ),
     )
 }
-"""By the name of our model: torchvision's first weights for ImageNet."""
+"""By the name of our model: torchvision's first weights for ImageNet, and texts' models of Hugging Face."""
 
 
 def available() -> list[Published]:
@@ -141,7 +178,9 @@ def download(name: str, folder: Path | str | None = None) -> Path:
     digest = pooch.file_hash(str(partial))
     if not digest.startswith(weights.checksum):
         partial.unlink()
-        raise ValueError(f"expected {weights.address} with the SHA-256 {weights.checksum}..., got {digest}; try again")
+        raise ValueError(
+            f"expected {weights.address} with the SHA-256 {weights.checksum[:8]}..., got {digest}; try again"
+        )
     partial.replace(path)
     return path
 
@@ -153,9 +192,11 @@ def prepare_image(weights: Published, path: Path | str) -> np.ndarray:
     standardized by the mean and the deviation of ImageNet.
 
     Raises:
-        ValueError: the file is no image.
+        ValueError: the file is no image, or the weights are of a model of text.
         ImportError: pillow is not installed.
     """
+    if weights.resized is None or weights.cropped is None:
+        raise ValueError(f"expected weights of a model of images, got {weights.name!r}; choose another name")
     whole = data.read_image(path)
     height, width = whole.shape[:2]
     short = min(height, width)

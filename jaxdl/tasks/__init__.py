@@ -16,13 +16,19 @@
 - `adversarial`: `Game`, several models, each with a loss; `gan`; `player_variables`, `join_players`, `replace_player`
   and `other_collections`, the parts of new games.
 - `image_translation`: `pix2pix` of pairs, `cycle_gan` of two sets of images.
-- `generation`: `autoregressive_pixels`, `normalizing_flow`, `denoising_diffusion`.
+- `generation`: `autoregressive_pixels`, `normalizing_flow`, `denoising_diffusion`, `flow_matching`, `score_matching`.
 """
 
 from jaxdl.tasks.adversarial import Game, gan, join_players, other_collections, player_variables, replace_player
 from jaxdl.tasks.ambiguity import probabilistic_segmentation
 from jaxdl.tasks.dense import fit_labels, measure_pixels, predict_tiles, segmentation
-from jaxdl.tasks.generation import autoregressive_pixels, denoising_diffusion, normalizing_flow
+from jaxdl.tasks.generation import (
+    autoregressive_pixels,
+    denoising_diffusion,
+    flow_matching,
+    normalizing_flow,
+    score_matching,
+)
 from jaxdl.tasks.image_translation import cycle_gan, pix2pix
 from jaxdl.tasks.language import Perplexity, language_model
 from jaxdl.tasks.masked import MaskedTokens, mask_tokens, masked_language_model, token_mask
@@ -67,6 +73,7 @@ __all__ = [
     "detection",
     "detection_losses",
     "fit_labels",
+    "flow_matching",
     "gan",
     "importance_weighted_autoencoding",
     "init_model",
@@ -86,6 +93,7 @@ __all__ = [
     "probabilistic_segmentation",
     "quantized_autoencoding",
     "replace_player",
+    "score_matching",
     "segmentation",
     "sequence_classification",
     "shift_right",

@@ -1,6 +1,7 @@
-"""Distributions of images: autoregressive models, normalizing flows, diffusion and flow matching."""
+"""Distributions of images: autoregressive models, normalizing flows, diffusion, flow matching and score matching."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,9 +11,10 @@ from flax import linen
 from jaxdl import generative, metrics
 from jaxdl.checks import check_in_range
 from jaxdl.generative import NOISE, NoiseSchedule, Parametrization
+from jaxdl.generative.matching import Field
 from jaxdl.metrics import Mean
 from jaxdl.tasks.task import Task, Variables, apply_in_evaluation, apply_in_training, check_names, init_model
-from jaxdl.typing import Array, Batch, Key
+from jaxdl.typing import Array, ArrayLike, Batch, Key
 
 
 def autoregressive_pixels(model: linen.Module, *, inputs: str = "image", conditional: bool = False) -> Task:
@@ -125,6 +127,102 @@ def denoising_diffusion(
     Raises:
         ValueError: the share is outside of [0, 1].
     """
+
+    def draw_steps(key: Key, count: int) -> Array:
+        return jax.random.randint(key, (count,), 0, schedule.num_steps)
+
+    def objective(predict: Field, x: Array, t: Array, noise: Array) -> Array:
+        return generative.diffusion_loss(predict, schedule, x, t, noise, parametrization)
+
+    return _learn_field(model, draw_steps, objective, key, inputs, no_label, drop_rate)
+
+
+def flow_matching(
+    model: linen.Module,
+    *,
+    key: Key,
+    time_scale: float = 1000.0,
+    inputs: str = "image",
+    no_label: int | None = None,
+    drop_rate: float = 0.1,
+) -> Task:
+    """Learn the velocity from noise to examples on straight lines (Lipman et al., 2023).
+
+    Batches, classes and evaluation are those of `denoising_diffusion`. Times are drawn uniformly. The loss is
+    `generative.flow_matching`; `generative.integrate_heun` draws examples with
+    ``velocity = lambda x, t: model.apply(variables, x, time_scale * t)``.
+
+    Args:
+        model: ``model.apply(variables, x, t, [labels], train=...)`` returns the velocity, of the shape of ``x``.
+        key: of the times and the noise in evaluation.
+        time_scale: the model gets ``time_scale`` times the time, from 0 to 1, as networks made for the steps of a
+            diffusion expect.
+        inputs: the name of the examples in a batch.
+        no_label: the label that stands for no class; None for a model without classes.
+        drop_rate: share of the labels replaced by it in training.
+
+    Raises:
+        ValueError: the share is outside of [0, 1], or the scale is not above 0.
+    """
+    check_in_range("time_scale", time_scale, includes_low=False)
+
+    def objective(predict: Field, x: Array, t: Array, noise: Array) -> Array:
+        return generative.flow_matching(lambda x, t: predict(x, time_scale * t), x, t, noise)
+
+    return _learn_field(
+        model, lambda key, count: jax.random.uniform(key, (count,)), objective, key, inputs, no_label, drop_rate
+    )
+
+
+def score_matching(
+    model: linen.Module,
+    stds: ArrayLike,
+    *,
+    key: Key,
+    inputs: str = "image",
+    no_label: int | None = None,
+    drop_rate: float = 0.1,
+) -> Task:
+    """Learn the scores of examples with noise of several deviations (Song and Ermon, 2019; 2020).
+
+    Batches, classes and evaluation are those of `denoising_diffusion`. Deviations are drawn uniformly from ``stds``.
+    The loss is `generative.denoising_score_matching` of the score ``model(x, i) / stds[i]``, that of
+    `generative.make_score`, with which `generative.sample_langevin` draws examples.
+
+    Args:
+        model: ``model.apply(variables, x, i, [labels], train=...)``, with the number of the deviation, returns arrays
+            of the shape of ``x``.
+        stds: deviations ``[L]``, above 0.
+        key: of the deviations and the noise in evaluation.
+        inputs: the name of the examples in a batch.
+        no_label: the label that stands for no class; None for a model without classes.
+        drop_rate: share of the labels replaced by it in training.
+
+    Raises:
+        ValueError: the share is outside of [0, 1], or the deviations are not above 0.
+    """
+    stds = jnp.asarray(stds, float)
+    check_in_range("stds", stds, includes_low=False)
+
+    def objective(predict: Field, x: Array, t: Array, noise: Array) -> Array:
+        return generative.denoising_score_matching(generative.make_score(predict, stds), x, stds[t], noise)
+
+    def draw_levels(key: Key, count: int) -> Array:
+        return jax.random.randint(key, (count,), 0, len(stds))
+
+    return _learn_field(model, draw_levels, objective, key, inputs, no_label, drop_rate)
+
+
+def _learn_field(
+    model: linen.Module,
+    draw_times: Callable[[Key, int], Array],
+    objective: Callable[[Field, Array, Array, Array], Array],
+    key: Key,
+    inputs: str,
+    no_label: int | None,
+    drop_rate: float,
+) -> Task:
+    """Learn a function of examples and times by ``objective(predict, x, t, noise)``, one number for each example."""
     check_in_range("drop_rate", drop_rate, 0.0, 1.0)
     names = (inputs,) if no_label is None else (inputs, "label")
 
@@ -138,13 +236,12 @@ def denoising_diffusion(
         return {"labels": jnp.where(jax.random.bernoulli(key, drop_rate, labels.shape), no_label, labels)}
 
     def noisy(key: Key, x: Array) -> tuple[Array, Array]:
-        """Draw the steps and the noise."""
-        step_key, noise_key = jax.random.split(key)
-        t = jax.random.randint(step_key, x.shape[:1], 0, schedule.num_steps)
-        return t, jax.random.normal(noise_key, x.shape, x.dtype)
+        """Draw the times and the noise."""
+        time_key, noise_key = jax.random.split(key)
+        return draw_times(time_key, len(x)), jax.random.normal(noise_key, x.shape, x.dtype)
 
     def init(key: Key, batch: Batch) -> Variables:
-        t = jnp.zeros(len(batch[inputs]), jnp.int32)
+        t = jnp.zeros_like(draw_times(key, len(batch[inputs])))
         return init_model(model, key, batch[inputs], t=t, **options(batch))
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
@@ -159,7 +256,7 @@ def denoising_diffusion(
             )
             return output
 
-        each = generative.diffusion_loss(predict, schedule, x, *noisy(noise_key, x), parametrization)
+        each = objective(predict, x, *noisy(noise_key, x))
         return metrics.mean(each, batch.get("mask")).value, (collections, {})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
@@ -168,8 +265,7 @@ def denoising_diffusion(
         def predict(x: Array, t: Array) -> Array:
             return apply_in_evaluation(model, variables, x, t=t, **given)
 
-        each = generative.diffusion_loss(predict, schedule, x, *noisy(key, x), parametrization)
-        return {"loss": metrics.mean(each, batch.get("mask"))}
+        return {"loss": metrics.mean(objective(predict, x, *noisy(key, x)), batch.get("mask"))}
 
     return Task(init, loss, measure)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -58,8 +59,9 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
     Args:
         model: ``model.apply(variables, tokens, carry, train=..., return_intermediates=True)`` returns logits ``[B, T,
             V]`` and intermediates with ``"carry"``; ``model.init_carry((B,))`` returns zeros. It is a
-            ``RecurrentLanguageModel``, or without ``"start"`` a ``WaveNet`` or a ``GPT``, whose rows are at most as
-            long as its context.
+            ``RecurrentLanguageModel``, or without ``"start"`` a ``WaveNet``, a ``GPT`` or a ``Llama``, whose rows are
+            at most as long as its context; these are called without carry and intermediates. Where it has a method
+            ``token_losses``, as a ``GPT``, the logits of long rows and large vocabularies are never all in memory.
         window: the number of tokens of a row evaluated at a time, which limits memory and does not change the result;
             None for all, as always for a model whose carry is a cache.
         unit: what a token is, "character" or "word".
@@ -84,18 +86,17 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         check_names(batch, ["token", "target"])
-        carry = _continued_carry(variables, batch) if "start" in batch else None
-        (logits, out), collections = apply_in_training(
-            model,
-            _without_carry(variables),
-            _tokens(batch),
-            key,
-            rows=batch.get("mask"),
-            carry=carry,
-            return_intermediates=True,
-        )
-        value = losses.cross_entropy(logits, batch["target"], mask=batch.get("mask"))
-        if "start" in batch:
+        mask = batch.get("mask")
+        more = {"carry": _continued_carry(variables, batch), "return_intermediates": True} if "start" in batch else {}
+        apply = partial(apply_in_training, model, _without_carry(variables), _tokens(batch), key, rows=mask)
+        if not more and hasattr(model, "token_losses"):
+            nats, collections = apply(targets=masked_labels(batch["target"], mask), method="token_losses")
+            value = _mean(nats, mask)
+        else:
+            output, collections = apply(**more)
+            logits, out = output if more else (output, {})
+            value = losses.cross_entropy(logits, batch["target"], mask=mask)
+        if more:
             collections[CARRY] = {STATES: out["carry"]}
         return value, (collections, {bits: value / math.log(2), "perplexity": jnp.exp(value)})
 
@@ -107,13 +108,18 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         mask = jnp.broadcast_to(mask.reshape(size, -1), (size, length))
         rows = {"mask": mask, "token": _tokens(batch), "target": masked_labels(batch["target"], mask)}
 
+        def nats_of(logits: Array, part: Mapping[str, Array]) -> Mean:
+            return metrics.mean(losses.cross_entropy(logits, part["target"], reduction="none"), part["mask"])
+
         def measure_window(carry: PyTree, part: Mapping[str, Array]) -> tuple[PyTree, Mean]:
             logits, out = apply_in_evaluation(model, weights, part["token"], carry=carry, return_intermediates=True)
-            nats = losses.cross_entropy(logits, part["target"], reduction="none")
-            return out.get("carry"), metrics.mean(nats, part["mask"])
+            return out["carry"], nats_of(logits, part)
 
-        if _is_cache(jax.eval_shape(lambda: init_carry(size))):
-            _, nats = measure_window(None, rows)
+        if hasattr(model, "token_losses"):
+            options = {"targets": rows["target"], "method": "token_losses"}
+            nats = metrics.mean(apply_in_evaluation(model, weights, rows["token"], **options), mask)
+        elif _is_cache(jax.eval_shape(lambda: init_carry(size))):
+            nats = nats_of(apply_in_evaluation(model, weights, rows["token"]), rows)
         else:
             windows = recurrent.split_time(rows, min(window or length, length))
             _, parts = jax.lax.scan(measure_window, init_carry(size), windows)
@@ -121,6 +127,12 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         return {"loss": nats, bits: Mean(nats.total / math.log(2), nats.count), "perplexity": Perplexity(*nats)}
 
     return Task(init, loss, measure)
+
+
+def _mean(nats: Array, mask: Array | None) -> Array:
+    """Return the mean over the tokens whose mask is 1; 0 where there is none."""
+    total, count = metrics.mean(nats, mask)
+    return total / jnp.where(count == 0, 1, count)
 
 
 def _tokens(batch: Batch) -> Array:

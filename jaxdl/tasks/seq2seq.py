@@ -8,7 +8,7 @@ from flax import linen
 from jaxdl import losses, metrics
 from jaxdl.arrays import fit_mask
 from jaxdl.metrics import Mean
-from jaxdl.nn.attention.coverage import attention_penalty
+from jaxdl.nn.attention.coverage import attention_penalty, coverage_loss
 from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.tasks.language import Perplexity
 from jaxdl.tasks.task import (
@@ -25,7 +25,12 @@ from jaxdl.typing import Array, ArrayLike, Batch, Key
 
 
 def translation(
-    model: linen.Module, *, bos_id: int, label_smoothing: float = 0.0, attention_weight: float = 0.0
+    model: linen.Module,
+    *,
+    bos_id: int,
+    label_smoothing: float = 0.0,
+    attention_weight: float = 0.0,
+    coverage_weight: float = 0.0,
 ) -> Task:
     """Learn ``p(y_t | y_1 .. y_(t-1), source) = softmax(model(source, y_0 .. y_(T-1)))`` by cross-entropy, in nats.
 
@@ -47,6 +52,7 @@ def translation(
         label_smoothing: the share of each target that is spread evenly over all tokens.
         attention_weight: of the sum of `jaxdl.nn.attention_penalty`, divided by the number of valid tokens as the
             cross-entropy is, for a model with ``"attention"`` ``[B, T, S]`` among its intermediates.
+        coverage_weight: of the sum of `jaxdl.nn.coverage_loss` over the batch, divided likewise, for such a model.
 
     Raises:
         ValueError: when a function of the task is traced, a batch lacks an array.
@@ -67,15 +73,18 @@ def translation(
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         rows, rest = batch.get("mask"), options(batch)
-        rest |= {"return_intermediates": True} if attention_weight else {}
+        attends = bool(attention_weight or coverage_weight)
+        rest |= {"return_intermediates": True} if attends else {}
         output, collections = apply_in_training(model, variables, batch["source"], key, rows=rows, **rest)
-        logits, out = output if attention_weight else (output, {})
+        logits, out = output if attends else (output, {})
         mask = target_mask(batch)
         target = masked_labels(batch["target"], mask)
         value = losses.cross_entropy(logits, target, mask=mask, label_smoothing=label_smoothing)
         if attention_weight:
             penalties = attention_penalty(out["attention"], mask) * jnp.max(mask, axis=-1)
             value += attention_weight * jnp.sum(penalties) / jnp.sum(mask)
+        if coverage_weight:
+            value += coverage_weight * jnp.sum(coverage_loss(out["attention"], mask)) / jnp.sum(mask)
         return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, target), mask).value})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:

@@ -9,9 +9,11 @@ one, so `train.fit` trains all of them together:
     results = train.make_evaluation(jax.vmap(task.measure, in_axes=(0, None)), arrays)(states.variables)
     logits = jax.vmap(lambda variables: model.apply(variables, x, train=False))(states.variables)
     log_probabilities = average_predictions(logits)
+
+Members that differ in a number, such as their learning rate, are a sweep: `over_settings`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +23,7 @@ from jaxdl import tree
 from jaxdl.arrays import widen
 from jaxdl.checks import check_one_of, check_positive_integer
 from jaxdl.train.report import Report
-from jaxdl.train.step import Metrics, Step
+from jaxdl.train.step import Metrics, Step, prepare
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 AVERAGES = ("arithmetic", "geometric")
@@ -76,6 +78,49 @@ def on_samples(step: Step, arrays: Mapping[str, ArrayLike], samples: Array) -> S
         return jax.vmap(member_step, in_axes=(0, 0, None))(states, samples, batch)
 
     return bagged_step
+
+
+def over_settings(make: Callable[[PyTree], Step], settings: PyTree) -> Step:
+    """Make one step for ``k`` members, each with settings of its own: a sweep as one program.
+
+    Member ``i`` learns by the step ``make(settings_i)``, from the same batches as all others, so that each becomes what
+    it would be alone. States are stacked, see `repeat`; the functions of ``jaxdl.optim`` take traced numbers.
+
+    Args:
+        make: makes the step of one member from its settings, which are traced: numbers, no sizes and no names.
+        settings: an array ``[k]``, or a tree of such arrays.
+
+    Raises:
+        ValueError: the settings differ in their length.
+
+    >>> def make(rate):
+    ...     return lambda state, batch: (state - rate * batch, {})
+    >>> over_settings(make, jnp.array([0.5, 2.0]))(jnp.zeros(2), jnp.float32(1))[0].tolist()
+    [-0.5, -2.0]
+    """
+    settings = jax.tree.map(jnp.asarray, settings)
+    lengths = {leaf.shape[0] if leaf.ndim else None for leaf in jax.tree.leaves(settings)}
+    if len(lengths) != 1 or None in lengths:
+        raise ValueError(f"expected settings [k] of one length, got {jax.tree.map(jnp.shape, settings)}")
+
+    def step(states: PyTree, batch: Batch) -> tuple[PyTree, Metrics]:
+        return jax.vmap(lambda setting, state: make(setting)(state, batch))(settings, states)
+
+    step.prepare = lambda states: prepare(make(tree.take(settings, 0)), states)  # pyright: ignore
+    return step
+
+
+def repeat(state: PyTree, members: int) -> PyTree:
+    """Stack ``k`` copies of a state, ``[k, ...]``, for members that start from the same point.
+
+    Raises:
+        ValueError: ``members`` is below one.
+
+    >>> repeat({"w": jnp.ones(2)}, 3)["w"].shape
+    (3, 2)
+    """
+    check_positive_integer("members", members)
+    return jax.tree.map(lambda leaf: jnp.stack([leaf] * members), state)
 
 
 def average_predictions(logits: ArrayLike, average: str = "arithmetic") -> Array:

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from jaxdl import optim, tree
 from jaxdl.checks import check_one_of, check_positive_integer
 from jaxdl.train.gradient import from_additive, mean_gradient, to_additive
+from jaxdl.train.precision import in_precision
 from jaxdl.train.state import TrainState, check_optimizer
 from jaxdl.train.step import Loss, Metrics, Step, cut_batch, separate_params
 from jaxdl.typing import Array, Batch, Key, PyTree
@@ -55,6 +56,7 @@ def make_alternating_step(
     *,
     updates: Mapping[str, int] | None = None,
     mesh: Mesh | None = None,
+    precision: str = "float32",
 ) -> Step:
     """Make the step in which each player in turn descends its own loss, the others' parameters held fixed::
 
@@ -72,14 +74,16 @@ def make_alternating_step(
             is then cut into as many equal parts as the largest number, each of every ``n``-th row, and each update has
             the next one, and a key of its own.
         mesh: the devices over which ``fit`` shards the rows of a batch: each part is then sharded too.
+        precision: "float32" or "bfloat16", in which the players compute, as for `make_step`. There is no "float16",
+            whose losses would need a scale each.
 
     Returns:
         A pure function. Its metrics are those of `make_step` for each player, as ``discriminator_loss`` and so on, and
         those of its loss, as ``discriminator_NAME``; of several updates, their means.
 
     Raises:
-        ValueError: losses and optimizers are of different players, or a number is below one. When the step is traced,
-            as `make_step`, or the number of updates does not divide the batch.
+        ValueError: losses and optimizers are of different players, a number is below one, or the precision unknown.
+            When the step is traced, as `make_step`, or the number of updates does not divide the batch.
         TypeError: an optimizer is none.
 
     Source: Goodfellow et al., "Generative adversarial nets", 2014, algorithm 1.
@@ -100,7 +104,7 @@ def make_alternating_step(
         check_one_of("the player of updates", player, losses)
         check_positive_integer(f"updates[{player!r}]", number)
     parts = max(rounds.values(), default=1)
-    players = _make_players(losses, optimizers)
+    players = _make_players(losses, optimizers, precision)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
@@ -127,7 +131,12 @@ def make_alternating_step(
     return step
 
 
-def make_simultaneous_step(losses: Mapping[str, Loss], optimizers: Mapping[str, optax.GradientTransformation]) -> Step:
+def make_simultaneous_step(
+    losses: Mapping[str, Loss],
+    optimizers: Mapping[str, optax.GradientTransformation],
+    *,
+    precision: str = "float32",
+) -> Step:
     """Make the step in which all players descend from the same point: every gradient is taken before any update.
 
     Arguments, metrics and errors as for `make_alternating_step`. The collections that one loss returns are those that
@@ -144,7 +153,7 @@ def make_simultaneous_step(losses: Mapping[str, Loss], optimizers: Mapping[str, 
     >>> {player: float(param) for player, param in state.params.items()}
     {'x': 0.5, 'y': 1.5}
     """
-    players = _make_players(losses, optimizers)
+    players = _make_players(losses, optimizers, precision)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
@@ -165,18 +174,19 @@ Gradient = Callable[[TrainState, Batch, Key], tuple[PyTree, dict[str, PyTree], M
 
 
 def _make_players(
-    losses: Mapping[str, Loss], optimizers: Mapping[str, optax.GradientTransformation]
+    losses: Mapping[str, Loss], optimizers: Mapping[str, optax.GradientTransformation], precision: str
 ) -> dict[str, tuple[Gradient, Any]]:
     """Return the gradient and the optimizer of every player."""
     if losses.keys() != optimizers.keys():
         raise ValueError(
             f"expected losses and optimizers of the same players, got {sorted(losses)} and {sorted(optimizers)}"
         )
+    check_one_of("precision of several players", precision, ("float32", "bfloat16"))
     for optimizer in optimizers.values():
         check_optimizer(optimizer)
 
     def make(player: str, loss: Loss) -> Gradient:
-        of_all, count = separate_params(loss), getattr(loss, "count", None)
+        of_all, count = separate_params(in_precision(loss, precision)), getattr(loss, "count", None)
 
         def gradient(state: TrainState, batch: Batch, key: Key) -> tuple[PyTree, dict[str, PyTree], Metrics]:
             others = {name: params for name, params in state.params.items() if name != player}

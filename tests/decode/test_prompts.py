@@ -114,6 +114,38 @@ def test_every_model_continues_prompts_of_different_lengths(name):
     assert len({tuple(row) for row in out.tokens.tolist()}) > 1
 
 
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(("eos_id", "constraints"), [(3, ()), (None, (partial(decode.forbid_repeated_ngrams, n=2),))])
+def test_beams_continue_prompts_of_different_lengths_as_alone(eos_id, constraints):
+    _, variables = peer()
+    variables = jax.tree.map(lambda leaf: 1.5 * leaf, variables)
+    step_fn = models.step_function(GPT, variables)
+
+    @jax.jit
+    def search(prompts, lengths):
+        carry = GPT.init_carry((len(prompts),), max_length=10)
+        options = {"eos_id": eos_id, "pad_id": 9, "prompt_lengths": lengths, "constraints": constraints}
+        return decode.beam_search(step_fn, carry, prompts, num_beams=3, max_length=T, **options)
+
+    together = search(PROMPTS, LENGTHS)
+    for row in range(3):
+        alone = search(PROMPTS[[row] * 3], LENGTHS[[row] * 3])
+        jax.tree.map(lambda a, b, row=row: np.testing.assert_allclose(a[0], b[row], rtol=1e-9), alone, together)
+    if constraints:
+        return
+
+    @jax.jit
+    def search_after(prompt):
+        carry = GPT.init_carry((1,), max_length=10)
+        for token in prompt[:-1]:
+            carry, _ = step_fn(carry, token[None])
+        options = {"eos_id": eos_id, "pad_id": 9}
+        return decode.beam_search(step_fn, carry, prompt[-1:], num_beams=3, max_length=T, **options)
+
+    whole = search_after(PROMPTS[0])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b[0], rtol=1e-9), whole, together)
+
+
 def test_constraints_match_the_processors_of_transformers():
     library = transformers().generation.logits_process
     random = np.random.default_rng(1)
@@ -233,6 +265,10 @@ def test_a_window_generates_beyond_the_context_as_a_loop_over_cropped_texts():
         (lambda: decode.end_tokens((1, 9), 5), "got 9"),
         (lambda: decode.greedy(None, None, PROMPTS, max_length=1, prompt_lengths=[0, 1, 1]), r"got \[0, 1, 1\]"),
         (lambda: decode.greedy(None, None, PROMPTS, max_length=1, prompt_lengths=[1, 1]), r"got \[1, 1\]"),
+        (
+            lambda: decode.beam_search(None, None, PROMPTS, num_beams=1, max_length=1, prompt_lengths=[5, 1, 1]),
+            r"got \[5, 1, 1\]",
+        ),
         (
             lambda: decode.penalize_repetition(np.zeros((1, 2)), decode.History(PROMPTS, 1, LENGTHS), penalty=0.0),
             "got 0.0",

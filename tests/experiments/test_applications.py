@@ -1,14 +1,32 @@
 """The data and the measures of the applications."""
 
+import io
 import itertools
+import json
+import re
 
 import jax
 import numpy as np
 import pytest
 
-from experiments.harness import captions, expressions, inference, scenes, spellings, transduction
+from experiments.applications import dialogue as experiment
+from experiments.harness import (
+    bookings,
+    captions,
+    digit_scenes,
+    expressions,
+    inference,
+    reports,
+    scenes,
+    spellings,
+    transduction,
+    videos,
+)
+from experiments.harness.command_line import main
+from experiments.harness.configuration import as_dict
 from experiments.sequences import tagging
-from jaxdl.data.vocabulary import Vocabulary
+from jaxdl import train
+from jaxdl.data.vocabulary import SPECIAL_TOKENS, Vocabulary
 from jaxdl.models import Encoder
 from jaxdl.nn.recurrent.cells import LSTM
 from tests.variables import draw
@@ -71,6 +89,28 @@ def test_the_dictionary_has_first_pronunciations_without_stress(tmp_path):
     assert found == [("'tis", ["T", "IH", "Z"]), ("a", ["AH"]), ("aalen", ["AE", "L", "AH", "N"])]
     with pytest.raises(spellings.UsageError, match="got none"):
         spellings.read_cmudict(tmp_path / "elsewhere")
+
+
+def test_catalogues_with_any_header_are_read(tmp_path):
+    babel = pytest.importorskip("babel.messages", reason="Babel writes the catalogue")
+    mofile = pytest.importorskip("babel.messages.mofile", reason="Babel writes the catalogue")
+    catalogue = babel.Catalog(locale="fr")
+    for message, translation, options in [
+        ("Add  Grid", "Ajouter grille", {}),
+        ("Open", "Ouvrir", {"context": "Operator"}),
+        (("%d file", "%d files"), ("%d fichier", "%d fichiers"), {}),
+        ("One two three", "Un deux trois", {}),
+    ]:
+        catalogue.add(message, translation, **options)
+    with io.BytesIO() as file:
+        mofile.write_mo(file, catalogue)
+        content = re.sub(rb"Date: .{19}", b"Date: 2020-01-01 00:00:00", file.getvalue())
+    (tmp_path / "a.mo").write_bytes(content)
+    assert spellings.read_catalogue(tmp_path / "a.mo", 2) == [("add grid", "ajouter grille"), ("open", "ouvrir")]
+    for damaged in (b"not a catalogue", content[:20]):
+        (tmp_path / "b.mo").write_bytes(damaged)
+        with pytest.raises(spellings.UsageError):
+            spellings.read_catalogue(tmp_path / "b.mo", 2)
 
 
 def test_scenes_are_as_their_captions_say():
@@ -148,3 +188,136 @@ def test_the_encoder_pair_reads_each_sentence_alone():
     dense = [variables["params"][name] for name in ("hidden", "output")]
     hidden = np.maximum(both @ dense[0]["kernel"] + dense[0]["bias"], 0)
     np.testing.assert_allclose(hidden @ dense[1]["kernel"] + dense[1]["bias"], logits[:1], rtol=1e-4, atol=1e-6)
+
+
+def test_summaries_of_reports_follow_from_them():
+    found = reports.draw_reports(0, 20)
+    words = (word for pair in found for side in pair for word in side)
+    vocabulary = Vocabulary.build(words, min_count=5, special_tokens=SPECIAL_TOKENS)
+    for document, summary in found:
+        new = [word for word in summary if word not in vocabulary]
+        assert new, summary
+        assert set(new) <= set(document)
+    arrays, extended = reports.encode_reports(found, vocabulary, 40, (150, 30))
+    rows = zip(arrays["target"], arrays["target_length"], extended, found, strict=True)
+    for row, count, own, (document, summary) in rows:
+        assert own.decode(row[: count - 1]) == summary
+        assert len(own) <= len(vocabulary) + 40
+        assert len(set(document) - set(own.tokens)) == 0
+    own = [summary for _, summary in found]
+    assert reports.copied_share(own, found, vocabulary) == 1
+    assert reports.copied_share([[] for _ in own], found, vocabulary) == 0
+
+
+def test_documents_are_read_from_tables_and_code(tmp_path, monkeypatch):
+    (tmp_path / "table.tsv").write_text("A fox met 3 dogs, and ran.\tFox runs\nOne\tTwo\n")
+    assert reports.read_reports(tmp_path / "table.tsv", 4) == [
+        (["a", "fox", "met", "3"], ["fox", "runs"]),
+        (["one"], ["two"]),
+    ]
+    code = 'def add(a, b):\n    """Add B to a.\n\n    More."""\n    return a + b\n\ndef no(): pass\n'
+    (tmp_path / "module.py").write_text(code)
+    monkeypatch.setattr(reports, "standard_library", lambda: [tmp_path / "module.py"])
+    assert reports.read_docstrings(5) == [(["add", "a", "b", "return", "a"], ["add", "b", "to", "a", "."])]
+    (tmp_path / "table.tsv").write_text("A fox\n")
+    with pytest.raises(spellings.UsageError, match="got 1"):
+        reports.read_reports(tmp_path / "table.tsv", 4)
+
+
+def test_answers_are_true_of_their_scenes():
+    """Digits of full squares: their colours and places are read from the picture again."""
+    digits = {"image": np.ones((10, 12, 12), np.float32), "label": np.arange(10)}
+    found = digit_scenes.draw_questions(0, 60, digits)
+    assert set(found.kinds) == set(digit_scenes.ASK)
+    assert {answer for answer, kind in zip(found.answers, found.kinds, strict=True) if kind == "presence"} == {
+        "yes",
+        "no",
+    }
+    for image, question, answer, kind in zip(found.images, found.questions, found.answers, found.kinds, strict=True):
+        colours = {
+            colour: np.abs(image / 255 - value).max(axis=-1) < 0.02 for colour, value in digit_scenes.COLOURS.items()
+        }
+        there = {colour for colour, place in colours.items() if place.sum() == 144}
+        if kind == "presence":
+            assert (question[3] in there) == (answer == "yes")
+        if kind == "count":
+            assert digit_scenes.DIGITS[len(there)] == answer
+        if kind == "colour":
+            assert answer in there
+        if kind == "digit":
+            assert question[-1] in there
+    assert digit_scenes.ask_extreme(
+        np.random.default_rng(0), [digit_scenes.Placed(3, "red", (0, 9)), digit_scenes.Placed(5, "blue", (9, 0))]
+    )[1] in ("three", "five")
+
+
+def test_digits_move_as_their_captions_say():
+    digits = {"image": np.ones((10, 8, 8), np.float32), "label": np.arange(10)}
+    for frames, moves in ((8, 1), (10, 2)):
+        found = videos.draw_videos(1, 12, digits, frames, moves)
+        for video, directions, caption in zip(found.video[..., 0], found.moves, found.captions, strict=True):
+            places = np.array([np.argwhere(frame == 255).min(axis=0) for frame in video])
+            steps = np.diff(places, axis=0)
+            for n, direction in enumerate(directions):
+                part = steps[n * frames // moves : (n + 1) * frames // moves - 1]
+                assert (part == videos.MOVES[videos.DIRECTIONS[direction]]).all()
+            words = [videos.DIRECTIONS[direction] for direction in directions]
+            assert " ".join(caption).endswith(f"moves {' then '.join(words)}")
+            if moves == 2:
+                assert directions[0] // 2 != directions[1] // 2
+    middles = np.array([np.argwhere(frame == 255).min(axis=0) for frame in found.video[:, 5, ..., 0]])
+    assert middles.min() >= 5
+    assert middles.max() <= 7
+
+
+def test_answers_of_dialogues_repeat_what_was_said_last(tmp_path):
+    found = bookings.draw_dialogues(0, 20)
+    values = {value: slot for slot, options in bookings.SLOTS.items() for value in options}
+    for dialogue in found:
+        assert " ".join(dialogue[-1]) == bookings.BOOKED
+        known = {}
+        for said, answer in zip(dialogue[:-2:2], dialogue[1:-2:2], strict=True):
+            known |= {values[word]: word for word in said if word in values}
+            assert " ".join(answer) == bookings.answer(known)
+    pairs = bookings.exchanges(found, 3)
+    assert all(len(context) <= 3 for context, _ in pairs)
+    vocabulary = Vocabulary.build(
+        word for dialogue in found for turn in dialogue for word in (*turn, bookings.SEPARATOR)
+    )
+    contexts = [context for context, _ in pairs if len(context) == 3][:3]
+    tokens, lengths = bookings.encode_turns(contexts, vocabulary, 3, 30)
+    assert vocabulary.decode(tokens[2, 1, : lengths[2, 1]]) == contexts[2][1]
+    texts, counts = bookings.encode_texts(contexts, vocabulary, 5)
+    assert vocabulary.decode(texts[2, : counts[2]]) == bookings.join(contexts[2])[-5:]
+    confirmed = bookings.CONFIRMED.format(people="two", cuisine="thai", area="north", day="monday", time="noon").split()
+    wrong = ["noon" if word == "thai" else word for word in confirmed]
+    assert bookings.slot_shares([confirmed, wrong], [confirmed, confirmed]) == {
+        "slot_accuracy": 0.9,
+        "joint_accuracy": 0.5,
+    }
+    (tmp_path / "table.tsv").write_text("Hello, you!\tHi\tBye\n" * 10)
+    assert bookings.read_dialogues(tmp_path / "table.tsv")[9] == [["hello", ",", "you", "!"], ["hi"], ["bye"]]
+    (tmp_path / "table.tsv").write_text("Hello\n")
+    with pytest.raises(spellings.UsageError, match="got 1"):
+        bookings.read_dialogues(tmp_path / "table.tsv")
+
+
+def test_a_run_of_dialogues_answers_from_the_terminal(tmp_path, monkeypatch, capsys):
+    config = experiment.Config()
+    vocabulary = Vocabulary(("<padding>", "<unknown>", "<begin>", "<end>", "|", "hi", "there"))
+    model = experiment.make_model(config.smoke(), len(vocabulary))
+    batch = np.ones((1, 3), np.int32)
+    variables = draw(lambda key: model.init(key, batch, batch, np.array([3])), jax.random.key(0))
+    train.weights.save(tmp_path / "weights.safetensors", variables)
+    vocabulary.save(tmp_path / experiment.FILE)
+    for name, content in {
+        "config": {"experiment": "dialogue", "smoke": True, **as_dict(config)},
+        "manifest": {"experiment": "dialogue", "status": "finished", "smoke": True, "result": {}},
+    }.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hi!\n\nhi there\n"))
+    assert main(["chat", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert set(" ".join(printed[-2:]).split()) <= set(vocabulary.tokens)
+    assert main(["chat", str(tmp_path / "nothing")]) == 2
+    assert "nothing" in capsys.readouterr().err

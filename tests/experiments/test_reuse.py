@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from experiments.harness import predicting
+from experiments.harness import joint, predicting
 from experiments.harness.command_line import main
-from jaxdl import data
+from jaxdl import data, pretrained
 
 FLAGS = ["run", "image_classification", "--model", "mlp", "--smoke"]
 
@@ -64,6 +64,27 @@ def test_a_saved_configuration_is_read(runs, tmp_path):
     again, saved = (json.loads((path / "config.json").read_text()) for path in (out, runs[1]))
     del saved["precision"]
     assert again == saved
+
+
+def test_learning_rates_are_trained_together_as_one_after_the_other(tmp_path, monkeypatch):
+    calls, rates = [], ["0.02", "0.002"]
+    together = joint.train_together
+    monkeypatch.setattr(joint, "train_together", lambda *args, **options: calls.append(1) or together(*args, **options))
+    command = [*FLAGS, "--set", f"optimizer.learning-rate={','.join(rates)}", "--out", str(tmp_path), "--resume"]
+    assert [main(command) for _ in range(2)] == [0, 0]  # the second finds both finished
+    assert calls == [1]
+    for rate in rates:
+        folder, alone = tmp_path / f"optimizer.learning-rate={rate}", tmp_path / rate
+        assert main([*FLAGS, "--optimizer.learning-rate", rate, "--out", str(alone)]) == 0
+        results = [json.loads((path / "manifest.json").read_text())["result"] for path in (folder, alone)]
+        assert results[0] == pytest.approx(results[1], rel=1e-5)
+        weights = [pretrained.read(path / "weights.safetensors") for path in (folder, alone)]
+        for name, leaf in weights[0].items():
+            np.testing.assert_allclose(leaf, weights[1][name], rtol=1e-4, atol=1e-7, err_msg=name)
+        logs = [json.loads((path / "metrics.jsonl").read_text()) for path in (folder, alone)]
+        assert logs[0].keys() == logs[1].keys()
+        for name in ("step", "train/loss", "train/learning_rate", "evaluation/loss"):
+            assert logs[0][name] == pytest.approx(logs[1][name], rel=1e-5), name
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,17 @@
 """The rules of the experiments on gradients and lags."""
 
+import jax
 import numpy as np
 
 from experiments.harness.recurrent import initialize_spectral, longest_solved
-from experiments.sequences import exposure_gap, gradient_clipping, long_lag
+from experiments.sequences import (
+    date_extraction,
+    exposure_gap,
+    gender_tracking,
+    gradient_clipping,
+    long_lag,
+    relu_recurrence,
+)
 
 
 def test_the_longest_lag_ends_before_the_first_unsolved_one():
@@ -40,3 +48,30 @@ def test_the_teacher_probabilities_pass_one_half_in_the_middle():
     assert p[-1].max() == 0
     np.testing.assert_allclose(p[1:3, 500], 0.5, atol=1e-3)
     assert np.all(np.diff(p[1:3], axis=1) < 0)
+    assert p[3].tolist() == [1.0] * 333 + [0.0] * 667
+
+
+def test_a_date_is_at_its_place():
+    place = np.array([0, 18, 7])
+    batch = jax.jit(date_extraction.draw, static_argnums=1)(jax.random.key(0), 3, place)
+    token = np.asarray(batch["token"])
+    for row, at in enumerate(place):
+        assert token[row, at] - date_extraction.FILLERS == batch["day"][row]
+        assert token[row, at + 1] - date_extraction.FILLERS - date_extraction.DAYS == batch["month"][row]
+        assert np.sum(token[row] >= date_extraction.FILLERS) == 2
+
+
+def test_the_gender_is_that_of_the_last_noun():
+    token, gender = jax.jit(gender_tracking.draw, static_argnums=(1, 2))(jax.random.key(0), 3, 50)
+    for words, genders in zip(np.asarray(token), np.asarray(gender), strict=True):
+        last = None
+        for word, label in zip(words, genders, strict=True):
+            last = word if word < gender_tracking.NOUNS else last
+            assert label == (gender_tracking.WORDS[last] in gender_tracking.MALE)
+    assert {*np.unique(token)} >= {0, gender_tracking.PRONOUN}
+
+
+def test_an_error_of_nan_or_infinity_counts_as_the_largest():
+    loss = np.full((3, 10), 1 / 6)
+    loss[1:, -1] = np.nan, np.inf
+    assert relu_recurrence.last_error({"loss": loss}).tolist() == [1.0, 100.0, 100.0]

@@ -39,10 +39,13 @@ PARAMETERS = {
     "gpt2_medium": 354_823_168,
     "gpt2_xl": 1_557_611_200,
     "gpt_tiny": 842_496,
+    "inception_resnet_v2": 55_843_464,
     "inception_v2": 11_188_288,
     "inception_v3": 27_161_264,
     "lenet5": 61_706,
     "lenet5_original": 60_000,
+    "llama2_7b": 6_738_415_616,
+    "llama_tiny": 820_352,
     "mlp": 8_970,
     "pix2pix_discriminator": 2_768_705,
     "pix2pix_generator": 54_413_955,
@@ -58,6 +61,7 @@ PARAMETERS = {
     "resnet44": 658_586,
     "resnet50": 25_557_032,
     "resnet56": 853_018,
+    "smollm2_135m": 134_515_008,
     "unet": 31_030_658,
     "vae": 652_824,
     "vgg11": 132_863_336,
@@ -83,8 +87,9 @@ OUTPUTS |= dict.fromkeys(("cyclegan_discriminator", "dcgan_discriminator", "pix2
 OUTPUTS |= dict.fromkeys(("cyclegan_generator", "dcgan_generator", "pix2pix_generator"), 3)
 OUTPUTS |= {"diffusion_unet": 3, "pixel_cnn": 256, "realnvp": 3}
 OUTPUTS |= dict.fromkeys(("gpt2", "gpt2_medium", "gpt2_large", "gpt2_xl"), 50_257)
+OUTPUTS |= {"llama2_7b": 32_000, "llama_tiny": 256, "smollm2_135m": 49_152}
 # Prefixes of the names of deep models of equal blocks.
-SCANNED = ("bert", "gpt2", "resnet", "vit")
+SCANNED = ("bert", "gpt2", "llama", "resnet", "smollm2", "vit")
 # Height and width of the outputs of models with one at each pixel.
 DENSE = {
     "unet": (388, 388),
@@ -118,6 +123,7 @@ HEADLESS = {
     "alexnet": {},
     "densenet_bc_100_12": {"depths": (1, 1, 1)},
     "googlenet": {"modules": ("inception4a", "inception4d")},
+    "inception_resnet_v2": {"depths": (1, 1, 1)},
     "inception_v2": {},
     "inception_v3": {"modules": ("mixed6a", "mixed6e")},
     "lenet5": {},

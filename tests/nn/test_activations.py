@@ -196,3 +196,17 @@ def test_complex_numbers_and_masks_of_numbers_are_type_errors():
         activations.relu(np.array([1j], np.complex64))
     with pytest.raises(TypeError, match="got float32"):
         activations.softmax(np.zeros(2), mask=np.array([0.0, -1e4], np.float32))
+
+
+def test_soft_maximum_is_the_softmax_times_its_argument():
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    weights = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(activations.soft_maximum(x), (weights * x).sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(activations.soft_maximum(100 * x, axis=0), 100 * x.max(axis=0), rtol=1e-3)
+    hidden = np.array([[True, True, False, False]])
+    spoiled = np.where(hidden, x, np.nan)
+    np.testing.assert_allclose(
+        activations.soft_maximum(spoiled, mask=hidden), activations.soft_maximum(x[:, :2]), rtol=1e-6
+    )
+    assert activations.soft_maximum(np.array([-np.inf, 1.0, 1.0])) == 1
+    assert activations.soft_maximum(x.astype(np.float16)).dtype == np.float16

@@ -55,6 +55,30 @@ def pulled_back(function):
 
 
 @pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_the_root_mean_square_norm_is_torchs(torch, arrays, dimensions):
+    x, cotangent = arrays[0], arrays[3]
+    shape = x.shape[-dimensions:]
+    scale = np.random.default_rng(1).normal(size=shape)
+    peer = torch.nn.RMSNorm(shape, eps=0.1).double()
+    peer.weight.data = torch.tensor(scale)
+    leaf = torch.tensor(x, requires_grad=True)
+    expected = peer(leaf)
+    expected.backward(torch.tensor(cotangent))
+    layer = norm.RMSNorm(epsilon=0.1, dimensions=dimensions)
+    run = pulled_back(lambda x, scale, _: layer.apply({"params": {"scale": scale}}, x))
+    value, gradients = run(x, scale, 0.0, cotangent)
+    np.testing.assert_allclose(value, expected.detach(), rtol=1e-12)
+    np.testing.assert_allclose(gradients[0], leaf.grad, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(gradients[1], peer.weight.grad, rtol=1e-10, atol=1e-12)
+    plain = np.asarray(norm.rms_norm(x, dimensions=dimensions, epsilon=0.1))
+    np.testing.assert_allclose(plain * scale, value, rtol=1e-12)
+    half = norm.rms_norm(jnp.full(4, 300.0, jnp.float16))  # whose square is beyond float16
+    assert half.tolist() == [1.0] * 4
+    assert norm.rms_norm(np.array([3, 3])).dtype == jnp.result_type(float)
+
+
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", ["batch", "batch in two passes", "instance", "group", "layer"])
 def test_values_and_gradients_are_torchs(torch, arrays, name):
     functional = torch.nn.functional

@@ -133,7 +133,7 @@ def test_a_vision_transformer_is_made_from_its_folder(tmp_path):
         ({"quantization_config": {"bits": 4}}, "quantization_config=None, got"),
         ({"activation_function": "mish"}, "activation_function of .*, got 'mish'"),
         ({"architectures": ["GPT2ForTokenClassification"]}, "got 'GPT2ForTokenClassification'"),
-        ({"model_type": "llama"}, "model_type of gpt2, bert, vit, got 'llama'"),
+        ({"model_type": "qwen2"}, "model_type of gpt2, bert, vit, llama, got 'qwen2'"),
         ({"layer_norm_epsilon": float("nan")}, "layer_norm_epsilon to be a number, got nan"),
         ({"architectures": [{}]}, "is no configuration of a model"),
         ({"activation_function": ["gelu"]}, "is no configuration of a model"),

@@ -40,7 +40,7 @@ def server(tmp_path, monkeypatch):
 
 def test_addresses_and_images_are_torchvisions():
     peers = torchvision().models
-    for weights in pretrained.available():
+    for weights in [each for each in pretrained.available() if each.source == "torchvision"]:
         peer = peers.get_model_weights(PEERS.get(weights.name, weights.name))["IMAGENET1K_V1"]
         transform = peer.transforms()
         assert weights.address == peer.url
@@ -83,6 +83,27 @@ def test_weights_come_from_a_server_once_and_are_verified(server, monkeypatch):
     model, variables = pretrained.load("alexnet", **fields)
     assert model == models.create("alexnet", **fields)
     jax.tree.map(np.testing.assert_array_equal, variables, pretrained.load("alexnet", written, **fields))
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert_base", "smollm2_135m"])
+def test_weights_of_text_have_the_address_of_a_commit_and_a_whole_checksum(name, server, monkeypatch, tmp_path):
+    weights = pretrained.find_published(name)
+    assert weights.address.startswith("https://huggingface.co/")
+    assert len(weights.checksum) == 64
+    owner, repository, resolve, commit, filename = weights.address.split("/")[3:]
+    assert (resolve, len(commit), filename) == ("resolve", 40, "model.safetensors")
+    monkeypatch.setenv("HF_ENDPOINT", weights._replace(revision="").address.rpartition("/")[0])
+    folder = server / owner / repository / resolve / commit
+    folder.mkdir(parents=True)
+    (folder / filename).write_bytes(b"other weights")
+    with pytest.raises(ValueError, match=rf"the SHA-256 {weights.checksum[:8]}\.\.\., got"):
+        pretrained.download(name)
+    monkeypatch.setitem(
+        published.WEIGHTS, name, weights._replace(checksum=hashlib.sha256(b"other weights").hexdigest())
+    )
+    assert pretrained.download(name) == tmp_path / "data" / "weights" / weights.filename
+    with pytest.raises(ValueError, match=f"a model of images, got '{name}'"):
+        pretrained.prepare_image(weights, "photo.png")
 
 
 def test_without_a_network_the_error_gives_address_and_folder(server, tmp_path):

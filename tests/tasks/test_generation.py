@@ -149,3 +149,65 @@ def test_missing_arrays_raise(name, batch, got):
 def test_an_invalid_share_of_dropped_labels_raises():
     with pytest.raises(ValueError, match=r"got 1\.5"):
         tasks.denoising_diffusion(Denoiser(), SCHEDULE, key=KEY, drop_rate=1.5)
+
+
+class Best:
+    """The best field for standard normal examples: velocity or, times the deviation, score."""
+
+    def __init__(self, field):
+        self.field = field
+
+    def apply(self, variables, x, *, t, train, mutable=False, rngs=None):
+        y = variables["params"]["w"] * self.field(x, t[:, None])
+        return (y, {}) if train else y
+
+
+STDS = np.array([2.0, 0.5])
+FIELDS = {
+    # E |x - e - v|^2 = 2 - cov(x - e, x_t)^2 / var(x_t), and the mean of 2 - (2t - 1)^2 / (t^2 + (1 - t)^2) is pi / 2.
+    "flow": (
+        lambda: tasks.flow_matching(
+            Best(lambda x, t: x * (2e-3 * t - 1) / (1e-6 * t**2 + (1 - 1e-3 * t) ** 2)), key=KEY, inputs="x"
+        ),
+        np.pi / 2,
+    ),
+    # E (s score(x + s e) + e)^2 = 1 / (1 + s^2)
+    "score": (
+        lambda: tasks.score_matching(
+            Best(lambda x, i: -x * jnp.asarray(STDS)[i] / (1 + jnp.asarray(STDS)[i] ** 2)), STDS, key=KEY, inputs="x"
+        ),
+        np.mean(1 / (1 + STDS**2)),
+    ),
+}
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_best_field_has_the_least_loss_and_masked_rows_have_none(name):
+    make, least = FIELDS[name]
+    task = make()
+    x = np.random.default_rng(0).normal(size=(40_000, 2))
+    mask = np.ones(len(x)).astype(np.float32)
+    x[-100:], mask[-100:] = 1e3, 0
+
+    @jax.jit
+    def run(x, mask):
+        batch = {"x": x, "mask": mask}
+
+        def loss(w):
+            return task.loss({"params": {"w": w}}, batch, jax.random.key(1))[0]
+
+        return *jax.value_and_grad(loss)(jnp.ones(())), task.measure({"params": {"w": jnp.ones(())}}, batch)[
+            "loss"
+        ].value
+
+    value, slope, measured = run(x, mask)
+    np.testing.assert_allclose([value, measured], least, rtol=0.02)
+    np.testing.assert_allclose(slope, 0, atol=0.03)
+
+
+def test_invalid_deviations_and_scales_raise():
+    with pytest.raises(ValueError, match="stds"):
+        tasks.score_matching(Denoiser(), [1.0, 0.0], key=KEY)
+    with pytest.raises(ValueError, match="got 0"):
+        tasks.flow_matching(Denoiser(), key=KEY, time_scale=0)

@@ -51,6 +51,23 @@ def test_joint_training_equals_separate_training(arrays):
     assert len(np.unique(np.asarray(states.params["kernel"])[:, 0, 0])) == MEMBERS
 
 
+def test_a_sweep_of_learning_rates_equals_one_run_after_the_other(arrays):
+    loader, rates = data.Loader(arrays, 8), np.float32([0.1, 0.01])
+
+    def make(settings):
+        optimizer = optim.adam(settings["rate"], b1=settings["b1"])
+        return train.make_step(loss, optimizer, average=0.5)
+
+    settings = {"rate": rates, "b1": np.float32([0.9, 0.5])}
+    alone = [train.fit(make(tree.take(settings, i)), create(keys[0]), loader, epochs=2)[0] for i in range(2)]
+    states = ensemble.repeat(create(keys[0]), 2)
+    states, history = train.fit(ensemble.over_settings(make, settings), states, loader, epochs=2)
+    assert_each_is(states, alone)
+    for i, state in enumerate(alone):
+        np.testing.assert_allclose(states.average["kernel"][i], state.average["kernel"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(history[-1]["train/learning_rate"], rates)
+
+
 def test_joint_evaluation_equals_separate_evaluation(arrays):
     def measure(variables, batch):
         logits = batch["x"] @ variables["params"]["kernel"]
@@ -143,6 +160,9 @@ def test_the_error_of_an_average_is_its_formula(members):
         (lambda: ensemble.average_predictions(np.ones((2, 3)), "median"), "got 'median'"),
         (lambda: ensemble.error_moments(np.ones((1, 3))), r"got shape \(1, 3\)"),
         (lambda: ensemble.Snapshots(0), "got 0"),
+        (lambda: ensemble.repeat({}, 0), "got 0"),
+        (lambda: ensemble.over_settings(optim.adam, {"a": np.ones(2), "b": np.ones(3)}), r"\(2,\).*\(3,\)"),
+        (lambda: ensemble.over_settings(optim.adam, 0.1), r"got \(\)"),
     ],
 )
 def test_errors_have_the_offending_value(call, message):

@@ -12,6 +12,7 @@ from flax import linen
 from jaxdl import data, generative, optim, tasks, train
 from jaxdl.nn.normalization import BatchNorm
 from jaxdl.train import parallel
+from tests.train.test_precision import equations
 
 RATE = 0.25
 
@@ -74,6 +75,7 @@ def test_every_update_of_a_step_has_the_next_part_of_the_batch():
         (ValueError, {"optimizers": {"x": optim.sgd(0.1)}}, r"got \['x', 'y'\] and \['x'\]"),
         (ValueError, {"updates": {"z": 2}}, "got 'z'"),
         (ValueError, {"updates": {"x": 0}}, "got 0"),
+        (ValueError, {"precision": "float16"}, "got 'float16'"),
         (TypeError, {"optimizers": {"x": optim.sgd(0.1), "y": optim.sgd}}, "got the function sgd"),
     ],
 )
@@ -126,6 +128,18 @@ def ten_steps():
 
 def numbers(state):
     return jax.device_get(state.replace(key=None))
+
+
+@pytest.mark.parametrize("make", [train.make_alternating_step, train.make_simultaneous_step])
+def test_players_multiply_in_16_bits_and_keep_32(make):
+    _, state, loader = make_run()
+    step = make(GAME.losses, MOMENTUM, precision="bfloat16")
+    jaxpr, (after, metrics) = jax.make_jaxpr(step, return_shape=True)(state, loader.batch(0))
+    products = [eqn for eqn in equations(jaxpr.jaxpr) if eqn.primitive.name == "dot_general"]
+    assert {variable.aval.dtype.name for eqn in products for variable in eqn.invars} == {"bfloat16"}
+    forms = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree) for tree in (after, state)]
+    assert forms[0] == forms[1]
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(metrics)} == {"float32"}
 
 
 def test_a_run_is_one_program_and_moves_both_players():

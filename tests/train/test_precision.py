@@ -1,5 +1,7 @@
 """Mixed precision: types inside and outside of a model, and the scale of a loss against torch and a plain loop."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -172,3 +174,37 @@ def test_without_overflow_a_scaled_step_is_a_plain_loop():
         w = w - np.float32(0.1) * np.mean(2 * half * x**2)
     np.testing.assert_allclose([row["train/loss"] for row in history], losses, rtol=1e-5)
     np.testing.assert_allclose(state.params["w"], w, rtol=1e-3)
+
+
+MODELS = {
+    "gpt": (
+        models.transformers.GPT(64, 264, d_model=8, num_layers=2, num_heads=2, scan_blocks=True, remat="block"),
+        tasks.language_model,
+        {"token": np.zeros((2, 264), np.int32), "target": np.zeros((2, 264), np.int32)},
+    ),
+    "resnet": (
+        models.vision.ResNet(3, depths=(1, 2), widths=(4, 8), stem="cifar", block="bottleneck", remat="block"),
+        tasks.classification,
+        {"image": np.zeros((2, 8, 8, 3), np.float32), "label": np.zeros(2, np.int32)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_product_of_32_bits_remains_in_a_training_step(name):
+    """Of the program lowered for TPU: all products and convolutions have operands of 16 bits, exponentials of 32."""
+    model, make_task, batch = MODELS[name]
+    task = make_task(model)
+    step = train.make_step(task.loss, OPTIMIZER, precision="bfloat16")
+
+    def start(batch):
+        return train.TrainState.create(task.init(jax.random.key(0), batch), OPTIMIZER, jax.random.key(1))
+
+    text = jax.jit(step).trace(jax.eval_shape(start, batch), batch).lower(lowering_platforms=("tpu",)).as_text()
+    products = re.findall(r"stablehlo\.(?:dot_general|convolution)\b.*: \((.*?)\) ->", text)
+    operands = [kind for pair in products for kind in re.findall(r"([a-z]+\d+)>", pair)]
+    assert len(operands) >= 2 * 12
+    assert set(operands) == {"bf16"}
+    exponentials = re.findall(r"stablehlo\.exponential .*?([a-z]+\d+)>", text)
+    assert exponentials
+    assert set(exponentials) == {"f32"}

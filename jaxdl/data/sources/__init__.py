@@ -12,6 +12,8 @@ Text
     `templates`: generated reviews with negations.
     `read_parallel_table`, `read_parallel_files`: sources and targets, in a table or in two files.
     `python_code`: Python sources with a tag for every word.
+Tables
+    `mortgages`: applications with the groups of their applicants, drawn and read.
 Synthetic tasks
     `automata`: strings of bits in regular languages.
     `synthetic`: points and labels.
@@ -27,6 +29,7 @@ from jaxdl.data.sources import (
     corpora,
     documents,
     lesions,
+    mortgages,
     patterns,
     python_code,
     sequences,
@@ -55,6 +58,7 @@ __all__ = [
     "image_folder",
     "lesions",
     "mnist",
+    "mortgages",
     "movie_reviews",
     "patterns",
     "python_code",

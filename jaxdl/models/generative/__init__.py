@@ -6,7 +6,7 @@
 - `DCGANGenerator`, `DCGANDiscriminator` (2016), with `init_scale`
 - `Pix2PixGenerator`, `PatchDiscriminator` (2017)
 - `CycleGANGenerator` (2017), with its `ReflectedBlock` and `reflect`
-- `pixel_cnn`: `PixelCNN`
+- `pixel_cnn`: `PixelCNN`; `sample_pixel_cnn` (`pixel_cnn_sampling`) draws from it with what it kept
 - `flows`: `RealNVP` and `Glow` of images, `CouplingFlow` of vectors; `flow_layers`: their parts
 - `diffusion_unet`: `DiffusionUNet`, its parts, `time_embedding`
 """
@@ -26,6 +26,7 @@ from jaxdl.models.generative.diffusion_unet import DiffusionUNet
 from jaxdl.models.generative.flows import CouplingFlow, Glow, RealNVP
 from jaxdl.models.generative.pix2pix import PatchDiscriminator, Pix2PixGenerator
 from jaxdl.models.generative.pixel_cnn import PixelCNN
+from jaxdl.models.generative.pixel_cnn_sampling import sample_pixel_cnn
 from jaxdl.models.generative.vae import VAE, VQVAE, CategoricalVAE, nearest_vectors
 
 __all__ = [
@@ -56,4 +57,5 @@ __all__ = [
     "nearest_vectors",
     "pixel_cnn",
     "reflect",
+    "sample_pixel_cnn",
 ]

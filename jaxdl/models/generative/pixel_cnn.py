@@ -28,7 +28,7 @@ class PixelCNN(linen.Module):
 
     with the class ``y`` of the image, if there are classes. At first ``v`` is the image one row lower, and ``h`` the
     image one pixel to the right, so that no pixel sees itself. The objective is
-    `jaxdl.generative.pixel_log_likelihood`, and `jaxdl.generative.sample_pixels` draws images.
+    `jaxdl.generative.pixel_log_likelihood`, and `sample_pixel_cnn` draws images.
 
     Intermediates are ``layer1`` and so on (the horizontal stack) and ``dense``.
 
@@ -73,7 +73,7 @@ class PixelCNN(linen.Module):
                 width, or there are labels without classes or classes without labels.
         """
         del train  # nothing is random
-        x = self._check(x, labels)
+        x = self.check_levels(x, labels)
         brightness = 2 * x.astype(jnp.float32) / max(self.num_classes - 1, 1) - 1
         logits, out = self.from_brightness(brightness, labels)
         return (logits, out) if return_intermediates else logits
@@ -104,7 +104,8 @@ class PixelCNN(linen.Module):
         y = collect(out, "dense", jax.nn.relu(y))
         return dense(self.num_classes, name="output")(y), out
 
-    def _check(self, x: ArrayLike, labels: ArrayLike | None) -> Array:
+    def check_levels(self, x: ArrayLike, labels: ArrayLike | None) -> Array:
+        """Return valid images as an array; raise the errors of calls."""
         x = jnp.asarray(x)
         if x.ndim != 3 or not jnp.issubdtype(x.dtype, jnp.integer):
             raise ValueError(

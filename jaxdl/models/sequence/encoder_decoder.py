@@ -24,7 +24,7 @@ from flax import linen
 from jaxdl.checks import check_one_of, check_positive_integer, renamed_fields
 from jaxdl.models.layers import Embed, check_tokens, collect
 from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last
-from jaxdl.nn.attention.dot_product import clear_hidden, padding_mask
+from jaxdl.nn.attention.masking import clear_hidden, padding_mask
 from jaxdl.nn.attention.scores import AdditiveScore, Score, ScoreParameters
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.attention_cell import AttentionCell

@@ -14,7 +14,8 @@ from jaxdl.checks import renamed_fields
 from jaxdl.models.layers import collect, output_layer
 from jaxdl.models.sequence.encoder_decoder import Encoder, EncoderDecoder, Memory
 from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last
-from jaxdl.nn.attention.dot_product import attend, clear_hidden, padding_mask
+from jaxdl.nn.attention.dot_product import attend
+from jaxdl.nn.attention.masking import clear_hidden, padding_mask
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.cells import GRU, Cell
 from jaxdl.nn.recurrent.modules import RNN

@@ -24,8 +24,8 @@ from jaxdl.models.sequence.encoder_decoder import (
 )
 from jaxdl.nn import initializers
 from jaxdl.nn.activations import softmax
-from jaxdl.nn.attention.dot_product import clear_hidden, combine_masks, padding_mask
 from jaxdl.nn.attention.local import gaussian_window, local_mask, predict_centers
+from jaxdl.nn.attention.masking import clear_hidden, combine_masks, padding_mask
 from jaxdl.nn.attention.scores import GeneralScore, Score, ScoreParameters
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.cells import LSTM, Cell

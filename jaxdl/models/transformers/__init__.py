@@ -3,12 +3,14 @@
 - `block`: `Block`, of which all are made; `run_blocks` and `check_depth`.
 - `transformer`: `Transformer` for translation, made of an `Encoder` and a `Decoder`; its `TransformerCarry`.
 - `gpt`: `GPT`, which generates text.
+- `llama`: `Llama`, the same with rotary positions, RMS norms and gated MLPs; its `LlamaBlock` and `LlamaCarry`.
 - `bert`: `BERT`, which encodes text in both directions.
 """
 
 from jaxdl.models.transformers.bert import BERT
 from jaxdl.models.transformers.block import Block, check_depth, run_blocks
 from jaxdl.models.transformers.gpt import GPT
+from jaxdl.models.transformers.llama import Llama, LlamaBlock, LlamaCarry
 from jaxdl.models.transformers.transformer import Decoder, Encoder, Transformer, TransformerCarry
 
 __all__ = [
@@ -17,6 +19,9 @@ __all__ = [
     "Block",
     "Decoder",
     "Encoder",
+    "Llama",
+    "LlamaBlock",
+    "LlamaCarry",
     "Transformer",
     "TransformerCarry",
     "check_depth",

@@ -10,9 +10,10 @@ from jaxdl.arrays import check_weights
 from jaxdl.checks import check_one_of, renamed_fields
 from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect, output_layer
 from jaxdl.models.registry import register
+from jaxdl.models.scanning import Remat
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import get_activation
-from jaxdl.nn.attention.dot_product import padding_mask
+from jaxdl.nn.attention.masking import padding_mask
 from jaxdl.nn.initializers import normal, zeros
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
@@ -60,6 +61,7 @@ class BERT(linen.Module):
         epsilon: of the norms.
         activation: of the MLPs and of the masked language model's head.
         scan_blocks: compile all blocks but the first once.
+        remat: what the backward pass of a block finds in memory, see `jaxdl.models.scanning.rematerialize`.
         dtype: of the computation.
 
     >>> import jax
@@ -83,6 +85,7 @@ class BERT(linen.Module):
     epsilon: float = 1e-12
     activation: str = "gelu"
     scan_blocks: bool = False
+    remat: Remat = "none"
     dtype: Any = None
 
     @linen.compact
@@ -141,7 +144,15 @@ class BERT(linen.Module):
         )
         attention_mask = None if mask is None else padding_mask(mask)
         z, intermediates = run_blocks(
-            block, "encoder", self.num_layers, z, train, mask=attention_mask, scan=self.scan_blocks
+            block,
+            "encoder",
+            self.num_layers,
+            z,
+            train,
+            mask=attention_mask,
+            scan=self.scan_blocks,
+            remat=self.remat,
+            return_weights=return_intermediates,
         )
         out |= intermediates
         y = z

@@ -10,11 +10,12 @@ from functools import partial
 from typing import Any
 
 from flax import linen
+from jax.ad_checkpoint import checkpoint_name
 
 from jaxdl import tree
 from jaxdl.checks import check_positive_integer, renamed_fields
 from jaxdl.models.layers import collect
-from jaxdl.models.scanning import scan_modules
+from jaxdl.models.scanning import Remat, rematerialize, scan_modules
 from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.nn.attention.cache import Cache
 from jaxdl.nn.attention.multi_head import MultiHeadAttention
@@ -67,7 +68,8 @@ class Block(linen.Module):
     >>> import jax
     >>> block = Block(num_heads=2, mlp_dim=32)
     >>> x = jax.numpy.zeros((1, 5, 8))
-    >>> (y, out), variables = jax.eval_shape(block.init_with_output, jax.random.key(0), x)
+    >>> init = partial(block.init_with_output, return_weights=True)
+    >>> (y, out), variables = jax.eval_shape(init, jax.random.key(0), x)
     >>> y.shape, out["attention"].shape, sorted(variables["params"])
     ((1, 5, 8), (1, 2, 5, 5), ['attention', 'dense1', 'dense2', 'norm1', 'norm2'])
     """
@@ -96,6 +98,7 @@ class Block(linen.Module):
         memory: Array | None = None,
         memory_mask: ArrayLike | None = None,
         cache: Cache | None = None,
+        return_weights: bool = False,
     ) -> tuple[Array, dict[str, Any]]:
         """Compute ``y`` for ``x``, both ``[B, T, D]``.
 
@@ -106,10 +109,11 @@ class Block(linen.Module):
             memory: ``[B, S, D2]``.
             memory_mask: Booleans that broadcast to ``[B, T, S]``.
             cache: the earlier positions; attention is then causal.
+            return_weights: return the weights of attention; without, none of ``T x T`` is made for long sequences.
 
         Returns:
-            ``y``, and the intermediates: the weights ``attention`` ``[B, H, T, T]`` of ``H`` heads, with a memory
-            ``memory_attention`` ``[B, H, T, S]``, and with a cache the next ``cache``.
+            ``y``, and the intermediates: with ``return_weights`` the weights ``attention`` ``[B, H, T, T]`` of ``H``
+            heads and with a memory ``memory_attention`` ``[B, H, T, S]``, and with a cache the next ``cache``.
         """
         out: dict[str, Any] = {}
         width, output_init = x.shape[-1], self.output_init or self.kernel_init
@@ -127,17 +131,23 @@ class Block(linen.Module):
 
         def attend(x: Array) -> Array:
             layer = attention(fused=self.fused, name="attention")
-            y, *rest = layer(x, mask=mask, causal=self.causal, train=train, return_weights=True, cache=cache)
-            out.update(zip(("attention", "cache"), rest, strict=False))
-            return y
+            options = {"mask": mask, "causal": self.causal, "train": train}
+            y = layer(x, **options, return_weights=return_weights, cache=cache)
+            names = (*(["attention"] if return_weights else []), *([] if cache is None else ["cache"]))
+            if names:
+                y, *rest = y
+                out.update(zip(names, rest, strict=True))
+            return checkpoint_name(y, "attention_output")
 
         def attend_to_memory(x: Array) -> Array:
             layer = attention(name="memory_attention")
-            y, out["memory_attention"] = layer(x, memory, mask=memory_mask, train=train, return_weights=True)
+            y = layer(x, memory, mask=memory_mask, train=train, return_weights=return_weights)
+            if return_weights:
+                y, out["memory_attention"] = y
             return y
 
         def mlp(x: Array) -> Array:
-            x = dense(self.mlp_dim, kernel_init=self.kernel_init, name="dense1")(x)
+            x = checkpoint_name(dense(self.mlp_dim, kernel_init=self.kernel_init, name="dense1")(x), "mlp_hidden")
             x = drop_units(get_activation(self.activation)(x))
             return dense(width, kernel_init=output_init, name="dense2")(x)
 
@@ -166,6 +176,7 @@ def run_blocks(
     *,
     caches: Sequence[Cache] | None = None,
     scan: bool = False,
+    remat: Remat = "none",
     **options: Any,
 ) -> tuple[Array, dict[str, Any]]:
     """Run a stack of blocks; call it within a compact method.
@@ -178,11 +189,13 @@ def run_blocks(
         train: as for `Block`.
         caches: the earlier positions, one cache a block.
         scan: compile the blocks from the second on once, see `jaxdl.models.scanning`.
-        **options: for every block: ``mask``, ``memory``, ``memory_mask``.
+        remat: see `jaxdl.models.scanning.rematerialize`; a block tags ``attention_output``, the result of the layer
+            ``attention``, and ``mlp_hidden``, that of ``dense1``.
+        **options: for every block: ``mask``, ``memory``, ``memory_mask``, ``return_weights``.
 
     Returns:
-        The output of the last block, and the intermediates: ``NAME_block1``, ``NAME_block1_attention``,
-        ``NAME_block1_memory_attention`` and so on, and with caches the next ones, ``carry``.
+        The output of the last block, and the intermediates: ``NAME_block1`` and so on, with ``return_weights`` also
+        ``NAME_block1_attention`` and ``NAME_block1_memory_attention``, and with caches the next ones, ``carry``.
 
     Raises:
         ValueError: there is no block, there are caches for a scan, or not one for each block.
@@ -197,18 +210,24 @@ def run_blocks(
         raise ValueError(f"expected {num_layers} caches, one a block, got {len(caches)}; make them with init_carry")
     out: dict[str, Any] = {}
     results: list[tuple[Array, dict[str, Any]]] = []
+
+    def step(block: Any, x: Array, cache: Cache | None = None) -> tuple[Array, dict[str, Any]]:
+        return block(x, train, cache=cache, **options)
+
+    apply = rematerialize(step, remat)
     for number in range(1, (1 if scan else num_layers) + 1):
         cache = None if caches is None else caches[number - 1]
-        x, intermediates = block(name=f"{name}_block{number}")(x, train, cache=cache, **options)
+        x, intermediates = apply(block(name=f"{name}_block{number}"), x, cache)
         x = collect(out, f"{name}_block{number}", x)
         results.append((x, intermediates))
     if len(results) < num_layers:
 
-        def step(block: Any, x: Array) -> tuple[Array, tuple[Array, dict[str, Any]]]:
-            y, intermediates = block(x, train, **options)
+        def scanned_step(block: Any, x: Array) -> tuple[Array, tuple[Array, dict[str, Any]]]:
+            y, intermediates = step(block, x)
             return y, (y, intermediates)
 
-        x, stacked = scan_modules(block(name=f"{name}_blocks"), num_layers - 1, x, step)
+        blocks = block(name=f"{name}_blocks")
+        x, stacked = scan_modules(blocks, num_layers - 1, x, scanned_step, remat=remat)
         results += [tree.take(stacked, i) for i in range(num_layers - 1)]
     if caches is not None:
         out["carry"] = tuple(intermediates.pop("cache") for _, intermediates in results)

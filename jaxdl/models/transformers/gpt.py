@@ -9,8 +9,10 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
+from jaxdl.losses import linear_cross_entropy
 from jaxdl.models.layers import Embed, check_tokens, collect
 from jaxdl.models.registry import register
+from jaxdl.models.scanning import Remat
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, check_depth, run_blocks
 from jaxdl.nn.attention.cache import Cache, init_cache
 from jaxdl.nn.initializers import normal
@@ -64,6 +66,7 @@ class GPT(linen.Module):
         epsilon: of the norms.
         activation: of the MLP.
         scan_blocks: compile all blocks but the first once; such a model takes no carry.
+        remat: what the backward pass of a block finds in memory, see `jaxdl.models.scanning.rematerialize`.
         dtype: of the computation.
 
     >>> model = GPT(vocab_size=9, context_length=8, d_model=16, num_layers=2, num_heads=2)
@@ -83,9 +86,9 @@ class GPT(linen.Module):
     epsilon: float = 1e-5
     activation: str = "gelu_tanh"
     scan_blocks: bool = False
+    remat: Remat = "none"
     dtype: Any = None
 
-    @linen.compact
     def __call__(
         self, x: ArrayLike, carry: Carry | None = None, train: bool = False, return_intermediates: bool = False
     ) -> Output:
@@ -95,6 +98,24 @@ class GPT(linen.Module):
             ValueError: the tokens are no integers ``[B, T]``, or more than the context, the carry does not fit them, or
                 there is no block.
         """
+        z, embedding, out = self._encode(x, carry, train, return_intermediates)
+        logits = embedding.attend(z)
+        return (logits, out) if return_intermediates else logits
+
+    def token_losses(self, x: ArrayLike, targets: ArrayLike, train: bool = False) -> Array:
+        """Compute ``-ln p(y_t | x_1 .. x_t)`` in nats for targets ``y`` ``[B, T]``, without an array of all logits.
+
+        Returns:
+            ``[B, T]``, see `jaxdl.losses.linear_cross_entropy`.
+        """
+        z, embedding, _ = self._encode(x, None, train, False)
+        return linear_cross_entropy(z, embedding.embedding.T, targets, reduction="none")
+
+    @linen.compact
+    def _encode(
+        self, x: ArrayLike, carry: Carry | None, train: bool, return_intermediates: bool
+    ) -> tuple[Array, Embed, dict[str, Any]]:
+        """Compute ``norm(z_L)`` ``[B, T, D]``; return also the embedding, and the intermediates."""
         x = check_tokens("x", x, context_length=self.context_length)
         check_depth(self.num_layers)
         embedding = Embed(
@@ -121,11 +142,19 @@ class GPT(linen.Module):
             fused=True,
             dtype=self.dtype,
         )
-        z, intermediates = run_blocks(block, "decoder", self.num_layers, z, train, caches=carry, scan=self.scan_blocks)
+        z, intermediates = run_blocks(
+            block,
+            "decoder",
+            self.num_layers,
+            z,
+            train,
+            caches=carry,
+            scan=self.scan_blocks,
+            remat=self.remat,
+            return_weights=return_intermediates,
+        )
         out |= intermediates
-        z = collect(out, "encoded", LayerNorm(epsilon=self.epsilon, name="norm")(z))
-        logits = embedding.attend(z)
-        return (logits, out) if return_intermediates else logits
+        return collect(out, "encoded", LayerNorm(epsilon=self.epsilon, name="norm")(z)), embedding, out
 
     def init_carry(self, batch_shape: Sequence[int] = (), max_length: int | None = None, dtype: Any = None) -> Carry:
         """Make empty caches for ``max_length`` tokens, by default ``context_length``.

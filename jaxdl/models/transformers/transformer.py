@@ -14,12 +14,13 @@ from flax import linen
 
 from jaxdl.checks import renamed_fields
 from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect
+from jaxdl.models.scanning import Remat
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import Activation
 from jaxdl.nn.attention.cache import Cache, init_cache
-from jaxdl.nn.attention.dot_product import padding_mask
+from jaxdl.nn.attention.masking import combine_masks, padding_mask
 from jaxdl.nn.attention.position import sinusoidal_positions
-from jaxdl.nn.initializers import normal
+from jaxdl.nn.initializers import normal, zeros
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
 from jaxdl.nn.recurrent.inputs import valid_steps
@@ -42,6 +43,7 @@ class _Stack(linen.Module, kw_only=True):
     attention_dropout_rate: float = 0.0
     epsilon: float = 1e-5
     scan_blocks: bool = False
+    remat: Remat = "none"
     dtype: Any = None
 
     def settings(self) -> dict[str, Any]:
@@ -86,17 +88,29 @@ class Encoder(_Stack):
 
     @linen.compact
     def __call__(
-        self, x: Array, mask: ArrayLike | None = None, train: bool = False, return_intermediates: bool = False
+        self,
+        x: Array,
+        lengths: ArrayLike | None = None,
+        train: bool = False,
+        return_intermediates: bool = False,
+        *,
+        mask: ArrayLike | None = None,
     ) -> Output:
         """Compute ``[B, S, D]``, and with ``return_intermediates`` also those of `run_blocks`.
 
         Args:
             x: ``[B, S, D]``.
-            mask: Booleans that broadcast to ``[B, S, S]``; `jaxdl.nn.attention.dot_product.padding_mask` makes one.
+            lengths: ``[B]``; what comes after is padding, to which no position attends.
             train: apply dropout, with random numbers from the collection ``"dropout"``.
             return_intermediates: return ``(y, intermediates)``.
+            mask: Booleans that broadcast to ``[B, S, S]``, True where a position attends to another.
+
+        Raises:
+            ValueError: the lengths are not integers ``[B]``.
         """
-        x, out = run_blocks(self.block(), "encoder", self.num_layers, x, train, mask=mask, scan=self.scan_blocks)
+        mask = _attention_mask("lengths", lengths, x, "mask", mask)
+        options = {"scan": self.scan_blocks, "remat": self.remat, "return_weights": return_intermediates}
+        x, out = run_blocks(self.block(), "encoder", self.num_layers, x, train, mask=mask, **options)
         x = self.normalize(x)
         return (x, out) if return_intermediates else x
 
@@ -113,29 +127,57 @@ class Decoder(_Stack):
         self,
         x: Array,
         memory: Array,
-        mask: ArrayLike | None = None,
-        memory_mask: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+        memory_lengths: ArrayLike | None = None,
         train: bool = False,
         return_intermediates: bool = False,
         caches: Sequence[Cache] | None = None,
+        *,
+        mask: ArrayLike | None = None,
+        memory_mask: ArrayLike | None = None,
     ) -> Output:
         """Compute ``[B, T, D]`` for ``x`` ``[B, T, D]``, and with ``return_intermediates`` also those of `run_blocks`.
 
         Args:
             x: ``[B, T, D]``.
             memory: ``[B, S, D2]``.
-            mask: Booleans that broadcast to ``[B, T, T]``.
-            memory_mask: Booleans that broadcast to ``[B, T, S]``.
+            lengths: of ``x``, ``[B]``; what comes after is padding.
+            memory_lengths: of the memory, ``[B]``; likewise.
             train: apply dropout, with random numbers from the collection ``"dropout"``.
             return_intermediates: return ``(y, intermediates)``.
-            caches: the earlier positions, one cache a block.
+            caches: the earlier positions, one cache a block; a mask then covers all of their slots.
+            mask: Booleans that broadcast to ``[B, T, T]``.
+            memory_mask: Booleans that broadcast to ``[B, T, S]``.
+
+        Raises:
+            ValueError: lengths are not integers ``[B]``, or given beside caches.
         """
         chex.assert_rank([x, memory], 3)
+        if caches is not None and lengths is not None:
+            raise ValueError("expected a mask of all slots with caches, got lengths; pass mask=...")
+        mask = _attention_mask("lengths", lengths, x, "mask", mask)
+        memory_mask = _attention_mask("memory_lengths", memory_lengths, memory, "memory_mask", memory_mask)
         block = self.block(causal=True)
         given: dict[str, Any] = {"mask": mask, "memory": memory, "memory_mask": memory_mask, "caches": caches}
-        x, out = run_blocks(block, "decoder", self.num_layers, x, train, scan=self.scan_blocks, **given)
+        given |= {"scan": self.scan_blocks, "remat": self.remat, "return_weights": return_intermediates}
+        x, out = run_blocks(block, "decoder", self.num_layers, x, train, **given)
         x = self.normalize(x)
         return (x, out) if return_intermediates else x
+
+
+def _attention_mask(
+    name: str, lengths: ArrayLike | None, x: Array, mask_name: str, mask: ArrayLike | None
+) -> ArrayLike | None:
+    """Combine the padding of ``x`` ``[B, S, D]`` with a mask ``[B, T, S]``."""
+    if lengths is None:
+        return mask
+    lengths = jnp.asarray(lengths)
+    if lengths.shape != x.shape[:1] or not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise ValueError(
+            f"expected {name} {x.shape[:1]} of integers, got {lengths.shape} of {lengths.dtype}; an attention mask is "
+            f"{mask_name}=... now"
+        )
+    return combine_masks(padding_mask(valid_steps(lengths, x.shape[1])), mask)
 
 
 class TransformerCarry(NamedTuple):
@@ -175,10 +217,12 @@ class Transformer(_Stack):
         norm_first: the place of the norms, see `Block`.
         final_norm: whether a norm follows the last block of each stack, see `Encoder`; torch always has it.
         activation: of the MLP.
+        output_bias: whether the logits have a bias each, ``b``, as Marian's.
         dropout_rate: of the sums with positions, and in the blocks.
         attention_dropout_rate: of the weights of attention.
         epsilon: of the norms.
         scan_blocks: compile the blocks of each stack from the second on once; such a model has no ``step``.
+        remat: what the backward pass of a block finds in memory, see `jaxdl.models.scanning.rematerialize`.
         dtype: of the computation.
 
     >>> import jax
@@ -191,6 +235,7 @@ class Transformer(_Stack):
     source_vocab_size: int
     target_vocab_size: int | None = None
     d_model: int = 512
+    output_bias: bool = dataclasses.field(default=False, kw_only=True)
     dropout_rate: float = dataclasses.field(default=0.1, kw_only=True)
 
     def setup(self):
@@ -201,6 +246,8 @@ class Transformer(_Stack):
         if self.target_vocab_size is not None:
             self.target_embedding = embed(self.target_vocab_size)
         self.dropout = Dropout(self.dropout_rate)
+        if self.output_bias:
+            self.bias = self.param("bias", zeros, (self.target_embedding.num_embeddings,), jnp.float32)
 
     def __call__(
         self,
@@ -227,9 +274,10 @@ class Transformer(_Stack):
             raise ValueError(
                 f"expected source [B, S] and target_in [B, T] with the same B, got {source.shape} and {target_in.shape}"
             )
-        memory, mask, encoded = self._encode(source, source_lengths, train)
-        y, decoded = self._decode(target_in, collect(encoded, "memory", memory), mask, train)
-        logits = self.target_embedding.attend(collect(decoded, "decoded", y))
+        memory, mask, encoded = self._encode(source, source_lengths, train, return_intermediates)
+        memory = collect(encoded, "memory", memory)
+        y, decoded = self._decode(target_in, memory, mask, train, return_intermediates=return_intermediates)
+        logits = self._logits(collect(decoded, "decoded", y))
         return (logits, encoded | decoded) if return_intermediates else logits
 
     def init_carry(
@@ -247,9 +295,15 @@ class Transformer(_Stack):
     def step(self, carry: TransformerCarry, token: Array) -> tuple[TransformerCarry, Array]:
         """Map the carry and a token ``[B]`` to the next carry and logits ``[B, V]``."""
         y, out = self._decode(token[:, None], carry.memory, carry.mask, False, carry.caches)
-        return carry._replace(caches=out["carry"]), self.target_embedding.attend(y)[:, 0]
+        return carry._replace(caches=out["carry"]), self._logits(y)[:, 0]
 
-    def _encode(self, source: ArrayLike, lengths: ArrayLike | None, train: bool) -> tuple[Array, Array, dict[str, Any]]:
+    def _logits(self, y: Array) -> Array:
+        logits = self.target_embedding.attend(y)
+        return logits + self.bias.astype(logits.dtype)[None, None] if self.output_bias else logits
+
+    def _encode(
+        self, source: ArrayLike, lengths: ArrayLike | None, train: bool, return_intermediates: bool = False
+    ) -> tuple[Array, Array, dict[str, Any]]:
         source = check_tokens("source", source)
         if lengths is not None and jnp.shape(lengths) != source.shape[:1]:
             raise ValueError(
@@ -258,17 +312,25 @@ class Transformer(_Stack):
         mask = jnp.ones(source.shape, bool) if lengths is None else valid_steps(lengths, source.shape[1])
         source = source if lengths is None else clear_padding(source, mask, self.source_vocab_size)
         x = self._embed(self.source_embedding, source, 0, train)
-        memory, out = self.encoder(x, padding_mask(mask), train, return_intermediates=True)
-        return memory, mask, out
+        encoded = self.encoder(x, train=train, return_intermediates=return_intermediates, mask=padding_mask(mask))
+        memory, out = encoded if return_intermediates else (encoded, {})
+        return cast(Array, memory), mask, cast(dict[str, Any], out)
 
     def _decode(
-        self, tokens: Array, memory: Array, mask: Array, train: bool, caches: tuple[Cache, ...] | None = None
+        self,
+        tokens: Array,
+        memory: Array,
+        mask: Array,
+        train: bool,
+        caches: tuple[Cache, ...] | None = None,
+        return_intermediates: bool = False,
     ) -> tuple[Array, dict[str, Any]]:
         x = self._embed(self.target_embedding, tokens, 0 if caches is None else caches[0].length, train)
-        result = self.decoder(
-            x, memory, memory_mask=padding_mask(mask), train=train, return_intermediates=True, caches=caches
+        wanted = return_intermediates or caches is not None
+        decoded = self.decoder(
+            x, memory, memory_mask=padding_mask(mask), train=train, return_intermediates=wanted, caches=caches
         )
-        return cast(tuple[Array, dict[str, Any]], result)
+        return cast(tuple[Array, dict[str, Any]], decoded if wanted else (decoded, {}))
 
     def _embed(self, embedding: Embed, tokens: Array, first: ArrayLike, train: bool) -> Array:
         x = self.d_model**0.5 * embedding(tokens)

@@ -4,7 +4,7 @@
 - `AlexNet` (2012), `ZFNet` (2013), `VGG` (2014)
 - `GoogLeNet` (2014), `InceptionV2`, `InceptionV3` (2015)
 - `ResNet` (2015), `PreActivationResNet` (2016) and their blocks
-- `Xception` (2016), `DenseNet` (2016)
+- `Xception` (2016), `DenseNet` (2016), `InceptionResNetV2` (2017)
 - `VisionTransformer` (2020)
 """
 
@@ -21,6 +21,13 @@ from jaxdl.models.vision.inception import (
     InceptionV2Module,
     InceptionV2Widths,
     InceptionV3,
+)
+from jaxdl.models.vision.inception_resnet import (
+    BranchConv,
+    InceptionResNetBlock,
+    InceptionResNetMixed,
+    InceptionResNetReduction,
+    InceptionResNetV2,
 )
 from jaxdl.models.vision.lenet import LeNet5, LeNet5Original, Subsampling, TableConv, digit_codes, squared_distances
 from jaxdl.models.vision.resnet import (
@@ -42,6 +49,7 @@ __all__ = [
     "AlexNet",
     "BasicBlock",
     "Bottleneck",
+    "BranchConv",
     "ConvBias",
     "DenseLayer",
     "DenseNet",
@@ -52,6 +60,10 @@ __all__ = [
     "InceptionC",
     "InceptionD",
     "InceptionE",
+    "InceptionResNetBlock",
+    "InceptionResNetMixed",
+    "InceptionResNetReduction",
+    "InceptionResNetV2",
     "InceptionV2",
     "InceptionV2Module",
     "InceptionV2Widths",

@@ -11,6 +11,7 @@ from flax import linen
 from jaxdl.checks import renamed_fields
 from jaxdl.models.layers import channels_last_hint, collect, output_layer
 from jaxdl.models.registry import register
+from jaxdl.models.scanning import Remat
 from jaxdl.models.transformers.block import Block, run_blocks
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.initializers import normal, zeros
@@ -55,6 +56,7 @@ class VisionTransformer(linen.Module):
         activation: of the MLPs.
         scan_blocks: run all blocks but the first as one that is compiled once, which compiles sooner and may run
             slower; their variables are stacked, see `jaxdl.models.scanning`.
+        remat: what the backward pass of a block finds in memory, see `jaxdl.models.scanning.rematerialize`.
         dtype: of the computation.
 
     >>> model = VisionTransformer(num_classes=10, patch_size=4, d_model=16, num_layers=2, num_heads=2, mlp_dim=32)
@@ -74,6 +76,7 @@ class VisionTransformer(linen.Module):
     epsilon: float = 1e-6
     activation: str = "gelu"
     scan_blocks: bool = False
+    remat: Remat = "none"
     dtype: Any = None
 
     @linen.compact
@@ -103,7 +106,8 @@ class VisionTransformer(linen.Module):
             epsilon=self.epsilon,
             dtype=self.dtype,
         )
-        x, blocks = run_blocks(block, "encoder", self.num_layers, x, train, scan=self.scan_blocks)
+        options = {"scan": self.scan_blocks, "remat": self.remat, "return_weights": return_intermediates}
+        x, blocks = run_blocks(block, "encoder", self.num_layers, x, train, **options)
         out |= blocks
         x = collect(out, "encoded", LayerNorm(epsilon=self.epsilon, name="norm")(x))
         x = collect(out, "pooled", x[:, 0])

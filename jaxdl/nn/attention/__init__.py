@@ -1,15 +1,18 @@
 """Attention: scaled dot products, many heads, learned scores, the key-value cache, positions.
 
-Functions: `dot_product_attention`, `attend`, `scaled_dot_product`.
+Functions: `dot_product_attention`, `attend`, `scaled_dot_product`; over devices `ring_attention`.
 
-Masks: `causal_mask`, `padding_mask`, `combine_masks`, `clear_hidden`.
+Masks: `causal_mask`, `padding_mask`, `window_mask`, `segment_mask`, `combine_masks`, `clear_hidden`, `fit_scores`.
 
 Scores: `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`; with parameters
 `AdditiveScore`, `DotScore`, `GeneralScore`, `ConcatScore`, the base class `Score`, and `init_score`.
 
-Local attention: `local_mask`, `gaussian_window`, `predict_centers`. Coverage: `attention_penalty`.
+Local attention: `local_mask`, `gaussian_window`, `predict_centers`. Coverage: `attention_penalty`,
+`earlier_attention` and `coverage_loss`.
 
-Modules: `MultiHeadAttention`, `Attention`, `ScoreParameters`.
+Pointers: `copy_probabilities` and `mix_copies`.
+
+Modules: `MultiHeadAttention`, `GroupedQueryAttention` (and its `split_heads`), `Attention`, `ScoreParameters`.
 
 Key-value cache: `Cache`, `init_cache`, `extend_cache`.
 
@@ -17,19 +20,23 @@ Positions: `sinusoidal_positions`, `rotary_embedding`.
 """
 
 from jaxdl.nn.attention.cache import Cache, extend_cache, init_cache
-from jaxdl.nn.attention.coverage import attention_penalty
-from jaxdl.nn.attention.dot_product import (
-    attend,
+from jaxdl.nn.attention.coverage import attention_penalty, coverage_loss, earlier_attention
+from jaxdl.nn.attention.dot_product import attend, dot_product_attention, scaled_dot_product
+from jaxdl.nn.attention.grouped_query import GroupedQueryAttention, split_heads
+from jaxdl.nn.attention.local import gaussian_window, local_mask, predict_centers
+from jaxdl.nn.attention.masking import (
     causal_mask,
     clear_hidden,
     combine_masks,
-    dot_product_attention,
+    fit_scores,
     padding_mask,
-    scaled_dot_product,
+    segment_mask,
+    window_mask,
 )
-from jaxdl.nn.attention.local import gaussian_window, local_mask, predict_centers
 from jaxdl.nn.attention.multi_head import MultiHeadAttention
+from jaxdl.nn.attention.pointer import copy_probabilities, mix_copies
 from jaxdl.nn.attention.position import rotary_embedding, sinusoidal_positions
+from jaxdl.nn.attention.ring import ring_attention
 from jaxdl.nn.attention.scores import (
     AdditiveScore,
     Attention,
@@ -53,6 +60,7 @@ __all__ = [
     "ConcatScore",
     "DotScore",
     "GeneralScore",
+    "GroupedQueryAttention",
     "MultiHeadAttention",
     "Score",
     "ScoreParameters",
@@ -63,18 +71,27 @@ __all__ = [
     "clear_hidden",
     "combine_masks",
     "concat_scores",
+    "copy_probabilities",
+    "coverage_loss",
     "dot_product_attention",
     "dot_scores",
+    "earlier_attention",
     "extend_cache",
+    "fit_scores",
     "gaussian_window",
     "general_scores",
     "init_cache",
     "init_score",
     "local_mask",
+    "mix_copies",
     "padding_mask",
     "predict_centers",
+    "ring_attention",
     "rotary_embedding",
     "scaled_dot_product",
+    "segment_mask",
     "sinusoidal_positions",
+    "split_heads",
     "tanh_scores",
+    "window_mask",
 ]

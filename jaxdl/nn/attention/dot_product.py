@@ -1,4 +1,4 @@
-"""Scaled dot-product attention, and masks.
+"""Scaled dot-product attention.
 
 Glossary of the dimensions:
 
@@ -12,17 +12,29 @@ Glossary of the dimensions:
 to a key; the softmax gives all other keys the weight 0.
 """
 
-from functools import reduce
 from typing import Literal, overload
 
 import chex
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import check_boolean, check_weights, expand_leading, widen
+from jaxdl.arrays import check_boolean, expand_leading, widen
+from jaxdl.checks import check_in_range, check_positive_integer, is_zero
 from jaxdl.nn.activations import softmax
+from jaxdl.nn.attention._implementations import Call, run
+from jaxdl.nn.attention.masking import (
+    causal_mask,
+    clear_hidden,
+    combine_masks,
+    fit_scores,
+    segment_mask,
+    window_mask,
+)
 from jaxdl.nn.noise import dropout
 from jaxdl.typing import Array, ArrayLike, Key
+
+PLAIN_LENGTH = 256
+"""Queries or keys up to which `dot_product_attention` computes all scores at once by default."""
 
 
 @overload
@@ -33,10 +45,13 @@ def dot_product_attention(
     mask: ArrayLike | None = ...,
     *,
     causal: bool = ...,
+    window: int | None = ...,
+    segment_ids: ArrayLike | None = ...,
     scale: float | None = ...,
     key: Key | None = ...,
     dropout_rate: float = ...,
     return_weights: Literal[False] = ...,
+    implementation: str | None = ...,
 ) -> Array: ...
 
 
@@ -48,10 +63,13 @@ def dot_product_attention(
     mask: ArrayLike | None = ...,
     *,
     causal: bool = ...,
+    window: int | None = ...,
+    segment_ids: ArrayLike | None = ...,
     scale: float | None = ...,
     key: Key | None = ...,
     dropout_rate: float = ...,
     return_weights: Literal[True],
+    implementation: str | None = ...,
 ) -> tuple[Array, Array]: ...
 
 
@@ -62,15 +80,32 @@ def dot_product_attention(
     mask: ArrayLike | None = None,
     *,
     causal: bool = False,
+    window: int | None = None,
+    segment_ids: ArrayLike | None = None,
     scale: float | None = None,
     key: Key | None = None,
     dropout_rate: float = 0.0,
     return_weights: bool = False,
+    implementation: str | None = None,
 ) -> Array | tuple[Array, Array]:
     """Compute scaled dot-product attention, ``softmax(q k^T / sqrt(D)) v`` (Vaswani et al., 2017).
 
     Positions are rows. With positions as columns the formula is ``v softmax(k^T q / sqrt(D))``, with the softmax over
     columns: the transpose of this one.
+
+    Grouped keys (Ainslie et al., 2023) are fewer heads of keys than of queries, ``q`` ``[..., H, T, D]`` and ``k``
+    ``[..., K, S, D]``: head ``h`` attends to keys ``floor(h K / H)``.
+
+    Without weights to return no implementation but "plain" makes an array of ``T x S``:
+
+    - "plain": all scores at once. It is the default up to 256 queries or keys (`PLAIN_LENGTH`), where the scores need
+      no more memory than the keys.
+    - "blockwise": blocks of queries and keys with an online softmax; its backward pass computes the scores again. It
+      has no forward-mode derivative and no second one, and other random numbers for dropout than "plain".
+    - "cudnn": NVIDIA's kernel, in half precision, without ``mask``, ``segment_ids`` and dropout.
+
+    By default the platform for which the program is compiled decides beyond `PLAIN_LENGTH`: "cudnn" on NVIDIA where it
+    supports the arguments, and "blockwise" elsewhere.
 
     Args:
         q: queries, ``[..., T, D]``; heads are one of the leading dimensions.
@@ -79,38 +114,64 @@ def dot_product_attention(
         mask: Booleans that broadcast to ``[..., T, S]``; a query without any key gets 0, as all do for ``S = 0``.
         causal: mask the keys after each query's own position; for queries and keys of the same positions alone. NaN and
             infinity at a position then change no result before it; gradients need the mask of the padding.
+        window: mask the keys ``window`` positions or more away from each query's own, for queries and keys of the same
+            positions; with ``causal`` a query attends to the last ``window`` keys up to itself.
+        segment_ids: integers that broadcast to ``[..., T]``, for queries and keys of the same positions; a query
+            attends to the keys of its own segment, as where several texts share a row.
         scale: in the place of ``1 / sqrt(D)``.
         key: random key for dropout of the weights; None for no dropout.
         dropout_rate: share of the weights dropped, with a ``key``.
         return_weights: return ``(y, weights)``, the weights ``[..., T, S]`` before dropout.
+        implementation: see above; None for the default.
 
     Returns:
         ``[..., T, E]``.
 
     Raises:
-        ValueError: shapes do not match.
-        TypeError: the mask is not Boolean, or the values are not floating-point numbers.
+        ValueError: shapes do not match, or the implementation is unknown or does not support the arguments.
+        TypeError: the mask is not Boolean, the segments are no integers, or the values are not floating-point numbers.
 
     >>> positions = jnp.array([[1.0], [3.0], [5.0]])
     >>> dot_product_attention(jnp.zeros((3, 1)), positions, positions, causal=True).ravel().tolist()
     [1.0, 2.0, 3.0]
+    >>> dot_product_attention(jnp.zeros((3, 1)), positions, positions, causal=True, window=2).ravel().tolist()
+    [1.0, 2.0, 4.0]
     """
+    q, k, v = jnp.asarray(q), jnp.asarray(k), jnp.asarray(v)
+    groups = _count_groups(q, k)
+    shape = (*q.shape[:-1], k.shape[-2])  # [..., T, S]
     if mask is not None:
-        k = clear_hidden(k, mask)
-    scores, spoiled = scaled_dot_product(q, k, scale), None  # [..., T, S]
-    if causal:
-        queries, keys = scores.shape[-2:]
-        if queries != keys:
-            raise ValueError(
-                f"expected as many queries as keys with causal=True, got {queries} and {keys}; "
-                "pass mask=causal_mask(queries, keys, first) instead"
-            )
-        v = _check_values(v, scores)
-        v, spoiled = _clear_later(v if mask is None else clear_hidden(v, mask))
-        mask = combine_masks(mask, causal_mask(queries))
-    y, weights = attend(scores, v, mask, key=key, dropout_rate=dropout_rate, return_weights=True)
+        seen = _over_groups(check_boolean(mask), groups)
+        k, v = clear_hidden(k, seen), clear_hidden(v, seen)
+    _check_positions(shape, causal=causal, window=window, segment_ids=segment_ids)
+    v, spoiled = _check_values(v, (*k.shape[:-2], *shape[-2:])), None
+    if causal or window is not None or segment_ids is not None:
+        v, spoiled = _clear_unseen(v, causal, window, segment_ids)
+        spoiled = _repeat_heads(spoiled, groups)
+    dtype, weights = jnp.result_type(q, k, v), None
+    traced = any(isinstance(number, jax.core.Tracer) for number in (scale, dropout_rate))
+    if implementation is None and (return_weights or traced or min(shape[-2:]) <= PLAIN_LENGTH):
+        implementation = "plain"
+    if implementation == "plain":
+        own = [
+            causal_mask(shape[-2]) if causal else None,
+            None if window is None else window_mask(shape[-2], window),
+            None if segment_ids is None else segment_mask(segment_ids),
+        ]
+        mask = combine_masks(mask, *own)
+        scores = scaled_dot_product(q, _repeat_heads(k, groups), scale)  # [..., T, S]
+        v = _repeat_heads(v, groups)
+        y, weights = attend(scores, v, mask, key=key, dropout_rate=dropout_rate, return_weights=True)
+    elif return_weights:
+        raise ValueError(f"expected implementation='plain' with return_weights=True, got {implementation!r}")
+    else:
+        check_in_range("dropout_rate", dropout_rate, 0.0, 1.0, includes_high=False)
+        key = None if is_zero(dropout_rate) else key
+        scale = q.shape[-1] ** -0.5 if scale is None else float(scale)
+        mask = None if mask is None else fit_scores(mask, shape)
+        call = Call(mask, segment_ids, key, causal, window, scale, float(dropout_rate), groups)
+        y = run(*(x.astype(dtype) for x in (q, k, v)), call, implementation)
     y = y if spoiled is None else jnp.where(spoiled, jnp.nan, y)
-    dtype = jnp.result_type(*map(jnp.asarray, (q, k, v)))
     return (y.astype(dtype), weights.astype(dtype)) if return_weights else y.astype(dtype)
 
 
@@ -129,10 +190,7 @@ def scaled_dot_product(q: ArrayLike, k: ArrayLike, scale: float | None = None) -
         ValueError: shapes do not match.
     """
     q, k = jnp.asarray(q), jnp.asarray(k)
-    if min(q.ndim, k.ndim) < 2 or q.shape[-1] != k.shape[-1] or q.shape[:-2] != k.shape[:-2]:
-        raise ValueError(
-            f"expected q [..., T, D] and k [..., S, D] with equal leading dimensions, got {q.shape} and {k.shape}"
-        )
+    _check_keys(q, k)
     dtype = jnp.result_type(q, k, jnp.float32)
     products = jnp.einsum("...td,...sd->...ts", q, k, preferred_element_type=dtype)
     return products * (q.shape[-1] ** -0.5 if scale is None else scale)
@@ -193,9 +251,9 @@ def attend(
     [[0.0], [0.0]]
     """
     scores = jnp.asarray(scores)
-    v = _check_values(v, scores)
+    v = _check_values(v, scores.shape)
     if mask is not None:
-        mask = _fit_mask(mask, scores.shape)  # rank of the scores
+        mask = fit_scores(mask, scores.shape)  # rank of the scores
         v = clear_hidden(v, mask)
     weights = softmax(widen(scores), mask=mask)  # [..., T, S]
     dropped = weights if key is None else dropout(key, weights, dropout_rate)
@@ -205,111 +263,90 @@ def attend(
     return (y, weights) if return_weights else y
 
 
-def _check_values(v: ArrayLike, scores: Array) -> Array:
-    """Check the values ``[..., S, E]`` for scores ``[..., T, S]``, and return them as an array."""
-    v = jnp.asarray(v)
-    if min(scores.ndim, v.ndim) < 2 or scores.shape[-1] != v.shape[-2] or scores.shape[:-2] != v.shape[:-2]:
+def _check_keys(q: Array, k: Array, groups: int = 1) -> None:
+    """Check that queries ``[..., T, D]`` and keys ``[..., S, D]`` fit each other."""
+    heads = k.shape[:-2] if groups == 1 else (*k.shape[:-3], groups * k.shape[-3])
+    if min(q.ndim, k.ndim) < 2 or q.shape[-1] != k.shape[-1] or q.shape[:-2] != heads:
         raise ValueError(
-            "expected scores [..., T, S] and v [..., S, E] with equal leading dimensions, "
-            f"got {scores.shape} and {v.shape}"
+            f"expected q [..., T, D] and k [..., S, D] with equal leading dimensions, got {q.shape} and {k.shape}"
+        )
+
+
+def _count_groups(q: Array, k: Array) -> int:
+    """Return the number of heads of queries for each head of keys."""
+    groups = q.shape[-3] // max(1, k.shape[-3]) if min(q.ndim, k.ndim) > 2 else 1
+    groups = max(1, groups)
+    _check_keys(q, k, groups)
+    return groups
+
+
+def _over_groups(mask: Array, groups: int) -> Array:
+    """Return which keys of ``[..., K, S, D]`` the queries of each group see, of a mask ``[..., H, T, S]``."""
+    if groups == 1 or mask.ndim < 3 or mask.shape[-3] == 1:
+        return mask
+    return jnp.any(mask.reshape(*mask.shape[:-3], -1, groups, *mask.shape[-2:]), axis=-3)
+
+
+def _repeat_heads(x: Array, groups: int) -> Array:
+    return x if groups == 1 else jnp.repeat(x, groups, axis=-3)
+
+
+def _check_positions(
+    shape: tuple[int, ...], *, causal: bool, window: int | None, segment_ids: ArrayLike | None
+) -> None:
+    """Check that queries and keys have the same positions where an option needs them."""
+    used = [f"{name}={value}" for name, value in (("causal", causal), ("window", window)) if value]
+    if window is not None:
+        check_positive_integer("window", window)
+    if segment_ids is not None:
+        used.append("segment_ids")
+        ids = jnp.asarray(segment_ids)
+        if not jnp.issubdtype(ids.dtype, jnp.integer):
+            raise TypeError(f"expected integers as segment_ids, got {ids.dtype}")
+        if ids.ndim >= len(shape) or any(m not in (1, n) for m, n in zip(ids.shape[::-1], shape[-2::-1], strict=False)):
+            raise ValueError(f"expected segment_ids that broadcast to {shape[:-1]}, got {ids.shape}")
+    if used and shape[-2] != shape[-1]:
+        raise ValueError(
+            f"expected as many queries as keys with {used[0]}, got {shape[-2]} and {shape[-1]}; "
+            "pass mask=causal_mask(queries, keys, first) instead"
+        )
+
+
+def _check_values(v: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """Check the values ``[..., S, E]`` for scores of the shape ``[..., T, S]``, and return them as an array."""
+    v = jnp.asarray(v)
+    if min(len(shape), v.ndim) < 2 or shape[-1] != v.shape[-2] or shape[:-2] != v.shape[:-2]:
+        raise ValueError(
+            f"expected scores [..., T, S] and v [..., S, E] with equal leading dimensions, got {shape} and {v.shape}"
         )
     if not jnp.issubdtype(v.dtype, jnp.floating):
         raise TypeError(f"expected floating-point values, got {v.dtype}; cast with v.astype(float)")
     return v
 
 
-def _clear_later(v: Array) -> tuple[Array, Array]:
-    """Replace NaN and infinity by 0 in values ``[..., T, E]`` of causal attention.
+def _clear_unseen(v: Array, causal: bool, window: int | None, segment_ids: ArrayLike | None) -> tuple[Array, Array]:
+    """Replace NaN and infinity by 0 in values ``[..., T, E]``, which a weight of 0 does not hide.
 
     Returns:
-        The values, and a mask of the results ``[..., T, E]`` that are NaN: at the position of one and all later ones.
+        The values, and a mask of the results ``[..., T, E]`` that are NaN: those of the queries that see one.
     """
-    finite, position = jnp.isfinite(v), jax.lax.broadcasted_iota(jnp.int32, v.shape, v.ndim - 2)
-    first = jnp.min(jnp.where(finite, v.shape[-2], position), axis=-2, keepdims=True, initial=v.shape[-2])
-    return jnp.where(finite, v, jnp.zeros((), v.dtype)), position >= first
-
-
-def clear_hidden(x: ArrayLike, mask: ArrayLike) -> Array:
-    """Replace NaN and infinity by 0 in keys or values ``[..., S, D]`` that are hidden from every query.
-
-    A weight of 0 alone does not hide them, ``0 NaN = NaN``, neither in a mean nor in its gradient. Finite entries stay.
-
-    Args:
-        x: ``[..., S, D]``.
-        mask: Booleans that broadcast to ``[..., T, S]``.
-
-    Raises:
-        TypeError: the mask is not Boolean.
-
-    >>> clear_hidden(jnp.array([[1.0], [jnp.nan], [2.0]]), jnp.array([[True, False, False]])).ravel().tolist()
-    [1.0, 0.0, 2.0]
-    """
-    x = jnp.asarray(x)
-    hidden = ~jnp.any(jnp.atleast_2d(check_boolean(mask)), axis=-2)  # [..., S]
-    if hidden.ndim > x.ndim - 1 or hidden.shape[-1] not in (1, x.shape[-2]):
-        return x  # no mask of these keys: an error elsewhere
-    hidden = expand_leading(hidden, x.ndim - 1)[..., None]
-    return jnp.where(hidden & ~jnp.isfinite(x), jnp.zeros((), x.dtype), x)
-
-
-def causal_mask(queries: int, keys: int | None = None, first: ArrayLike = 0) -> Array:
-    """Return the mask ``[T, S]`` in which every query attends to the keys up to its own position.
-
-    Args:
-        queries: ``T``.
-        keys: ``S``; None for ``T``.
-        first: the position of the first query among the keys; may be traced.
-
-    >>> causal_mask(2, 4, first=1).astype(int).tolist()
-    [[1, 1, 0, 0], [1, 1, 1, 0]]
-    """
-    keys = queries if keys is None else keys
-    return jnp.arange(keys)[None] <= first + jnp.arange(queries)[:, None]
-
-
-def padding_mask(valid: ArrayLike) -> Array:
-    """Return the mask ``[..., 1, S]`` in which every query attends to the valid keys, of ``valid`` ``[..., S]``.
-
-    Args:
-        valid: Booleans, or numbers greater than 0 for valid keys.
-
-    Raises:
-        ValueError: a number is known to be negative, as in masks that are added to scores.
-
-    >>> padding_mask(jnp.array([[1.0, 0.0]])).tolist()
-    [[[True, False]]]
-    """
-    valid = jnp.asarray(valid)
-    check_weights(valid)
-    return jnp.expand_dims(valid > 0, -2)
-
-
-def combine_masks(*masks: ArrayLike | None) -> Array | None:
-    """Compute the logical and of masks ``[..., T, S]``, of which some may lack leading dimensions or be None.
-
-    Raises:
-        ValueError: the masks do not broadcast to each other.
-        TypeError: a mask is not Boolean.
-
-    >>> combine_masks(padding_mask(jnp.array([[1, 1], [1, 0]])), causal_mask(2), None).astype(int).tolist()
-    [[[1, 0], [1, 1]], [[1, 0], [1, 0]]]
-    """
-    given = [check_boolean(mask) for mask in masks if mask is not None]
-    shapes = [mask.shape for mask in given]
-    try:
-        rank = len(jnp.broadcast_shapes(*shapes))
-    except ValueError:
-        raise ValueError(
-            f"expected masks [..., T, S] that broadcast to each other, got {' and '.join(map(str, shapes))}; "
-            "with a cache, S counts all of its slots, filled or not"
-        ) from None
-    return reduce(jnp.logical_and, [expand_leading(mask, rank) for mask in given]) if given else None
-
-
-def _fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """Align a Boolean mask with the trailing dimensions of the scores."""
-    mask = check_boolean(mask)
-    fits = mask.ndim <= len(shape) and all(m in (1, n) for m, n in zip(mask.shape[::-1], shape[::-1], strict=False))
-    if not fits:
-        raise ValueError(f"expected a mask that broadcasts to [..., T, S] of shape {shape}, got {mask.shape}")
-    return expand_leading(mask, len(shape))
+    finite, length = jnp.isfinite(v), v.shape[-2]
+    cleared, t = jnp.where(finite, v, jnp.zeros((), v.dtype)), jnp.arange(length)
+    if window is None and segment_ids is None:
+        position = jax.lax.broadcasted_iota(jnp.int32, v.shape, v.ndim - 2)
+        first = jnp.min(jnp.where(finite, length, position), axis=-2, keepdims=True, initial=length)
+        return cleared, position >= first
+    first, last = jnp.zeros_like(t), t if causal else jnp.full_like(t, length - 1)
+    if window is not None:
+        first, last = jnp.maximum(first, t - window + 1), jnp.minimum(last, t + window - 1)
+    if segment_ids is not None:
+        same = segment_mask(segment_ids)  # fused with its reductions
+        positions = expand_leading(t, same.ndim)
+        first, last = (expand_leading(bound, same.ndim - 1) for bound in (first, last))
+        first = jnp.maximum(first, jnp.min(jnp.where(same, positions, length), axis=-1, initial=length))
+        last = jnp.minimum(last, jnp.max(jnp.where(same, positions, -1), axis=-1, initial=-1))
+    counts = jnp.cumsum(~finite, axis=-2, dtype=jnp.int32)
+    counts = jnp.concatenate([jnp.zeros_like(counts[..., :1, :]), counts], axis=-2)  # before each position
+    first, last = (expand_leading(bound, v.ndim - 1)[..., None] for bound in (first, last + 1))
+    before, until = (jnp.take_along_axis(counts, bound, axis=-2) for bound in (first, last))
+    return cleared, until > before

@@ -1,5 +1,6 @@
 """Multi-head attention."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,8 @@ from flax import linen
 
 from jaxdl.checks import renamed_fields
 from jaxdl.nn.attention.cache import Cache, extend_cache
-from jaxdl.nn.attention.dot_product import causal_mask, clear_hidden, combine_masks, dot_product_attention
+from jaxdl.nn.attention.dot_product import dot_product_attention
+from jaxdl.nn.attention.masking import causal_mask, clear_hidden, combine_masks
 from jaxdl.nn.initializers import xavier_uniform
 from jaxdl.typing import Array, ArrayLike
 
@@ -24,7 +26,8 @@ class MultiHeadAttention(linen.Module):
 
     The layers are ``query``, ``key``, ``value`` and ``output``; head ``h`` takes the ``h``-th of ``num_heads`` equal
     parts of the ``qkv_features`` of the first three. For self-attention these may be ``fused`` to one layer,
-    ``query_key_value``, with the three kernels side by side: one larger product, which is faster.
+    ``query_key_value``, with the three kernels side by side: one larger product, which is faster. With
+    ``num_kv_heads`` fewer heads of keys and values are shared by groups of queries' heads (Ainslie et al., 2023).
 
     >>> import jax
     >>> layer = MultiHeadAttention(num_heads=2)
@@ -34,6 +37,7 @@ class MultiHeadAttention(linen.Module):
     """
 
     num_heads: int
+    num_kv_heads: int | None = dataclasses.field(default=None, kw_only=True)
     qkv_features: int | None = None
     out_features: int | None = None
     use_bias: bool = True
@@ -52,6 +56,8 @@ class MultiHeadAttention(linen.Module):
         mask: ArrayLike | None = None,
         *,
         causal: bool = False,
+        window: int | None = None,
+        segment_ids: ArrayLike | None = None,
         train: bool = False,
         return_weights: bool = False,
         cache: Cache | None = None,
@@ -66,6 +72,8 @@ class MultiHeadAttention(linen.Module):
             value: ``[..., S, D3]``.
             mask: Booleans that broadcast to ``[..., T, S]``, the same for all heads.
             causal: see `dot_product_attention`.
+            window: see `dot_product_attention`.
+            segment_ids: see `dot_product_attention`; ``[..., T]``, the same for all heads.
             train: apply dropout to the weights, with the random numbers of the collection ``"dropout"``.
             return_weights: return ``(y, weights)``, the weights ``[..., H, T, S]``.
             cache: of the ``length`` positions before these: every query attends to them, to itself and to the positions
@@ -91,24 +99,34 @@ class MultiHeadAttention(linen.Module):
         features = query.shape[-1] if self.qkv_features is None else self.qkv_features
         if self.num_heads < 1 or features % self.num_heads:
             raise ValueError(f"expected num_heads to divide the {features} features, got {self.num_heads}")
+        kv_heads = self.num_heads if self.num_kv_heads is None else self.num_kv_heads
+        if kv_heads < 1 or self.num_heads % kv_heads:
+            raise ValueError(f"expected num_kv_heads to divide num_heads={self.num_heads}, got {kv_heads}")
 
-        q, k, v = self._project(query, key, value, features)  # each [..., H, T or S, features / H]
+        q, k, v = self._project(query, key, value, features, kv_heads)  # each [..., heads, T or S, features / H]
         if mask is not None and jnp.ndim(mask) > 2:
             mask = jnp.expand_dims(mask, -3)  # [..., 1, T, S]
+        if segment_ids is not None:
+            segment_ids = jnp.expand_dims(jnp.asarray(segment_ids), -2)  # [..., 1, T]
         if cache is not None:
             first, cache = cache.length, extend_cache(cache, k, v)
             k, v, causal = cache.k, cache.v, False
-            mask = combine_masks(mask, causal_mask(q.shape[-2], k.shape[-2], first))
-        y, weights = dot_product_attention(
+            sizes = q.shape[-2], k.shape[-2]
+            beyond = None if window is None else ~causal_mask(*sizes, first - window)
+            mask, window = combine_masks(mask, causal_mask(*sizes, first), beyond), None
+        attended = dot_product_attention(
             q,
             k,
             v,
             mask,
             causal=causal,
+            window=window,
+            segment_ids=segment_ids,
             key=self.make_rng("dropout") if train and self.dropout_rate != 0 else None,
             dropout_rate=self.dropout_rate,
-            return_weights=True,
+            return_weights=return_weights,
         )
+        y, weights = attended if return_weights else (attended, None)
         y = y if cache is None else y.astype(q.dtype)
         y = rearrange(y, "... h t d -> ... t (h d)")
         out_features = query.shape[-1] if self.out_features is None else self.out_features
@@ -116,14 +134,17 @@ class MultiHeadAttention(linen.Module):
         extra = (*((weights,) if return_weights else ()), *(() if cache is None else (cache,)))
         return (y, *extra) if extra else y
 
-    def _project(self, query: Array, key: Array, value: Array, features: int) -> list[Array]:
-        """Compute queries, keys and values of every head, ``[..., H, T, features / H]``."""
+    def _project(self, query: Array, key: Array, value: Array, features: int, kv_heads: int) -> list[Array]:
+        """Compute queries ``[..., H, T, features / H]``, and as wide keys and values of ``kv_heads`` heads."""
+        inputs, heads = {"query": query, "key": key, "value": value}, (self.num_heads, kv_heads, kv_heads)
+        sizes = [number * features // self.num_heads for number in heads]
         if self.fused:
-            qkv = jnp.split(self._dense("query_key_value", 3 * features, self.kernel_init)(query), 3, axis=-1)
+            qkv = self._dense("query_key_value", sum(sizes), self.kernel_init)(query)
+            parts = jnp.split(qkv, [sizes[0], sizes[0] + sizes[1]], axis=-1)
         else:
-            inputs = {"query": query, "key": key, "value": value}
-            qkv = [self._dense(name, features, self.kernel_init)(x) for name, x in inputs.items()]
-        return [rearrange(x, "... t (h d) -> ... h t d", h=self.num_heads) for x in qkv]
+            given = zip(inputs.items(), sizes, strict=True)
+            parts = [self._dense(name, size, self.kernel_init)(x) for (name, x), size in given]
+        return [rearrange(x, "... t (h d) -> ... h t d", h=h) for x, h in zip(parts, heads, strict=True)]
 
     def _dense(self, name: str, features: int, kernel_init: Callable[..., Array]) -> linen.Dense:
         return linen.Dense(features, self.use_bias, self.dtype, kernel_init=kernel_init, name=name)

@@ -25,7 +25,8 @@ from flax import linen
 from jaxdl.arrays import to_floating
 from jaxdl.checks import check_positive_integer, renamed_fields
 from jaxdl.nn import initializers
-from jaxdl.nn.attention.dot_product import attend, clear_hidden, scaled_dot_product
+from jaxdl.nn.attention.dot_product import attend, scaled_dot_product
+from jaxdl.nn.attention.masking import clear_hidden
 from jaxdl.nn.dense import linear
 from jaxdl.typing import Array, ArrayLike, Key
 

@@ -1,6 +1,7 @@
 """Algorithms of convolution, with equal results, and the choice between them.
 
-Each is ``(x [B, ..., C], kernel, window, groups) -> y``.
+Each is ``(x [B, ..., C], kernel, window, groups) -> y``. The platform is that for which a program is lowered, not that
+of the process that traces it: a program for a TPU may be compiled on a CPU.
 """
 
 import math
@@ -21,18 +22,52 @@ from jaxdl.typing import Array
 Form = Literal["auto", "lax", "product", "band", "patches", "mixed"]
 
 
-def choose_form(shape: tuple[int, ...], kernel_shape: tuple[int, ...], window: Window, groups: int) -> Form:
-    """Select the form, here alone by the platform.
+def choose_cpu_form(kernel_shape: tuple[int, ...], window: Window, groups: int) -> Form:
+    """Select the form for a CPU.
 
-    On the CPU, XLA's own gradient of the kernel is tens of times slower within a ``scan`` than outside of it, and
-    products of few columns leave its vector units idle; everywhere else XLA's own convolution is the fastest.
+    There, XLA's own gradient of the kernel is tens of times slower within a ``scan`` than outside of it, and products
+    of few columns leave its vector units idle; everywhere else XLA's own convolution is the fastest.
     """
-    if jax.default_backend() != "cpu":
-        return "lax"
     if groups == 1 and set(window.size) == {1} and not any(map(sum, window.padding)):
         return "product"
     few_channels = groups == 1 and kernel_shape[-2] < CHANNELS
     return "band" if few_channels and _few_slices(kernel_shape, window) else "mixed"
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _automatic(x: Array, kernel: Array, window: Window, groups: int) -> Array:
+    """Convolve with the form for the platform."""
+    return _on_cpu(cpu_forms(kernel.shape, window, groups)[0], x, kernel, window, groups)
+
+
+@_automatic.defjvp
+def _automatic_derivative(
+    window: Window, groups: int, primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """Compute ``dy = convolve(dx, kernel) + convolve(x, dkernel)``, each with the form for the platform."""
+    (x, kernel), (dx, dkernel) = primals, tangents
+    _, by_input, by_kernel = cpu_forms(kernel.shape, window, groups)
+    y = _automatic(x, kernel, window, groups)
+    return y, _on_cpu(by_input, dx, kernel, window, groups) + _on_cpu(by_kernel, x, dkernel, window, groups)
+
+
+def cpu_forms(kernel_shape: tuple[int, ...], window: Window, groups: int) -> tuple[Callable[..., Array], ...]:
+    """Return the forms for a CPU of the outputs, of their tangents along ``x`` and of those along the kernel."""
+    match choose_cpu_form(kernel_shape, window, groups):
+        case "product":
+            return _product, _product, _product
+        case "band":
+            return _band, _band, _band
+        case _:
+            return _lax, partial(_with_patches, _lax_input_output_swapped), _kernel_derivative
+
+
+def _on_cpu(form: Callable[..., Array], x: Array, kernel: Array, window: Window, groups: int) -> Array:
+    """Convolve with ``form`` where the program is lowered for a CPU, elsewhere with XLA's convolution."""
+    if form is _lax:
+        return _lax(x, kernel, window, groups)
+    forms = (partial(f, window=window, groups=groups) for f in (form, _lax))
+    return lax.platform_dependent(x, kernel, **dict(zip(("cpu", "default"), forms, strict=True)))
 
 
 def _lax(x: Array, kernel: Array, window: Window, groups: int) -> Array:
@@ -154,11 +189,18 @@ def _with_patches_derivative(
     tangents: tuple[Array, Array],
 ) -> tuple[Array, Array]:
     (x, kernel), (dx, dkernel) = primals, tangents
-    # Rematerialized: reverse mode saves x, not the patches, which are larger by the number of kernel elements.
-    multiply = _band if groups == 1 and _few_slices(kernel.shape, window) else _patches_product
-    product = jax.checkpoint(partial(multiply, window=window, groups=groups), prevent_cse=False)
     y = _with_patches(forward, x, kernel, window, groups)
-    return y, _with_patches(_lax_input_output_swapped, dx, kernel, window, groups) + product(x, dkernel)
+    along_input = _with_patches(_lax_input_output_swapped, dx, kernel, window, groups)
+    return y, along_input + _kernel_derivative(x, dkernel, window, groups)
+
+
+def _kernel_derivative(x: Array, dkernel: Array, window: Window, groups: int) -> Array:
+    """Multiply patches by the kernel's tangent.
+
+    Rematerialized: reverse mode saves x, not the patches, which are larger by the number of kernel elements.
+    """
+    multiply = _band if groups == 1 and _few_slices(dkernel.shape, window) else _patches_product
+    return jax.checkpoint(partial(multiply, window=window, groups=groups), prevent_cse=False)(x, dkernel)
 
 
 CHANNELS = 8  # smallest number of input channels for which XLA's convolution is faster than the form "band"
@@ -166,6 +208,7 @@ SLICES = 64  # largest number of slices of the form "band", each an operation to
 COLUMNS = 64  # smallest number of columns of an efficient product; it gives the block of the form "band"
 
 FORMS = {
+    "auto": _automatic,
     "lax": _lax,
     "product": _product,
     "band": _band,

@@ -17,7 +17,7 @@ from flax.linen.dtypes import promote_dtype
 from jaxdl.arrays import expand_leading
 from jaxdl.checks import check_one_of, is_integer
 from jaxdl.nn import initializers
-from jaxdl.nn.convolution._forms import FORMS, Form, choose_form
+from jaxdl.nn.convolution._forms import FORMS, Form
 from jaxdl.nn.convolution._sizes import SPATIAL, Padding, spatial_form
 from jaxdl.nn.convolution.geometry import Window, make_window
 from jaxdl.typing import Array, ArrayLike, Key
@@ -56,7 +56,7 @@ def convolve(
     >>> convolve(jnp.array([0.0, 0.0, 1.0, 1.0]).reshape(4, 1), edges).ravel().tolist()
     [0.0, 1.0, 0.0]
     """
-    check_one_of("form", form, ("auto", *FORMS))
+    check_one_of("form", form, FORMS)
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     rank = kernel.ndim - 2
     _check_shapes(x, kernel, rank, groups)
@@ -64,8 +64,6 @@ def convolve(
     dtype = jnp.result_type(x, kernel)
     dtype = dtype if jnp.issubdtype(dtype, jnp.inexact) else jnp.result_type(float)
     x, kernel = x.astype(dtype), kernel.astype(dtype)
-    if form == "auto":
-        form = choose_form(x.shape[-rank - 1 :], kernel.shape, window, groups)
     leading = x.shape[: -rank - 1]
     y = _apply(form, x.reshape(math.prod(leading), *x.shape[-rank - 1 :]), kernel, window, groups)
     return y.reshape(*leading, *y.shape[1:])

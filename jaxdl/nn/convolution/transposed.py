@@ -4,7 +4,7 @@ A transposed convolution is the gradient of a convolution with respect to its in
 matrix. It restores the shape of the input, but is not the inverse.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.checks import check_one_of
+from jaxdl.nn.convolution._forms import cpu_forms
 from jaxdl.nn.convolution._sizes import SPATIAL, Padding, one_pair, spatial_form, to_tuple
 from jaxdl.nn.convolution.convolution import ConvLayer, convolve
 from jaxdl.nn.convolution.geometry import Window, make_window
@@ -97,16 +98,13 @@ def transposed_convolve(
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     rank = kernel.ndim - 2
     _check_shapes(x, kernel, rank, groups)
-    check_one_of("form", form, ("auto", *FORMS))
+    check_one_of("form", form, FORMS)
     size, kernel_size = x.shape[-rank - 1 : -1], kernel.shape[:rank]
     output = _output_sizes(size, kernel_size, stride, padding, dilation, output_padding)
     window = make_window(output, kernel_size, stride, padding, dilation)
     dtype = jnp.result_type(x, kernel)
     dtype = dtype if jnp.issubdtype(dtype, jnp.inexact) else jnp.result_type(float)
     x, kernel = x.astype(dtype), kernel.astype(dtype)
-    if form == "auto":
-        fast = jax.default_backend() == "cpu" and groups == 1 and set(window.dilation) == {1}
-        form = "phases" if fast else "lax"
     y = _apply(form, x.reshape(-1, *x.shape[-rank - 1 :]), kernel, window, groups, output)
     return y.reshape(*x.shape[: -rank - 1], *y.shape[1:])
 
@@ -195,11 +193,12 @@ def _lax(x: Array, kernel: Array, window: Window, groups: int, output: tuple[int
     return y
 
 
-def _phases(x: Array, kernel: Array, window: Window, groups: int, output: tuple[int, ...]) -> Array:
+def _phases(x: Array, kernel: Array, window: Window, groups: int, output: tuple[int, ...], tangent: int = 0) -> Array:
     """Convolve ``x`` with a small kernel for each of the phases ``p mod S``, and interleave the results.
 
     The phase ``r`` has the kernel ``kernel[r], kernel[r + S], ...``, so all phases together are one convolution with
-    ``ceil(F / S)`` elements and ``S K`` features along each dimension.
+    ``ceil(F / S)`` elements and ``S K`` features along each dimension. ``tangent`` selects its form: 0 for the outputs,
+    1 where ``x`` is a tangent, 2 where the kernel is.
     """
     if groups != 1 or set(window.dilation) != {1}:
         raise ValueError(f"expected groups=1 and dilation=1 with form 'phases', got {groups} and {window.dilation}")
@@ -210,7 +209,8 @@ def _phases(x: Array, kernel: Array, window: Window, groups: int, output: tuple[
     kernel = jnp.pad(kernel, (*rest, (0, 0), (0, 0))).reshape(*sides, *kernel.shape[-2:])
     order = (*range(0, 2 * rank, 2), 2 * rank + 1, *range(1, 2 * rank, 2), 2 * rank)
     small = jnp.flip(kernel.transpose(order), range(rank)).reshape(*places, x.shape[-1], -1)
-    y = convolve(x, small, padding="full")
+    inner = make_window(x.shape[1:-1], places, 1, "full", 1)
+    y = cpu_forms(small.shape, inner, 1)[tangent](x, small, inner, 1)
     sizes = y.shape[1:-1]
     y = y.reshape(-1, *sizes, *stride, kernel.shape[-2])
     y = y.transpose(0, *(i for axis in range(1, rank + 1) for i in (axis, axis + rank)), 2 * rank + 1)
@@ -221,10 +221,44 @@ def _phases(x: Array, kernel: Array, window: Window, groups: int, output: tuple[
     return jnp.pad(y, ((0, 0), *beyond, (0, 0)))[(slice(None), *cut)]
 
 
+def _automatic(
+    x: Array, kernel: Array, window: Window, groups: int, output: tuple[int, ...], tangent: int = 0
+) -> Array:
+    """Use phases where the program is lowered for a CPU and they support the options, else XLA's convolution."""
+    options = {"window": window, "groups": groups, "output": output}
+    if groups != 1 or set(window.dilation) != {1}:
+        return _lax(x, kernel, **options)
+    phases = partial(_phases, **options, tangent=tangent)
+    return jax.lax.platform_dependent(x, kernel, cpu=phases, default=partial(_lax, **options))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 3, 4, 5))
+def _with_factors(
+    form: Callable[..., Array], x: Array, kernel: Array, window: Window, groups: int, output: tuple[int, ...]
+) -> Array:
+    """Apply a form; reverse mode saves the factors ``x`` and ``kernel``, not what the form makes of them."""
+    return form(x, kernel, window, groups, output)
+
+
+@_with_factors.defjvp
+def _with_factors_derivative(
+    form: Callable[..., Array],
+    window: Window,
+    groups: int,
+    output: tuple[int, ...],
+    primals: tuple[Array, Array],
+    tangents: tuple[Array, Array],
+) -> tuple[Array, Array]:
+    """Compute the two terms of the product rule."""
+    (x, kernel), (dx, dkernel) = primals, tangents
+    along_x = form(dx, kernel, window, groups, output, 1)
+    return _with_factors(form, x, kernel, window, groups, output), along_x + form(x, dkernel, window, groups, output, 2)
+
+
 @partial(jax.jit, static_argnums=(0, 3, 4, 5))
 def _apply(form: str, x: Array, kernel: Array, window: Window, groups: int, output: tuple[int, ...]) -> Array:
     """Apply a form: one program where arrays are concrete, and traced once for all equal layers of a network."""
     return FORMS[form](x, kernel, window, groups, output)
 
 
-FORMS = {"lax": _lax, "phases": _phases}
+FORMS = {"auto": partial(_with_factors, _automatic), "lax": _lax, "phases": partial(_with_factors, _phases)}

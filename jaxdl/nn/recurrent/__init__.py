@@ -4,7 +4,8 @@ Cells (``recurrent.cells``): `Vanilla`, `Jordan`, `LSTM`, `ConstantForgetLSTM`, 
 the base class `Cell`, the states `LSTMState` and `JordanState`, `init_cell`, `preactivations`; with attention
 `AttentionCell`, `Attended`.
 
-Scans: `scan`, `bidirectional_scan`, `stacked_scan`, `init_stacked`, `valid_steps`, `split_time`.
+Scans: `scan`, `bidirectional_scan`, `stacked_scan`, `init_stacked`, `valid_steps`, `split_time`; under teacher forcing
+`forced_scan`, and `forced_parallel` without a loop.
 
 Modules: `RNN`, `RecurrentCell`, `CellParameters`.
 
@@ -30,6 +31,7 @@ from jaxdl.nn.recurrent.cells import (
 from jaxdl.nn.recurrent.chunking import split_time
 from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.nn.recurrent.modules import RNN, CellParameters, RecurrentCell
+from jaxdl.nn.recurrent.output_recurrence import forced_parallel, forced_scan
 from jaxdl.nn.recurrent.scanning import bidirectional_scan, scan
 from jaxdl.nn.recurrent.stacking import init_stacked, stacked_scan
 
@@ -52,6 +54,8 @@ __all__ = [
     "bidirectional_scan",
     "cells",
     "cudnn",
+    "forced_parallel",
+    "forced_scan",
     "init_cell",
     "init_stacked",
     "preactivations",

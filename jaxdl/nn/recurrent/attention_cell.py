@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxdl.nn.attention.dot_product import attend, padding_mask
+from jaxdl.nn.attention.dot_product import attend
+from jaxdl.nn.attention.masking import padding_mask
 from jaxdl.nn.attention.scores import Score
 from jaxdl.nn.recurrent.cells.base import Cell, Parameters, Projected, Shape, Shapes
 from jaxdl.typing import Array, PyTree

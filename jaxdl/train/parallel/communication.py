@@ -1,11 +1,12 @@
 """The communication in a compiled program, parsed from its text."""
 
-import math
-import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
+
+from jaxdl.train.parallel._notation import find_collectives
 
 
 class Collective(NamedTuple):
@@ -42,15 +43,19 @@ def parse_collectives(program: str) -> list[Collective]:
     >>> parse_collectives("  %sum = (f32[8]{0}, bf16[2,3]{1,0}) all-reduce(%a, %b), channel_id=1")
     [Collective(kind='all-reduce', count=1, bytes=44)]
     """
+    return add_up(Collective(kind, 1, size) for kind, size in find_collectives(program))
+
+
+def add_up(collectives: Iterable[Collective]) -> list[Collective]:
+    """Add the collectives of each kind.
+
+    >>> add_up([Collective("all-reduce", 1, 4), Collective("all-reduce", 2, 8)])
+    [Collective(kind='all-reduce', count=3, bytes=12)]
+    """
     counts, sizes = Counter(), Counter()
-    for result, kind, started in _COLLECTIVE.findall(program):
-        shapes = _SHAPE.findall(result)
-        if started and kind != "all-reduce":
-            # The start of an asynchronous operation holds operands, results and sometimes two counters.
-            shapes = [shape for shape in shapes if shape != ("u32", "")]
-            shapes = shapes[len(shapes) // 2 :]
-        counts[kind] += 1
-        sizes[kind] += sum(_bytes(dtype, dims) for dtype, dims in shapes)
+    for kind, count, size in collectives:
+        counts[kind] += count
+        sizes[kind] += size
     return [Collective(kind, counts[kind], sizes[kind]) for kind in sorted(counts)]
 
 
@@ -71,17 +76,3 @@ def all_reduce_seconds(size: float, devices: int, bandwidth: float, latency: flo
     """
     parts = 2 * (devices - 1)
     return parts / devices * size / bandwidth + parts * latency
-
-
-_COLLECTIVE = re.compile(
-    r" = (\(.*?\)|\S+) "
-    r"(all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute|collective-broadcast)(-start)?\("
-)
-_SHAPE = re.compile(r"\b([a-z]\w*)\[([\d,]*)\]")
-
-
-def _bytes(dtype: str, dims: str) -> int:
-    """Return the size of an array in the notation of XLA: ``f32[8,16]`` has 512 bytes."""
-    digits = re.search(r"\d+", dtype)
-    bits = 8 if digits is None else int(digits[0])  # "pred", a Boolean, has no number
-    return math.prod(int(size) for size in dims.split(",") if size) * bits // 8

@@ -61,6 +61,34 @@ def by_path(rules: Sequence[tuple[str, PartitionSpec]], otherwise: Rule = replic
     return rule
 
 
+_COLUMNS = re.compile(r"attention/(query|key|value|query_key_value)/(kernel|bias)$|(^|/)(dense1|gate)/(kernel|bias)$")
+_ROWS = re.compile(r"attention/output/kernel$|(^|/)dense2/kernel$|(^|/)embedding/embedding$")
+
+
+def tensor_parallel(
+    path: str, shape: tuple[int, ...], mesh: Mesh, *, axis: str = "model", otherwise: Rule = replicated
+) -> PartitionSpec:
+    """Shard the layers of a transformer's blocks, and the vocabulary of its embedding (Shoeybi et al., 2019).
+
+    In each pair of layers the first is sharded along its outputs, which are heads of attention or units of the MLP, and
+    the second along its inputs, so that a block sums its activations twice. Every device holds a part of the
+    vocabulary, computes the logits of that part, and looks up the tokens in it.
+
+    Args:
+        path: path of the parameter.
+        shape: shape of the parameter; of stacked blocks with their number first.
+        mesh: a mesh with ``axis``.
+        axis: the axis of the mesh.
+        otherwise: the rule of all other parameters, and of those that the devices do not divide: the vocabulary of
+            GPT-2, 50,257, is odd.
+    """
+    place = -1 if _COLUMNS.search(path) else -2 if _ROWS.search(path) else None
+    if place is None or shape[place] % mesh.shape[axis]:
+        return otherwise(path, shape, mesh)
+    dimension = place % len(shape)
+    return PartitionSpec(*(axis if i == dimension else None for i in range(dimension + 1)))
+
+
 def shardings(state: PyTree, mesh: Mesh, rule: Rule = replicated) -> PyTree:
     """Return the layout of a state on a mesh: a tree of ``NamedSharding``.
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import generative, tree
+from jaxdl import generative, models, tree
 from jaxdl.models import PixelCNN
 from tests.peers import torch
 from tests.variables import draw
@@ -81,6 +81,23 @@ def test_the_given_pixels_stay_and_a_low_temperature_takes_the_most_probable(key
     np.testing.assert_array_equal(drawn[:, 5:], best[:, 5:])
 
 
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(("model", "labels"), [(SMALL.clone(kernel_size=5), LABELS), (SMALL.clone(num_labels=0), None)])
+def test_sampling_with_what_was_kept_draws_the_same_images(model, labels, key):
+    variables = variables_of(model, (4, 5), jnp.float64)
+    given = np.random.default_rng(0).integers(0, 3, (2, 4, 5))
+
+    @jax.jit
+    def run(variables, x):
+        options = {"start": 7, "temperature": 0.7}
+        kept = models.generative.sample_pixel_cnn(key, model, variables, x, labels=labels, **options)
+        return kept, generative.sample_pixels(key, lambda x: model.apply(variables, x, labels), x, **options)
+
+    kept, whole = run(variables, given)
+    np.testing.assert_array_equal(kept, whole)
+    assert len(np.unique(np.asarray(kept)[:, 2:])) == 3
+
+
 def torch_pixel_cnn(params, x, labels):
     """Run the same network with masked kernels of full size, as the paper has them; also return its weights."""
     library, leaves = torch(), {}
@@ -152,3 +169,5 @@ def test_invalid_images_and_labels_raise(x, options, got, key):
 def test_invalid_settings_of_sampling_raise(changes, got, key):
     with pytest.raises(ValueError, match=got):
         generative.sample_pixels(key, lambda x: x, np.zeros((1, 2, 2), int), **changes)
+    with pytest.raises(ValueError, match=got):
+        models.generative.sample_pixel_cnn(key, SMALL, {}, np.zeros((1, 2, 2), int), **changes)

@@ -10,7 +10,7 @@ import pytest
 from jaxdl import decode, pretrained, tree
 from jaxdl.models.scanning import stack_blocks
 from jaxdl.models.stepping import step_function
-from jaxdl.models.transformers.transformer import Decoder, Transformer
+from jaxdl.models.transformers.transformer import Decoder, Encoder, Transformer
 from jaxdl.pretrained import Rule
 from jaxdl.pretrained.layouts import parameter, part
 from tests.models.parity import entries_of, randomize
@@ -134,9 +134,44 @@ def test_scanned_blocks_match_unrolled_blocks():
     assert (weights[1, ..., 2:] == 0).all()
 
 
+@pytest.mark.usefixtures("float64")
+def test_lengths_are_the_mask_of_padding_in_both_stacks():
+    x, memory = np.random.default_rng(0).normal(size=(2, 2, 4, D))
+    encoder, decoder = (kind(num_layers=1, num_heads=2, mlp_dim=8) for kind in (Encoder, Decoder))
+    valid = np.arange(4) < LENGTHS[:, None]
+    near = np.abs(np.subtract.outer(np.arange(4), np.arange(4))) < 2
+
+    @jax.jit
+    def run(encoding, decoding):
+        by_lengths = encoder.apply(encoding, x, LENGTHS), decoder.apply(decoding, x, memory, LENGTHS, LENGTHS)
+        masks = {"mask": valid[:, None], "memory_mask": valid[:, None]}
+        by_masks = encoder.apply(encoding, x, mask=valid[:, None]), decoder.apply(decoding, x, memory, **masks)
+        both = encoder.apply(encoding, x, LENGTHS, mask=near), encoder.apply(encoding, x, mask=valid[:, None] & near)
+        return by_lengths, by_masks, both
+
+    by_lengths, by_masks, both = run(random_variables(encoder, x), random_variables(decoder, x, memory))
+    jax.tree.map(np.testing.assert_array_equal, by_lengths, by_masks)
+    np.testing.assert_array_equal(*both)
+    assert (both[0] != by_lengths[0]).any()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (
+            lambda: random_variables(Encoder(**SIZES), jnp.zeros((1, 2, D)), jnp.ones((1, 1, 2), bool)),
+            r"lengths \(1,\) of integers, got \(1, 1, 2\) of bool; .* mask=",
+        ),
+        (
+            lambda: random_variables(
+                Decoder(**SIZES), *jnp.zeros((2, 1, 2, D)), None, jnp.ones((1, 1, 2), bool), False, False, None
+            ),
+            r"got \(1, 1, 2\) of bool; .* memory_mask=",
+        ),
+        (
+            lambda: random_variables(Decoder(**SIZES), *jnp.zeros((2, 1, 2, D)), LENGTHS[:1], None, False, False, []),
+            "with caches, got lengths",
+        ),
         (lambda: random_variables(MODEL, SOURCE * 1.0, TARGET), r"source .* float32"),
         (lambda: random_variables(MODEL, SOURCE, TARGET[0]), r"target_in .* \(3,\)"),
         (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxdl import tree
-from jaxdl.nn.attention import dot_product as att
+from jaxdl.nn import attention as att
 from jaxdl.nn.attention.multi_head import MultiHeadAttention
 from tests.variables import draw as draw_variables
 

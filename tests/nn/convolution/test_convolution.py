@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdl.nn.convolution import _forms as convolution_forms
+from jaxdl.nn.convolution import convolution
 from jaxdl.nn.convolution.convolution import Conv, convolve
 from jaxdl.nn.convolution.geometry import make_window, output_size, receptive_field
 
@@ -74,7 +75,7 @@ def test_every_form_agrees_with_torch_in_values_and_gradients(case):
     @jax.jit
     def compute(x, kernel, weights):
         results = {}
-        for form in [*forms, "auto"]:
+        for form in forms:
             y, pull = jax.vjp(lambda x, kernel, form=form: convolve(x, kernel, form=form, **options), x, kernel)
             results[form] = (y, *pull(weights))
         return results
@@ -113,7 +114,7 @@ def test_second_derivatives_of_every_form_are_those_of_xla():
 
         return jnp.sum(jax.grad(loss)(kernel) ** 2)
 
-    forms = ["lax", "band", "patches", "mixed"]
+    forms = ["lax", "auto", "band", "patches", "mixed"]
     results = jax.jit(lambda *args: [jax.grad(slope, argnums=(0, 1))(*args, form) for form in forms])(x, kernel)
     for form, result in zip(forms, results, strict=True):
         for ours, expected in zip(result, results[0], strict=True):
@@ -125,7 +126,7 @@ def test_second_derivatives_of_every_form_are_those_of_xla():
 def test_forward_mode_of_every_form_is_that_of_xla(options):
     x, kernel = arrays((4, 5), (2, 2), 2, 2, options.get("groups", 1))
     dx, dkernel = (np.cos(a) for a in (x, kernel))
-    forms = ["lax", "patches", "mixed"] + ["band"] * ("groups" not in options)
+    forms = ["lax", "auto", "patches", "mixed"] + ["band"] * ("groups" not in options)
 
     def derivatives(form, *primals):
         def loss(x, kernel):
@@ -242,13 +243,41 @@ def test_the_dtype_is_that_of_the_inputs(dtype):
 )
 def test_on_the_cpu_the_form_depends_on_the_shapes(size, kernel, form):
     window = make_window(size, kernel[:2], 1, "same", 1)
-    assert convolution_forms.choose_form((*size, kernel[2]), kernel, window, 1) == form
+    assert convolution_forms.choose_cpu_form(kernel, window, 1) == form
 
 
-def test_off_the_cpu_the_form_is_that_of_xla(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    window = make_window((28, 28), (1, 1), 1, 0, 1)
-    assert convolution_forms.choose_form((28, 28, 6), (1, 1, 6, 16), window, 1) == "lax"
+@pytest.mark.parametrize("kernel_shape", [(5, 5, 1, 6), (1, 1, 4, 6), (3, 3, 16, 6)], ids=["band", "product", "mixed"])
+def test_the_form_is_that_of_the_platform_of_the_program(kernel_shape):
+    x, kernel = np.zeros((2, 8, 8, kernel_shape[2]), np.float32), np.zeros(kernel_shape, np.float32)
+    traced = jax.jit(jax.value_and_grad(lambda k, x: jnp.sum(convolve(x, k) ** 2), argnums=(0, 1))).trace(kernel, x)
+    found = {}
+    for platform in ("cpu", "tpu", "cuda"):
+        program = traced.lower(lowering_platforms=(platform,)).as_text()
+        found[platform] = program.count("stablehlo.convolution"), program.count("stablehlo.dot_general")
+    assert found["tpu"] == found["cuda"] == (3, 0)  # the outputs, and the gradients of x and the kernel
+    assert found["cpu"][1] > 0
+    assert found["cpu"][0] == (2 if kernel_shape[2] == 16 else 0)
+
+
+@pytest.mark.parametrize("case", ["2-D padded", "2-D kernel of size 1", "2-D two groups", "2-D in blocks"])
+@pytest.mark.usefixtures("float64")
+def test_programs_for_other_platforms_have_the_gradients_of_torch(case, monkeypatch):
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, cpu, default: default(*args))
+    monkeypatch.setattr(convolution, "_apply", convolution._apply.__wrapped__)  # without its cache
+    sizes, kernel_size, channels, features, options = CASES[case]
+    x, kernel = arrays(sizes, kernel_size, channels, features, options.get("groups", 1), seed=2)
+    expected = torch_convolution(x, kernel, None, options)
+    weights = np.random.RandomState(1).standard_normal(expected.shape)
+
+    @jax.jit
+    def compute(x, kernel, weights):
+        y, pull = jax.vjp(lambda x, kernel: convolve(x, kernel, **options), x, kernel)
+        return y, pull(weights)
+
+    y, gradients = compute(x, kernel, weights)
+    np.testing.assert_allclose(y, expected, atol=1e-12)
+    for ours, theirs in zip(gradients, torch_convolution(x, kernel, weights, options), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
 
 @pytest.mark.parametrize(

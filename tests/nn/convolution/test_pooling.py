@@ -64,16 +64,22 @@ def test_tiles_and_scattered_windows_agree(monkeypatch):
     x = np.random.default_rng(0).standard_normal((2, 6, 4, 3), np.float32)
 
     @partial(jax.jit, static_argnums=1)
-    def results(x, backend):
+    def results(x, tiles):
         pools = (pooling.max_pool, pooling.min_pool, pooling.average_pool)
         with monkeypatch.context() as patched:
-            patched.setattr(jax, "default_backend", lambda: backend)
+            patched.setattr(pooling, "_tiles", lambda frame: tiles)
             pairs = [jax.vjp(lambda x, pool=pool: pool(x, 2), x) for pool in pools]
         return [(y, pull(jnp.cos(y))[0]) for y, pull in pairs]
 
-    tiles, windows = (jax.tree.leaves(results(x, backend)) for backend in ("cpu", "gpu"))
+    tiles, windows = (jax.tree.leaves(results(x, tiles)) for tiles in (True, False))
     for a, b in zip(tiles, windows, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+def test_the_sum_of_windows_is_that_of_the_platform_of_the_program():
+    traced = jax.jit(partial(pooling.average_pool, window=2)).trace(np.zeros((2, 6, 4, 3), np.float32))
+    programs = {p: traced.lower(lowering_platforms=(p,)).as_text() for p in ("cpu", "tpu")}
+    assert {p: "reduce_window" in program for p, program in programs.items()} == {"cpu": False, "tpu": True}
 
 
 def test_numbers_that_are_not_numbers_and_bounds_pass():

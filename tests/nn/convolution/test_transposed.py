@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.nn.convolution import transposed as transposed_convolution
 from jaxdl.nn.convolution.convolution import convolve
 from jaxdl.nn.convolution.transposed import ConvTranspose, transposed_convolve, transposed_output_size
 from tests.peers import torch
@@ -114,10 +113,19 @@ def test_sizes_are_those_that_a_convolution_takes_back():
     assert transposed_output_size(5, 3, 2, padding=(1, 0)) == 10
 
 
-def test_off_the_cpu_the_form_is_that_of_xla(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setitem(transposed_convolution.FORMS, "phases", None)
-    assert transposed_convolve(np.ones((2, 1), np.float32), np.ones((2, 1, 1), np.float32)).shape == (3, 1)
+def test_the_form_is_that_of_the_platform_of_the_program():
+    x, kernel = np.zeros((2, 5, 5, 16), np.float32), np.zeros((4, 4, 8, 16), np.float32)
+
+    def loss(x, kernel):
+        return jnp.sum(transposed_convolve(x, kernel, stride=2) ** 2)
+
+    traced = jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).trace(x, kernel)
+    cpu, tpu = (traced.lower(lowering_platforms=(platform,)).as_text() for platform in ("cpu", "tpu"))
+    assert tpu.count("stablehlo.convolution") == 3
+    assert tpu.count("stablehlo.dot_general") == 0
+    assert "lhs_dilate = [2, 2]" in tpu
+    assert "lhs_dilate = [2, 2]" not in cpu
+    assert "stablehlo.dot_general" in cpu  # the gradient of the kernel of the phases
 
 
 def test_dtypes_stay_and_leading_dimensions_are_as_many_as_one_likes():

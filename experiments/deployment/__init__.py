@@ -1,0 +1,1 @@
+"""Deployment and audit: small devices, fairness."""

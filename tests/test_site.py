@@ -1,0 +1,104 @@
+"""The words of the gallery, the verdicts, the notebooks, and the checker of the built site."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))
+pytest.importorskip("nbformat", reason="nbformat is not installed: the pages of the site are not tested")
+
+from docs import check_site, gallery_pages, labels, make_gallery, notebooks  # noqa: E402
+
+RECORDS = {path.parent.name: json.loads(path.read_text()) for path in sorted(gallery_pages.RECORDS.glob("*/run.json"))}
+
+
+def test_every_record_has_its_pictures_and_a_page_without_raw_keys():
+    assert len(RECORDS) >= 66
+    for name, record in RECORDS.items():
+        assert record["experiment"] == name
+        assert all((gallery_pages.RECORDS / name / picture).exists() for picture in record["pictures"])
+        page = gallery_pages.page(record)
+        tables = "".join(line for line in page.splitlines() if line.startswith("|") and "`" not in line)
+        assert not [key for key in record["result"] if "_" in key and key in tables]
+        assert all(labels.caption(name, picture) in page for picture in record["pictures"])
+
+
+def test_results_that_form_a_grid_are_one_table():
+    keys = [f"{row}_{column}" for row in ("plain", "tall_one") for column in ("a", "b_c", "d")] + ["loss", "other_x"]
+    grids, rest = labels.grids(keys)
+    assert grids == [labels.Grid(["plain", "tall_one"], ["a", "b_c", "d"])]
+    assert rest == ["loss", "other_x"]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.98765, "%", "98.77"),
+        (61706, "", "61,706"),
+        (1.5e-5, "", "1.50 · 10<sup>−5</sup>"),
+        (float("inf"), "", "never"),
+    ],
+)
+def test_numbers_are_written_for_readers(value, unit, text):
+    assert labels.number(value, unit) == text
+
+
+def test_every_claim_that_an_experiment_tests_is_listed():
+    listed = {claim["number"] for claim in gallery_pages.CLAIMS["claim"]}
+    assert {row["claim"] for record in RECORDS.values() for row in record["claims"]} <= listed
+    assert set(range(1, 41)) <= listed
+    page = gallery_pages.claims_page(RECORDS)
+    assert all(f"(claim-{number})=" in page for number in listed)
+
+
+def test_a_verdict_joins_those_of_the_statements():
+    rows = [{"verdict": "reproduced"}, {"verdict": "not reproduced"}]
+    kinds = [gallery_pages.overall(chosen) for chosen in ([], rows[:1], rows, rows[1:])]
+    assert kinds == ["open", "yes", "partly", "no"]
+
+
+def test_a_run_is_added_without_loss_of_colours(tmp_path, monkeypatch):
+    from PIL import Image
+
+    monkeypatch.setattr(make_gallery, "PICTURES", tmp_path / "gallery")
+    colours = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    Image.fromarray(colours).save(tmp_path / "maps.png")
+    manifest = RECORDS["xor"] | {
+        "command": "python -m experiments run xor --out /somewhere/xor --seed 3",
+        "started": "2026-01-02T03:04:05+00:00",
+        "pictures": ["maps.png"],
+    }
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    make_gallery.add(tmp_path)
+    record = json.loads((tmp_path / "gallery" / "xor" / "run.json").read_text())
+    assert record["command"] == "python -m experiments run xor --seed 3"
+    assert record["date"] == "2026-01-02"
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "gallery" / "xor" / "maps.png")), colours)
+
+
+def test_a_notebook_has_the_cells_of_its_page_and_no_directives():
+    for page in sorted((ROOT / "docs").glob("course/*.md")):
+        text = page.read_text()
+        if text.startswith("---"):
+            notebook = notebooks.convert(text, gallery_pages.substitutions())
+            cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+            assert len(cells) == text.count("```{code-cell}")
+            for cell in cells:
+                compile(cell.source, str(page), "exec")
+            prose = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+            assert "{figure}" not in prose
+            assert "{{" not in prose
+
+
+def test_the_checker_finds_dead_links_anchors_and_mute_images(tmp_path):
+    (tmp_path / "a.html").write_text('<h1 id="top"></h1><a href="b.html#x">b</a><a href="a.html#top">a</a>')
+    (tmp_path / "b.html").write_text('<img src="c.png"><a href="https://example.org/no">no</a>')
+    assert check_site.check(tmp_path) == [
+        "a.html: b.html#x: no such anchor",
+        "b.html: an image without alt, c.png",
+        "b.html: c.png: no such file",
+    ]
