@@ -57,7 +57,7 @@ class Config(Base):
     """Pictures of the test."""
     hidden_size: int = 64
     """Size of the states and of attention."""
-    channels: int = 30
+    channels: int = 48
     """Channels of the features."""
     hops: int = 2
     """How often the question attends to the picture."""
