@@ -5,9 +5,9 @@
 
 A user gives people, food, part of the town, day and time, one to three at a time, and changes some of them; the
 assistant asks for what is missing, or repeats all five values. Dialogues of the test are new. The last turns are one
-text with separators for a pointer-generator, which can copy words into its answer, or for LSTMs with Luong's attention,
-or sentences of a hierarchical encoder (Serban et al., 2016), whose answer attends to the turns. The same network that reads the last turn alone is trained for comparison. With a
-table, dialogues are those of a TSV file: one a line, a turn in each column, the user first.
+text with separators for a pointer-generator, which can copy words into its answer, or for LSTMs with Luong's attention;
+or sentences of a hierarchical encoder (Serban et al., 2016), whose answer attends to the turns. For comparison the same
+network reads the last turn alone. A table is a TSV file: a dialogue a line, a turn in each column, the user first.
 
 Goals, set before the run: 95 % of the repeated values, and 95 % of the answers exact.
 """
