@@ -91,6 +91,8 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> Array:
 def maxout(x: ArrayLike, pieces: int) -> Array:
     """Return the maximum of every ``pieces`` neighbours along the last dimension (Goodfellow et al., 2013).
 
+    The gradient is that of the first of equal neighbours.
+
     Args:
         x: ``[..., K * pieces]``.
         pieces: linear units per maxout unit.
@@ -107,7 +109,10 @@ def maxout(x: ArrayLike, pieces: int) -> Array:
     x = to_floating(x)
     if x.ndim == 0 or pieces < 1 or x.shape[-1] % pieces:
         raise ValueError(f"expected a last dimension divisible by pieces={pieces}, got x of shape {x.shape}")
-    return jnp.max(x.reshape(*x.shape[:-1], x.shape[-1] // pieces, pieces), axis=-1)
+    x = x.reshape(*x.shape[:-1], x.shape[-1] // pieces, pieces)
+    # The gradient of jnp.max compares x with the maximum; computed twice by two fusions they may differ, and it is NaN.
+    first = jax.nn.one_hot(jnp.argmax(x, axis=-1), pieces, dtype=bool)
+    return jnp.sum(jnp.where(first, x, jnp.zeros((), x.dtype)), axis=-1)
 
 
 def gelu(x: ArrayLike, approximate: str = "none") -> Array:

@@ -104,6 +104,25 @@ def test_maxout_is_a_relu_and_an_absolute_value():
     np.testing.assert_array_equal(activations.maxout(jnp.stack([x, -x], -1), 2)[:, 0], jnp.abs(x))
 
 
+def test_the_gradient_of_maxout_is_that_of_the_first_largest_piece():
+    random = np.random.default_rng(0)
+    x, kernel = (random.normal(size=shape).astype(np.float32) for shape in [(301, 1), (3, 1, 8)])
+    bias = random.normal(size=(3, 8)).astype(np.float32)
+
+    def loss(kernel, bias):
+        return jnp.sum(activations.maxout(x * kernel + bias[None], 4))
+
+    slopes, _ = jax.jit(jax.vmap(jax.grad(loss, (0, 1))))(kernel, bias)
+    for run in range(3):
+        lines = (x * kernel[run] + bias[run]).reshape(301, 2, 4)
+        expected = np.einsum("n,nkp->kp", x[:, 0], np.eye(4)[lines.argmax(axis=-1)])
+        np.testing.assert_allclose(slopes[run, 0], expected.ravel(), rtol=1e-3, atol=1e-2)
+    tie = jax.grad(lambda x: activations.maxout(x, 2)[0])(jnp.array([1.0, 1.0]))
+    assert tie.tolist() == [1.0, 0.0]
+    assert np.isnan(activations.maxout(np.array([1.0, np.nan]), 2)).all()
+    assert activations.maxout(np.array([-np.inf, np.inf, -np.inf, -np.inf]), 2).tolist() == [np.inf, -np.inf]
+
+
 def test_the_mean_of_the_stochastic_gelu_is_the_gelu(key):
     x = np.linspace(-3, 3, 13, dtype=np.float32)
     draws = np.asarray(jax.jit(jax.vmap(activations.stochastic_gelu, (0, None)))(jax.random.split(key, 20_000), x))
