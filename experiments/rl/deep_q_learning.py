@@ -26,7 +26,14 @@ from jaxdl.typing import Key
 GOAL = {"return": 475.0}
 PRESETS = {
     "catch_pixels": (
-        {"environment": "catch", "steps": 1500, "capacity": 5000, "epsilon_steps": 750},
+        {
+            "environment": "catch",
+            "steps": 1500,
+            "environments": 8,
+            "learning_rate": 1e-3,
+            "epsilon_steps": 750,
+            "delta": 1.0,
+        },
         {"return": 0.95},
     )
 }
@@ -54,9 +61,9 @@ class Config(configuration.Config):
     """What is learned."""
     seeds: int = 8
     """Independent runs, trained together."""
-    steps: int = 8000
+    steps: int = 18_000
     """Updates."""
-    environments: int = 8
+    environments: int = 2
     """Copies of the environment that a seed acts in."""
     segment: int = 4
     """Steps of each between two updates."""
@@ -64,25 +71,25 @@ class Config(configuration.Config):
     """Steps of a transition."""
     batch_size: int = 64
     """Transitions in an update."""
-    capacity: int = 50_000
+    capacity: int = 20_000
     """Transitions kept by each seed."""
     learning_starts: int = 1000
     """Random frames before the first update."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     """First rate of Adam, which decays to 0 by a cosine."""
     discount: float = 0.99
     """Of rewards."""
     epsilon_final: float = 0.05
     """Probability of a random action after epsilon_steps updates, from 1 at the first."""
-    epsilon_steps: int = 2000
+    epsilon_steps: int = 9000
     """Updates over which it falls."""
-    target_rate: float = 0.005
+    target_rate: float = 0.01
     """Share by which the target network follows in an update."""
-    delta: float = 1.0
-    """Largest error in the quadratic part of the loss."""
+    delta: float = 100.0
+    """Largest error in the quadratic part of the loss: rare ends of episodes count in proportion."""
     average: float = 0.995
     """Decay of the average of the parameters."""
-    hidden_sizes: tuple[int, ...] = (64, 64)
+    hidden_sizes: tuple[int, ...] = (120, 84)
     """Units of the hidden layers."""
     double: bool = True
     """Choose the next action by the network that learns."""
