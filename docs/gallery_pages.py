@@ -85,7 +85,7 @@ def badges(record: Record) -> list[str]:
     if record["claims"]:
         held = sum(claim["verdict"] == "reproduced" for claim in record["claims"])
         kind = "yes" if held == len(record["claims"]) else "partly" if held else "no"
-        found.append(f"[{held} of {len(record['claims'])} statements reproduced]{{.verdict .{kind}}}")
+        found.append(f"[{held} of {len(record['claims'])} reproduced]{{.verdict .{kind}}}")
     goals = [met(key, record) for key in record["goal"] if key in record["result"]]
     if goals:
         kind = "yes" if all(goals) else "no"
