@@ -5,9 +5,9 @@
 
 A user gives people, food, part of the town, day and time, one to three at a time, and changes some of them; the
 assistant asks for what is missing, or repeats all five values. Dialogues of the test are new. The last turns are one
-text with separators for LSTMs with Luong's attention, or sentences of a hierarchical encoder (Serban et al., 2016),
-whose answer attends to the turns. The same network that reads the last turn alone is trained for comparison. With a
-table, dialogues are those of a TSV file: one a line, a turn in each column, the user first.
+text with separators for a pointer-generator, which can copy words into its answer, or for LSTMs with Luong's attention;
+or sentences of a hierarchical encoder (Serban et al., 2016), whose answer attends to the turns. For comparison the same
+network reads the last turn alone. A table is a TSV file: a dialogue a line, a turn in each column, the user first.
 
 Goals, set before the run: 95 % of the repeated values, and 95 % of the answers exact.
 """
@@ -30,7 +30,7 @@ from experiments.harness.transduction import align, make_search, search
 from experiments.harness.translations import bleu
 from jaxdl import data, train
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
-from jaxdl.models import HierarchicalEncoderDecoder, LuongEncoderDecoder
+from jaxdl.models import HierarchicalEncoderDecoder, LuongEncoderDecoder, PointerGenerator
 from jaxdl.nn.recurrent.cells import GRU, LSTM
 from jaxdl.tasks.seq2seq import translation
 from jaxdl.typing import PyTree
@@ -61,8 +61,8 @@ class Config(Base):
 
     table: Path | None = None
     """TSV file of dialogues; None for generated ones."""
-    model: Literal["flat", "hierarchical"] = "flat"
-    """LSTMs over all turns as one text, or a hierarchical encoder."""
+    model: Literal["pointer", "luong", "hierarchical"] = "pointer"
+    """LSTMs over all turns as one text that copy words, or do not; or a hierarchical encoder."""
     last_turn: bool = True
     """Train on the last turn alone, too."""
     dialogues: int = 2200
@@ -113,7 +113,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         }
         result |= {f"{name}{key}": value for key, value in (measured | scores[name or "all turns"]).items()}
     show(run, tested, own, parts[1][0])
-    if config.model == "flat":
+    if config.model != "hierarchical":
         longest = int(np.argmax(test["source_length"]))
         shown = {name: array[longest : longest + 1] for name, array in test.items()}
         run.figure("attention", drawings.draw_long_alignments(align(model, variables, shown, vocabulary, vocabulary)))
@@ -125,10 +125,12 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 def make_model(config: Config, vocab_size: int) -> linen.Module:
     """Make the network of the settings."""
-    fields = {"embedding_dim": config.embedding_dim, "bidirectional": True, "dropout_rate": 0.1}
+    size, fields = config.hidden_size, {"embedding_dim": config.embedding_dim, "dropout_rate": 0.1}
     if config.model == "hierarchical":
-        return HierarchicalEncoderDecoder(vocab_size, vocab_size, GRU(config.hidden_size), **fields)
-    return LuongEncoderDecoder(vocab_size, vocab_size, LSTM(config.hidden_size), **fields)
+        return HierarchicalEncoderDecoder(vocab_size, vocab_size, GRU(size), **fields)
+    if config.model == "luong":
+        return LuongEncoderDecoder(vocab_size, vocab_size, LSTM(size), bidirectional=True, **fields)
+    return PointerGenerator(vocab_size, cell=LSTM(size), **fields)
 
 
 def encode(

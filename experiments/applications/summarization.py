@@ -80,7 +80,7 @@ class Config(Base):
     """Weight of the loss of repeated attention."""
     beams: int = 4
     """Hypotheses of beam search."""
-    epochs: float = 10.0
+    epochs: float = 6.0
     """Passes over the documents."""
     batch_size: int = 32
     """Documents in an update."""

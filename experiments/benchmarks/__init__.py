@@ -20,7 +20,7 @@ COMMON = {"case", "ours", "peer", "ratio", "peer_name", "goal", "verdict", "stab
 
 def names() -> list[str]:
     """Return the names of all benchmarks."""
-    others = {"__init__", "adversarial", "gpu", "gpu_rows", "peers", "timing"}
+    others = {"__init__", "adversarial", "gpu", "gpu_peers", "gpu_rows", "peers", "timing"}
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in others)
 
 

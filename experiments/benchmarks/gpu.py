@@ -24,8 +24,8 @@ PEAK, BANDWIDTH = 790e12, 4.3e12
 ROWS = {
     "correctness": ("correct", 100),
     "recurrent": ("recurrent", 90),
-    "gpt2": ("gpt2", 110),
-    "resnet50": ("resnet50", 110),
+    "gpt2": ("gpt2", 130),
+    "resnet50": ("resnet50", 130),
     "attention": ("attention", 60),
     "adam": ("adam", 50),
     "decode": ("decode", 70),

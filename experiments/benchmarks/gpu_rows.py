@@ -14,17 +14,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.benchmarks import gpu_peers
 from experiments.benchmarks.gpu import BANDWIDTH, PEAK, timed
+from experiments.benchmarks.gpu_peers import NVIDIA, Call
 from jaxdl import decode, models, nn, optim, tasks, train, tree
 from jaxdl.models.stepping import step_function
 from jaxdl.nn import recurrent
 from jaxdl.nn.recurrent import cells
 
 Cases = Iterator[dict[str, Any]]
-Call = Callable[[], object]
-Runs = dict[str, Call]
 TORCH = importlib.util.find_spec("torch") is not None
-NVIDIA = jax.default_backend() == "gpu"
 
 
 def correct(smoke: bool) -> Cases:
@@ -120,38 +119,11 @@ def gpt2(smoke: bool) -> Cases:
     arrays = tokens(batch, length)
     work = language_work(smoke, "bfloat16")
     ours = work.runner(arrays)
-    theirs = torch_gpt2(smoke, arrays) if TORCH and importlib.util.find_spec("transformers") else None
     size = tree.size(work.state(arrays).params)
-    case = against(f"GPT-2 training, {batch} x {length} tokens", ours, theirs, None, smoke=smoke)
-    share = 6 * size * batch * length / case["ours"] / PEAK
-    yield {**case, "tokens_a_second": batch * length / case["ours"], **reached(100 * share, "% of peak", 40)}
-
-
-def torch_gpt2(smoke: bool, arrays: Mapping[str, np.ndarray]) -> Call:
-    """Make the step of transformers' GPT-2, compiled, with torch's fused attention and AdamW."""
-    import torch
-
-    from experiments.benchmarks import peers
-
-    library, device = peers.transformers(), "cuda" if NVIDIA else "cpu"
-    sizes = {"n_embd": 32, "n_layer": 1, "n_head": 2, "vocab_size": 128, "n_positions": 64} if smoke else {}
-    none = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
-    config = library.GPT2Config(**sizes, **none, bos_token_id=0, eos_token_id=0, attn_implementation="sdpa")
-    network = library.GPT2LMHeadModel(config).to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=NVIDIA)
-    token, target = (torch.tensor(arrays[name], dtype=torch.long, device=device) for name in ("token", "target"))
-    forward = network if smoke else torch.compile(network)
-
-    def run() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device, torch.bfloat16):
-            logits = forward(token, use_cache=False).logits
-            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten())
-        loss.backward()
-        optimizer.step()
-        wait()
-
-    return run
+    for peer in alone_first(lambda: gpu_peers.torch_gpt2(smoke, arrays), "transformers"):
+        case = against(f"GPT-2 training, {batch} x {length} tokens", ours, peer, smoke=smoke)
+        share = 6 * size * batch * length / case["ours"] / PEAK
+        yield {**case, "tokens_a_second": batch * length / case["ours"], **reached(100 * share, "% of peak", 40)}
 
 
 def resnet50(smoke: bool) -> Cases:
@@ -163,35 +135,11 @@ def resnet50(smoke: bool) -> Cases:
         "label": generator.integers(0, 10, batch, dtype=np.int32),
     }
     changes = {"depths": (1, 1, 1, 1), "block": "basic"} if smoke else {}
-    ours = Work(tasks.classification(models.create("resnet50", **changes)), optim.momentum(0.1), precision="bfloat16")
-    theirs = torch_resnet(smoke, arrays) if TORCH and importlib.util.find_spec("torchvision") else None
-    case = against(f"ResNet-50 training, batch {batch}", ours.runner(arrays), theirs, 1.0, smoke=smoke)
-    yield {**case, **reached(batch / case["ours"], "images/s", 3500, keep=case)}
-
-
-def torch_resnet(smoke: bool, arrays: Mapping[str, np.ndarray]) -> Call:
-    """Make the step of torchvision's network."""
-    import torch
-
-    from experiments.benchmarks import peers
-
-    device, library = "cuda" if NVIDIA else "cpu", peers.torchvision().models
-    network = (library.resnet18 if smoke else library.resnet50)(num_classes=1000).to(device)
-    network = network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(network.parameters(), 0.1, 0.9)
-    image = torch.tensor(arrays["image"], device=device).permute(0, 3, 1, 2)
-    label = torch.tensor(arrays["label"], dtype=torch.long, device=device)
-    forward = network if smoke else torch.compile(network)
-
-    def run() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device, torch.bfloat16):
-            loss = torch.nn.functional.cross_entropy(forward(image), label)
-        loss.backward()
-        optimizer.step()
-        wait()
-
-    return run
+    work = Work(tasks.classification(models.create("resnet50", **changes)), optim.momentum(0.1), precision="bfloat16")
+    ours = work.runner(arrays)
+    for peer in alone_first(lambda: gpu_peers.torch_resnet(smoke, arrays), "torchvision"):
+        case = against(f"ResNet-50 training, batch {batch}", ours, peer, 1.0, smoke=smoke)
+        yield {**case, **reached(batch / case["ours"], "images/s", 3500, keep=case)}
 
 
 def attention(smoke: bool) -> Cases:
@@ -201,32 +149,12 @@ def attention(smoke: bool) -> Cases:
     q, k, v = (jnp.asarray(a, jnp.bfloat16) for a in arrays)
     forward = partial(nn.attention.dot_product_attention, causal=True)
     both = jax.grad(lambda *args: jnp.sum(forward(*args).astype(jnp.float32)), argnums=(0, 1, 2))
-    theirs = torch_attention(arrays) if TORCH else {}
+    theirs = gpu_peers.torch_attention(arrays) if TORCH else {}
     products = 2 * batch * heads * length**2 * size  # half of 4 B H T^2 D: causal
     for name, function, times, goal in (("forward", forward, 1.0, 450), ("forward and backward", both, 3.5, None)):
         run = jax.jit(function)
         case = against(f"T = {length}, {name}", lambda run=run: wait_for(run(q, k, v)), theirs.get(name), smoke=smoke)
         yield {**case, **reached(times * products / case["ours"] / 1e12, "TFLOP/s", goal)}
-
-
-def torch_attention(arrays: np.ndarray) -> Runs:
-    """Make torch's fused attention, forward and with gradients."""
-    import torch
-
-    device = "cuda" if NVIDIA else "cpu"
-    q, k, v = (torch.tensor(a, device=device, dtype=torch.bfloat16, requires_grad=True) for a in arrays)
-    fused = partial(torch.nn.functional.scaled_dot_product_attention, q, k, v, is_causal=True)
-
-    def forward() -> None:
-        with torch.no_grad():
-            fused()
-        wait()
-
-    def both() -> None:
-        fused().float().sum().backward()
-        wait()
-
-    return {"forward": forward, "forward and backward": both}
 
 
 def adam(smoke: bool) -> Cases:
@@ -246,26 +174,10 @@ def adam(smoke: bool) -> Cases:
         params, state = step(params, state, gradients)
         return jax.block_until_ready(params)
 
-    theirs, size = torch_adam(shapes) if TORCH else None, tree.size(gradients)
+    theirs, size = gpu_peers.torch_adam(shapes) if TORCH else None, tree.size(gradients)
     case = against(f"Adam, {size:,} parameters", ours, theirs, smoke=smoke)
     moved = 7 * 4 * size  # reads w, g, m, v and writes w, m, v
     yield {**case, **reached(100 * moved / case["ours"] / BANDWIDTH, "% of copy", 85)}
-
-
-def torch_adam(shapes: Mapping[str, tuple[int, ...]]) -> Call:
-    """Make torch's fused update."""
-    import torch
-
-    leaves = [torch.ones(shape, device="cuda" if NVIDIA else "cpu", requires_grad=True) for shape in shapes.values()]
-    for leaf in leaves:
-        leaf.grad = torch.full_like(leaf, 0.1)
-    optimizer = torch.optim.Adam(leaves, lr=1e-3, fused=True)
-
-    def run() -> None:
-        optimizer.step()
-        wait()
-
-    return run
 
 
 def generation(smoke: bool) -> Cases:
@@ -338,10 +250,23 @@ def digits(smoke: bool, name: str) -> Any:
     return data.Loader({"image": image, "label": generator.integers(0, 10, size, dtype=np.int32)}, 64)
 
 
+def alone_first(make: Callable[[], Call], library: str) -> Iterator[Call | None]:
+    """Yield no peer, then the peer where its library is installed: our figure stays if the peer takes too long."""
+    yield None
+    if TORCH and importlib.util.find_spec(library):
+        yield make()
+
+
 def against(title: str, ours: Call, theirs: Call | None, goal: float | None = None, *, smoke: bool) -> dict[str, Any]:
-    """Time ours, and theirs in turns, and judge the ratio."""
+    """Time ours, and theirs in turns, and judge the ratio; a peer that fails costs only its own figure."""
+    failure = {}
+    try:
+        if theirs:
+            theirs()
+    except Exception as error:
+        theirs, failure = None, {"peer_error": f"{type(error).__name__}: {error}"[:300]}
     seconds = timed([ours, theirs] if theirs else [ours], 0.01 if smoke else 1.0)
-    return judged({"case": title, "ours": seconds[0], "theirs": seconds[1] if theirs else None}, goal)
+    return judged({"case": title, "ours": seconds[0], "theirs": seconds[1] if theirs else None, **failure}, goal)
 
 
 def judged(case: dict[str, Any], goal: float | None) -> dict[str, Any]:
@@ -367,14 +292,6 @@ def close(title: str, ours: Any, expected: Any, tolerance: float) -> dict[str, A
     ours, expected = (np.asarray(a, np.float64) for a in (ours, expected))
     error = float(np.abs(ours - expected).max() / np.abs(expected).max())
     return {"case": title, "reached": error, "verdict": "PASS" if error <= tolerance else "MISS"}
-
-
-def wait() -> None:
-    """Wait for torch's kernels."""
-    if NVIDIA:
-        import torch
-
-        torch.cuda.synchronize()
 
 
 def wait_for(result: Any) -> Any:

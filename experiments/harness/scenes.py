@@ -11,7 +11,7 @@ from flax import linen
 from experiments.harness.errors import UsageError, preparing
 from experiments.harness.stamps import draw_shapes
 from jaxdl.data.files.opening import read_plain_text
-from jaxdl.nn.convolution import max_pool
+from jaxdl.nn.convolution import Conv, max_pool
 from jaxdl.typing import Array
 
 COLOURS = {
@@ -115,7 +115,7 @@ class GridNetwork(linen.Module):
     def __call__(self, x: Array, train: bool = False) -> Array:
         """Compute features of an image."""
         for number, width in enumerate((self.channels // 3, 2 * self.channels // 3, self.channels)):
-            x = linen.Conv(width, (3, 3), use_bias=False)(x)
+            x = Conv(width, (3, 3), padding=1, use_bias=False)(x)
             x = linen.relu(linen.BatchNorm(use_running_average=not train, momentum=0.9)(x))
             if number < 2:
                 x = max_pool(x, (2, 2))

@@ -47,6 +47,7 @@ def epsilon_greedy_probabilities(q: ArrayLike, epsilon: ArrayLike) -> Array:
     check_in_range("epsilon", epsilon, 0, 1)
     q = _values(q)
     greedy = jax.nn.one_hot(jnp.argmax(q, axis=-1), q.shape[-1], dtype=q.dtype)
+    epsilon = jnp.asarray(epsilon, q.dtype)
     return epsilon / q.shape[-1] + (1 - epsilon) * greedy
 
 

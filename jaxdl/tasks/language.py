@@ -61,7 +61,7 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
             V]`` and intermediates with ``"carry"``; ``model.init_carry((B,))`` returns zeros. It is a
             ``RecurrentLanguageModel``, or without ``"start"`` a ``WaveNet``, a ``GPT`` or a ``Llama``, whose rows are
             at most as long as its context; these are called without carry and intermediates. Where it has a method
-            ``token_losses``, as a ``GPT``, the logits of long rows and large vocabularies are never all in memory.
+            ``token_losses``, as those two, the logits of long rows and large vocabularies are never all in memory.
         window: the number of tokens of a row evaluated at a time, which limits memory and does not change the result;
             None for all, as always for a model whose carry is a cache.
         unit: what a token is, "character" or "word".

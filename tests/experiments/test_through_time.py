@@ -68,7 +68,7 @@ def test_the_gender_is_that_of_the_last_noun():
         for word, label in zip(words, genders, strict=True):
             last = word if word < gender_tracking.NOUNS else last
             assert label == (gender_tracking.WORDS[last] in gender_tracking.MALE)
-    assert {*np.unique(token)} >= {0, gender_tracking.PRONOUN}
+    assert np.any(token == gender_tracking.PRONOUN)
 
 
 def test_an_error_of_nan_or_infinity_counts_as_the_largest():

@@ -123,8 +123,8 @@ def _backward(plan: Plan, residuals: tuple, dy: Array) -> tuple[Array, Array, Ar
             return dq_i, tiles.add_to_keys(dk, dk_j, j), tiles.add_to_keys(dv, dv_j, j)
 
         start = (jnp.zeros(q_i.shape, tiles.wide), *sums)
-        dq_i, *sums = jax.lax.fori_loop(*tiles.visible_blocks(i), key_block, start)
-        return tuple(sums), dq_i.astype(q.dtype)
+        dq_i, dk, dv = jax.lax.fori_loop(*tiles.visible_blocks(i), key_block, start)
+        return (dk, dv), dq_i.astype(q.dtype)
 
     zeros = jnp.zeros(tiles.k.shape, tiles.wide), jnp.zeros(tiles.v.shape, tiles.wide)
     (dk, dv), dq = jax.lax.scan(query_block, zeros, jnp.arange(tiles.query_blocks))

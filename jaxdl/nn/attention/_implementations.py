@@ -5,7 +5,7 @@ All are functions of a `Call`. ``G`` is the number of queries' heads for each he
 
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -83,7 +83,8 @@ def blockwise(q: Array, k: Array, v: Array, call: Call, *, block: int = BLOCK) -
         ids = split(expand_leading(call.segment_ids, q.ndim - 1), -2)
         segments = ids, ids
     plan = _blockwise.Plan(call.scale, call.causal, call.window, call.dropout_rate, block)
-    y = _blockwise.attend(plan, split(q, -3), k, v, _blockwise.Operands(mask, segments, call.key))
+    operands = _blockwise.Operands(mask, segments, call.key)
+    y = cast(Array, _blockwise.attend(plan, split(q, -3), k, v, operands))
     return y.reshape(*q.shape[:-1], v.shape[-1])
 
 

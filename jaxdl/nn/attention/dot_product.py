@@ -17,6 +17,7 @@ from typing import Literal, overload
 import chex
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from jaxdl.arrays import check_boolean, expand_leading, widen
 from jaxdl.checks import check_in_range, check_positive_integer, is_zero
@@ -151,7 +152,7 @@ def dot_product_attention(
         v, spoiled = _clear_unseen(v, causal, window, segment_ids)
         spoiled = _repeat_heads(spoiled, groups)
     dtype, weights = jnp.result_type(q, k, v), None
-    traced = any(isinstance(number, jax.core.Tracer) for number in (scale, dropout_rate))
+    traced = any(isinstance(number, Tracer) for number in (scale, dropout_rate))
     if implementation is None and (return_weights or traced or min(shape[-2:]) <= PLAIN_LENGTH):
         implementation = "plain"
     if implementation == "plain":
@@ -169,12 +170,13 @@ def dot_product_attention(
     else:
         check_in_range("dropout_rate", dropout_rate, 0.0, 1.0, includes_high=False)
         key = None if is_zero(dropout_rate) else key
-        scale = q.shape[-1] ** -0.5 if scale is None else float(scale)
+        factor = float(q.shape[-1] ** -0.5 if scale is None else scale)
         mask = None if mask is None else fit_scores(mask, shape)
-        call = Call(mask, segment_ids, key, causal, window, scale, float(dropout_rate), groups)
+        ids = None if segment_ids is None else jnp.asarray(segment_ids)
+        call = Call(mask, ids, key, causal, window, factor, float(dropout_rate), groups)
         y = run(*(x.astype(dtype) for x in (q, k, v)), call, implementation)
     y = y if spoiled is None else jnp.where(spoiled, jnp.nan, y)
-    return (y.astype(dtype), weights.astype(dtype)) if return_weights else y.astype(dtype)
+    return y.astype(dtype) if weights is None or not return_weights else (y.astype(dtype), weights.astype(dtype))
 
 
 def scaled_dot_product(q: ArrayLike, k: ArrayLike, scale: float | None = None) -> Array:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -114,19 +115,18 @@ class MultiHeadAttention(linen.Module):
             sizes = q.shape[-2], k.shape[-2]
             beyond = None if window is None else ~causal_mask(*sizes, first - window)
             mask, window = combine_masks(mask, causal_mask(*sizes, first), beyond), None
-        attended = dot_product_attention(
-            q,
-            k,
-            v,
-            mask,
+        attend = partial(
+            dot_product_attention,
             causal=causal,
             window=window,
             segment_ids=segment_ids,
             key=self.make_rng("dropout") if train and self.dropout_rate != 0 else None,
             dropout_rate=self.dropout_rate,
-            return_weights=return_weights,
         )
-        y, weights = attended if return_weights else (attended, None)
+        if return_weights:
+            y, weights = attend(q, k, v, mask, return_weights=True)
+        else:
+            y, weights = attend(q, k, v, mask), None
         y = y if cache is None else y.astype(q.dtype)
         y = rearrange(y, "... h t d -> ... t (h d)")
         out_features = query.shape[-1] if self.out_features is None else self.out_features

@@ -65,9 +65,9 @@ def ring_attention(
     if min(q.ndim, v.ndim) < 2 or q.shape != k.shape or k.shape[:-1] != v.shape[:-1]:
         shapes = ", ".join(str(x.shape) for x in (q, k, v))
         raise ValueError(f"expected q and k [..., C, D] and v [..., C, E] of equal shapes but for E, got {shapes}")
-    scale = q.shape[-1] ** -0.5 if scale is None else float(scale)
+    plan = _Plan(axis_name, causal, float(q.shape[-1] ** -0.5 if scale is None else scale))
     dtype = jnp.result_type(q, k, v)
-    return _attend(_Plan(axis_name, causal, scale), *(x.astype(dtype) for x in (q, k, v)))
+    return _attend(plan, *(x.astype(dtype) for x in (q, k, v)))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from jaxdl.checks import check_positive_integer
 from jaxdl.rl.environments.environment import Environment, TimeStep
@@ -54,7 +55,7 @@ def from_gymnasium(environment: Any) -> Environment:
         return advance(), np.asarray(observation)
 
     def step(state: int, action: ArrayLike) -> tuple[int, TimeStep]:
-        if isinstance(action, jax.core.Tracer):
+        if isinstance(action, Tracer):
             raise TypeError("expected an action on the host, got a traced one; call the step outside of jax.jit")
         if state != latest[0]:
             raise ValueError(f"expected the latest state, {latest[0]}, got {state}; gymnasium cannot go back")

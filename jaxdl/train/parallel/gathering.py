@@ -51,7 +51,7 @@ def gather_by_block(
             return loss(*args, **kwargs)
 
     if hasattr(loss, "count"):
-        gathering.count = loss.count  # pyright: ignore[reportFunctionMemberAccess]
+        gathering.count = loss.count  # pyright: ignore[reportAttributeAccessIssue]
     return gathering
 
 

@@ -114,16 +114,14 @@ def test_generation_copies_words_beyond_the_vocabulary():
         carry = MODEL.apply(variables, SOURCE, LENGTHS, method="init_carry")
         step_fn, first = step_function(MODEL, variables), np.array([2, 2, 2])
         tokens = decode.greedy(step_fn, carry, first, max_length=4).tokens
-        beams = decode.beam_search(step_fn, carry, first, num_beams=3, max_length=4, length_penalty=0.0)
         target_in = jnp.concatenate([jnp.full((3, 1), 2), tokens[:, :-1]], axis=1)
-        return tokens, jnp.argmax(MODEL.apply(variables, SOURCE, target_in, LENGTHS), axis=-1), beams
+        return tokens, jnp.argmax(MODEL.apply(variables, SOURCE, target_in, LENGTHS), axis=-1)
 
-    tokens, again, beams = run()
+    tokens, again = run()
     np.testing.assert_array_equal(tokens, again)
     for row, given, length in zip(tokens, SOURCE, LENGTHS, strict=True):
         assert set(row.tolist()) <= set(given[:length].tolist())
     assert (tokens >= V).any()
-    assert np.isfinite(beams.log_probability[:2]).all()
 
 
 def test_mixed_probabilities_are_finite_where_nothing_is_copied_or_generated():
