@@ -35,7 +35,8 @@ class Page(HTMLParser):
 
 def check(folder: Path) -> list[str]:
     """Return what is wrong with the pages of a site, one line each."""
-    pages = {path.resolve(): Page(path.read_text()) for path in sorted(folder.rglob("*.html"))}
+    paths = [path for path in sorted(folder.rglob("*.html")) if "_static" not in path.parts]  # templates of the theme
+    pages = {path.resolve(): Page(path.read_text()) for path in paths}
     found = []
     for path, page in pages.items():
         name = path.relative_to(folder.resolve())

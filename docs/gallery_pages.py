@@ -46,7 +46,7 @@ def overview(records: dict[str, Record]) -> str:
         if shown:
             heading = catalogue.title(chapter).rstrip(".")
             cards = [line for name in shown for line in card(records[name])]
-            lines += [f"## {heading}", "", "::::{grid} 1 2 3 3", ":gutter: 3", "", *cards, "::::", ""]
+            lines += [f"## {heading}", "", ":::::{grid} 1 2 3 3", ":gutter: 3", "", *cards, ":::::", ""]
     names = [name for members in catalogue.chapters().values() for name in members if name in records]
     lines += ["```{toctree}", ":hidden:", "", *(f"gallery/{name}" for name in names), "```", ""]
     return "\n".join(lines)
@@ -57,7 +57,7 @@ def card(record: Record) -> list[str]:
     name = record["experiment"]
     sentence, _, _ = docstring(name)
     return [
-        f":::{{grid-item-card}} {labels.title(name)}",
+        f"::::{{grid-item-card}} {labels.title(name)}",
         f":link: gallery/{name}",
         ":link-type: doc",
         f":img-top: gallery/{name}.webp",
@@ -65,9 +65,11 @@ def card(record: Record) -> list[str]:
         ":class-card: experiment",
         "",
         sentence,
-        "+++",
+        "",
+        ":::{card-footer}",
         " ".join(badges(record)) or "no claim, no goal",
         ":::",
+        "::::",
         "",
     ]
 
@@ -83,7 +85,7 @@ def badges(record: Record) -> list[str]:
     if record["claims"]:
         held = sum(claim["verdict"] == "reproduced" for claim in record["claims"])
         kind = "yes" if held == len(record["claims"]) else "partly" if held else "no"
-        found.append(f"[{held} of {len(record['claims'])} statements reproduced]{{.verdict .{kind}}}")
+        found.append(f"[{held} of {len(record['claims'])} reproduced]{{.verdict .{kind}}}")
     goals = [met(key, record) for key in record["goal"] if key in record["result"]]
     if goals:
         kind = "yes" if all(goals) else "no"
