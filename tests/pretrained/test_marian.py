@@ -33,6 +33,9 @@ def peer_of():
     table = torch().tensor(np.concatenate([np.sin(angles), np.cos(angles)], axis=1))
     for stack in (peer.model.encoder, peer.model.decoder):
         stack.embed_positions.weight.data = table
+    for module in peer.modules():
+        if isinstance(module, torch().nn.Embedding):
+            module.padding_idx = None  # it would have no gradient for that token where it is read
     return peer.eval()
 
 
