@@ -61,7 +61,7 @@ def card(record: Record) -> list[str]:
         f":link: gallery/{name}",
         ":link-type: doc",
         f":img-top: gallery/{name}.webp",
-        f":img-alt: {labels.caption(name, labels.thumbnail(name, record['pictures']))}",
+        f":img-alt: {quoted(labels.caption(name, labels.thumbnail(name, record['pictures'])))}",
         ":class-card: experiment",
         "",
         sentence,
@@ -70,6 +70,11 @@ def card(record: Record) -> list[str]:
         ":::",
         "",
     ]
+
+
+def quoted(text: str) -> str:
+    """Return the value of a directive's option; a plain one would end at a colon."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def badges(record: Record) -> list[str]:
@@ -127,7 +132,8 @@ def page(record: Record) -> str:
     lines += ["## Figures", ""]
     for picture in record["pictures"]:
         caption = labels.caption(name, picture)
-        lines += [f"```{{figure}} ../_static/gallery/{name}/{picture}", f":alt: {caption}", "", caption, "```", ""]
+        lines += [f"```{{figure}} ../_static/gallery/{name}/{picture}", f":alt: {quoted(caption)}"]
+        lines += ["", caption, "```", ""]
     if record["claims"]:
         lines += ["## Claims", "", *claims_table(record), ""]
     return "\n".join([*lines, *goals_table(record), *results_tables(record), *circumstances(record)])
@@ -137,7 +143,7 @@ def claims_table(record: Record) -> list[str]:
     """Return the table of the measured statements of an experiment."""
     lines = ["| claim | statement | measured | mean [95 % interval] | runs | verdict |", "|---|---|---|---|---|---|"]
     for row in record["claims"]:
-        where = f"[{row['claim']}](../what_holds.md#claim-{row['claim']})"
+        where = f"[{row['claim']}](#claim-{row['claim']})"
         lines.append(_row([where, *statement(row)]))
     return lines
 
@@ -241,7 +247,7 @@ def substitutions() -> dict[str, str]:
     lines = {}
     for claim in CLAIMS["claim"]:
         kind = overall([row for row in rows if row["claim"] == claim["number"]])
-        link = f"[claim {claim['number']}](/what_holds.md#claim-{claim['number']})"
+        link = f"[claim {claim['number']}](#claim-{claim['number']})"
         lines[f"claim{claim['number']}"] = f"{claim['statement']} [{KINDS[kind]}]{{.verdict .{kind}}}, {link}"
     return lines
 

@@ -48,5 +48,5 @@ def plain(text: str, substitutions: dict[str, str]) -> str:
     )
     text = re.sub(r"\[([^\]]*)\]\{\.[^}]*\}", r"*\1*", text)
     text = re.sub(r"\[\]\((?:\.\./)*([\w/]+)\.md\)", r"`\1`", text)
-    text = re.sub(r"\[([^\]]+)\]\([./]*[\w/]+\.md(?:#[\w-]+)?\)", r"\1", text)
+    text = re.sub(r"\[([^\]]+)\]\((?:[./]*[\w/]+\.md)?(?:#[\w-]+)?\)", r"\1", text)
     return text.strip()

@@ -6,7 +6,7 @@ A picture has two to four handwritten digits of scikit-learn (or of MNIST), of d
 of questions are equally frequent: the digit of a colour, the colour of a digit, the number of digits, whether there is
 one of a colour, which is most to one side, and whether one is above or left of another. A GRU reads the question, a
 convolutional network the picture, and the question attends to its 8 x 8 positions twice (Yang et al., 2016). Test
-pictures show other images of digits. The same network with black pictures sees the question alone.
+pictures show other images of digits. With black pictures the same network has the question alone.
 
 Goals, set before the run: 80 % of all answers, 90 % of the questions for the digit of a colour, and at least 0.35 more
 than with the question alone.

@@ -2,7 +2,7 @@
 
     python -m experiments run summarization [--source docstrings] [--table FILE]
 
-A report tells of two events in eight sentences, and its summary has a clause for each: "vodira wins chess final of
+A report of eight sentences has two events, and its summary a clause for each: "vodira wins chess final of
 tamoki with 4718 points". Names and numbers are drawn anew for every report, so that hardly one of the test occurs in
 the training; a dozen others are in the report and not in the summary. The pointer-generator (See et al., 2017) mixes
 the probabilities of its vocabulary with its attention to the words of the report, with coverage; an encoder-decoder

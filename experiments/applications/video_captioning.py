@@ -5,8 +5,8 @@
 A handwritten digit of scikit-learn (or MNIST) moves in one direction for the first half of a video, and at right angles
 to it for the second. Features of frames by a convolutional network, a GRU over them in both directions, and a decoder
 whose words attend to the frames (Yao et al., 2015), trained together; beam search. Test videos show other images of
-digits. The same network reads the frames in a random order for comparison: it sees the digit and where it is, and not
-the direction.
+digits. The same network reads the frames in a random order for comparison: the digit is visible in them, and the
+order of its places is not.
 
 Goals, set before the run: 85 % of the captions exact, and BLEU 90.
 """

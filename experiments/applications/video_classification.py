@@ -4,7 +4,7 @@
 
 A handwritten digit of scikit-learn (or MNIST) moves left, right, up or down, a pixel a frame, on noise; the 40 classes
 are the pairs of digit and direction. The place in the middle of the video has the same distribution for all
-directions, so that one frame shows the digit and says nothing about the direction. A GRU over the features of frames
+directions: the digit is visible in one frame, and the direction is not. A GRU over the features of frames
 (Donahue et al., 2015), convolutions over time and space (C3D, Tran et al., 2015), or a transformer over frames. Test
 videos show other images of digits.
 

@@ -22,6 +22,7 @@ CHAPTERS = (
     "embeddings",
     "generative",
     "applications",
+    "rl",
     "deployment",
 )
 """The chapters, in reading order."""
@@ -38,6 +39,8 @@ class Preset(NamedTuple):
 
 PRESETS = {
     "lenet_digits": Preset("image_classification", "LeNet-5 on scikit-learn's handwritten digits."),
+    "catch_pixels": Preset("deep_q_learning", "A convolutional network learns the pixel game catch."),
+    "grid_world": Preset("policy_gradient", "A policy learns to walk around pits in a grid world where it slips."),
     "lenet_mnist": Preset("image_classification", "LeNet-5 on MNIST, or on Fashion-MNIST with --data fashion_mnist."),
     "mlp_digits": Preset("image_classification", "A multi-layer perceptron on scikit-learn's handwritten digits."),
 }

@@ -7,6 +7,7 @@ line for each model that it does not have yet, so it can be stopped and started 
 import argparse
 import ast
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -80,7 +81,12 @@ def examine(setting: Setting) -> dict[str, Any]:
         rows = setting.batch_size // parallel.data_devices(mesh)
         parallel.check_divisible(setting.batch_size, parallel.data_devices(mesh))
     work = workload(
-        setting.model, setting.batch_size, length=setting.length, precision=setting.precision, **setting.changes
+        setting.model,
+        setting.batch_size,
+        length=setting.length,
+        precision=setting.precision,
+        wrap=functools.partial(parallel.gather_by_block, mesh=mesh) if setting.rule == "fully_sharded" else None,
+        **setting.changes,
     )
     report = aot.examine_step(work.step, work.state, work.batch, mesh, chip, RULES[setting.rule])
     is_sharded = setting.rule != "replicated"

@@ -141,12 +141,12 @@ def advance(
         step = train.skip_nonfinite(step)
     saves = [train.SaveEvery(checkpoints, position=loader.state())] if run.process == 0 else []
     if stopping and stopping.exhausted:
-        epochs = int(state.step) / loader.steps_per_epoch
+        epochs = step_of(state) / loader.steps_per_epoch
     terminal = Console(stderr=True, quiet=run.process > 0)
     bar = train.ProgressBar(loader.batch_size, run.name, console=terminal)
     with bar, train.interruptible() as interruption:
         every = [train.StopAtNonfinite(), bar, metrics, *filter(None, [stopping]), *hooks, interruption, *saves]
-        finished = int(state.step) >= train.count_steps(epochs, loader.steps_per_epoch)
+        finished = step_of(state) >= train.count_steps(epochs, loader.steps_per_epoch)
         if finished:
             state, history = parallel.on_mesh(state, run.mesh), []
         else:
@@ -156,8 +156,8 @@ def advance(
     run.note_times(history)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("saved")  # wait until process 0 has written
-    if interruption and int(state.step) < train.count_steps(epochs, loader.steps_per_epoch):
-        raise Interrupted(f"{interruption.signal}: saved at step {int(state.step)}; --resume continues from there")
+    if interruption and step_of(state) < train.count_steps(epochs, loader.steps_per_epoch):
+        raise Interrupted(f"{interruption.signal}: saved at step {step_of(state)}; --resume continues from there")
     return state
 
 
@@ -167,7 +167,7 @@ def finish(run: Run, start: "Start", state: train.TrainState) -> tuple[train.Tra
         state = distributed.collect(state)  # each process computes the rest by itself
     train.weights.save(run.directory / "weights.safetensors", state.variables)
     run.describe(run.directory)
-    result = {"step": int(state.step), "parameters": tree.size(state.params)}
+    result = {"step": step_of(state), "parameters": tree.size(state.params)}
     if run.skip_nonfinite or run.precision == "float16":
         result["skipped"] = count_skipped(start.metrics.read(start.metrics.path))
     return state, result
@@ -218,11 +218,16 @@ def restore(checkpoints: train.Checkpoints, state: train.TrainState, loader: dat
     if checkpoints.latest() is None:
         return state
     state = checkpoints.restore(state, fallback=True)
-    position = checkpoints.position(int(state.step))
+    position = checkpoints.position(step_of(state))
     if position is None:
-        raise UsageError(f"expected a checkpoint with the position in the data, got step {int(state.step)} without one")
+        raise UsageError(f"expected a checkpoint with the position in the data, got step {step_of(state)} without one")
     loader.restore(position)
     return state
+
+
+def step_of(state: train.TrainState) -> int:
+    """Return the number of updates made, the same for all members of stacked states."""
+    return int(np.ravel(state.step)[0])
 
 
 def count_skipped(rows: list[dict[str, Any]]) -> int:

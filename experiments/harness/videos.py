@@ -42,8 +42,7 @@ class Videos(NamedTuple):
 def draw_videos(seed: int, count: int, digits: dict[str, np.ndarray], frames: int, moves: int = 1) -> Videos:
     """Draw videos in which a digit moves by a pixel a frame, in one direction or, from equal parts on, in others.
 
-    Successive directions are at right angles. The place of the digit in the middle of the video does not depend on
-    the directions: a single frame does not tell them.
+    Successive directions are at right angles. The place of the digit in the middle of the video is independent of them.
     """
     generator = np.random.default_rng(seed)
     part, free = frames // moves, SIDE - OBJECT

@@ -42,9 +42,11 @@ def workload(
     length: int | None = None,
     precision: str = "float32",
     axis_name: str | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    wrap: Callable[[Any], Any] | None = None,
     **changes: Any,
 ) -> Workload:
-    """Make the training step of a registered model, with momentum for images and AdamW for tokens.
+    """Make the training step of a registered model.
 
     Args:
         name: of the model; a generator or a discriminator is trained together with the other.
@@ -52,6 +54,8 @@ def workload(
         length: tokens of a row; None for the registered number.
         precision: of the computation.
         axis_name: of ``train.make_step``, for the explicit forms of parallelism.
+        optimizer: of each player; None for AdamW for tokens, Adam for games and momentum for all others.
+        wrap: makes another loss of that of the task, such as `parallel.gather_by_block`.
         changes: fields of the model.
 
     Raises:
@@ -66,16 +70,17 @@ def workload(
     if length is not None and not tokens:
         raise UsageError(f"--length: expected a model of tokens, got {name!r}, whose inputs are {shape}; leave it out")
     shape = shape if length is None else (length,)
-    optimizer = optim.adamw(1e-4) if tokens else optim.momentum(0.1, 0.9)
     family = name.partition("_")[0]
     if family in GAMES:
         game, batch = _game(name, model, batch_size)
-        optimizers = dict.fromkeys(game.losses, optim.adam(2e-4))
+        optimizers = dict.fromkeys(game.losses, optimizer or optim.adam(2e-4))
         step = train.make_alternating_step(game.losses, optimizers)
         return Workload(step, _state(game.init, train.combine_optimizers(optimizers), batch), batch)
+    optimizer = optimizer or (optim.adamw(1e-4) if tokens else optim.momentum(0.1, 0.9))
     task, batch = _task(model, jax.ShapeDtypeStruct((batch_size, *shape), jnp.dtype(dtype)))
     options = {} if precision == "float32" else {"precision": precision}
-    step = train.make_step(task.loss, optimizer, axis_name=axis_name, **options)
+    loss = task.loss if wrap is None else wrap(task.loss)
+    step = train.make_step(loss, optimizer, axis_name=axis_name, **options)
     return Workload(step, _state(task.init, optimizer, batch), batch)
 
 

@@ -67,8 +67,8 @@ class Config(Repeated):
     variants: tuple[Literal["plain", "masked"], ...] = ("plain", "masked")
     """Without and with SpecAugment."""
     seeds: int = 3
-    epochs: int = 15
-    batch_size: int = 60
+    epochs: int = 30
+    batch_size: int = 32
     """Sounds in an update."""
     widths: tuple[int, ...] = (8, 16, 32)
     """Channels of the convolutions, each followed by pooling."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen, struct
 
 from jaxdl import losses
-from jaxdl.checks import check_positive_integer
+from jaxdl.checks import check_in_range, check_positive_integer
 from jaxdl.rl.collecting import collect, n_step_transitions
 from jaxdl.rl.environments.environment import Environment
 from jaxdl.rl.policies import epsilon_greedy
@@ -42,15 +42,23 @@ class DuelingHead(linen.Module):
         return dueling(linen.Dense(1, name="value")(x), linen.Dense(self.num_actions, name="advantage")(x))
 
 
-def deep_q_loss(apply: QFunction) -> Loss:
+def deep_q_loss(apply: QFunction, *, delta: float = 1.0) -> Loss:
     """Make the loss ``mean_i w_i huber(e_i)`` of the errors of `q_learning`, with the target network as next values.
 
     The variables have the collections ``params`` and ``target``, the parameters of the target network. The batch has
     the arrays of `n_step_transitions` and ``weight``, as `Buffer.sample` gives them.
 
+    Args:
+        apply: values of actions.
+        delta: the largest error in the quadratic part of `losses.huber`. The error of a rare transition that ends an
+            episode is of the size of a return: a ``delta`` of that size lets it count in proportion.
+
     Returns:
         ``loss(variables, batch, key) -> (loss, (collections, metrics))`` for ``train.make_step``; its metrics are the
         mean value of the actions taken, ``q``, and ``errors`` of the rows, ``[B]``.
+
+    Raises:
+        ValueError: ``delta`` is not above 0.
 
     Source: Mnih et al., "Human-level control through deep reinforcement learning", 2015.
 
@@ -62,20 +70,24 @@ def deep_q_loss(apply: QFunction) -> Loss:
     >>> metrics["errors"].tolist(), float(loss)
     ([1.0], 0.5)
     """
+    check_in_range("delta", delta, includes_low=False)
 
     def errors(variables: dict[str, PyTree], batch: Batch) -> tuple[Array, Array]:
         q = apply({"params": variables["params"]}, batch["observation"])
         next_q = apply({"params": variables["target"]}, batch["next_observation"])
         return q, jax.vmap(q_learning)(q, batch["action"], batch["reward"], batch["discount"], next_q)
 
-    return partial(_huber_loss, errors)
+    return partial(_huber_loss, errors, delta)
 
 
-def double_deep_q_loss(apply: QFunction) -> Loss:
+def double_deep_q_loss(apply: QFunction, *, delta: float = 1.0) -> Loss:
     """Make the loss of `deep_q_loss` with the errors of `double_q_learning`: the learning network chooses the action.
+
+    Arguments and errors as there.
 
     Source: van Hasselt, Guez and Silver, "Deep reinforcement learning with double Q-learning", 2016.
     """
+    check_in_range("delta", delta, includes_low=False)
 
     def errors(variables: dict[str, PyTree], batch: Batch) -> tuple[Array, Array]:
         own = {"params": variables["params"]}
@@ -84,17 +96,18 @@ def double_deep_q_loss(apply: QFunction) -> Loss:
         arguments = (q, batch["action"], batch["reward"], batch["discount"], next_q, selector)
         return q, jax.vmap(double_q_learning)(*arguments)
 
-    return partial(_huber_loss, errors)
+    return partial(_huber_loss, errors, delta)
 
 
 def _huber_loss(
     make_errors: Callable[[dict[str, PyTree], Batch], tuple[Array, Array]],
+    delta: float,
     variables: dict[str, PyTree],
     batch: Batch,
     key: Key,
 ) -> tuple[Array, tuple[dict[str, PyTree], dict[str, Array]]]:
     q, errors = make_errors(variables, batch)
-    terms = batch["weight"] * losses.huber(errors, jnp.zeros_like(errors), reduction="none")
+    terms = batch["weight"] * losses.huber(errors, jnp.zeros_like(errors), delta=delta, reduction="none")
     taken = jnp.take_along_axis(q, batch["action"][:, None], axis=1)
     return jnp.mean(terms), ({"target": variables["target"]}, {"q": jnp.mean(taken), "errors": errors})
 
@@ -159,7 +172,7 @@ class DeepQ:
     >>> state = jax.eval_shape(lambda key: agent.init(learner, key, frames=32), jax.random.key(2))
     >>> state, metrics = jax.eval_shape(agent.step, state)
     >>> state.replay.transitions["observation"].shape, sorted(metrics)[:3]
-    ((100, 4), ['epsilon', 'gradient_norm', 'loss'])
+    ((100, 4), ['epsilon', 'gradient_norm', 'learning_rate'])
     """
 
     environment: Environment

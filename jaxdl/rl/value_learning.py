@@ -45,6 +45,7 @@ def td_lambda(
     """
     targets = lambda_returns(rewards, discounts, next_values, lambda_)
     check_shape("values", values, targets.shape, f"[T] = {list(targets.shape)}")
+    targets, values = to_floats(targets=targets, values=values)
     return jax.lax.stop_gradient(targets) - values
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.harness.errors import UsageError
 from experiments.harness.workloads import workload
-from jaxdl import models, tree
+from jaxdl import models, optim, tree
 
 TRANSFORMER = {"num_layers": 1, "d_model": 32, "num_heads": 2, "mlp_dim": 32}
 STAGES = {"depths": (1, 1, 1, 1), "widths": (8, 8, 8, 8)}
@@ -15,20 +15,24 @@ STAGES = {"depths": (1, 1, 1, 1), "widths": (8, 8, 8, 8)}
 SMALLEST = {
     "bert": TRANSFORMER,
     "cyclegan": {"num_blocks": 1},
-    "deeplabv3": STAGES,
+    "deeplabv3": {**STAGES, "rates": (12,)},
     "densenet": {"depths": (1, 1), "growth_rate": 4},
     "diffusion_unet": {"num_blocks": 1, "widths": (32, 32), "attention_scales": (2,)},
     "fcn": STAGES,
-    "fcos": {"backbone": models.ResNet(None, **STAGES, block="bottleneck"), "depth": 1},
-    "googlenet": {"modules": ("inception4a", "inception4d")},
+    "fcos": {"backbone": models.ResNet(None, **STAGES, block="basic"), "depth": 1},
+    "googlenet": {"modules": ("inception4a", "inception4d"), "width": 1 / 16},
     "gpt": TRANSFORMER,
-    "inception_resnet_v2": {"depths": (1, 1, 1)},
-    "inception_v3": {"modules": ("mixed6a", "mixed6e")},
-    "realnvp": {"num_couplings": 1, "num_blocks": 1},
+    "inception_resnet_v2": {"depths": (1, 1, 1), "width": 1 / 16},
+    "inception_v2": {"width": 1 / 32},
+    "inception_v3": {"modules": ("mixed6a", "mixed6e"), "width": 1 / 16},
+    "pix2pix": {"widths": (8, 8, 8)},
+    "realnvp": {"num_scales": 1, "num_couplings": 1, "num_blocks": 1},
     "resnet": {"depths": (1, 1), "widths": (8, 8), "num_classes": 10},
+    "unet": {"widths": (8, 8)},
     "vgg": {"depths": (1, 1, 1, 1, 1)},
     "vit": TRANSFORMER,
-    "xception": {"middle_blocks": 1},
+    "wavenet": {"dilations": (1, 2)},
+    "xception": {"middle_blocks": 1, "width": 1 / 16},
 }
 
 
@@ -48,7 +52,7 @@ def distinct():
 @pytest.mark.parametrize("name", distinct())
 def test_every_training_step_has_a_program_for_every_platform(name):
     length = 16 if models.input_dtype(name) == "int32" and len(models.input_shape(name)) == 1 else None
-    work = workload(name, 2, length=length, **smallest(name))
+    work = workload(name, 2, length=length, optimizer=optim.sgd(0.1), **smallest(name))
     lowered = jax.jit(work.step).trace(work.state, work.batch).lower(lowering_platforms=("cpu", "cuda", "tpu"))
     state, metrics = lowered.out_info
     assert tree.size(state.params) == tree.size(work.state.params) > 0

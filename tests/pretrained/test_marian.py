@@ -26,7 +26,9 @@ def peer_of():
     rates = {"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
     tokens = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0, "forced_eos_token_id": None}
     settings = {"max_position_embeddings": 9, "scale_embedding": True, "activation_function": "swish"}
-    peer = randomize(library.MarianMTModel(library.MarianConfig(V, d_model=D, **SIZES, **rates, **tokens, **settings)))
+    peer = randomize(
+        library.MarianMTModel(library.MarianConfig(vocab_size=V, d_model=D, **SIZES, **rates, **tokens, **settings))
+    )
     angles = np.arange(9)[:, None] / 10_000 ** (np.arange(0, D, 2) / D)
     table = torch().tensor(np.concatenate([np.sin(angles), np.cos(angles)], axis=1))
     for stack in (peer.model.encoder, peer.model.decoder):

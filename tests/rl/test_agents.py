@@ -102,8 +102,8 @@ def test_n_steps_are_joined_as_by_a_loop(n):
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("double", [False, True])
-def test_the_loss_and_its_gradient_are_those_by_hand(double):
+@pytest.mark.parametrize(("double", "delta"), [(False, 1.0), (True, 1.5)])
+def test_the_loss_and_its_gradient_are_those_by_hand(double, delta):
     random = np.random.default_rng(0)
     w, u = random.normal(size=(2, 3, 2))
     batch = {
@@ -120,7 +120,7 @@ def test_the_loss_and_its_gradient_are_those_by_hand(double):
 
     make = rl.double_deep_q_loss if double else rl.deep_q_loss
     variables = {"params": {"w": w}, "target": {"w": u}}
-    (loss, (collections, metrics)), gradient = jax.jit(jax.value_and_grad(make(apply), has_aux=True))(
+    (loss, (collections, metrics)), gradient = jax.jit(jax.value_and_grad(make(apply, delta=delta), has_aux=True))(
         variables, batch, None
     )
     own, target = batch["next_observation"] @ w, batch["next_observation"] @ u
@@ -130,9 +130,10 @@ def test_the_loss_and_its_gradient_are_those_by_hand(double):
     errors -= (batch["observation"] @ w)[places, batch["action"]]
     np.testing.assert_allclose(metrics["errors"], errors, rtol=1e-12)
     size = np.abs(errors)
-    huber = np.where(size < 1, errors**2 / 2, size - 0.5)
+    huber = np.where(size < delta, errors**2 / 2, delta * (size - delta / 2))
+    assert size.max() > delta > size.min()
     assert loss == pytest.approx(np.mean(batch["weight"] * huber))
-    slope = -batch["weight"] * np.clip(errors, -1, 1) / 5
+    slope = -batch["weight"] * np.clip(errors, -delta, delta) / 5
     expected = np.zeros((3, 2))
     for i in range(5):
         expected[:, batch["action"][i]] += slope[i] * batch["observation"][i]

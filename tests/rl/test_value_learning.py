@@ -89,21 +89,21 @@ def test_values_and_gradients_are_those_of_rlax():
     rlax = peers.rlax()
     distrax = pytest.importorskip("distrax", reason="parity with distrax")
     x = draw()
-    actions = x.pop("a")
+    whole = {name: x.pop(name) for name in ("a", "mask")}  # not differentiated
 
-    def both(x, a):
+    def both(x, whole):
         found = {}
         for name, compute in {"ours": ours, "rlax": functools.partial(of_rlax, rlax, distrax)}.items():
 
             def total(x, compute=compute):
-                values = compute({**x, "a": a})
+                values = compute({**x, **whole})
                 return sum(jnp.sum(jnp.sin(value)) for value in values.values()), values
 
             (_, values), gradient = jax.value_and_grad(total, has_aux=True)(x)
             found[name] = values, gradient
         return found
 
-    found = jax.device_get(jax.jit(jax.vmap(both))(x, actions))
+    found = jax.device_get(jax.jit(jax.vmap(both))(x, whole))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13), found["ours"], found["rlax"])
     assert np.abs(found["ours"][1]["q"]).max() > 0
 

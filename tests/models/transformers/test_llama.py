@@ -151,11 +151,17 @@ def test_the_language_task_learns_without_the_weights_of_attention():
     assert not [shape for shape in stacked if shape[-2:] == (5, 5)]
 
     @jax.jit
-    def run(variables):
-        logits = MODEL.apply(random_variables(), TOKENS[:, :-1])
-        return task.measure(variables, batch)["loss"].value, losses.cross_entropy(logits, TOKENS[:, 1:])
+    def run():
+        tied, pairs = MODEL.clone(tied=True), []
+        for model in (MODEL, tied):
+            own, logits = tasks.language_model(model), model.apply(random_variables(model), TOKENS[:, :-1])
+            expected = losses.cross_entropy(logits, TOKENS[:, 1:])
+            pairs.append((own.measure(random_variables(model), batch)["loss"].value, expected))
+            pairs.append((own.loss(random_variables(model), batch, jax.random.key(0))[0], expected))
+        return [*pairs, (task.measure(variables, batch)["loss"].value, pairs[0][1])]
 
-    exact(*run(variables))
+    for loss, expected in run():
+        exact(loss, expected)
 
 
 def test_caches_hold_the_shared_heads_in_the_dtype_of_the_computation():

@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec
 
 from jaxdl import nn
 from jaxdl.nn.attention import _implementations as implementations
 from jaxdl.nn.attention import dot_product
+from jaxdl.train import parallel
 from tests.peers import torch
 
 B, H, T, D, E = 2, 4, 13, 6, 5
@@ -213,9 +215,27 @@ def test_the_platform_of_the_program_decides(monkeypatch):
         assert "cosh" not in program("cuda", **options)
 
 
+def test_the_kernel_for_tpus_is_for_programs_of_a_single_device(monkeypatch):
+    monkeypatch.setattr(dot_product, "PLAIN_LENGTH", 4)
+    form = jax.ShapeDtypeStruct((2, 128, 8), jnp.bfloat16)
+
+    def attend(q, k, v, **options):
+        return nn.dot_product_attention(q, k, v, causal=True, segment_ids=np.arange(128) // 50, **options)
+
+    def program(attend):
+        return jax.jit(attend).trace(form, form, form).lower(lowering_platforms=("tpu",)).as_text()
+
+    spec, mesh = PartitionSpec("data"), parallel.make_mesh({"data": 2})
+    mapped = jax.shard_map(attend, mesh=mesh, in_specs=(spec,) * 3, out_specs=spec, check_vma=False)
+    assert "tpu_custom_call" in program(partial(attend, implementation="flash"))
+    assert "tpu_custom_call" in program(mapped)
+    assert "tpu_custom_call" not in program(attend)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
+        ({"implementation": "flash"}, ValueError, "got 13 and 13"),
         ({"implementation": "fast"}, ValueError, "got 'fast'"),
         ({"implementation": "cudnn"}, ValueError, "got float32"),
         ({"implementation": "blockwise", "return_weights": True}, ValueError, "got 'blockwise'"),

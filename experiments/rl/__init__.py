@@ -1,0 +1,1 @@
+"""Reinforcement learning and planning."""
