@@ -11,6 +11,7 @@ import optax
 from jaxdl import tree
 from jaxdl.arrays import widen
 from jaxdl.checks import check_in_range, shorten
+from jaxdl.optim.numerics import transformation
 from jaxdl.typing import Array, PyTree
 
 KERNELS = "kernel$"
@@ -98,7 +99,7 @@ def keep_zeros(optimizer: optax.GradientTransformation, *, pattern: str = KERNEL
         updates, inner = optimizer.update(updates, state.inner, params)
         return apply_masks(updates, state.masks), KeepZerosState(state.masks, inner)
 
-    return optax.GradientTransformation(init, update)
+    return transformation(init, update)
 
 
 def sparsity(params: PyTree, *, pattern: str = KERNELS) -> Array:

@@ -188,7 +188,7 @@ class InceptionResNetV2(linen.Module):
 
     def _modules(self) -> dict[str, _Branches]:
         """Make the modules between the stem and conv6, in their order."""
-        fields = {"width": self.width, "dtype": self.dtype}
+        fields: dict[str, Any] = {"width": self.width, "dtype": self.dtype}
         made: dict[str, _Branches] = {}
         for before, kind, depth in zip(("mixed5b", *REDUCTIONS), BLOCKS, self.depths, strict=True):
             if before in REDUCTIONS:
