@@ -233,7 +233,7 @@ def test_changes_reach_the_fields():
     ("name", "changes", "message"),
     [
         ("lenet", {}, "got 'lenet'; did you mean 'lenet5'"),
-        ("qqq", {}, "'lenet5', 'lenet5_original', 'mlp'"),
+        ("qqq", {}, "'lenet5', 'lenet5_original', 'llama2_7b'"),
         ("mlp", {"hiden_sizes": (3,)}, "got 'hiden_sizes'; did you mean 'hidden_sizes'"),
         ("mlp", {"hidden": (3,)}, "got 'hidden'; it is 'hidden_sizes' now"),
         ("vit_b16", {"heads": 3}, "got 'heads'; it is 'num_heads' now"),
