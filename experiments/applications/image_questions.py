@@ -51,7 +51,7 @@ class Config(Base):
     """Data set of the digits."""
     data_dir: Path | None = None
     """Folder with the files of MNIST."""
-    pictures: int = 6000
+    pictures: int = 12_000
     """Pictures of the training, a question each."""
     tested: int = 1200
     """Pictures of the test."""
@@ -63,7 +63,7 @@ class Config(Base):
     """How often the question attends to the picture."""
     blind: bool = True
     """Train on the questions alone, too, for a quarter of the passes."""
-    epochs: float = 12.0
+    epochs: float = 14.0
     """Passes over the questions."""
     batch_size: int = 64
     """Questions in an update."""
