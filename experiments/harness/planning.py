@@ -1,6 +1,6 @@
 """Search in the tree of a game whose rules are known: tic-tac-toe by mctx, and its exact values."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -66,6 +66,8 @@ def search(key: Key, boards: Board, simulations: int) -> tuple[Array, Array]:
         invalid_actions=~environments.legal_actions(boards),
         dirichlet_fraction=0.0,
         temperature=0.0,
+        # The values of this game: mctx would stretch those of few tried moves, and leave the others untried for long.
+        qtransform=partial(mctx.qtransform_by_min_max, min_value=-1, max_value=1),
     )
     return found.action, found.action_weights
 

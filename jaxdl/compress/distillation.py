@@ -81,4 +81,4 @@ def distillation_loss(
     check_in_range("soft_weight", soft_weight, 0.0, 1.0)
     soft = soft_target_loss(logits, teacher_logits, temperature=temperature, mask=mask, reduction=reduction)
     hard = losses.cross_entropy(logits, labels, mask=mask, reduction=reduction)
-    return soft_weight * soft + (1 - soft_weight) * hard
+    return jnp.asarray(soft_weight * soft + (1 - soft_weight) * hard)

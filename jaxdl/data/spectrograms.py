@@ -64,7 +64,8 @@ def mel_filters(
     high = sample_rate / 2 if high is None else high
     if not 0 <= low < high <= sample_rate / 2:
         raise ValueError(f"expected 0 <= low < high <= {sample_rate / 2:g}, got low={low:g} and high={high:g}")
-    mels = np.linspace(*(2595 * np.log10(1 + np.array([low, high]) / 700)), num_filters + 2)
+    first, last = 2595 * np.log10(1 + np.array([low, high]) / 700)
+    mels = np.linspace(first, last, num_filters + 2)
     corners = 700 * (10 ** (mels / 2595) - 1)
     bins = np.linspace(0, sample_rate / 2, num_bins)[:, None]
     rising = (bins - corners[:-2]) / np.diff(corners)[:-1]

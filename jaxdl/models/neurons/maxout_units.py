@@ -74,4 +74,4 @@ def apply_maxout_pair(params: PyTree, x: ArrayLike) -> Array:
 def _intercepts(x: Array, slopes: Array, first: ArrayLike) -> Array:
     """Return the intercepts of connected lines over the intervals of ``x``, the first of which starts at ``first``."""
     starts = first + jnp.concatenate([jnp.zeros(1), jnp.cumsum(slopes * jnp.diff(x))[:-1]])
-    return starts - slopes * x[:-1]
+    return jnp.asarray(starts - slopes * x[:-1])

@@ -174,7 +174,7 @@ def dot_product_attention(
         mask = None if mask is None else fit_scores(mask, shape)
         ids = None if segment_ids is None else jnp.asarray(segment_ids)
         call = Call(mask, ids, key, causal, window, factor, float(dropout_rate), groups)
-        y = run(*(x.astype(dtype) for x in (q, k, v)), call, implementation)
+        y = run(q.astype(dtype), k.astype(dtype), v.astype(dtype), call, implementation)
     y = y if spoiled is None else jnp.where(spoiled, jnp.nan, y)
     return y.astype(dtype) if weights is None or not return_weights else (y.astype(dtype), weights.astype(dtype))
 
