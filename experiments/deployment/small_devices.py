@@ -126,7 +126,7 @@ def learn(
 def measure(model: Any, arrays: Batch, variables: PyTree) -> np.ndarray:
     """Measure the accuracy of every network, ``[runs]``."""
     logits = jax.jit(jax.vmap(lambda v: model.apply({"params": v["params"]}, arrays["image"])))(variables)
-    return np.mean(np.argmax(logits, -1) == arrays["label"], axis=-1)
+    return np.mean(np.asarray(logits).argmax(-1) == arrays["label"], axis=-1)
 
 
 def prune(

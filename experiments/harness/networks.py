@@ -16,6 +16,7 @@ from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import initialize
 from jaxdl import data, models, optim, pretrained, tasks, train, tree
+from jaxdl.arrays import expand_leading
 from jaxdl.checks import shorten
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.files.downloads import require as require_package
@@ -72,7 +73,10 @@ class Network(NamedTuple):
 
     def __call__(self, x: Array) -> Array:
         """Compute the outputs ``[B, K]``, or the last feature maps where there are no dense layers."""
-        return self.model.apply(self.variables, x if self.channels == 1 else (x - MEAN) / STD)
+        if self.channels == 3:
+            mean, std = (expand_leading(jnp.asarray(each), x.ndim) for each in (MEAN, STD))
+            x = (x - mean) / std
+        return self.model.apply(self.variables, x)
 
     def features(self, *layers: str) -> Any:
         """Return the function from images to ``{layer: feature maps}``."""
