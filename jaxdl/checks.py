@@ -182,6 +182,16 @@ def _initials(name: str, *, whole: bool = False) -> str | None:
     return "".join(word[0] for word in words) if len(words) > 1 else None
 
 
+def former_dropout(new: str, prefix: str = "") -> dict[str, str]:
+    """Name the field that earlier versions had for dropout, the share of units kept, for `renamed_fields`.
+
+    >>> former_dropout("rate")
+    {'retain_probability': 'rate, the share dropped: 1 - retain_probability'}
+    """
+    old = f"{prefix}retain_probability"
+    return {old: f"{new}, the share dropped: 1 - {old}"}
+
+
 def renamed_fields(**new_names: str) -> Callable[[_Class], _Class]:
     """Decorate a class so that fields called by their old names raise an error that gives the new ones.
 

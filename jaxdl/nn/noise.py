@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.arrays import to_floating
-from jaxdl.checks import check_in_range, check_one_of, is_zero, renamed_fields
+from jaxdl.checks import check_in_range, check_one_of, former_dropout, is_zero, renamed_fields
 from jaxdl.typing import Array, ArrayLike, Key
 
 SCALINGS = ("inverted", "test_time")
@@ -90,7 +90,7 @@ def gaussian_noise(key: Key | None, x: ArrayLike, standard_deviation: ArrayLike 
     return x + _scale(jax.random.normal(key, x.shape, x.dtype), standard_deviation)
 
 
-@renamed_fields(retain_probability="rate, the share dropped: 1 - retain_probability")
+@renamed_fields(**former_dropout("rate"))
 class Dropout(linen.Module):
     """``dropout`` with the random numbers of the collection ``"dropout"``.
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
-from jaxdl.checks import check_one_of, renamed_fields
+from jaxdl.checks import check_one_of, former_dropout, renamed_fields
 from jaxdl.models.layers import collect, output_layer
 from jaxdl.models.sequence.layers import RENAMED_FIELDS, embed, last, pool
 from jaxdl.nn.activations import Activation, get_activation
@@ -32,7 +32,7 @@ Output = Array | tuple[Array, dict[str, Array]]
     vocabulary="vocab_size",
     embedding="embedding_dim",
     hidden="hidden_sizes",
-    word_retain_probability="word_dropout_rate, the share dropped: 1 - word_retain_probability",
+    **former_dropout("word_dropout_rate", prefix="word_"),
 )
 class AveragingNetwork(linen.Module):
     """A network on the mean of the word vectors, whatever their order (Iyyer et al., 2015)::

@@ -6,14 +6,12 @@ import chex
 import jax.numpy as jnp
 
 from jaxdl.arrays import widen
+from jaxdl.checks import former_dropout
 from jaxdl.models.layers import Embed, clear_padding
 from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.typing import Array, ArrayLike
 
-RENAMED_FIELDS = {
-    "embedding": "embedding_dim",
-    "retain_probability": "dropout_rate, the share dropped: 1 - retain_probability",
-}
+RENAMED_FIELDS = {"embedding": "embedding_dim", **former_dropout("dropout_rate")}
 """The old names of the fields that networks over sequences share, with the new ones."""
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from einops import rearrange
 from flax import linen
 
-from jaxdl.checks import renamed_fields
+from jaxdl.checks import former_dropout, renamed_fields
 from jaxdl.nn.attention.cache import Cache, extend_cache
 from jaxdl.nn.attention.dot_product import dot_product_attention
 from jaxdl.nn.attention.masking import causal_mask, clear_hidden, combine_masks
@@ -20,7 +20,7 @@ from jaxdl.typing import Array, ArrayLike
 @renamed_fields(
     heads="num_heads",
     features="qkv_features",
-    retain_probability="dropout_rate, the share dropped: 1 - retain_probability",
+    **former_dropout("dropout_rate"),
 )
 class MultiHeadAttention(linen.Module):
     """``y = [head_1, ..., head_H] W_O`` with ``head_h = attention(q W_Q^h, k W_K^h, v W_V^h)`` (Vaswani et al., 2017).

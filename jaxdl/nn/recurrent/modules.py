@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.arrays import to_floating
-from jaxdl.checks import renamed_fields
+from jaxdl.checks import former_dropout, renamed_fields
 from jaxdl.nn.recurrent.cells.base import Cell
 from jaxdl.nn.recurrent.scanning import DIRECTIONS
 from jaxdl.nn.recurrent.stacking import stacked_scan
@@ -51,7 +51,7 @@ class RecurrentCell(linen.Module):
     layers="num_layers",
     segments="remat_chunks",
     truncation="tbptt_length",
-    retain_probability="dropout_rate, the share dropped: 1 - retain_probability",
+    **former_dropout("dropout_rate"),
 )
 class RNN(linen.Module):
     """``stacked_scan`` of ``num_layers`` equal cells, with parameters."""
