@@ -54,6 +54,11 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name bytes by their argument: an archive holds the time of its making, and all processes must see one name."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture
 def key():
     """A random key, the same in every test."""
