@@ -64,9 +64,8 @@ def image_rows(
     """
     columns = max(map(len, rows.values()))
     height = size * max(image.shape[0] / image.shape[1] for images in rows.values() for image in images)
-    figure, axes = plt.subplots(
-        len(rows), columns, figsize=(max(6, size * columns), height * len(rows) + 0.4), squeeze=False
-    )
+    width = max(6, size * columns) + 0.08 * max(map(len, rows))
+    figure, axes = plt.subplots(len(rows), columns, figsize=(width, height * len(rows) + 0.4), squeeze=False)
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         limit = np.max(np.abs(images))
         styles = {
@@ -75,7 +74,7 @@ def image_rows(
             "signed": {"cmap": "RdBu", "vmin": -limit, "vmax": limit},
         }
         show_images(line, images, **styles[kind])
-        line[0].set_ylabel(name)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
         for axis in line[len(images) :]:
             axis.set_axis_off()
     for axis, title in zip(axes[0], titles, strict=True) if titles else ():
