@@ -274,6 +274,8 @@ def draw_pieces(pieces: Sequence[int], constructed: np.ndarray, learned: np.ndar
     for values, colour, label in ((constructed, COLOURS[0], "constructed"), (learned, COLOURS[1], "learned")):
         plot_runs(axis, values.T, colour, x=np.array(pieces), style="o-", label=label)
     axis.set(xscale="log", yscale="log", xlabel="pieces of each unit", ylabel="largest error")
+    axis.set_xticks(pieces, pieces)
+    axis.minorticks_off()
     axis.legend(frameon=False)
     return figure
 
