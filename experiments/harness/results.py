@@ -10,7 +10,7 @@ from rich.table import Table
 def means(**tables: Mapping[Any, Any]) -> dict[str, float]:
     """Name the mean of every row of every table, ``table_row``; integers stay integers.
 
-    A row's name may be a tuple, and its spaces and hyphens become underscores.
+    A row's name may be a tuple; its spaces and hyphens become underscores, and its commas go.
 
     >>> means(loss={"fine-tune": np.array([1.0, 2.0]), ("plain", 8): 0.5}, units={2: 7})
     {'loss_fine_tune': 1.5, 'loss_plain_8': 0.5, 'units_2': 7}
@@ -32,4 +32,4 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 def _word(name: Any) -> str:
     parts = name if isinstance(name, tuple) else (name,)
-    return "_".join(str(part).replace(" ", "_").replace("-", "_") for part in parts)
+    return "_".join(str(part).replace(",", "").replace(" ", "_").replace("-", "_") for part in parts)

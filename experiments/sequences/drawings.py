@@ -23,6 +23,8 @@ from experiments.harness.sequence_plots import (
 Arrays = Mapping[str, np.ndarray]
 Found = Mapping[str, Arrays]
 """Arrays by the name of a variant and of a measure."""
+WORDS = 40
+"""Words of a text whose gates are drawn."""
 
 
 def draw_exposure(found: Found, taught: Sequence[str], units: Mapping[str, str]) -> Figure:
@@ -289,11 +291,11 @@ def draw_places(found: Found, seen: Arrays) -> Figure:
 def draw_gates(shown: Arrays, words: Sequence[str], found: Found, length: int) -> Figure:
     """Draw the mean forget gate along a sentence, and the accuracies of all cells on pronouns, of every seed."""
     figure, (axes,) = panels(2, size=(7, 3.6), width_ratios=(3, 1))
-    steps = np.arange(min(length, 40))
+    steps = np.arange(min(length, WORDS))
     axes[0].bar(steps, shown["gates"][steps], color=COLOURS[0], alpha=0.5)
-    axes[0].step(steps, shown["gender"][steps], color=COLOURS[1], where="mid", label="gender of the last noun")
+    axes[0].step(steps, shown["gender"][steps], color=COLOURS[1], where="mid", label="last noun (1: male)")
     axes[0].set_xticks(steps, [words[token] for token in shown["token"][steps]], rotation=90, fontsize=7)
-    axes[0].set(title="Mean forget gate", ylim=(0, 1.05))
+    axes[0].set(title="Mean forget gate", ylim=(-0.03, 1.05))
     legend(axes[0], fontsize=8)
     both = {
         f"{name.split(' (')[0]}\n{part}": values[part] for name, values in found.items() for part in ("short", "long")

@@ -65,7 +65,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
         found[name] = jax.device_get(jax.jit(jax.vmap(partial(learn, cell, config)))(keys, start))
         check_learned(found[name]["loss"])
     judge_all(run, statements(found))
-    shown = {name: found[NEW][name][0] for name in ("token", "gender", "gates")}
+    start = found[NEW]["gender"][:, : drawings.WORDS]
+    most = np.argmax(np.count_nonzero(np.diff(start), axis=1))  # of all texts, the one with the most turns
+    shown = {name: found[NEW][name][most] for name in ("token", "gender", "gates")}
     run.figure("gates", drawings.draw_gates(shown, WORDS, found, config.length))
     return {
         slug(f"{m}_{name.split(' (')[0]}"): float(found[name][m].mean()) for name in CELLS for m in ("short", "long")
