@@ -88,7 +88,9 @@ def drawable(text: str) -> str:
 def show_weights(axis: Axes, weights: np.ndarray, columns: Sequence[str] = (), rows: Sequence[str] = ()) -> None:
     """Show attention weights ``[rows, columns]``, between 0 and 1, with names of both."""
     axis.imshow(np.asarray(weights), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    upright = any(len(name) > 2 for name in columns)  # words need more room than characters
     axis.set_xticks(range(len(columns)), [drawable(name) for name in columns], fontfamily="monospace", fontsize=8)
+    axis.tick_params(axis="x", rotation=90 if upright else 0)
     axis.set_yticks(range(len(rows)), [drawable(name) for name in rows], fontfamily="monospace", fontsize=8)
     axis.tick_params(length=0)
     axis.grid(visible=False)
