@@ -1,6 +1,7 @@
 """The number of arithmetic operations of a program, by formula, with loops multiplied out."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,9 @@ def count_operations(function: Callable[..., Any], *args: Any, platform: str = "
     """Count the multiplications and additions of the matrix products and convolutions in ``function(*args)``.
 
     A product ``[M, K] [K, N]`` has ``2 M K N``, a convolution ``2`` for each output, kernel element and input channel.
-    A scan multiplies those of its body by its length; the branches of a cond count as the largest. Other operations,
-    which move more bytes than they compute, count nothing. What is rematerialized counts each time.
+    A scan multiplies those of its body by its length, a while loop by the number in its ``jax.named_scope("steps=N")``;
+    the branches of a cond count as the largest. Other operations, which move more bytes than they compute, count
+    nothing. What is rematerialized counts each time.
 
     Args:
         function: is traced, not run.
@@ -21,7 +23,7 @@ def count_operations(function: Callable[..., Any], *args: Any, platform: str = "
         platform: on which the program would run: some functions have a form for each.
 
     Raises:
-        ValueError: a while loop with an unknown number of steps has products.
+        ValueError: a while loop without such a name has products.
 
     >>> x, w = jax.ShapeDtypeStruct((4, 8), "float32"), jax.ShapeDtypeStruct((8, 2), "float32")
     >>> count_operations(lambda x, w: x @ w, x, w)
@@ -38,13 +40,21 @@ def _count_equation(equation: JaxprEqn, platform: str) -> float:
     name, params = equation.primitive.name, equation.params
     if name in _FORMULAS:
         return _FORMULAS[name](equation)
-    inner = [_count(program, platform) for program in _programs(equation)]
-    if name == "cond":
-        platforms = params.get("branches_platforms") or [()]
+    programs = _programs(equation)
+    if name == "cond" and (platforms := params.get("branches_platforms")):
         chosen = next((i for i, names in enumerate(platforms) if names and platform in names), len(platforms) - 1)
-        return inner[chosen] if platforms != [()] else max(inner)
+        return _count(programs[chosen], platform)
+    inner = [_count(program, platform) for program in programs]
+    if name == "cond":
+        return max(inner)
     if name == "while" and sum(inner):
-        raise ValueError("expected products in loops of known length, got some in a while loop; use jax.lax.scan")
+        steps = re.findall(r"\bsteps=([\d.e+]+)", str(equation.source_info.name_stack))
+        if not steps:
+            raise ValueError(
+                "expected products in loops of known length, got some in a while loop; use jax.lax.scan, or write the "
+                'loop within jax.named_scope("steps=N")'
+            )
+        return sum(inner) * float(steps[-1])
     return sum(inner) * _times(name, params)
 
 

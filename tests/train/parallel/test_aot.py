@@ -4,12 +4,14 @@ import importlib.util
 import json
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdl import nn
 from jaxdl.train import parallel
 from jaxdl.train.parallel import aot, executed, operations, scaling
 from jaxdl.train.parallel.communication import Collective
@@ -92,6 +94,15 @@ def test_operations_are_those_of_the_platform():
     assert found == [16, 32]
     with pytest.raises(ValueError, match="while"):
         operations.count_operations(lambda x: jax.lax.while_loop(lambda x: x[0, 0] < 1, lambda x: x @ x, x), x)
+
+
+def test_operations_of_causal_attention_are_those_of_the_visible_blocks():
+    q = np.zeros((1, 1024, 4), np.float32)
+    attend = partial(nn.dot_product_attention, causal=True, implementation="blockwise")
+    visible = 4 * 5 / 2 * 256 * 256  # of 4 x 4 blocks of 256 positions
+    assert operations.count_operations(attend, q, q, q) == 2 * 2 * 4 * visible
+    gradient = jax.grad(lambda *inputs: jnp.sum(attend(*inputs)), argnums=(0, 1, 2))
+    assert operations.count_operations(gradient, q, q, q) == (2 + 5) * 2 * 4 * visible
 
 
 def test_collectives_of_a_scan_count_as_often_as_it_runs():
