@@ -27,7 +27,8 @@ def draw_learning(curves: Mapping[str, Curve], *, goal: Mapping[str, float]) -> 
         plot_band(axis, frames, mean, np.where(shown, low, mean), np.where(shown, high, mean), colour, alpha=0.25)
         if name in goal:
             axis.axhline(goal[name], color="black", linewidth=0.8, linestyle=":")
-        axis.set(xlabel="frames of a seed", title=name)
+        axis.set(xlabel="thousand frames of a seed", title=name)
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}")
     return figure
 
 
