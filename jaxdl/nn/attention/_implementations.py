@@ -10,7 +10,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import expand_leading
+from jaxdl.arrays import expand_leading, vary_alike
 from jaxdl.checks import check_one_of
 from jaxdl.nn.attention import _blockwise
 from jaxdl.typing import Array, Key
@@ -84,7 +84,7 @@ def blockwise(q: Array, k: Array, v: Array, call: Call, *, block: int = BLOCK) -
         segments = ids, ids
     plan = _blockwise.Plan(call.scale, call.causal, call.window, call.dropout_rate, block)
     operands = _blockwise.Operands(mask, segments, call.key)
-    y = cast(Array, _blockwise.attend(plan, split(q, -3), k, v, operands))
+    y = cast(Array, _blockwise.attend(plan, *vary_alike((split(q, -3), k, v, operands))))
     return y.reshape(*q.shape[:-1], v.shape[-1])
 
 

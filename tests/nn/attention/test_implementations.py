@@ -171,6 +171,26 @@ def test_blocks_of_nothing(T, S):
     np.testing.assert_array_equal(y, np.full((2, T, E), float(S > 0)))
 
 
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("shared", [False, True])
+def test_blocks_on_devices_that_have_rows_of_their_own(shared):
+    """Under the checks of ``shard_map``: the gradient of keys that all devices share is the sum of theirs."""
+    q, k, v, dy = draw((B, H, T, D), (B, H, T, D), (B, H, T, E), (B, H, T, E))
+    run = pulled_back(MASKS["causal window"], "blockwise")
+    rows = PartitionSpec("data")
+    keys = PartitionSpec() if shared else rows
+    k, v = (x[:1] if shared else x for x in (k, v))
+    specs = {"in_specs": (rows, keys, keys, rows), "out_specs": (rows, (rows, keys, keys))}
+    mapped = jax.shard_map(run, mesh=parallel.make_mesh({"data": B}), **specs)
+
+    def alone(q, k, v, dy):
+        y, (dq, dk, dv) = run(q, *(jnp.broadcast_to(x, (B, *x.shape[1:])) for x in (k, v)), dy)
+        return y, (dq, *(x.sum(0, keepdims=True) if shared else x for x in (dk, dv)))
+
+    mine, expected = jax.jit(lambda *x: (mapped(*x), alone(*x)))(q, k, v, dy)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-14), mine, expected)
+
+
 def temporary_bytes(T, **options):
     """Return the temporaries of attention with its gradient over ``T`` positions; nothing runs."""
     form = jax.ShapeDtypeStruct((1, 2, T, 16), jnp.float32)
