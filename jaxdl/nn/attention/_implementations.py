@@ -112,7 +112,7 @@ def flash(q: Array, k: Array, v: Array, call: Call) -> Array:
     """Compute attention by the flash kernel for TPUs."""
     from jax.experimental.pallas.ops.tpu import flash_attention as tpu  # half a second that others need not wait
 
-    k, v = (x if call.groups == 1 else jnp.repeat(x, call.groups, axis=-3) for x in (k, v))
+    k, v = repeat_heads(k, call.groups), repeat_heads(v, call.groups)
     ids = call.segment_ids
     if ids is not None:
         ids = jnp.broadcast_to(expand_leading(ids, q.ndim - 1), q.shape[:-1])
@@ -173,6 +173,11 @@ def _has_nvidia() -> bool:
         return any("nvidia" in device.device_kind.lower() for device in jax.devices("cuda"))
     except RuntimeError:
         return False
+
+
+def repeat_heads(x: Array, groups: int) -> Array:
+    """Repeat every head of ``[..., K, S, D]`` for the queries that share it."""
+    return x if groups == 1 else jnp.repeat(x, groups, axis=-3)
 
 
 def _split_heads(x: Array, axis: int, groups: int) -> Array:

@@ -278,10 +278,11 @@ def test_heads_of_keys_must_divide_those_of_queries():
 
 
 @pytest.mark.usefixtures("float64")
-def test_shared_heads_of_keys_with_a_window_and_a_cache():
+@pytest.mark.parametrize("rope_base", [None, 30.0])
+def test_shared_heads_of_keys_with_a_window_and_a_cache(rope_base):
     """A layer with shared keys equals one whose keys repeat; with a cache it equals one pass over all positions."""
     x = draw((B, 5, 8))[0]
-    layer = nn.MultiHeadAttention(4, num_kv_heads=2, fused=True)
+    layer = nn.MultiHeadAttention(4, num_kv_heads=2, rope_base=rope_base, fused=True)
     kernel, output = draw((8, 16), (8, 8))
     bias = np.linspace(-1, 1, 16)
     variables = {"params": {"query_key_value": {"kernel": kernel, "bias": bias}, "output": {"kernel": output}}}
@@ -302,11 +303,11 @@ def test_shared_heads_of_keys_with_a_window_and_a_cache():
             y, cache = layer.apply(variables, part, window=2, cache=cache)
             steps.append(y)
         options = {"causal": True, "window": 2}
-        other = nn.MultiHeadAttention(4, fused=True).apply({"params": whole}, x, **options)
+        other = nn.MultiHeadAttention(4, rope_base=rope_base, fused=True).apply({"params": whole}, x, **options)
         return layer.apply(variables, x, **options), other, jnp.concatenate(steps, axis=1)
 
     y, other, steps = run(x)
     np.testing.assert_allclose(other, y, rtol=1e-10)
     np.testing.assert_allclose(steps, y, rtol=1e-10)
-    with pytest.raises(ValueError, match="num_heads=4, got 3"):
+    with pytest.raises(ValueError, match="num_heads = 4, got 3"):
         jax.eval_shape(nn.MultiHeadAttention(4, num_kv_heads=3).init, jax.random.key(0), x)
