@@ -1,10 +1,11 @@
 """Arithmetic in at least float32, and the alignment of masks and parameters to the dimensions of an array."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.checks import known_value
-from jaxdl.typing import Array, ArrayLike
+from jaxdl.typing import Array, ArrayLike, PyTree
 
 
 def widen(x: ArrayLike) -> Array:
@@ -117,3 +118,19 @@ def expand_leading(x: ArrayLike, ndim: int) -> Array:
     """
     x = jnp.asarray(x)
     return jnp.expand_dims(x, tuple(range(ndim - x.ndim)))
+
+
+def vary_alike(arrays: PyTree) -> PyTree:
+    """Cast arrays inside of ``jax.shard_map`` to vary over the same axes of the mesh; elsewhere they stay as they are.
+
+    A loop may then add what depends on any of them to zeros like one of them. The gradient of an array that was the
+    same on all devices is the sum of theirs.
+
+    >>> [x.shape for x in vary_alike([jnp.ones(3), jnp.ones(2)])]
+    [(3,), (2,)]
+    """
+    if jax.sharding.AxisType.Manual not in jax.sharding.get_abstract_mesh().axis_types:
+        return arrays
+    # An operation casts its operands, and its result varies over the axes of all of them.
+    zero = sum(jnp.zeros_like(leaf, jnp.int32, ()) for leaf in jax.tree.leaves(arrays))
+    return jax.tree.map(lambda leaf: jax.lax.select(zero == 0, leaf, leaf), arrays)

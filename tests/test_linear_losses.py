@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec
 
 from jaxdl import losses, tasks
 from jaxdl.models.transformers.gpt import GPT
+from jaxdl.train import parallel
 from tests.peers import torch
 from tests.variables import draw
 
@@ -75,6 +77,27 @@ def test_labels_outside_give_nan_where_traced():
             losses.linear_cross_entropy(h, wrong, labels)
     with pytest.raises(ValueError, match="got float32"):
         losses.linear_cross_entropy(h, W, np.ones((B, T, V), np.float32))
+
+
+@pytest.mark.usefixtures("float64")
+def test_devices_that_have_rows_of_their_own():
+    """Under the checks of ``shard_map``: the gradient of weights that all devices share is the sum of theirs."""
+    (h, W, b), labels = example()
+
+    def loss(h, W, b, labels):
+        return losses.linear_cross_entropy(h, W, labels, bias=b, chunks=3)
+
+    gradient = jax.value_and_grad(loss, argnums=(0, 1, 2))
+
+    def share(*arrays):
+        value, slopes = gradient(*arrays)
+        return jax.lax.pmean(value, "data"), jax.tree.map(lambda leaf: leaf / B, slopes)
+
+    rows, whole = PartitionSpec("data"), PartitionSpec()
+    specs = {"in_specs": (rows, whole, whole, rows), "out_specs": (whole, (rows, whole, whole))}
+    mapped = jax.shard_map(share, mesh=parallel.make_mesh({"data": B}), **specs)
+    mine, alone = jax.jit(lambda *x: (mapped(*x), gradient(*x)))(h, W, b, labels)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-15), mine, alone)
 
 
 def test_no_array_has_all_logits(key):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.arrays import to_floating
+from jaxdl.arrays import expand_leading, square_modulus, to_floating
 from jaxdl.checks import check_in_range, check_positive_integer, is_integer
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -35,8 +35,7 @@ def spectrogram(x: ArrayLike, *, window_size: int = 256, hop: int = 128) -> Arra
     starts = np.arange(0, x.shape[-1] - window_size + 1, hop)
     frames = x[..., starts[:, None] + np.arange(window_size)]
     window = jnp.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window_size) / window_size), x.dtype)
-    spectrum = jnp.fft.rfft(frames * window.reshape((1,) * (frames.ndim - 1) + (-1,)))
-    return jnp.square(spectrum.real) + jnp.square(spectrum.imag)
+    return square_modulus(jnp.fft.rfft(frames * expand_leading(window, frames.ndim)))
 
 
 def mel_filters(
@@ -96,7 +95,7 @@ def spec_augment(
     frequency_masks: int = 2,
     fill: ArrayLike = 0.0,
 ) -> Array:
-    """Mask random stretches of time and bands of frequency in spectrograms, others in each.
+    """Mask random spans of time and bands of frequency in spectrograms, others in each.
 
     Each mask is ``[s, s + w)`` of ``n`` steps or bands, with ``w`` uniform in ``0 .. width`` and ``s`` uniform in
     ``0 .. n - w``.
@@ -127,14 +126,14 @@ def spec_augment(
         if not is_integer(count) or count < 0:
             raise ValueError(f"expected {name} to be a number of masks, got {count!r}")
     time_key, frequency_key = jax.random.split(key)
-    hidden_steps = _stretches(time_key, x.shape[0], x.shape[1], time_masks, time_width)
-    hidden_bands = _stretches(frequency_key, x.shape[0], x.shape[2], frequency_masks, frequency_width)
+    hidden_steps = _spans(time_key, x.shape[0], x.shape[1], time_masks, time_width)
+    hidden_bands = _spans(frequency_key, x.shape[0], x.shape[2], frequency_masks, frequency_width)
     hidden = hidden_steps[:, :, None] | hidden_bands[:, None, :]
     return jnp.where(hidden.reshape(hidden.shape + (1,) * (x.ndim - 3)), jnp.asarray(fill, x.dtype), x)
 
 
-def _stretches(key: Key, rows: int, size: int, count: int, width: int) -> Array:
-    """Return True in ``count`` random stretches of every row, ``[rows, size]``."""
+def _spans(key: Key, rows: int, size: int, count: int, width: int) -> Array:
+    """Return True in ``count`` random spans of every row, ``[rows, size]``."""
     width_key, start_key = jax.random.split(key)
     widths = jax.random.randint(width_key, (rows, count, 1), 0, width + 1)
     starts = jax.random.randint(start_key, (rows, count, 1), 0, size - widths + 1)

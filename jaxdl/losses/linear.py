@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import expand_leading, to_floating
+from jaxdl.arrays import expand_leading, to_floating, vary_alike
 from jaxdl.checks import check_in_range, check_positive_integer
 from jaxdl.losses._shared import pick, prepare_labels, reduce, zero_masked
 from jaxdl.typing import Array, ArrayLike
@@ -75,7 +75,8 @@ def linear_cross_entropy(
     if b is not None and b.shape != W.shape[1:]:
         raise ValueError(f"expected a bias of shape {W.shape[1:]}, got {b.shape}")
     size = max(1, -(-h.shape[-2] // chunks))
-    return reduce(_losses(_Plan(size, float(label_smoothing)), zero_masked(h, weights), W, b, y), weights, reduction)
+    operands = vary_alike((zero_masked(h, weights), W, b, y))
+    return reduce(_losses(_Plan(size, float(label_smoothing)), *operands), weights, reduction)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -117,7 +118,8 @@ def _backward(plan: _Plan, residuals: tuple, g: Array) -> tuple[Array, Array, Ar
         dW_i = jnp.tensordot(chunks.part(chunks.h, i, -2), narrow, (lead, lead), preferred_element_type=dW.dtype)
         return (dW + dW_i, db + jnp.sum(dz, lead)), jnp.matmul(narrow, chunks.W.T)
 
-    zeros = jnp.zeros(W.shape, chunks.wide), jnp.zeros(classes, chunks.wide)
+    # Like W, not of its shape: inside of jax.shard_map they vary over the same devices.
+    zeros = jnp.zeros_like(W, chunks.wide), jnp.zeros_like(W[0], chunks.wide)
     (dW, db), dh = jax.lax.scan(chunk, zeros, jnp.arange(chunks.count))
     return chunks.join(dh, -2), dW.astype(W.dtype), None if b is None else db.astype(b.dtype), None
 

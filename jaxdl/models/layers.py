@@ -12,6 +12,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from jaxdl.arrays import check_weights
 from jaxdl.checks import check_indices, check_positive_integer
+from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.convolution.geometry import Padding
 from jaxdl.nn.initializers import he_normal
@@ -214,6 +215,16 @@ def clear_padding(tokens: Array, mask: Array, vocab_size: int) -> Array:
     return jnp.where((mask == 0) & ((tokens < 0) | (tokens >= vocab_size)), 0, tokens)
 
 
+def add_positions(x: Array, first: ArrayLike = 0) -> Array:
+    """Add the sinusoidal positions ``first .. first + T - 1`` to vectors ``[B, T, D]``.
+
+    >>> add_positions(jnp.zeros((1, 1, 4))).tolist()
+    [[[0.0, 1.0, 0.0, 1.0]]]
+    """
+    positions = sinusoidal_positions(first + jnp.arange(x.shape[1]), x.shape[-1])
+    return x + positions.astype(x.dtype)[None]
+
+
 def token_mask(mask: ArrayLike | None, lengths: ArrayLike | None, shape: Sequence[int]) -> Array | None:
     """Return the mask of the tokens ``[B, T]`` of a batch, from a mask or from lengths; None without either.
 
@@ -242,6 +253,19 @@ def token_mask(mask: ArrayLike | None, lengths: ArrayLike | None, shape: Sequenc
         raise ValueError(f"expected a mask of the shape of the tokens, {shape}, got {jnp.shape(mask)}")
     check_weights(mask)  # before it is an array, which would be traced under jit
     return jnp.asarray(mask)
+
+
+def nan_if_additive(x: Array, mask: Array | None) -> Array:
+    """Replace the vectors ``[B, T, D]`` of a row by NaN if its mask ``[B, T]`` is negative somewhere.
+
+    Such a mask is one that is added to scores; traced, it passed `token_mask` unchecked.
+
+    >>> nan_if_additive(jnp.ones((2, 2, 1)), jnp.array([[0, -9], [1, 0]]))[..., 0].tolist()
+    [[nan, nan], [1.0, 1.0]]
+    """
+    if mask is None or mask.dtype == bool:
+        return x
+    return jnp.where(jnp.all(mask >= 0, axis=1)[:, None, None], x, jnp.nan)
 
 
 def channels_last_hint(shape: Sequence[int]) -> str:

@@ -31,14 +31,13 @@ Recurrent networks
     `CellParameters`.
 
 Attention
-    `dot_product_attention`, `attend`, `scaled_dot_product`, `ring_attention`; modules: `MultiHeadAttention`,
-    `GroupedQueryAttention` (and its `split_heads`), `Attention`, `ScoreParameters`; masks: `causal_mask`,
-    `padding_mask`, `window_mask`, `segment_mask`, `combine_masks`, `clear_hidden`, `fit_scores`; learned scores:
-    `additive_scores`, `tanh_scores`, `dot_scores`, `general_scores`, `concat_scores`, `Score`, `AdditiveScore`,
-    `DotScore`, `GeneralScore`, `ConcatScore`, `init_score`; local attention: `local_mask`, `gaussian_window`,
-    `predict_centers`; coverage: `attention_penalty`, `earlier_attention`, `coverage_loss`; pointers:
-    `copy_probabilities`, `mix_copies`; key-value cache: `Cache`, `init_cache`, `extend_cache`; positions:
-    `sinusoidal_positions`, `rotary_embedding`.
+    `dot_product_attention`, `attend`, `scaled_dot_product`, `ring_attention`; modules: `MultiHeadAttention` (and its
+    `split_heads`), `Attention`, `ScoreParameters`; masks: `causal_mask`, `padding_mask`, `window_mask`, `segment_mask`,
+    `combine_masks`, `clear_hidden`, `fit_scores`; learned scores: `additive_scores`, `tanh_scores`, `dot_scores`,
+    `general_scores`, `concat_scores`, `Score`, `AdditiveScore`, `DotScore`, `GeneralScore`, `ConcatScore`,
+    `init_score`; local attention: `local_mask`, `gaussian_window`, `predict_centers`; coverage: `attention_penalty`,
+    `earlier_attention`, `coverage_loss`; pointers: `copy_probabilities`, `mix_copies`; key-value cache: `Cache`,
+    `init_cache`, `extend_cache`; positions: `sinusoidal_positions`, `rotary_embedding`.
 
 Conditional random fields
     `Chain`, with `crf_score`, `crf_log_partition`, `crf_log_likelihood`, `crf_marginals`, and `viterbi`.
@@ -95,7 +94,6 @@ from jaxdl.nn.attention import (
     ConcatScore,
     DotScore,
     GeneralScore,
-    GroupedQueryAttention,
     MultiHeadAttention,
     Score,
     ScoreParameters,
@@ -241,7 +239,6 @@ __all__ = [
     "GaussianNoise",
     "GeneralScore",
     "GroupNorm",
-    "GroupedQueryAttention",
     "InstanceNorm",
     "Jordan",
     "JordanState",

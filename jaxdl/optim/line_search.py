@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxdl.arrays import widen
 from jaxdl.checks import check_in_range, check_positive_integer
-from jaxdl.optim.numerics import check_inexact
+from jaxdl.optim.numerics import check_inexact, nan_to_infinity
 from jaxdl.tree import dot
 from jaxdl.typing import Array, ArrayLike, PyTree
 
@@ -48,7 +48,7 @@ def best_candidate(
         raise ValueError(f"expected step_sizes [N] with N >= 1, got the shape {step_sizes.shape}")
     step_sizes = jnp.concatenate([jnp.zeros(1, step_sizes.dtype), step_sizes])
     losses = jax.vmap(lambda size: loss(_move(params, direction, size)))(step_sizes)
-    best = jnp.argmin(jnp.where(jnp.isnan(losses), jnp.inf, losses))
+    best = jnp.argmin(nan_to_infinity(losses))
     return LineSearch(_move(params, direction, step_sizes[best]), step_sizes[best], losses[best])
 
 

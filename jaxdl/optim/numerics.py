@@ -58,6 +58,15 @@ def increment(count: Array) -> Array:
     return count + (count < jnp.iinfo(count.dtype).max)
 
 
+def nan_to_infinity(losses: Array) -> Array:
+    """Replace nan by infinity, so that a run that diverged is not the best of several.
+
+    >>> nan_to_infinity(jnp.array([jnp.nan, 2.0])).tolist()
+    [inf, 2.0]
+    """
+    return jnp.where(jnp.isnan(losses), jnp.inf, losses)
+
+
 def at_step(value: ArrayLike | Schedule, count: Array) -> ArrayLike:
     """Return the value of a schedule at a step, or a number as it is.
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.optim.numerics import nan_to_infinity
 from jaxdl.typing import Array, PyTree
 
 
@@ -58,7 +59,7 @@ def refine(run: Callable[[Array], Array], low: float, high: float, points: int =
     for _ in range(levels):
         logarithms = jnp.linspace(ends[0], ends[1], points)
         losses = run_all(jnp.exp(logarithms))
-        best = jnp.argmin(_finite(losses))
+        best = jnp.argmin(nan_to_infinity(losses))
         ends = logarithms[jnp.clip(jnp.stack([best - 1, best + 1]), 0, points - 1)]
         searched.append((jnp.exp(logarithms), losses))
     return _result(*(jnp.concatenate(column) for column in zip(*searched, strict=True)))
@@ -96,8 +97,8 @@ def range_test(
         raise ValueError(f"expected batches of at least 3 steps, got {count}; the descent is measured between 3 losses")
     rates = jnp.asarray(np.geomspace(low, high, count), float)
     _, losses = jax.lax.scan(lambda state, now: step(state, *now), state, (batches, rates))
-    fall = _finite(losses)[2:] - _finite(losses)[:-2]
-    steepest = 1 + jnp.argmin(jnp.where(jnp.isnan(fall), jnp.inf, fall))
+    comparable = nan_to_infinity(losses)
+    steepest = 1 + jnp.argmin(nan_to_infinity(comparable[2:] - comparable[:-2]))
     return RateSearch(rates, losses, rates[steepest], losses[steepest])
 
 
@@ -106,10 +107,6 @@ def _check_range(low: float, high: float) -> None:
     check_in_range("high", high, low, includes_low=False)
 
 
-def _finite(losses: Array) -> Array:
-    return jnp.where(jnp.isnan(losses), jnp.inf, losses)
-
-
 def _result(learning_rates: Array, losses: Array) -> RateSearch:
-    best = jnp.argmin(_finite(losses))
+    best = jnp.argmin(nan_to_infinity(losses))
     return RateSearch(learning_rates, losses, learning_rates[best], losses[best])

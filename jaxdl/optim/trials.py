@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.optim.numerics import nan_to_infinity
 from jaxdl.typing import Array, Key, PyTree
 
 
@@ -104,7 +105,7 @@ def random_search(
     keys = jax.random.split(key, len(space))
     settings = {name: space[name].draw(key, (trials,)) for name, key in zip(sorted(space), keys, strict=True)}
     losses = jax.vmap(run)(settings)
-    best = _best(losses)
+    best = jnp.argmin(nan_to_infinity(losses))
     return RandomSearch(settings, losses, {name: values[best] for name, values in settings.items()}, losses[best])
 
 
@@ -131,9 +132,5 @@ def restart(key: Key, run: Callable[[Key], tuple[Array, Any]], count: int) -> Re
     """
     check_positive_integer("count", count)
     losses, results = jax.vmap(run)(jax.random.split(key, count))
-    best = _best(losses)
+    best = jnp.argmin(nan_to_infinity(losses))
     return Restarts(jax.tree.map(lambda leaf: leaf[best], results), losses[best], losses)
-
-
-def _best(losses: Array) -> Array:
-    return jnp.argmin(jnp.where(jnp.isnan(losses), jnp.inf, losses))

@@ -47,6 +47,7 @@ class Format:
         flags: setting, our field and the setting's default, of the Boolean ones.
         classes: the architectures with as many logits as labels.
         tied: the architectures whose output is the embedding again.
+        rotary: whether positions are rotary, of which our model computes those that are not scaled.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Format:
     flags: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     tied: tuple[str, ...] = ()
+    rotary: bool = False
 
 
 _GPT2 = Format(
@@ -141,6 +143,7 @@ _LLAMA = Format(
         "attention_bias": ("attention_bias", False),
         "mlp_bias": ("mlp_bias", False),
     },
+    rotary=True,
 )
 FORMATS = {"gpt2": _GPT2, "bert": _BERT, "vit": _VIT, "llama": _LLAMA}
 """By the setting ``model_type``."""
@@ -215,7 +218,7 @@ def describe_settings(path: Path, config: Mapping[str, Any]) -> Description:
 
 def _describe(path: Path, config: Mapping[str, Any], form: Format) -> Description:
     architecture = (config.get("architectures") or [next(iter(form.architectures))])[0]
-    config = _settings_of_rotation(path, config) if form is _LLAMA else config
+    config = _settings_of_rotation(path, config) if form.rotary else config
     _check_settings(path, config, form, architecture)
     fields, names = dict(form.architectures[architecture]), {}
     for setting, (name, default) in form.fields.items():

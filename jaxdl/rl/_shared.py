@@ -1,10 +1,19 @@
-"""Shapes and types of the arguments, checked before anything is computed."""
+"""Shapes and types of the arguments, checked before anything is computed; means over the steps that count; aliases."""
+
+from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.arrays import widen_floating
-from jaxdl.typing import Array, ArrayLike
+from jaxdl.arrays import fit_mask, widen_floating
+from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
+
+Loss = Callable[[dict[str, PyTree], Batch, Key], tuple[Array, tuple[dict[str, PyTree], dict[str, Array]]]]
+"""``loss(variables, batch, key) -> (loss, (collections, metrics))``, as ``train.make_step`` takes it."""
+
+Update = Callable[[Any, Batch], tuple[Any, dict[str, Array]]]
+"""``update(learner, batch) -> (learner, metrics)``, as ``train.make_step`` makes it."""
 
 
 def to_sequences(**arrays: ArrayLike) -> list[Array]:
@@ -43,3 +52,17 @@ def check_shape(name: str, array: ArrayLike, shape: tuple[int | None, ...], mean
     )
     if not fits:
         raise ValueError(f"expected {name} of shape {meaning}, got {found}; map over batches with jax.vmap")
+
+
+def masked_mean(terms: Array, mask: ArrayLike | None) -> Array:
+    """Average terms ``[T]`` over the steps that the mask leaves, 0 of none.
+
+    Raises:
+        ValueError: the mask has another shape.
+    """
+    if mask is None:
+        return jnp.mean(terms)
+    mask = fit_mask(mask, terms.shape).astype(terms.dtype)
+    check_shape("mask", mask, terms.shape, f"[T] = {list(terms.shape)}")
+    total = jnp.sum(mask)
+    return jnp.sum(jnp.where(mask > 0, mask * terms, 0)) / jnp.where(total > 0, total, 1)

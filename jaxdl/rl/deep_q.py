@@ -11,6 +11,7 @@ from flax import linen, struct
 
 from jaxdl import losses
 from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.rl._shared import Loss, Update
 from jaxdl.rl.collecting import collect, n_step_transitions
 from jaxdl.rl.environments.environment import Environment
 from jaxdl.rl.policies import epsilon_greedy
@@ -21,8 +22,6 @@ from jaxdl.typing import Array, Batch, Key, PyTree, Schedule
 
 QFunction = Callable[[dict[str, PyTree], Array], Any]
 """``apply(variables, observations [B, ...]) -> q [B, A]``, the ``apply`` of a linen module for instance."""
-Loss = Callable[[dict[str, PyTree], Batch, Key], tuple[Array, tuple[dict[str, PyTree], dict[str, Array]]]]
-Update = Callable[[Any, Batch], tuple[Any, dict[str, Array]]]
 
 
 class DuelingHead(linen.Module):

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.arrays import fit_mask, widen_floating
+from jaxdl.arrays import widen_floating
 from jaxdl.checks import check_in_range, check_indices
-from jaxdl.rl._shared import check_shape, to_floats
+from jaxdl.rl._shared import check_shape, masked_mean, to_floats
 from jaxdl.typing import Array, ArrayLike, Key
 
 
@@ -95,7 +95,7 @@ def policy_gradient_loss(
     logits, advantages = to_floats(logits=logits, advantages=advantages)
     log_p = jax.nn.log_softmax(logits, axis=-1)
     taken = jnp.take_along_axis(log_p, jnp.asarray(actions)[:, None], axis=-1)[:, 0]
-    return _mean(-taken * jax.lax.stop_gradient(advantages), mask)
+    return masked_mean(-taken * jax.lax.stop_gradient(advantages), mask)
 
 
 def clipped_surrogate_loss(
@@ -123,7 +123,7 @@ def clipped_surrogate_loss(
     ratios, advantages = to_floats(ratios=ratios, advantages=advantages)
     advantages = jax.lax.stop_gradient(advantages)
     clipped = jnp.clip(ratios, 1 - epsilon, 1 + epsilon)
-    return _mean(-jnp.minimum(ratios * advantages, clipped * advantages), mask)
+    return masked_mean(-jnp.minimum(ratios * advantages, clipped * advantages), mask)
 
 
 def _values(x: ArrayLike) -> Array:
@@ -137,13 +137,3 @@ def _values(x: ArrayLike) -> Array:
 def _check_steps(steps: int, **arrays: ArrayLike) -> None:
     for name, array in arrays.items():
         check_shape(name, array, (steps,), f"[T] = [{steps}]")
-
-
-def _mean(terms: Array, mask: ArrayLike | None) -> Array:
-    """Average the terms that the mask leaves, 0 of none."""
-    if mask is None:
-        return jnp.mean(terms)
-    mask = fit_mask(mask, terms.shape).astype(terms.dtype)
-    check_shape("mask", mask, terms.shape, f"[T] = {list(terms.shape)}")
-    total = jnp.sum(mask)
-    return jnp.sum(jnp.where(mask > 0, mask * terms, 0)) / jnp.where(total > 0, total, 1)

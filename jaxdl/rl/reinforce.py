@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxdl import losses
 from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.rl._shared import Loss, Update, masked_mean
 from jaxdl.rl.collecting import play_episode
 from jaxdl.rl.environments.environment import Environment
 from jaxdl.rl.policies import entropy, policy_gradient_loss
@@ -17,7 +18,6 @@ from jaxdl.typing import Array, Batch, Key, PyTree
 
 PolicyAndValues = Callable[[dict[str, PyTree], Array], tuple[Array, Array]]
 """``apply(variables, observations [B, ...]) -> (logits [B, A], values [B])``."""
-Loss = Callable[[dict[str, PyTree], Batch, Key], tuple[Array, tuple[dict[str, PyTree], dict[str, Array]]]]
 
 
 def reinforce_loss(apply: PolicyAndValues, *, entropy_weight: float = 0.0, value_weight: float = 0.5) -> Loss:
@@ -56,7 +56,7 @@ def reinforce_loss(apply: PolicyAndValues, *, entropy_weight: float = 0.0, value
         mask = batch["mask"]
         policy_loss = policy_gradient_loss(logits, batch["action"], batch["return"] - values, mask)
         value_loss = losses.mean_squared_error(values, batch["return"], mask=mask)
-        disorder = jnp.sum(mask * entropy(logits)) / jnp.maximum(jnp.sum(mask), 1)
+        disorder = masked_mean(entropy(logits), mask)
         metrics = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": disorder}
         return policy_loss + value_weight * value_loss - entropy_weight * disorder, ({}, metrics)
 
@@ -93,7 +93,7 @@ class Reinforce:
 
     environment: Environment
     apply: PolicyAndValues
-    update: Callable[[Any, Batch], tuple[Any, dict[str, Array]]]
+    update: Update
     episodes: int = 16
     max_steps: int = 500
     discount: float = 0.99

@@ -120,7 +120,7 @@ def repeat(state: PyTree, members: int) -> PyTree:
     (3, 2)
     """
     check_positive_integer("members", members)
-    return jax.tree.map(lambda leaf: jnp.stack([leaf] * members), state)
+    return tree.stack([state] * members)
 
 
 def average_predictions(logits: ArrayLike, average: str = "arithmetic") -> Array:

@@ -1,6 +1,7 @@
-"""One comparison for every architecture: a model of ours and a torch module with the same random weights."""
+"""Comparisons for every architecture: a model of ours and a torch module with the same random weights."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -97,11 +98,34 @@ def assert_parity(
     for name, gradient in theirs.items():
         _close(ours[name], gradient, tolerance, f"gradient of {name}", 1e-3 * largest)
     if statistics:
-        after = {name: buffer.numpy() for name, buffer in peer.named_buffers()}
-        ours = pretrained.to_theirs({f"batch_stats/{p}": leaf for p, leaf in tree.flatten(statistics).items()}, rules)
-        for name, value in ours.items():
-            if not name.endswith(COUNTER):
-                _close(value, after[name], tolerance, name)
+        _close_statistics({"batch_stats": statistics}, peer, rules, tolerance)
+
+
+def assert_training_parity(model: Any, peer: Any, rules: Sequence[Rule], x: np.ndarray) -> None:
+    """Compare the logits of a training step and every batch statistic after it; in float64, as `assert_parity`.
+
+    It compiles neither the evaluation nor a gradient: for networks whose layers are compared elsewhere.
+    """
+    variables = pretrained.convert(
+        entries_of(randomize(peer)), pretrained.template(model, x.shape[1:]), rules, dtype=np.float64
+    )
+    logits, after = jax.jit(partial(model.apply, train=True, mutable=["batch_stats"]))(variables, x)
+    expected = peer.train()(torch().tensor(np.moveaxis(x, -1, 1).copy())).detach().numpy()
+    _close(np.asarray(logits), expected, 1e-11, MAIN)
+    _close_statistics(jax.device_get(after), peer, rules, 1e-11)
+
+
+def assert_same_weights(variables: Any, peer: Any, rules: Sequence[Rule]) -> None:
+    """Compare names and shapes of all weights with those of the peer; leaves need no more than a shape.
+
+    Args:
+        variables: of ours, from `pretrained.template` for instance.
+        peer: the torch module, made on the device "meta" for instance.
+        rules: the names of the peer's weights.
+    """
+    zeros = {path: np.broadcast_to(np.float32(0), leaf.shape) for path, leaf in tree.flatten(variables).items()}
+    ours = {name: entry.shape for name, entry in pretrained.to_theirs(zeros, rules).items()}
+    assert ours == {name: tuple(entry.shape) for name, entry in peer.state_dict().items()}
 
 
 def _ours(model: Any, variables: Any, x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, Any, Any]:
@@ -129,6 +153,13 @@ def _ours(model: Any, variables: Any, x: np.ndarray, labels: np.ndarray) -> tupl
         return logits, gradients, updated
 
     return jax.tree.map(np.asarray, run(params, statistics, jnp.asarray(x), jnp.asarray(labels)))
+
+
+def _close_statistics(ours: Any, peer: Any, rules: Sequence[Rule], tolerance: float) -> None:
+    theirs = {name: buffer.numpy() for name, buffer in peer.named_buffers()}
+    for name, value in pretrained.to_theirs(tree.flatten(ours), rules).items():
+        if not name.endswith(COUNTER):
+            _close(value, theirs[name], tolerance, name)
 
 
 def _close(ours: np.ndarray, theirs: np.ndarray, tolerance: float, name: str, least: float = 0.0) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdl.models.transformers.gpt import GPT
+from jaxdl.models.transformers.llama import Llama
 from jaxdl.models.vision.resnet import ResNet
 from tests.variables import draw
 
@@ -50,12 +51,14 @@ def test_a_residual_network_with_its_statistics(scan, key):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), other, expected)
 
 
-def test_what_is_kept_for_the_backward_pass(key):
+@pytest.mark.parametrize("family", [GPT, Llama])
+def test_what_is_kept_for_the_backward_pass(family, key):
     """Of the scanned blocks: for "block" their inputs alone, with a name also the arrays of that name."""
-    variables = draw(GPT(**GPT_FIELDS, scan_blocks=True).init, key, TOKENS)
+    scanned = family(**GPT_FIELDS, mlp_dim=32, scan_blocks=True)
+    variables = draw(scanned.init, key, TOKENS)
 
     def kept(remat):
-        model = GPT(**GPT_FIELDS, scan_blocks=True, remat=remat)
+        model = scanned.clone(remat=remat)
         forward = lambda params: jax.vjp(lambda p: model.apply({"params": p}, TOKENS), params)[1]  # noqa: E731
         shapes = [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(forward, variables["params"]))]
         return sum(shape == (2, 2, 6, 8) for shape in shapes), sum(shape == (2, 2, 6, 32) for shape in shapes)

@@ -78,7 +78,8 @@ def test_a_file_gives_the_model_with_the_logits_of_transformers(library, model, 
     path = write(library, tmp_path / "tiny.gguf", variables)
     found, loaded = pretrained.load_gguf(path)
     assert found == model.clone(head_dim=None)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=0.02), loaded, variables)
+    # 8 bits: half of a step, a 127th of the largest number of a block, which is itself rounded to 16 bits.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=np.abs(b).max() / 220), loaded, variables)
     entries = pretrained.read_gguf(path)
     assert (entries["blk.0.attn_norm.weight"] == loaded["params"]["decoder_block1"]["norm1"]["scale"]).all()
     again = pretrained.export("llama_tiny", loaded, "gguf", **FIELDS)

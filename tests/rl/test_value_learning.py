@@ -1,7 +1,5 @@
 """Returns, errors of value learning and losses of policies: equal to rlax, and to loops of NumPy, in float64."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +19,7 @@ def draw(seed=0):
         "r": random.normal(size=shape),
         "d": 0.9 * (random.random(shape) > 0.2),
         "v": random.normal(size=(TRAJECTORIES, STEPS + 1)),
-        "lambda": random.random(shape),
+        "mix": random.random(shape),
         "q": random.normal(size=(TRAJECTORIES, STEPS + 1, ACTIONS)),
         "other": random.normal(size=(TRAJECTORIES, STEPS + 1, ACTIONS)),
         "p": random.dirichlet(np.ones(ACTIONS), size=shape),
@@ -31,56 +29,62 @@ def draw(seed=0):
     }
 
 
-def ours(x):
-    """Compute everything on one trajectory."""
-    r, d, v, q, other, a = (x[name] for name in ("r", "d", "v", "q", "other", "a"))
-    each = functools.partial(jax.vmap, in_axes=0)
+def alike(library):
+    """Map trajectories to what has the same name and arguments in ours and rlax."""
     return {
-        "discounted": rl.discounted_returns(r, d, v[-1]),
-        "lambda": rl.lambda_returns(r, d, v[1:], 0.7),
-        "lambdas": rl.lambda_returns(r, d, v[1:], x["lambda"]),
-        "2 steps": rl.n_step_returns(r, d, v[1:], 2),
-        "9 steps": rl.n_step_returns(r, d, v[1:], 9),
-        "advantages": rl.generalized_advantages(r, d, v, 0.7),
-        "td": each(rl.td_learning)(v[:-1], r, d, v[1:]),
-        "td_lambda": rl.td_lambda(v[:-1], r, d, v[1:], 0.7),
-        "sarsa": each(rl.sarsa)(q[:-1], a[:-1], r, d, q[1:], a[1:]),
-        "expected_sarsa": each(rl.expected_sarsa)(q[:-1], a[:-1], r, d, q[1:], x["p"]),
-        "q": each(rl.q_learning)(q[:-1], a[:-1], r, d, q[1:]),
-        "double_q": each(rl.double_q_learning)(q[:-1], a[:-1], r, d, q[1:], other[1:]),
-        "q_lambda": rl.q_lambda(q[:-1], a[:-1], r, d, q[1:], 0.7),
-        "policy_gradient": rl.policy_gradient_loss(q[:-1], a[:-1], r),
-        "masked": rl.policy_gradient_loss(q[:-1], a[:-1], r, x["mask"]),
-        "entropy": jnp.mean(rl.entropy(q[:-1])),
-        "surrogate": rl.clipped_surrogate_loss(x["ratio"], r, 0.2),
-        "greedy": rl.epsilon_greedy_probabilities(q[:-1], 0.3),
+        "discounted": lambda r, d, v, **_: library.discounted_returns(r, d, v[-1]),
+        "lambda": lambda r, d, v, **_: library.lambda_returns(r, d, v[1:], 0.7),
+        "lambdas": lambda r, d, v, mix, **_: library.lambda_returns(r, d, v[1:], mix),
+        "td": lambda r, d, v, **_: jax.vmap(library.td_learning)(v[:-1], r, d, v[1:]),
+        "td_lambda": lambda r, d, v, **_: library.td_lambda(v[:-1], r, d, v[1:], 0.7),
+        "sarsa": lambda q, a, r, d, **_: jax.vmap(library.sarsa)(q[:-1], a[:-1], r, d, q[1:], a[1:]),
+        "expected_sarsa": lambda q, a, r, d, p, **_: jax.vmap(library.expected_sarsa)(q[:-1], a[:-1], r, d, q[1:], p),
+        "q": lambda q, a, r, d, **_: jax.vmap(library.q_learning)(q[:-1], a[:-1], r, d, q[1:]),
+        "double_q": lambda q, a, r, d, other, **_: jax.vmap(library.double_q_learning)(
+            q[:-1], a[:-1], r, d, q[1:], other[1:]
+        ),
+        "q_lambda": lambda q, a, r, d, **_: library.q_lambda(q[:-1], a[:-1], r, d, q[1:], 0.7),
     }
 
 
-def of_rlax(rlax, distrax, x):
-    """Compute the same by rlax and distrax."""
-    r, d, v, q, other, a = (x[name] for name in ("r", "d", "v", "q", "other", "a"))
-    w = jnp.ones_like(r)
+OURS = {
+    **alike(rl),
+    "2 steps": lambda r, d, v, **_: rl.n_step_returns(r, d, v[1:], 2),
+    "9 steps": lambda r, d, v, **_: rl.n_step_returns(r, d, v[1:], 9),
+    "advantages": lambda r, d, v, **_: rl.generalized_advantages(r, d, v, 0.7),
+    "policy_gradient": lambda q, a, r, **_: rl.policy_gradient_loss(q[:-1], a[:-1], r),
+    "masked": lambda q, a, r, mask, **_: rl.policy_gradient_loss(q[:-1], a[:-1], r, mask),
+    "entropy": lambda q, **_: jnp.mean(rl.entropy(q[:-1])),
+    "surrogate": lambda ratio, r, **_: rl.clipped_surrogate_loss(ratio, r, 0.2),
+    "greedy": lambda q, **_: rl.epsilon_greedy_probabilities(q[:-1], 0.3),
+}
+
+
+def of_rlax(rlax, distrax):
+    """Return the same functions of rlax and distrax."""
+    w = jnp.ones(STEPS)
     return {
-        "discounted": rlax.discounted_returns(r, d, v[-1]),
-        "lambda": rlax.lambda_returns(r, d, v[1:], 0.7),
-        "lambdas": rlax.lambda_returns(r, d, v[1:], x["lambda"]),
-        "2 steps": rlax.n_step_bootstrapped_returns(r, d, v[1:], 2),
-        "9 steps": rlax.n_step_bootstrapped_returns(r, d, v[1:], 9),
-        "advantages": rlax.truncated_generalized_advantage_estimation(r, d, 0.7, v),
-        "td": jax.vmap(rlax.td_learning)(v[:-1], r, d, v[1:]),
-        "td_lambda": rlax.td_lambda(v[:-1], r, d, v[1:], 0.7),
-        "sarsa": jax.vmap(rlax.sarsa)(q[:-1], a[:-1], r, d, q[1:], a[1:]),
-        "expected_sarsa": jax.vmap(rlax.expected_sarsa)(q[:-1], a[:-1], r, d, q[1:], x["p"]),
-        "q": jax.vmap(rlax.q_learning)(q[:-1], a[:-1], r, d, q[1:]),
-        "double_q": jax.vmap(rlax.double_q_learning)(q[:-1], a[:-1], r, d, q[1:], other[1:]),
-        "q_lambda": rlax.q_lambda(q[:-1], a[:-1], r, d, q[1:], 0.7),
-        "policy_gradient": rlax.policy_gradient_loss(q[:-1], a[:-1], r, w),
-        "masked": rlax.policy_gradient_loss(q[:-1], a[:-1], r, x["mask"]) * STEPS / jnp.sum(x["mask"]),
-        "entropy": -rlax.entropy_loss(q[:-1], w),
-        "surrogate": rlax.clipped_surrogate_pg_loss(x["ratio"], r, 0.2),
-        "greedy": distrax.EpsilonGreedy(q[:-1], 0.3).probs,
+        **alike(rlax),
+        "2 steps": lambda r, d, v, **_: rlax.n_step_bootstrapped_returns(r, d, v[1:], 2),
+        "9 steps": lambda r, d, v, **_: rlax.n_step_bootstrapped_returns(r, d, v[1:], 9),
+        "advantages": lambda r, d, v, **_: rlax.truncated_generalized_advantage_estimation(r, d, 0.7, v),
+        "policy_gradient": lambda q, a, r, **_: rlax.policy_gradient_loss(q[:-1], a[:-1], r, w),
+        "masked": lambda q, a, r, mask, **_: rlax.policy_gradient_loss(q[:-1], a[:-1], r, mask) * STEPS / jnp.sum(mask),
+        "entropy": lambda q, **_: -rlax.entropy_loss(q[:-1], w),
+        "surrogate": lambda ratio, r, **_: rlax.clipped_surrogate_pg_loss(ratio, r, 0.2),
+        "greedy": lambda q, **_: distrax.EpsilonGreedy(q[:-1], 0.3).probs,
     }
+
+
+FOLLOWED = {
+    "r d v": ["discounted", "lambda", "2 steps", "9 steps", "advantages"],
+    "r d v mix": ["lambdas"],
+    "v": ["td", "td_lambda"],
+    "q": ["sarsa", "expected_sarsa", "q", "double_q", "q_lambda", "policy_gradient", "masked", "entropy"],
+    "ratio": ["surrogate"],
+    "": ["greedy"],
+}
+"""Arguments, and the results whose gradient depends on them alone: targets and advantages of losses are constants."""
 
 
 @pytest.mark.filterwarnings("ignore:Rlax:PendingDeprecationWarning")
@@ -88,30 +92,34 @@ def of_rlax(rlax, distrax, x):
 def test_values_and_gradients_are_those_of_rlax():
     rlax = peers.rlax()
     distrax = pytest.importorskip("distrax", reason="parity with distrax")
-    x = draw()
+    x, libraries = draw(), {"ours": OURS, "rlax": of_rlax(rlax, distrax)}
     whole = {name: x.pop(name) for name in ("a", "mask")}  # not differentiated
 
     def both(x, whole):
         found = {}
-        for name, compute in {"ours": ours, "rlax": functools.partial(of_rlax, rlax, distrax)}.items():
+        for library, functions in libraries.items():
 
-            def total(x, compute=compute):
-                values = compute({**x, **whole})
+            def total(copies, functions=functions):
+                values = {name: f(**copies[name], **whole) for name, f in functions.items()}
                 return sum(jnp.sum(jnp.sin(value)) for value in values.values()), values
 
-            (_, values), gradient = jax.value_and_grad(total, has_aux=True)(x)
-            found[name] = values, gradient
+            # A copy of the arguments for each result: one backward pass gives the gradient of each.
+            (_, values), gradients = jax.value_and_grad(total, has_aux=True)(dict.fromkeys(functions, x))
+            found[library] = values, gradients
         return found
 
     found = jax.device_get(jax.jit(jax.vmap(both))(x, whole))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13), found["ours"], found["rlax"])
-    assert np.abs(found["ours"][1]["q"]).max() > 0
+    _, gradients = found["ours"]
+    followed = {loss: " ".join(name for name in x if np.any(of[name])) for loss, of in gradients.items()}
+    assert followed == {loss: names for names, losses in FOLLOWED.items() for loss in losses}
 
 
 @pytest.mark.usefixtures("float64")
 def test_values_are_those_of_loops():
     x = draw(1)
-    found = jax.device_get(jax.jit(jax.vmap(ours))(x))
+    run = jax.jit(jax.vmap(lambda x: {name: f(**x) for name, f in OURS.items()}))
+    found = jax.device_get(run(x))
     r, d, v, q, other, a = (x[name] for name in ("r", "d", "v", "q", "other", "a"))
     for i in range(TRAJECTORIES):
 
@@ -129,7 +137,7 @@ def test_values_are_those_of_loops():
         expected = {
             "discounted": [lambda_return(t, v[i, 1:], np.ones(STEPS)) for t in range(STEPS)],
             "lambda": [lambda_return(t, v[i, 1:], np.full(STEPS, 0.7)) for t in range(STEPS)],
-            "lambdas": [lambda_return(t, v[i, 1:], x["lambda"][i]) for t in range(STEPS)],
+            "lambdas": [lambda_return(t, v[i, 1:], x["mix"][i]) for t in range(STEPS)],
             "2 steps": [n_step(t, 2) for t in range(STEPS)],
             "9 steps": [n_step(t, 9) for t in range(STEPS)],
             "q": r[i] + d[i] * q[i, 1:].max(axis=1) - taken,

@@ -74,8 +74,7 @@ class PixelCNN(linen.Module):
         """
         del train  # nothing is random
         x = self.check_levels(x, labels)
-        brightness = 2 * x.astype(jnp.float32) / max(self.num_classes - 1, 1) - 1
-        logits, out = self.from_brightness(brightness, labels)
+        logits, out = self.from_brightness(self.scale_levels(x, jnp.float32), labels)
         return (logits, out) if return_intermediates else logits
 
     @linen.compact
@@ -103,6 +102,10 @@ class PixelCNN(linen.Module):
         y = dense(self.hidden_size, name="dense")(jax.nn.relu(h))
         y = collect(out, "dense", jax.nn.relu(y))
         return dense(self.num_classes, name="output")(y), out
+
+    def scale_levels(self, x: Array, dtype: Any) -> Array:
+        """Scale levels to -1 to 1."""
+        return 2 * x.astype(dtype) / max(self.num_classes - 1, 1) - 1
 
     def check_levels(self, x: ArrayLike, labels: ArrayLike | None) -> Array:
         """Return valid images as an array; raise the errors of calls."""

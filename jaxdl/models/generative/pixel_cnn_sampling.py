@@ -96,7 +96,7 @@ class _Layers:
 
     def encode(self, levels: Array) -> Array:
         """Return the channels of pixels: their brightness, and 1 within the image."""
-        brightness = 2 * levels.astype(self.dtype) / max(self.model.num_classes - 1, 1) - 1
+        brightness = self.model.scale_levels(levels, self.dtype)
         return jnp.stack([brightness, jnp.ones_like(brightness)], axis=-1)
 
     def no_rows(self, shape: tuple[int, ...]) -> list[Array]:

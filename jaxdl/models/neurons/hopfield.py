@@ -140,13 +140,7 @@ def recall(key: Key, weights: ArrayLike, states: ArrayLike, *, sweeps: int = 10)
     weights, states = _check_network(weights, states)
 
     def sweep(states: Array, key: Key) -> tuple[Array, None]:
-        order = jax.random.permutation(key, weights.shape[0])
-
-        def update(i: Array, states: Array) -> Array:
-            before = states[..., order[i]]
-            return states.at[..., order[i]].set(_signs(states @ weights[order[i]], before))
-
-        return jax.lax.fori_loop(0, weights.shape[0], update, states), None
+        return update_asynchronously(weights, states, jax.random.permutation(key, weights.shape[0]))[0], None
 
     return jax.lax.scan(sweep, states, jax.random.split(key, sweeps))[0]
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxdl.arrays import to_floating
 from jaxdl.checks import check_in_range, check_positive_integer
 from jaxdl.nn.activations import maxout
+from jaxdl.nn.dense import linear
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 
@@ -65,8 +66,7 @@ def apply_maxout_pair(params: PyTree, x: ArrayLike) -> Array:
     >>> apply_maxout_pair(params, jnp.array([[-1.0], [0.5], [1.0]])).tolist()
     [-3.0, -0.5, -1.0]
     """
-    lines = jnp.asarray(x) @ params["kernel"]
-    lines = lines + jnp.expand_dims(params["bias"], tuple(range(lines.ndim - 1)))
+    lines = linear(x, params["kernel"], params["bias"])
     units = maxout(lines, lines.shape[-1] // 2)
     return units[..., 0] - units[..., 1]
 

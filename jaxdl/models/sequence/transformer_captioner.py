@@ -5,12 +5,11 @@ from typing import Any, cast
 import jax.numpy as jnp
 from flax import linen
 
-from jaxdl.models.layers import Embed, check_tokens, collect
+from jaxdl.models.layers import Embed, add_positions, check_tokens, collect
 from jaxdl.models.sequence.captioner import ImageEncoder
-from jaxdl.models.transformers.transformer import Decoder, TransformerCarry
-from jaxdl.nn.attention.cache import Cache, init_cache
+from jaxdl.models.transformers.transformer import Decoder, TransformerCarry, init_transformer_carry
+from jaxdl.nn.attention.cache import Cache
 from jaxdl.nn.attention.masking import padding_mask
-from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.initializers import normal
 from jaxdl.nn.noise import Dropout
 from jaxdl.typing import Array, ArrayLike
@@ -96,10 +95,7 @@ class TransformerCaptioner(linen.Module):
     ) -> TransformerCarry:
         """Encode images and make the carry before the first of at most ``max_length`` tokens of the captions."""
         states = self.encoder(source, source_lengths)
-        memory = self.memory(states.states)
-        head_size = self.d_model // self.num_heads
-        cache = init_cache(memory.shape[:1], self.num_heads, max_length, head_size, memory.dtype)
-        return TransformerCarry(memory, states.mask, (cache,) * self.num_layers)
+        return init_transformer_carry(self.decoder, self.memory(states.states), states.mask, max_length)
 
     def step(self, carry: TransformerCarry, token: Array) -> tuple[TransformerCarry, Array]:
         """Map the carry and a token ``[B]`` to the next carry and logits ``[B, V]``."""
@@ -109,9 +105,7 @@ class TransformerCaptioner(linen.Module):
     def _decode(
         self, tokens: Array, memory: Array, mask: Array, train: bool, caches: tuple[Cache, ...] | None = None
     ) -> tuple[Array, dict[str, Any]]:
-        first = 0 if caches is None else caches[0].length
-        x = self.d_model**0.5 * self.embedding(tokens)
-        x = x + sinusoidal_positions(first + jnp.arange(tokens.shape[1]), self.d_model).astype(x.dtype)[None]
+        x = add_positions(self.d_model**0.5 * self.embedding(tokens), 0 if caches is None else caches[0].length)
         options: dict[str, Any] = {"memory_mask": padding_mask(mask), "caches": caches}
         result = self.decoder(self.dropout(x, train=train), memory, train=train, return_intermediates=True, **options)
         return cast(tuple[Array, dict[str, Any]], result)

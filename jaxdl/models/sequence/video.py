@@ -9,18 +9,16 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen
 
-from jaxdl.models.layers import collect, output_layer
+from jaxdl.models.layers import add_positions, collect, output_layer
 from jaxdl.models.sequence.encoder_decoder import Decoder, Memory, SequenceToSequence
-from jaxdl.models.sequence.layers import last
+from jaxdl.models.sequence.layers import embed, last, pool
 from jaxdl.models.transformers.transformer import Encoder as TransformerEncoder
 from jaxdl.nn.attention.masking import padding_mask
-from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.attention.scores import AdditiveScore, Score
 from jaxdl.nn.convolution.convolution import Conv
 from jaxdl.nn.convolution.pooling import max_pool
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.recurrent.cells import GRU, Cell
-from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.nn.recurrent.modules import RNN
 from jaxdl.typing import Array, ArrayLike
 
@@ -53,12 +51,8 @@ class FrameFeatures(linen.Module):
         x = x if network is None else network(x, train=train)
         if x.ndim < 3 or not jnp.issubdtype(x.dtype, jnp.floating):
             raise ValueError(f"expected features [B, T, ...] of frames, got {x.shape} of {x.dtype}")
-        if lengths is not None and jnp.shape(lengths) != x.shape[:1]:
-            raise ValueError(f"expected lengths {x.shape[:1]}, one for each video, got {jnp.shape(lengths)}")
-        mask = jnp.ones(x.shape[:2], bool) if lengths is None else valid_steps(lengths, x.shape[1])
         x = x.reshape(*x.shape[:2], -1)
-        x = x if self.dtype is None else x.astype(self.dtype)
-        return jnp.where(mask[..., None], x, jnp.zeros((), x.dtype)), mask
+        return embed(x, lengths, None, x.shape[-1], self.dtype)
 
 
 class VideoEncoder(linen.Module):
@@ -150,8 +144,7 @@ class TransformerVideoClassifier(linen.Module):
     ) -> Output:
         """Compute the logits ``[B, num_classes]`` of videos ``[B, T, H, W, C]``; errors as for `FrameFeatures`."""
         x, mask = FrameFeatures(self.network, self.dtype, name="frames")(video, lengths, train)
-        x = linen.Dense(self.d_model, dtype=self.dtype, name="embedding")(x)
-        x = x + sinusoidal_positions(jnp.arange(x.shape[1]), self.d_model).astype(x.dtype)[None]
+        x = add_positions(linen.Dense(self.d_model, dtype=self.dtype, name="embedding")(x))
         encoder = TransformerEncoder(
             num_layers=self.num_layers,
             num_heads=self.num_heads,
@@ -162,8 +155,7 @@ class TransformerVideoClassifier(linen.Module):
             name="encoder",
         )
         x, out = encoder(x, train=train, return_intermediates=True, mask=padding_mask(mask))
-        count = jnp.maximum(jnp.sum(mask, axis=1), 1).astype(x.dtype)
-        x = collect(out, "pooled", jnp.sum(jnp.where(mask[..., None], x, 0), axis=1) / count[:, None])
+        x = collect(out, "pooled", pool(x, mask, "mean"))
         logits = output_layer(x, self.num_classes, dtype=self.dtype)
         return (logits, out) if return_intermediates else logits
 

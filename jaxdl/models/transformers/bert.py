@@ -6,9 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen
 
-from jaxdl.arrays import check_weights
 from jaxdl.checks import check_one_of, renamed_fields
-from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect, output_layer
+from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect, nan_if_additive, output_layer, token_mask
 from jaxdl.models.registry import register
 from jaxdl.models.scanning import Remat
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
@@ -17,7 +16,6 @@ from jaxdl.nn.attention.masking import padding_mask
 from jaxdl.nn.initializers import normal, zeros
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
-from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.typing import Array, ArrayLike
 
 HEADS = (None, "masked_language_model", "classification")
@@ -119,14 +117,10 @@ class BERT(linen.Module):
         dense = partial(linen.Dense, kernel_init=normal(0.02), dtype=self.dtype)
         norm = partial(LayerNorm, epsilon=self.epsilon)
         drop = partial(Dropout(self.dropout_rate), train=train)
-        if lengths is not None:
-            mask = _mask_of(lengths, mask, x.shape)
-        if mask is not None:
-            mask = _check_mask(mask, x.shape)
-            x = clear_padding(x, mask, self.vocab_size)
+        mask = token_mask(mask, lengths, x.shape)
+        x = x if mask is None else clear_padding(x, mask, self.vocab_size)
         z, embedding = self._embed(x, segment)
-        if mask is not None and jnp.issubdtype(mask.dtype, jnp.number):
-            z = jnp.where(jnp.all(mask >= 0, axis=1)[:, None, None], z, jnp.nan)
+        z = nan_if_additive(z, mask)
         out: dict[str, Any] = {}
         z = collect(out, "embedded", drop(norm(name="embedding_norm")(z)))
         block = partial(
@@ -176,23 +170,6 @@ class BERT(linen.Module):
         if segment.shape != x.shape:
             raise ValueError(f"expected a segment for each token, {x.shape}, got {segment.shape}")
         return embedding(x) + positions[None] + embed(self.num_segments, name="segments")(segment), embedding
-
-
-def _mask_of(lengths: ArrayLike, mask: ArrayLike | None, shape: tuple[int, ...]) -> Array:
-    """Return the mask of texts of these lengths."""
-    if mask is not None:
-        raise ValueError("expected lengths or a mask, got both; pass the mask alone")
-    if jnp.shape(lengths) != shape[:1]:
-        raise ValueError(f"expected lengths {shape[:1]}, one for each text, got {jnp.shape(lengths)}")
-    return valid_steps(lengths, shape[1])
-
-
-def _check_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
-    mask = jnp.asarray(mask)
-    if mask.shape != shape:
-        raise ValueError(f"expected a mask of the shape of the tokens, {shape}, got {mask.shape}")
-    check_weights(mask)
-    return mask
 
 
 register(

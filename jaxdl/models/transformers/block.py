@@ -132,12 +132,9 @@ class Block(linen.Module):
         def attend(x: Array) -> Array:
             layer = attention(fused=self.fused, name="attention")
             options = {"mask": mask, "causal": self.causal, "train": train}
-            y = layer(x, **options, return_weights=return_weights, cache=cache)
-            names = (*(["attention"] if return_weights else []), *([] if cache is None else ["cache"]))
-            if names:
-                y, *rest = y
-                out.update(zip(names, rest, strict=True))
-            return checkpoint_name(y, "attention_output")
+            y, intermediates = attend_to_self(layer, x, cache=cache, return_weights=return_weights, **options)
+            out.update(intermediates)
+            return y
 
         def attend_to_memory(x: Array) -> Array:
             layer = attention(name="memory_attention")
@@ -158,6 +155,16 @@ class Block(linen.Module):
         return x, out
 
 
+def attend_to_self(
+    layer: MultiHeadAttention, x: Array, *, cache: Cache | None, return_weights: bool, **options: Any
+) -> tuple[Array, dict[str, Any]]:
+    """Apply self-attention; return its output, tagged ``attention_output``, and a block's intermediates of it."""
+    result = layer(x, cache=cache, return_weights=return_weights, **options)
+    names = [name for name, wanted in (("attention", return_weights), ("cache", cache is not None)) if wanted]
+    y, *rest = result if names else (result,)
+    return checkpoint_name(y, "attention_output"), dict(zip(names, rest, strict=True))
+
+
 def check_depth(num_layers: int) -> None:
     """Check that a stack has at least one block.
 
@@ -168,7 +175,7 @@ def check_depth(num_layers: int) -> None:
 
 
 def run_blocks(
-    block: Callable[..., Block],
+    block: Callable[..., linen.Module],
     name: str,
     num_layers: int,
     x: Array,

@@ -15,6 +15,7 @@ from jaxdl.models.registry import register
 from jaxdl.models.scanning import Remat
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, check_depth, run_blocks
 from jaxdl.nn.attention.cache import Cache, init_cache
+from jaxdl.nn.attention.multi_head import split_heads
 from jaxdl.nn.initializers import normal
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
@@ -174,10 +175,8 @@ class GPT(linen.Module):
         max_length = self.context_length if max_length is None else max_length
         if max_length > self.context_length:
             raise ValueError(f"expected max_length <= context_length = {self.context_length}, got {max_length}")
-        if self.num_heads < 1 or self.d_model % self.num_heads:
-            raise ValueError(f"expected num_heads to divide d_model = {self.d_model}, got {self.num_heads}")
-        dtype = self.dtype if dtype is None else dtype
-        cache = init_cache(batch_shape, self.num_heads, max_length, self.d_model // self.num_heads, dtype)
+        num_heads, head_dim = split_heads(self.d_model, self.num_heads)
+        cache = init_cache(batch_shape, num_heads, max_length, head_dim, self.dtype if dtype is None else dtype)
         return (cache,) * self.num_layers
 
     def step(self, carry: Carry, token: Array) -> tuple[Carry, Array]:

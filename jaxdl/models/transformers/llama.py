@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen
+from jax.ad_checkpoint import checkpoint_name
 
 from jaxdl.losses import linear_cross_entropy
-from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect, token_mask
+from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect, nan_if_additive, token_mask
 from jaxdl.models.registry import register
 from jaxdl.models.scanning import Remat
-from jaxdl.models.transformers.block import check_depth, run_blocks
+from jaxdl.models.transformers.block import attend_to_self, check_depth, run_blocks
 from jaxdl.nn.activations import Activation, get_activation
 from jaxdl.nn.attention.cache import Cache, init_cache
-from jaxdl.nn.attention.grouped_query import GroupedQueryAttention, split_heads
 from jaxdl.nn.attention.masking import padding_mask
+from jaxdl.nn.attention.multi_head import MultiHeadAttention, split_heads
 from jaxdl.nn.initializers import normal
 from jaxdl.nn.normalization import RMSNorm
 from jaxdl.typing import Array, ArrayLike
@@ -44,11 +45,11 @@ class LlamaBlock(linen.Module):
         y = z + dense2(activation(gate(norm2(z))) dense1(norm2(z)))
 
     Args:
-        num_heads: see `GroupedQueryAttention`.
+        num_heads: see `MultiHeadAttention`.
         mlp_dim: width of ``gate`` and ``dense1``.
-        num_kv_heads: see `GroupedQueryAttention`.
-        head_dim: see `GroupedQueryAttention`.
-        rope_base: see `GroupedQueryAttention`.
+        num_kv_heads: see `MultiHeadAttention`.
+        head_dim: width of a head; None for ``D / num_heads``.
+        rope_base: see `MultiHeadAttention`.
         attention_bias: whether the layers of attention have biases.
         mlp_bias: whether those of the MLP have.
         attention_dropout_rate: of the weights of attention.
@@ -74,15 +75,23 @@ class LlamaBlock(linen.Module):
     dtype: Any = None
 
     @linen.compact
-    def __call__(self, x: Array, train: bool = False, **options: Any) -> tuple[Array, dict[str, Any]]:
-        """Compute ``y`` for ``x``, both ``[B, T, D]``; for options and intermediates see `GroupedQueryAttention`."""
+    def __call__(
+        self,
+        x: Array,
+        train: bool = False,
+        *,
+        mask: ArrayLike | None = None,
+        cache: Cache | None = None,
+        return_weights: bool = False,
+    ) -> tuple[Array, dict[str, Any]]:
+        """Compute ``y`` for ``x``, both ``[B, T, D]``; arguments and intermediates are those of `Block`."""
         output_init = self.output_init or self.kernel_init
         norm = partial(RMSNorm, epsilon=self.epsilon)
         dense = partial(linen.Dense, use_bias=self.mlp_bias, dtype=self.dtype, kernel_init=self.kernel_init)
-        attention = GroupedQueryAttention(
+        attention = MultiHeadAttention(
             self.num_heads,
-            self.num_kv_heads,
-            self.head_dim,
+            num_kv_heads=self.num_kv_heads,
+            qkv_features=_width_of(self),
             rope_base=self.rope_base,
             use_bias=self.attention_bias,
             dropout_rate=self.attention_dropout_rate,
@@ -91,11 +100,13 @@ class LlamaBlock(linen.Module):
             dtype=self.dtype,
             name="attention",
         )
-        y, out = attention(norm(name="norm1")(x), train, **options)
+        options = {"mask": mask, "causal": True, "train": train}
+        normed = norm(name="norm1")(x)
+        y, out = attend_to_self(attention, normed, cache=cache, return_weights=return_weights, **options)
         z = x + y
         inner = norm(name="norm2")(z)
         gate = get_activation(self.activation)(dense(self.mlp_dim, name="gate")(inner))
-        units = gate * dense(self.mlp_dim, name="dense1")(inner)  # [B, T, mlp_dim]
+        units = gate * checkpoint_name(dense(self.mlp_dim, name="dense1")(inner), "mlp_hidden")  # [B, T, mlp_dim]
         return z + dense(x.shape[-1], kernel_init=output_init, name="dense2")(units), out
 
 
@@ -124,9 +135,9 @@ class Llama(linen.Module):
         num_layers: ``L``.
         num_heads: ``H``.
         mlp_dim: see `LlamaBlock`.
-        num_kv_heads: see `GroupedQueryAttention`.
-        head_dim: see `GroupedQueryAttention`.
-        rope_base: see `GroupedQueryAttention`.
+        num_kv_heads: see `MultiHeadAttention`.
+        head_dim: width of a head; None for ``D / H``.
+        rope_base: see `MultiHeadAttention`.
         tied: whether embedding and output share their weights.
         attention_bias: see `LlamaBlock`.
         mlp_bias: see `LlamaBlock`.
@@ -212,10 +223,7 @@ class Llama(linen.Module):
         init = normal(0.02)
         embedding = Embed(self.vocab_size, self.d_model, embedding_init=init, dtype=self.dtype, name="embedding")
         out: dict[str, Any] = {}
-        z = embedding(x)
-        if mask is not None and jnp.issubdtype(mask.dtype, jnp.number):  # traced, it was not checked
-            z = jnp.where(jnp.all(mask >= 0, axis=1)[:, None, None], z, jnp.nan)
-        z = collect(out, "embedded", z)
+        z = collect(out, "embedded", nan_if_additive(embedding(x), mask))
         caches, valid = (None, mask) if carry is None else (carry.caches, _mark_valid(carry, mask))
         block = partial(
             LlamaBlock,
@@ -223,7 +231,7 @@ class Llama(linen.Module):
             **{name: getattr(self, name) for name in _OF_BLOCKS},
         )
         z, intermediates = run_blocks(
-            block,  # pyright: ignore[reportArgumentType]
+            block,
             "decoder",
             self.num_layers,
             z,
@@ -252,7 +260,7 @@ class Llama(linen.Module):
         max_length = self.context_length if max_length is None else max_length
         if max_length > self.context_length:
             raise ValueError(f"expected max_length <= context_length = {self.context_length}, got {max_length}")
-        kv_heads, head_dim = split_heads(self.d_model, self.num_heads, self.num_kv_heads, self.head_dim)
+        kv_heads, head_dim = split_heads(self.d_model, self.num_heads, self.num_kv_heads, _width_of(self))
         cache = init_cache(batch_shape, kv_heads, max_length, head_dim, self.dtype if dtype is None else dtype)
         return LlamaCarry((cache,) * self.num_layers, jnp.ones((*batch_shape, max_length), bool))
 
@@ -276,6 +284,11 @@ _OF_BLOCKS = (
     "dtype",
 )
 """The fields of a model that are those of its blocks."""
+
+
+def _width_of(module: LlamaBlock | Llama) -> int | None:
+    """Return the width of all heads together; None for that of the model."""
+    return None if module.head_dim is None else module.num_heads * module.head_dim
 
 
 def _mark_valid(carry: LlamaCarry, mask: Array | None) -> Array:

@@ -13,13 +13,12 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxdl.checks import renamed_fields
-from jaxdl.models.layers import Embed, check_tokens, clear_padding, collect
+from jaxdl.models.layers import Embed, add_positions, check_tokens, clear_padding, collect
 from jaxdl.models.scanning import Remat
 from jaxdl.models.transformers.block import RENAMED_FIELDS, Block, run_blocks
 from jaxdl.nn.activations import Activation
 from jaxdl.nn.attention.cache import Cache, init_cache
 from jaxdl.nn.attention.masking import combine_masks, padding_mask
-from jaxdl.nn.attention.position import sinusoidal_positions
 from jaxdl.nn.initializers import normal, zeros
 from jaxdl.nn.noise import Dropout
 from jaxdl.nn.normalization import LayerNorm
@@ -194,6 +193,13 @@ class TransformerCarry(NamedTuple):
     caches: tuple[Cache, ...]
 
 
+def init_transformer_carry(decoder: Decoder, memory: Array, mask: Array, max_length: int) -> TransformerCarry:
+    """Make the carry before the first of at most ``max_length`` tokens, with a memory as wide as the decoder."""
+    head_dim = memory.shape[-1] // decoder.num_heads
+    cache = init_cache(memory.shape[:1], decoder.num_heads, max_length, head_dim, memory.dtype)
+    return TransformerCarry(memory, mask, (cache,) * decoder.num_layers)
+
+
 @renamed_fields(source_vocabulary="source_vocab_size", target_vocabulary="target_vocab_size", features="d_model")
 class Transformer(_Stack):
     """The transformer of the paper: an `Encoder` of the source and a `Decoder` of the target::
@@ -288,9 +294,7 @@ class Transformer(_Stack):
         Tokens beyond these have logits of nan, where ``decode`` ends: see `jaxdl.nn.attention.extend_cache`.
         """
         memory, mask, _ = self._encode(source, source_lengths, train=False)
-        head_size = self.d_model // self.num_heads
-        cache = init_cache(memory.shape[:1], self.num_heads, max_length, head_size, memory.dtype)
-        return TransformerCarry(memory, mask, (cache,) * self.num_layers)
+        return init_transformer_carry(self.decoder, memory, mask, max_length)
 
     def step(self, carry: TransformerCarry, token: Array) -> tuple[TransformerCarry, Array]:
         """Map the carry and a token ``[B]`` to the next carry and logits ``[B, V]``."""
@@ -333,6 +337,4 @@ class Transformer(_Stack):
         return cast(tuple[Array, dict[str, Any]], decoded if wanted else (decoded, {}))
 
     def _embed(self, embedding: Embed, tokens: Array, first: ArrayLike, train: bool) -> Array:
-        x = self.d_model**0.5 * embedding(tokens)
-        positions = sinusoidal_positions(first + jnp.arange(tokens.shape[1]), self.d_model)
-        return self.dropout(x + positions.astype(x.dtype)[None], train=train)
+        return self.dropout(add_positions(self.d_model**0.5 * embedding(tokens), first), train=train)

@@ -12,7 +12,7 @@ Local attention: `local_mask`, `gaussian_window`, `predict_centers`. Coverage: `
 
 Pointers: `copy_probabilities` and `mix_copies`.
 
-Modules: `MultiHeadAttention`, `GroupedQueryAttention` (and its `split_heads`), `Attention`, `ScoreParameters`.
+Modules: `MultiHeadAttention` (and its `split_heads`), `Attention`, `ScoreParameters`.
 
 Key-value cache: `Cache`, `init_cache`, `extend_cache`.
 
@@ -22,7 +22,6 @@ Positions: `sinusoidal_positions`, `rotary_embedding`.
 from jaxdl.nn.attention.cache import Cache, extend_cache, init_cache
 from jaxdl.nn.attention.coverage import attention_penalty, coverage_loss, earlier_attention
 from jaxdl.nn.attention.dot_product import attend, dot_product_attention, scaled_dot_product
-from jaxdl.nn.attention.grouped_query import GroupedQueryAttention, split_heads
 from jaxdl.nn.attention.local import gaussian_window, local_mask, predict_centers
 from jaxdl.nn.attention.masking import (
     causal_mask,
@@ -33,7 +32,7 @@ from jaxdl.nn.attention.masking import (
     segment_mask,
     window_mask,
 )
-from jaxdl.nn.attention.multi_head import MultiHeadAttention
+from jaxdl.nn.attention.multi_head import MultiHeadAttention, split_heads
 from jaxdl.nn.attention.pointer import copy_probabilities, mix_copies
 from jaxdl.nn.attention.position import rotary_embedding, sinusoidal_positions
 from jaxdl.nn.attention.ring import ring_attention
@@ -60,7 +59,6 @@ __all__ = [
     "ConcatScore",
     "DotScore",
     "GeneralScore",
-    "GroupedQueryAttention",
     "MultiHeadAttention",
     "Score",
     "ScoreParameters",

@@ -77,8 +77,9 @@ def _forward(plan: Plan, q: Array, k: Array, v: Array, operands: Operands) -> tu
             return new, decay * total + jnp.sum(powers, axis=-1), decay[..., None] * weighted + products
 
         rows = (*lead, tiles.queries)
-        start = (jnp.full(rows, -jnp.inf, tiles.wide), jnp.zeros(rows, tiles.wide))
-        start = (*start, jnp.zeros((*rows, v.shape[-1]), tiles.wide))
+        # Like q, not of its shape: inside of jax.shard_map they vary over the same devices.
+        start = (jnp.full_like(q, -jnp.inf, tiles.wide, rows), jnp.zeros_like(q, tiles.wide, rows))
+        start = (*start, jnp.zeros_like(q, tiles.wide, (*rows, v.shape[-1])))
         with tiles.name_steps():
             largest, total, weighted = jax.lax.fori_loop(*tiles.visible_blocks(i), key_block, start)
         y = weighted / jnp.where(total == 0, 1, total)[..., None]
@@ -125,12 +126,12 @@ def _backward(plan: Plan, residuals: tuple, dy: Array) -> tuple[Array, Array, Ar
             dk_j = _einsum("...gts,...gtd->...sd", slopes, q_i, tiles.wide)
             return dq_i, tiles.add_to_keys(dk, dk_j, j), tiles.add_to_keys(dv, dv_j, j)
 
-        start = (jnp.zeros(q_i.shape, tiles.wide), *sums)
+        start = (jnp.zeros_like(q_i, tiles.wide), *sums)
         with tiles.name_steps():
             dq_i, dk, dv = jax.lax.fori_loop(*tiles.visible_blocks(i), key_block, start)
         return (dk, dv), dq_i.astype(q.dtype)
 
-    zeros = jnp.zeros(tiles.k.shape, tiles.wide), jnp.zeros(tiles.v.shape, tiles.wide)
+    zeros = jnp.zeros_like(tiles.k, tiles.wide), jnp.zeros_like(tiles.v, tiles.wide)
     (dk, dv), dq = jax.lax.scan(query_block, zeros, jnp.arange(tiles.query_blocks))
     dq, keys = _join(dq, -2)[..., : q.shape[-2], :], k.shape[-2]
     return dq, dk[..., :keys, :].astype(k.dtype), dv[..., :keys, :].astype(v.dtype), None

@@ -10,7 +10,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import expand_leading
+from jaxdl.arrays import expand_leading, vary_alike
 from jaxdl.checks import check_one_of
 from jaxdl.nn.attention import _blockwise
 from jaxdl.typing import Array, Key
@@ -84,7 +84,7 @@ def blockwise(q: Array, k: Array, v: Array, call: Call, *, block: int = BLOCK) -
         segments = ids, ids
     plan = _blockwise.Plan(call.scale, call.causal, call.window, call.dropout_rate, block)
     operands = _blockwise.Operands(mask, segments, call.key)
-    y = cast(Array, _blockwise.attend(plan, split(q, -3), k, v, operands))
+    y = cast(Array, _blockwise.attend(plan, *vary_alike((split(q, -3), k, v, operands))))
     return y.reshape(*q.shape[:-1], v.shape[-1])
 
 
@@ -112,7 +112,7 @@ def flash(q: Array, k: Array, v: Array, call: Call) -> Array:
     """Compute attention by the flash kernel for TPUs."""
     from jax.experimental.pallas.ops.tpu import flash_attention as tpu  # half a second that others need not wait
 
-    k, v = (x if call.groups == 1 else jnp.repeat(x, call.groups, axis=-3) for x in (k, v))
+    k, v = repeat_heads(k, call.groups), repeat_heads(v, call.groups)
     ids = call.segment_ids
     if ids is not None:
         ids = jnp.broadcast_to(expand_leading(ids, q.ndim - 1), q.shape[:-1])
@@ -173,6 +173,11 @@ def _has_nvidia() -> bool:
         return any("nvidia" in device.device_kind.lower() for device in jax.devices("cuda"))
     except RuntimeError:
         return False
+
+
+def repeat_heads(x: Array, groups: int) -> Array:
+    """Repeat every head of ``[..., K, S, D]`` for the queries that share it."""
+    return x if groups == 1 else jnp.repeat(x, groups, axis=-3)
 
 
 def _split_heads(x: Array, axis: int, groups: int) -> Array:

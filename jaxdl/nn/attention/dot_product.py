@@ -22,7 +22,7 @@ from jax.core import Tracer
 from jaxdl.arrays import check_boolean, expand_leading, widen
 from jaxdl.checks import check_in_range, check_positive_integer, is_zero
 from jaxdl.nn.activations import softmax
-from jaxdl.nn.attention._implementations import Call, run
+from jaxdl.nn.attention._implementations import Call, repeat_heads, run
 from jaxdl.nn.attention.masking import (
     causal_mask,
     clear_hidden,
@@ -150,7 +150,7 @@ def dot_product_attention(
     v, spoiled = _check_values(v, (*k.shape[:-2], *shape[-2:])), None
     if causal or window is not None or segment_ids is not None:
         v, spoiled = _clear_unseen(v, causal, window, segment_ids)
-        spoiled = _repeat_heads(spoiled, groups)
+        spoiled = repeat_heads(spoiled, groups)
     dtype, weights = jnp.result_type(q, k, v), None
     traced = any(isinstance(number, Tracer) for number in (scale, dropout_rate))
     if implementation is None and (return_weights or traced or min(shape[-2:]) <= PLAIN_LENGTH):
@@ -162,8 +162,8 @@ def dot_product_attention(
             None if segment_ids is None else segment_mask(segment_ids),
         ]
         mask = combine_masks(mask, *own)
-        scores = scaled_dot_product(q, _repeat_heads(k, groups), scale)  # [..., T, S]
-        v = _repeat_heads(v, groups)
+        scores = scaled_dot_product(q, repeat_heads(k, groups), scale)  # [..., T, S]
+        v = repeat_heads(v, groups)
         y, weights = attend(scores, v, mask, key=key, dropout_rate=dropout_rate, return_weights=True)
     elif return_weights:
         raise ValueError(f"expected implementation='plain' with return_weights=True, got {implementation!r}")
@@ -289,10 +289,6 @@ def _over_groups(mask: Array, groups: int) -> Array:
     if groups == 1 or mask.ndim < 3 or mask.shape[-3] == 1:
         return mask
     return jnp.any(mask.reshape(*mask.shape[:-3], -1, groups, *mask.shape[-2:]), axis=-3)
-
-
-def _repeat_heads(x: Array, groups: int) -> Array:
-    return x if groups == 1 else jnp.repeat(x, groups, axis=-3)
 
 
 def _check_positions(

@@ -13,6 +13,7 @@ from jaxdl.checks import former_dropout, renamed_fields
 from jaxdl.nn.attention.cache import Cache, extend_cache
 from jaxdl.nn.attention.dot_product import dot_product_attention
 from jaxdl.nn.attention.masking import causal_mask, clear_hidden, combine_masks
+from jaxdl.nn.attention.position import rotary_embedding
 from jaxdl.nn.initializers import xavier_uniform
 from jaxdl.typing import Array, ArrayLike
 
@@ -28,7 +29,9 @@ class MultiHeadAttention(linen.Module):
     The layers are ``query``, ``key``, ``value`` and ``output``; head ``h`` takes the ``h``-th of ``num_heads`` equal
     parts of the ``qkv_features`` of the first three. For self-attention these may be ``fused`` to one layer,
     ``query_key_value``, with the three kernels side by side: one larger product, which is faster. With
-    ``num_kv_heads`` fewer heads of keys and values are shared by groups of queries' heads (Ainslie et al., 2023).
+    ``num_kv_heads`` fewer heads of keys and values are shared by groups of queries' heads (Ainslie et al., 2023); a
+    cache holds these. With ``rope_base``, the ``base`` of `jaxdl.nn.rotary_embedding`, queries and keys of
+    self-attention are rotated by their positions, in halves (Su et al., 2021).
 
     >>> import jax
     >>> layer = MultiHeadAttention(num_heads=2)
@@ -39,6 +42,7 @@ class MultiHeadAttention(linen.Module):
 
     num_heads: int
     num_kv_heads: int | None = dataclasses.field(default=None, kw_only=True)
+    rope_base: float | None = dataclasses.field(default=None, kw_only=True)
     qkv_features: int | None = None
     out_features: int | None = None
     use_bias: bool = True
@@ -85,26 +89,27 @@ class MultiHeadAttention(linen.Module):
             ``[..., T, out_features]``, by default ``D``.
 
         Raises:
-            ValueError: the heads do not divide the features, shapes do not match, or there are keys beside a cache or
-                fused layers.
+            ValueError: the heads do not divide the features, shapes do not match, or there are keys beside a cache,
+                fused layers or rotary positions.
             TypeError: the mask is not Boolean.
         """
-        if (self.fused or cache is not None) and not (key is None and value is None):
-            raise ValueError("expected queries alone with fused layers or a cache, got keys or values; leave them out")
+        if (self.fused or self.rope_base is not None or cache is not None) and not (key is None and value is None):
+            raise ValueError(
+                "expected queries alone with fused layers, rotary positions or a cache, got keys or values; leave them "
+                "out"
+            )
         if mask is not None and cache is None:
             # Before the layers, whose gradients are products with them.
             query = clear_hidden(query, mask) if key is None else query
             key, value = (x if x is None else clear_hidden(x, mask) for x in (key, value))
         key = query if key is None else key
         value = key if value is None else value
-        features = query.shape[-1] if self.qkv_features is None else self.qkv_features
-        if self.num_heads < 1 or features % self.num_heads:
-            raise ValueError(f"expected num_heads to divide the {features} features, got {self.num_heads}")
-        kv_heads = self.num_heads if self.num_kv_heads is None else self.num_kv_heads
-        if kv_heads < 1 or self.num_heads % kv_heads:
-            raise ValueError(f"expected num_kv_heads to divide num_heads={self.num_heads}, got {kv_heads}")
+        kv_heads, head_dim = split_heads(query.shape[-1], self.num_heads, self.num_kv_heads, self.qkv_features)
 
-        q, k, v = self._project(query, key, value, features, kv_heads)  # each [..., heads, T or S, features / H]
+        q, k, v = self._project(query, key, value, kv_heads, head_dim)  # each [..., heads, T or S, features / H]
+        if self.rope_base is not None:
+            positions = (0 if cache is None else cache.length) + jnp.arange(q.shape[-2])
+            q, k = (rotary_embedding(x, positions, self.rope_base, pairs="halves") for x in (q, k))
         if mask is not None and jnp.ndim(mask) > 2:
             mask = jnp.expand_dims(mask, -3)  # [..., 1, T, S]
         if segment_ids is not None:
@@ -134,10 +139,10 @@ class MultiHeadAttention(linen.Module):
         extra = (*((weights,) if return_weights else ()), *(() if cache is None else (cache,)))
         return (y, *extra) if extra else y
 
-    def _project(self, query: Array, key: Array, value: Array, features: int, kv_heads: int) -> list[Array]:
+    def _project(self, query: Array, key: Array, value: Array, kv_heads: int, head_dim: int) -> list[Array]:
         """Compute queries ``[..., H, T, features / H]``, and as wide keys and values of ``kv_heads`` heads."""
         inputs, heads = {"query": query, "key": key, "value": value}, (self.num_heads, kv_heads, kv_heads)
-        sizes = [number * features // self.num_heads for number in heads]
+        sizes = [number * head_dim for number in heads]
         if self.fused:
             qkv = self._dense("query_key_value", sum(sizes), self.kernel_init)(query)
             parts = jnp.split(qkv, [sizes[0], sizes[0] + sizes[1]], axis=-1)
@@ -148,3 +153,29 @@ class MultiHeadAttention(linen.Module):
 
     def _dense(self, name: str, features: int, kernel_init: Callable[..., Array]) -> linen.Dense:
         return linen.Dense(features, self.use_bias, self.dtype, kernel_init=kernel_init, name=name)
+
+
+def split_heads(
+    d_model: int, num_heads: int, num_kv_heads: int | None = None, qkv_features: int | None = None
+) -> tuple[int, int]:
+    """Return the number of heads of keys and values, and the width of a head, of `MultiHeadAttention`.
+
+    Args:
+        d_model: width of the queries.
+        num_heads: of queries.
+        num_kv_heads: of keys and values; None for ``num_heads``.
+        qkv_features: width of all heads together; None for ``d_model``.
+
+    Raises:
+        ValueError: the heads do not divide the width, or not each other.
+
+    >>> split_heads(576, 9, 3)
+    (3, 64)
+    """
+    name, features = ("d_model", d_model) if qkv_features is None else ("qkv_features", qkv_features)
+    if num_heads < 1 or features % num_heads:
+        raise ValueError(f"expected num_heads to divide {name} = {features}, got {num_heads}")
+    kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+    if kv_heads < 1 or num_heads % kv_heads:
+        raise ValueError(f"expected num_kv_heads to divide num_heads = {num_heads}, got {kv_heads}")
+    return kv_heads, features // num_heads

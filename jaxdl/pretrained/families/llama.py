@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from einops import rearrange
 
 from jaxdl.models.transformers.llama import Llama
-from jaxdl.nn.attention.grouped_query import split_heads
 from jaxdl.pretrained.families.vit import blocks
 from jaxdl.pretrained.layouts import KERNEL, Change, Layout, ignored, tied
 from jaxdl.pretrained.rules import Rule
@@ -51,7 +50,7 @@ def huggingface(model: Llama) -> Sequence[Rule]:
 
 def gguf(model: Llama) -> Sequence[Rule]:
     """Return the names in GGUF files, whose queries and keys are rotated in neighbouring pairs."""
-    kv_heads, _ = split_heads(model.d_model, model.num_heads, model.num_kv_heads, model.head_dim)
+    kv_heads = model.num_heads if model.num_kv_heads is None else model.num_kv_heads
     layouts = {"attention/query": neighbours(model.num_heads), "attention/key": neighbours(kv_heads)}
     rules = [Rule("embedding", "token_embd"), Rule("norm", "output_norm"), Rule("output", "output")]
     return rules + _of_blocks(model, "blk", GGUF, layouts)

@@ -3,7 +3,6 @@
 Nothing here is measured: computation and communication are taken one after the other, and messages without latency.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -70,8 +69,10 @@ def at_size(collectives: Sequence[Collective], devices: int, others: int) -> lis
     >>> at_size([Collective("reduce-scatter", 1, 800)], 8, 64)
     [Collective(kind='reduce-scatter', count=1, bytes=100)]
     """
-    scales = {"reduce-scatter": devices / others}
-    return [found._replace(bytes=round(found.bytes * scales.get(found.kind, 1))) for found in collectives]
+    return [
+        found._replace(bytes=round(found.bytes * devices / others)) if found.kind == "reduce-scatter" else found
+        for found in collectives
+    ]
 
 
 def weak_scaling(
@@ -150,4 +151,4 @@ def flat_seconds(size: float, slices: int, chips: int, *, network_bandwidth: flo
     >>> round(flat_seconds(1e9, 2, 4, network_bandwidth=1e8), 6)
     17.5
     """
-    return all_reduce_seconds(size, math.prod((slices, chips)), network_bandwidth)
+    return all_reduce_seconds(size, slices * chips, network_bandwidth)

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import models, nn, pretrained, tree
+from jaxdl import models, nn, pretrained
 from jaxdl.models.dense import FCOS
 from jaxdl.models.vision.resnet import ResNet
-from tests.models.parity import entries_of, randomize
-from tests.models.vision.test_resnet import narrow_torchvision, shapes_of
+from tests.models.parity import assert_same_weights, entries_of, randomize
+from tests.models.vision.test_resnet import narrow_torchvision
 from tests.peers import torch, torchvision
 
 SMALL = FCOS(3, ResNet(None, (1, 1, 1, 1), (4, 8, 16, 32)), features=32, depth=1)
@@ -49,13 +49,10 @@ def test_predictions_are_torchvisions():
 
 def test_the_names_are_those_of_torchvision():
     model = models.create("fcos_resnet50_fpn")
-    leaves = tree.flatten(pretrained.template(model, (64, 64, 3)))
-    zeros = {path: np.broadcast_to(np.float32(0), leaf.shape) for path, leaf in leaves.items()}
-    ours = pretrained.to_theirs(zeros, pretrained.rules_of(model, "torchvision"))
     create = torchvision().models.detection.fcos_resnet50_fpn
     with torch().device("meta"):
         peer = create(weights=None, weights_backbone=None)
-    assert shapes_of(ours) == shapes_of(peer.state_dict())
+    assert_same_weights(pretrained.template(model, (64, 64, 3)), peer, pretrained.rules_of(model, "torchvision"))
 
 
 def test_frozen_norms_keep_their_moments():

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl import models, pretrained, tree
+from jaxdl import models, pretrained
 from jaxdl.models.dense import FCN, DeepLabV3
-from tests.models.parity import assert_parity, entries_of, randomize
+from tests.models.parity import assert_parity, assert_same_weights, entries_of, randomize
 from tests.peers import torch, torchvision
 
 DEPTHS, WIDTHS = (1, 1, 1, 2), (2, 4, 8, 16)
@@ -66,11 +66,7 @@ def test_logits_of_the_fully_convolutional_network_are_torchvisions():
 
 def test_the_names_are_those_of_torchvision():
     name = "deeplabv3_resnet50"
-    leaves = tree.flatten(pretrained.template(models.create(name), (32, 32, 3)))
-    zeros = {path: np.broadcast_to(np.float32(0), leaf.shape) for path, leaf in leaves.items()}
-    ours = pretrained.to_theirs(zeros, pretrained.rules_of(models.create(name), "torchvision"))
+    model = models.create(name)
     with torch().device("meta"):
         peer = torchvision().models.get_model(name, weights=None, weights_backbone=None, aux_loss=True, num_classes=21)
-    assert {key: entry.shape for key, entry in ours.items()} == {
-        key: tuple(entry.shape) for key, entry in peer.state_dict().items()
-    }
+    assert_same_weights(pretrained.template(model, (32, 32, 3)), peer, pretrained.rules_of(model, "torchvision"))

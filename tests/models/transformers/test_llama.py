@@ -213,7 +213,7 @@ def test_settings_that_the_model_does_not_compute_are_refused(tmp_path, settings
         (lambda: apply(mask=-np.ones((2, 6))), "got -1"),
         (lambda: apply(mask=np.ones((2, 6)), lengths=np.array([1, 2])), "got both"),
         (lambda: apply(lengths=np.array([1, 2, 3])), r"\(2,\).* got \(3,\)"),
-        (lambda: nn.split_heads(8, 0, None, None), "got 0"),
+        (lambda: nn.split_heads(8, 0), "got 0"),
         (lambda: pretrained.rules_of(MODEL.clone(scan_blocks=True), "huggingface"), "scan_blocks"),
     ],
 )

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import models, pretrained, tree
+from jaxdl import models, pretrained
 from jaxdl.models.vision.densenet import DenseLayer, DenseNet
-from tests.models.parity import assert_parity
+from tests.models.parity import assert_parity, assert_same_weights
 from tests.peers import timm, torch, torchvision
 
 
@@ -73,19 +73,13 @@ def test_the_form_for_cifar_without_bottleneck_is_its_layers_in_torch():
     assert_parity(model, cifar_peer(3, (2, 1), 0.6), rules, images(2, 6, 7, 3))
 
 
-def shapes_of(entries):
-    return {name: tuple(entry.shape) for name, entry in entries.items()}
-
-
 def test_the_names_are_those_of_torchvision_and_timm():
     model = models.create("densenet121")
-    leaves = tree.flatten(pretrained.template(model, (29, 29, 3)))
-    zeros = {path: np.broadcast_to(np.float32(0), leaf.shape) for path, leaf in leaves.items()}
+    forms = pretrained.template(model, (29, 29, 3))
     with torch().device("meta"):
         peers = {"torchvision": torchvision().models.densenet121(), "timm": timm().create_model("densenet121")}
     for source, peer in peers.items():
-        ours = pretrained.to_theirs(zeros, pretrained.rules_of(model, source))
-        assert shapes_of(ours) == shapes_of(peer.state_dict())
+        assert_same_weights(forms, peer, pretrained.rules_of(model, source))
 
 
 def test_every_intermediate_has_a_name():

@@ -11,7 +11,7 @@ import pytest
 from jaxdl import models, pretrained, tree
 from jaxdl.models.vision import googlenet
 from jaxdl.models.vision.googlenet import GoogLeNet
-from tests.models.parity import assert_parity
+from tests.models.parity import assert_parity, assert_same_weights
 from tests.peers import torch, torchvision
 
 NARROW = GoogLeNet(num_classes=5, width=1 / 8, dropout_rate=0.0, auxiliary_dropout_rate=0.0)
@@ -55,12 +55,10 @@ def test_the_form_with_batch_norm_is_torchvisions():
 
 def test_all_weights_of_torchvision_have_a_place():
     model = models.create("googlenet")
-    forms = tree.flatten(pretrained.template(model, (224, 224, 3)))
-    leaves = {path: np.broadcast_to(np.float32(0), leaf.shape) for path, leaf in forms.items()}
-    ours = pretrained.to_theirs(leaves, pretrained.rules_of(model, "torchvision"))
+    forms = pretrained.template(model, (224, 224, 3))
     with torch().device("meta"):
-        theirs = torchvision().models.googlenet(init_weights=False).state_dict()
-    assert {name: array.shape for name, array in ours.items()} == {name: (*a.shape,) for name, a in theirs.items()}
+        peer = torchvision().models.googlenet(init_weights=False)
+    assert_same_weights(forms, peer, pretrained.rules_of(model, "torchvision"))
 
 
 class PaperGoogLeNet:

@@ -10,7 +10,7 @@ import pytest
 
 from jaxdl import models, pretrained, tree
 from jaxdl.models.vision.inception import V2_MODULES, V3_MODULES, InceptionV2, InceptionV3
-from tests.models.parity import assert_parity, randomize
+from tests.models.parity import assert_parity, assert_same_weights, assert_training_parity
 from tests.peers import torch, torchvision
 
 KEPT = ("mixed5b", "mixed6a", "mixed6e", "mixed7a", "mixed7b")
@@ -64,13 +64,11 @@ def test_v3_is_torchvisions():
 
 def test_all_weights_of_torchvision_have_a_place():
     model = models.create("inception_v3")
-    forms = tree.flatten(pretrained.template(model, (299, 299, 3)))
-    leaves = {path: np.broadcast_to(np.float32(0), leaf.shape) for path, leaf in forms.items()}
-    ours = pretrained.to_theirs(leaves, pretrained.rules_of(model, "torchvision"))
+    forms = pretrained.template(model, (299, 299, 3))
     with torch().device("meta"):
-        theirs = torchvision().models.inception_v3(init_weights=False).state_dict()
-    assert {name: array.shape for name, array in ours.items()} == {name: (*a.shape,) for name, a in theirs.items()}
-    assert tree.size({path: leaf for path, leaf in forms.items() if path.startswith("params/")}) == 27_161_264
+        peer = torchvision().models.inception_v3(init_weights=False)
+    assert_same_weights(forms, peer, pretrained.rules_of(model, "torchvision"))
+    assert tree.size(forms["params"]) == 27_161_264
 
 
 def convolution(inputs, outputs, size, stride=1):
@@ -146,18 +144,8 @@ def rules_of_the_table():
 
 @pytest.mark.usefixtures("float64")
 def test_v2_is_the_papers_table():
-    model, peer, rules = InceptionV2(num_classes=5, width=1 / 16), paper_inception(16), rules_of_the_table()
-    entries = {name: value.detach().numpy().copy() for name, value in randomize(peer).state_dict().items()}
     x = np.random.RandomState(0).standard_normal((2, 64, 64, 3))
-    variables = pretrained.convert(entries, pretrained.template(model, x.shape[1:]), rules, dtype=np.float64)
-    logits, after = jax.jit(partial(model.apply, train=True, mutable=["batch_stats"]))(variables, x)
-    images = torch().tensor(np.moveaxis(x, -1, 1).copy())
-    expected = peer.train()(images).detach().numpy()
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
-    statistics = {name: value.numpy() for name, value in peer.named_buffers()}
-    for name, value in pretrained.to_theirs(tree.flatten(after), rules).items():
-        if not name.endswith("num_batches_tracked"):
-            np.testing.assert_allclose(value, statistics[name], rtol=1e-9, atol=1e-11, err_msg=name)
+    assert_training_parity(InceptionV2(num_classes=5, width=1 / 16), paper_inception(16), rules_of_the_table(), x)
 
 
 def test_v2_has_the_parameters_of_the_papers_table(key):

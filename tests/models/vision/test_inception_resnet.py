@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import models, pretrained, tree
+from jaxdl import models, pretrained
 from jaxdl.models.vision.inception_resnet import InceptionResNetV2
-from tests.models.parity import entries_of, randomize
+from tests.models.parity import assert_same_weights, assert_training_parity
 from tests.peers import timm, torch
 
 DIVISOR = 16
@@ -54,16 +54,8 @@ def narrow_timm(model):
 @pytest.mark.usefixtures("float64")
 def test_it_is_timms():
     model = InceptionResNetV2(num_classes=5, width=1 / DIVISOR, depths=(1, 1, 2), dropout_rate=0.0)
-    peer, rules = randomize(narrow_timm(model)), pretrained.rules_of(model, "timm")
     x = np.random.RandomState(0).standard_normal((2, 107, 111, 3))
-    variables = pretrained.convert(entries_of(peer), pretrained.template(model, x.shape[1:]), rules, dtype=np.float64)
-    logits, after = jax.jit(partial(model.apply, train=True, mutable=["batch_stats"]))(variables, x)
-    expected = peer.train()(torch().tensor(np.moveaxis(x, -1, 1).copy())).detach().numpy()
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
-    statistics = {name: value.numpy() for name, value in peer.named_buffers()}
-    for name, value in pretrained.to_theirs(tree.flatten(after), rules).items():
-        if not name.endswith("num_batches_tracked"):
-            np.testing.assert_allclose(value, statistics[name], rtol=1e-9, atol=1e-11, err_msg=name)
+    assert_training_parity(model, narrow_timm(model), pretrained.rules_of(model, "timm"), x)
 
 
 def test_all_weights_of_timm_have_a_place_and_shapes_are_the_published(key):
@@ -75,11 +67,9 @@ def test_all_weights_of_timm_have_a_place_and_shapes_are_the_published(key):
     assert sizes["mixed6a"] == sizes["block17_20"] == (17, 17, 1088)
     assert sizes["mixed7a"] == sizes["block8_10"] == (8, 8, 2080)
     assert sizes["pool"] == (1536,)
-    leaves = {path: np.broadcast_to(np.float32(0), leaf.shape) for path, leaf in tree.flatten(variables).items()}
-    ours = pretrained.to_theirs(leaves, pretrained.rules_of(model, "timm"))
     with torch().device("meta"):
-        theirs = peers().InceptionResnetV2().state_dict()
-    assert {name: array.shape for name, array in ours.items()} == {name: (*a.shape,) for name, a in theirs.items()}
+        peer = peers().InceptionResnetV2()
+    assert_same_weights(variables, peer, pretrained.rules_of(model, "timm"))
 
 
 @pytest.mark.parametrize(

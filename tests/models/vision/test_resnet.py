@@ -7,7 +7,7 @@ import pytest
 
 from jaxdl import models, pretrained, tree
 from jaxdl.models.vision.resnet import PADDINGS, PreActivationResNet, ResNet, subsample_and_pad
-from tests.models.parity import assert_parity
+from tests.models.parity import assert_parity, assert_same_weights
 from tests.peers import timm, torch, torchvision
 
 
@@ -41,20 +41,14 @@ def test_both_blocks_are_torchvisions(block):
     assert_parity(model, peer, pretrained.rules_of(model, "torchvision"), images(2, 33, 32, 3))
 
 
-def shapes_of(entries):
-    return {name: tuple(entry.shape) for name, entry in entries.items()}
-
-
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_the_names_are_those_of_torchvision_and_timm(name):
     model = models.create(name)
-    leaves = tree.flatten(pretrained.template(model, (32, 32, 3)))
-    zeros = {path: np.broadcast_to(np.float32(0), leaf.shape) for path, leaf in leaves.items()}
+    forms = pretrained.template(model, (32, 32, 3))
     with torch().device("meta"):
         peers = {"torchvision": torchvision().models.get_model(name), "timm": timm().create_model(name)}
     for source, peer in peers.items():
-        ours = pretrained.to_theirs(zeros, pretrained.rules_of(model, source))
-        assert shapes_of(ours) == shapes_of(peer.state_dict())
+        assert_same_weights(forms, peer, pretrained.rules_of(model, source))
 
 
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])

@@ -10,7 +10,7 @@ import pytest
 
 from jaxdl import models, pretrained, tree
 from jaxdl.models.vision.xception import Xception
-from tests.models.parity import assert_parity
+from tests.models.parity import assert_parity, assert_same_weights
 from tests.peers import timm, torch
 
 
@@ -52,12 +52,10 @@ def test_counts_and_shapes_are_the_published(key):
 
 def test_all_weights_of_timm_have_a_place():
     model = models.create("xception")
-    forms = tree.flatten(pretrained.template(model, (299, 299, 3)))
-    leaves = {path: np.broadcast_to(np.float32(0), leaf.shape) for path, leaf in forms.items()}
-    ours = pretrained.to_theirs(leaves, pretrained.rules_of(model, "timm"))
+    forms = pretrained.template(model, (299, 299, 3))
     with torch().device("meta"):
-        theirs = import_module(f"{timm().__name__}.models.xception").Xception().state_dict()
-    assert {name: array.shape for name, array in ours.items()} == {name: (*a.shape,) for name, a in theirs.items()}
+        peer = import_module(f"{timm().__name__}.models.xception").Xception()
+    assert_same_weights(forms, peer, pretrained.rules_of(model, "timm"))
 
 
 def test_small_images_are_refused(key):

@@ -119,6 +119,10 @@ def test_an_additive_mask_raises():
             lambda: MultiHeadAttention(1, fused=True).init(jax.random.key(0), jnp.zeros((2, 3)), jnp.zeros((2, 3))),
             "got keys",
         ),
+        (
+            lambda: MultiHeadAttention(1, rope_base=9.0).init(jax.random.key(0), jnp.zeros((2, 4)), jnp.zeros((2, 4))),
+            "got keys",
+        ),
     ],
 )
 def test_invalid_arguments_raise(call, message):

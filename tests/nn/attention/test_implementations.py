@@ -171,6 +171,26 @@ def test_blocks_of_nothing(T, S):
     np.testing.assert_array_equal(y, np.full((2, T, E), float(S > 0)))
 
 
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("shared", [False, True])
+def test_blocks_on_devices_that_have_rows_of_their_own(shared):
+    """Under the checks of ``shard_map``: the gradient of keys that all devices share is the sum of theirs."""
+    q, k, v, dy = draw((B, H, T, D), (B, H, T, D), (B, H, T, E), (B, H, T, E))
+    run = pulled_back(MASKS["causal window"], "blockwise")
+    rows = PartitionSpec("data")
+    keys = PartitionSpec() if shared else rows
+    k, v = (x[:1] if shared else x for x in (k, v))
+    specs = {"in_specs": (rows, keys, keys, rows), "out_specs": (rows, (rows, keys, keys))}
+    mapped = jax.shard_map(run, mesh=parallel.make_mesh({"data": B}), **specs)
+
+    def alone(q, k, v, dy):
+        y, (dq, dk, dv) = run(q, *(jnp.broadcast_to(x, (B, *x.shape[1:])) for x in (k, v)), dy)
+        return y, (dq, *(x.sum(0, keepdims=True) if shared else x for x in (dk, dv)))
+
+    mine, expected = jax.jit(lambda *x: (mapped(*x), alone(*x)))(q, k, v, dy)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-14), mine, expected)
+
+
 def temporary_bytes(T, **options):
     """Return the temporaries of attention with its gradient over ``T`` positions; nothing runs."""
     form = jax.ShapeDtypeStruct((1, 2, T, 16), jnp.float32)
@@ -258,10 +278,11 @@ def test_heads_of_keys_must_divide_those_of_queries():
 
 
 @pytest.mark.usefixtures("float64")
-def test_shared_heads_of_keys_with_a_window_and_a_cache():
+@pytest.mark.parametrize("rope_base", [None, 30.0])
+def test_shared_heads_of_keys_with_a_window_and_a_cache(rope_base):
     """A layer with shared keys equals one whose keys repeat; with a cache it equals one pass over all positions."""
     x = draw((B, 5, 8))[0]
-    layer = nn.MultiHeadAttention(4, num_kv_heads=2, fused=True)
+    layer = nn.MultiHeadAttention(4, num_kv_heads=2, rope_base=rope_base, fused=True)
     kernel, output = draw((8, 16), (8, 8))
     bias = np.linspace(-1, 1, 16)
     variables = {"params": {"query_key_value": {"kernel": kernel, "bias": bias}, "output": {"kernel": output}}}
@@ -282,11 +303,11 @@ def test_shared_heads_of_keys_with_a_window_and_a_cache():
             y, cache = layer.apply(variables, part, window=2, cache=cache)
             steps.append(y)
         options = {"causal": True, "window": 2}
-        other = nn.MultiHeadAttention(4, fused=True).apply({"params": whole}, x, **options)
+        other = nn.MultiHeadAttention(4, rope_base=rope_base, fused=True).apply({"params": whole}, x, **options)
         return layer.apply(variables, x, **options), other, jnp.concatenate(steps, axis=1)
 
     y, other, steps = run(x)
     np.testing.assert_allclose(other, y, rtol=1e-10)
     np.testing.assert_allclose(steps, y, rtol=1e-10)
-    with pytest.raises(ValueError, match="num_heads=4, got 3"):
+    with pytest.raises(ValueError, match="num_heads = 4, got 3"):
         jax.eval_shape(nn.MultiHeadAttention(4, num_kv_heads=3).init, jax.random.key(0), x)
