@@ -133,8 +133,7 @@ def train_digits(config: Looking, run: Run, seed: int | None = None) -> Network:
     task = tasks.classification(DIGITS)
     steps = train.count_steps(config.epochs, loader.steps_per_epoch)
     optimizer = optim.adam(schedules.cosine_decay(RATE, steps))
-    init_key, run_key = jax.random.split(jax.random.key(seed))
-    state = train.TrainState.create(jax.jit(task.init)(init_key, loader.batch(0)), optimizer, run_key)
+    state = train.start(task, optimizer, loader, seed)
     with train.ProgressBar(loader.batch_size, "digits") as bar:
         hooks = [train.StopAtNonfinite(), bar]
         state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, epochs=config.epochs, hooks=hooks)
