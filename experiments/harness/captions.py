@@ -1,14 +1,12 @@
 """Captions as arrays, and captions by beam search."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import linen
 
 from experiments.harness.scenes import Captioned
-from jaxdl import data, decode
+from experiments.harness.transduction import make_search
+from jaxdl import data
 from jaxdl.data.vocabulary import Vocabulary
-from jaxdl.models import TransformerCaptioner, step_function
 from jaxdl.typing import PyTree
 
 PIECE = 100
@@ -26,17 +24,9 @@ def beam_captions(
     model: linen.Module, variables: PyTree, images: np.ndarray, vocabulary: Vocabulary, *, beams: int, length: int
 ) -> list[str]:
     """Caption pictures by beam search."""
-
-    @jax.jit
-    def search(images: jax.Array) -> jax.Array:
-        room = {"max_length": length} if isinstance(model, TransformerCaptioner) else {}
-        carry = model.apply(variables, images, **room, method="init_carry")
-        first = jnp.full(len(images), vocabulary.bos_id)
-        options = {"num_beams": beams, "max_length": length, "eos_id": vocabulary.eos_id, "pad_id": vocabulary.pad_id}
-        return decode.beam_search(step_function(model, variables), carry, first, **options).tokens[:, 0]
-
+    best = make_search(model, vocabulary, beams, length)
     pieces = np.array_split(images, -(-len(images) // PIECE))
-    tokens = [row for piece in pieces for row in np.asarray(search(piece))]
+    tokens = [row for piece in pieces for row in np.asarray(best(variables, piece))]
     return [" ".join(vocabulary.decode(row, skip_special_tokens=True)) for row in tokens]
 
 

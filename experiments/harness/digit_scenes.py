@@ -1,20 +1,35 @@
 """Scenes of coloured digits with questions and answers, from images of handwritten digits."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
+import jax.numpy as jnp
 import numpy as np
 
+from experiments.harness.configuration import Config
 from experiments.harness.errors import preparing
 from experiments.harness.scenes import COLOURS
 from jaxdl import data
 from jaxdl.data.vocabulary import Vocabulary
+from jaxdl.typing import Array
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 COUNTS = (2, 3, 4)
 SIDE, OBJECT = 32, 12
 """Height and width of a picture, and of a digit in it."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class OnDigits(Config):
+    """Pictures or videos with handwritten digits."""
+
+    data: Literal["digits", "mnist"] = "digits"
+    """Data set of the digits."""
+    data_dir: Path | None = None
+    """Folder with the files of MNIST."""
 
 
 class Placed(NamedTuple):
@@ -41,19 +56,32 @@ class Questions(NamedTuple):
     kinds: np.ndarray
 
 
-def read_digits(name: str, data_dir: Path | None, size: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def read_digits(config: OnDigits, size: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return images ``[N, size, size]`` and labels of scikit-learn's digits or of MNIST, for training and for testing.
 
     The first 6,000 and 2,000 images of MNIST are read.
     """
     with preparing():
-        dataset = data.digits(size=size) if name == "digits" else data.mnist(data_dir)
+        dataset = data.digits(size=size) if config.data == "digits" else data.mnist(config.data_dir)
     parts = []
     for part, most in ((dataset.train, 6000), (dataset.test, 2000)):
         images = part["image"][:most]
         images = images if images.shape[1] == size else data.resize(images, (size, size))
         parts.append({"image": np.asarray(images[..., 0], np.float32), "label": part["label"][:most]})
     return parts[0], parts[1]
+
+
+def draw_parts(
+    config: OnDigits, size: int, draw: Callable[[int, int, dict[str, np.ndarray]], T], *counts: int
+) -> list[T]:
+    """Draw examples of the training and of the test, with images of other digits: ``draw(seed, count, digits)``."""
+    parts = zip(counts, read_digits(config, size), strict=True)
+    return [draw(config.seed + n, count, digits) for n, (count, digits) in enumerate(parts)]
+
+
+def to_numbers(x: np.ndarray | Array) -> Array:
+    """Scale bytes from 0 to 1."""
+    return jnp.asarray(x, jnp.float32) / 255
 
 
 def draw_questions(seed: int, count: int, digits: dict[str, np.ndarray]) -> Questions:

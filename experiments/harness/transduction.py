@@ -14,10 +14,10 @@ from experiments.harness.configuration import Config
 from experiments.harness.run_folder import Run
 from experiments.harness.sequence_plots import draw_alignments
 from experiments.harness.supervised import Optimizer
-from experiments.harness.training import train_task
-from jaxdl import data, decode, train
+from experiments.harness.training import train_on_arrays
+from jaxdl import data, decode, tasks, train
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
-from jaxdl.models import EncoderDecoder, LuongEncoderDecoder, Transformer, step_function
+from jaxdl.models import EncoderDecoder, LuongEncoderDecoder, Transformer, TransformerCaptioner, step_function
 from jaxdl.nn.attention.scores import AdditiveScore
 from jaxdl.nn.recurrent.cells import GRU, LSTM
 from jaxdl.tasks.seq2seq import shift_right, translation
@@ -30,19 +30,28 @@ PIECE = 500
 
 
 @dataclass(frozen=True)
-class Transduction(Config):
+class SequenceGeneration(Config):
+    """A network that generates sequences, by beam search."""
+
+    SMOKE = {"hidden_size": 4, "beams": 2, "epochs": 1.0}
+    POSITIVE = ("epochs",)
+
+    hidden_size: int = 64
+    """Size of the states."""
+    beams: int = 4
+    """Hypotheses of beam search."""
+    batch_size: int = 32
+    """Examples in an update."""
+    epochs: float = 12.0
+    """Passes over the examples."""
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", 4e-3, warmup=0.1, clip_norm=1.0))
+
+
+@dataclass(frozen=True)
+class Transduction(SequenceGeneration):
     """An encoder-decoder on pairs of sequences."""
 
-    SMOKE = {
-        "pairs": 32,
-        "tested": 4,
-        "hidden_size": 4,
-        "embedding_dim": 4,
-        "beams": 2,
-        "batch_size": 16,
-        "epochs": 1.0,
-    }
-    POSITIVE = ("epochs",)
+    SMOKE = {**SequenceGeneration.SMOKE, "pairs": 32, "tested": 4, "embedding_dim": 4, "batch_size": 16}
 
     pairs: int = 6000
     """Largest number of pairs of the training."""
@@ -54,13 +63,8 @@ class Transduction(Config):
     """Size of the states; the width of the transformer, a multiple of 4."""
     embedding_dim: int = 32
     """Size of the embeddings of the recurrent networks."""
-    beams: int = 4
-    """Hypotheses of beam search."""
     batch_size: int = 64
     """Pairs in an update."""
-    epochs: float = 12.0
-    """Passes over the pairs."""
-    optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", 4e-3, warmup=0.1, clip_norm=1.0))
 
 
 def split_pairs(pairs: Sequence[Pair], config: Transduction) -> tuple[list[Pair], list[Pair]]:
@@ -91,11 +95,9 @@ def transduce(
     longest = [max(len(pair[side]) for pair in (*learned, *test)) for side in (0, 1)]
     arrays, tested = (encode(part, source, target, longest) for part in (learned, test))
     model = make_model(config, len(source), len(target))
-    loader = data.Loader(arrays, min(config.batch_size, len(learned)), seed=config.seed)
-    optimizer = config.optimizer.make(train.count_steps(config.epochs, loader.steps_per_epoch))
     task = translation(model, bos_id=target.bos_id, label_smoothing=0.1 if config.model == "transformer" else 0.0)
-    state, result = train_task(run, task, loader, optimizer, tested, epochs=config.epochs)
-    outputs = search(model, state.variables, tested, target, config.beams)
+    variables, result = learn(config, run, task, arrays, tested)
+    outputs = search(model, variables, tested, target, config.beams)
     expected = [list(pair[1]) for pair in test]
     errors = [edit_distance(own, true) for own, true in zip(outputs, expected, strict=True)]
     result["token_error"] = sum(errors) / sum(map(len, expected))
@@ -106,8 +108,22 @@ def transduce(
     rows = train.MetricsFile.read(run.directory / "metrics.jsonl")
     run.figure("curves", figures.curves(rows, ("loss", "exact_match")))
     if config.model != "transformer":
-        run.figure("attention", draw_alignments(align(model, state.variables, tested, source, target)))
+        run.figure("attention", draw_alignments(align(model, variables, tested, source, target)))
     return result, outputs
+
+
+def learn(
+    config: SequenceGeneration,
+    run: Run,
+    task: tasks.Task,
+    arrays: dict[str, np.ndarray],
+    tested: dict[str, np.ndarray],
+    *,
+    keep: bool = True,
+) -> tuple[PyTree, dict[str, float]]:
+    """Train with the settings by `train_on_arrays`; return the variables and the results."""
+    options = {"epochs": config.epochs, "batch_size": config.batch_size, "keep": keep}
+    return train_on_arrays(run, task, arrays, tested, config.optimizer.make, **options)
 
 
 def make_model(config: Transduction, sources: int, targets: int) -> linen.Module:
@@ -150,15 +166,13 @@ def search_tokens(
     return [row for part in sources for row in np.asarray(best(variables, *part))]
 
 
-def make_search(
-    model: linen.Module, target: Vocabulary, beams: int, length: int
-) -> Callable[[PyTree, np.ndarray, np.ndarray], jax.Array]:
-    """Make the compiled function from variables, sources and their lengths to the best tokens ``[B, length]``."""
+def make_search(model: linen.Module, target: Vocabulary, beams: int, length: int) -> Callable[..., jax.Array]:
+    """Make the compiled function from variables, sources and perhaps their lengths to tokens ``[B, length]``."""
 
     @jax.jit
-    def best(variables: PyTree, source: jax.Array, lengths: jax.Array) -> jax.Array:
-        options = {"max_length": length} if isinstance(model, Transformer) else {}
-        carry = model.apply(variables, source, lengths, **options, method="init_carry")
+    def best(variables: PyTree, source: jax.Array, *lengths: jax.Array) -> jax.Array:
+        options = {"max_length": length} if isinstance(model, Transformer | TransformerCaptioner) else {}
+        carry = model.apply(variables, source, *lengths, **options, method="init_carry")
         step, first = step_function(model, variables), jnp.full(len(source), target.bos_id)
         ends = {"eos_id": target.eos_id, "pad_id": target.pad_id}
         return decode.beam_search(step, carry, first, num_beams=beams, max_length=length, **ends).tokens[:, 0]
@@ -173,8 +187,7 @@ def align(
     order = np.argsort(-test["source_length"], kind="stable")
     chosen = order[:: max(1, len(order) // 4)][:4]
     tokens, lengths, answers = (test[name][chosen] for name in ("source", "source_length", "target"))
-    read = jax.jit(lambda x, y, n: model.apply(variables, x, y, n, return_intermediates=True)[1]["attention"])
-    weights = np.asarray(read(tokens, shift_right(answers, target.bos_id), lengths))
+    weights = attention_weights(model, variables, target.bos_id, answers, tokens, lengths)
     shown = []
     for each, row, length, answer, count in zip(
         weights, tokens, lengths, answers, test["target_length"][chosen], strict=True
@@ -182,6 +195,14 @@ def align(
         rows = ["end" if token == EOS else token for token in target.decode(answer[:count])]
         shown.append((each[:count, :length], source.decode(row[:length]), rows))
     return shown
+
+
+def attention_weights(
+    model: linen.Module, variables: PyTree, bos_id: int, target: np.ndarray, source: np.ndarray, *lengths: np.ndarray
+) -> np.ndarray:
+    """Return the attention ``[N, T, S]`` of true targets ``[N, T]`` to sources, perhaps with their lengths."""
+    read = jax.jit(lambda x, y, *n: model.apply(variables, x, y, *n, return_intermediates=True)[1]["attention"])
+    return np.asarray(read(source, shift_right(target, bos_id), *lengths))
 
 
 def edit_distance(own: Sequence[str], true: Sequence[str]) -> int:

@@ -83,6 +83,15 @@ def rouge(hypotheses: Sequence[str], references: Sequence[str], *, kind: str = "
     return float(sum(scores) / len(scores))
 
 
+def exact_share(hypotheses: Sequence[object], references: Sequence[object]) -> float:
+    """Return the share of hypotheses that are equal to their references.
+
+    >>> exact_share(["a cat", "a dog"], ["a cat", "the dog"])
+    0.5
+    """
+    return float(np.mean([own == true for own, true in zip(hypotheses, references, strict=True)]))
+
+
 def translate(
     model: EncoderDecoder, variables: PyTree, test: dict[str, np.ndarray], vocabulary: Vocabulary, *, beams: int
 ) -> dict[str, dict[str, Any]]:

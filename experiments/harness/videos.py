@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import linen
 
@@ -78,8 +77,3 @@ class FrameNetwork(linen.Module):
             x = Conv(width, (3, 3), padding=1, use_bias=False)(x)
             x = max_pool(jax.nn.relu(BatchNorm()(x, train)), (2, 2))
         return jax.nn.relu(linen.Dense(self.features)(x.reshape(*x.shape[:2], -1)))
-
-
-def to_numbers(video: np.ndarray | Array) -> Array:
-    """Scale bytes from 0 to 1."""
-    return jnp.asarray(video, jnp.float32) / 255
