@@ -4,11 +4,9 @@ import sys
 from pathlib import Path
 
 from experiments.harness import catalogue, terminal
-from experiments.harness.configuration import from_dict
 from experiments.harness.errors import UsageError, preparing
-from experiments.harness.migration import upgrade
-from experiments.harness.run_folder import read_json, read_manifest
-from jaxdl import train
+from experiments.harness.finished import load_finished
+from experiments.harness.run_folder import read_manifest
 from jaxdl.data.text import words
 
 
@@ -23,13 +21,11 @@ def main(arguments: list[str]) -> int:
     directory = Path(arguments[0])
     manifest = read_manifest(directory)
     experiment = catalogue.load(manifest["experiment"])
-    weights = directory / "weights.safetensors"
-    if experiment.make_chat is None or not weights.is_file():
-        raise UsageError(f"expected the finished run of an experiment with dialogues, got {directory}")
+    if experiment.make_chat is None:
+        raise UsageError(f"expected the run of an experiment with dialogues, got {directory}")
+    config, variables = load_finished(directory, experiment, manifest)
     with preparing():
-        config = from_dict(experiment.default, upgrade(read_json(directory / "config.json"), experiment.default))
-        config = config.smoke() if manifest.get("smoke") else config
-        reply = experiment.make_chat(config, directory, train.weights.load(weights))
+        reply = experiment.make_chat(config, directory, variables)
     console, turns = terminal.console(), []
     console.print("Write a turn and press Enter; an empty line begins a new dialogue, the end of the input ends it.")
     for line in sys.stdin:

@@ -8,11 +8,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import catalogue, terminal
-from experiments.harness.configuration import from_dict
-from experiments.harness.errors import UsageError, preparing
-from experiments.harness.migration import upgrade
-from experiments.harness.run_folder import read_json, read_manifest
-from jaxdl import train
+from experiments.harness.errors import UsageError
+from experiments.harness.finished import load_finished
+from experiments.harness.run_folder import read_manifest
 
 DEFAULTS = {"--count": 64, "--seed": 0}
 LEAST = {"--count": 1, "--seed": 0}
@@ -31,13 +29,7 @@ def main(arguments: list[str]) -> int:
     if experiment.make_sampler is None:
         able = [each for each in catalogue.names() if catalogue.load(each).make_sampler is not None]
         raise UsageError(f"expected the run of an experiment with samples, got {name}; choose from {', '.join(able)}")
-    weights = directory / "weights.safetensors"
-    if not weights.is_file():
-        raise UsageError(f"expected a finished run, got {directory}, which has no weights.safetensors")
-    with preparing():
-        config = from_dict(experiment.default, upgrade(read_json(directory / "config.json"), experiment.default))
-        config = config.smoke() if manifest.get("smoke") else config
-        variables = train.weights.load(weights)
+    config, variables = load_finished(directory, experiment, manifest)
     sample = experiment.make_sampler(config, options["--count"])
     images = np.asarray(sample(variables, jax.random.key(options["--seed"])))
     path = directory / "samples.png"
