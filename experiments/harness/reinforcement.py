@@ -1,6 +1,7 @@
 """Agents of several seeds, trained as one program in a run folder, and what is measured of them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from flax import linen
 
 from experiments.harness import training
+from experiments.harness.configuration import Config
 from experiments.harness.errors import UsageError, preparing
 from experiments.harness.run_folder import Run
 from jaxdl import models, nn, rl, train
@@ -19,6 +21,22 @@ from jaxdl.typing import Array, Key, PyTree
 SAVES = 5
 """Checkpoints of a run."""
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Agents(Config):
+    """Agents of several seeds."""
+
+    seeds: int = 8
+    """Independent runs, trained together."""
+    steps: int = 200
+    """Updates."""
+    learning_rate: float = 5e-3
+    """First rate of Adam, which decays to 0 by a cosine."""
+    discount: float = 0.99
+    """Of rewards."""
+    episodes: int = 100
+    """Episodes of the final test of each seed."""
 
 
 class PixelFeatures(linen.Module):
