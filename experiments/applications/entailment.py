@@ -15,6 +15,7 @@ Goal, set before the run: 95 % of the test by the BERT. Chance is 33 %, and what
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -148,7 +149,7 @@ def look(
     """Return the attention of the last block, the mean of its heads, in four test pairs, with their words."""
     part = {name: array[:4] for name, array in test.items()}
     options = {"lengths": part["length"], "segment": part["segment"], "return_intermediates": True}
-    _, out = model.apply(variables, part["token"], **options)
+    _, out = jax.jit(partial(model.apply, **options))(variables, part["token"])
     last = max(name for name in out if name.endswith("_attention"))
     weights = np.asarray(out[last]).mean(axis=1)
     shown = []

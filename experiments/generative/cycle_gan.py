@@ -26,7 +26,7 @@ from experiments.harness.snapshots import Snapshots
 from experiments.harness.training import train_game
 from jaxdl import data, models, optim, tasks
 from jaxdl.train import Metrics
-from jaxdl.typing import Array, Key, PyTree
+from jaxdl.typing import Array, ArrayLike, Key, PyTree
 
 CLAIMS = (29,)
 GOAL = {"outline_kept": 0.7}
@@ -124,10 +124,10 @@ def translate_drawings(config: Config, run: Run) -> dict[str, float]:
     discriminator = models.PatchDiscriminator((config.width, 2 * config.width), "instance")
     game = tasks.cycle_gan(generator, discriminator)
     optimizers = {player: optim.adam(config.learning_rate, b1=0.5) for player in game.losses}
+    apply = jax.jit(generator.apply)
 
-    def translate(variables: PyTree, name: str, images: Array) -> Array:
-        own = tasks.player_variables(tasks.player_variables(variables, "generator"), name)
-        return jnp.asarray(generator.apply(own, images))
+    def translate(variables: PyTree, name: str, images: ArrayLike) -> Array:
+        return apply(tasks.player_variables(tasks.player_variables(variables, "generator"), name), images)
 
     def colour(variables: PyTree) -> Array:
         return translate(variables, "a_to_b", held_out["a"])
@@ -136,12 +136,12 @@ def translate_drawings(config: Config, run: Run) -> dict[str, float]:
     state, result = train_game(
         run, game, loader, optimizers, epochs=config.epochs, simultaneous=True, hooks=[snapshots]
     )
-    coloured = colour(state.variables)
+    coloured = np.asarray(colour(state.variables))
     back = np.asarray(translate(state.variables, "b_to_a", coloured))
     run.figure("progress", generative_plots.draw_progress(snapshots.read()))
-    columns = {"line art": held_out["a"], "coloured": np.asarray(coloured), "and back": back}
+    columns = {"line art": held_out["a"], "coloured": coloured, "and back": back}
     run.figure("drawings", generative_plots.draw_translations(columns))
-    dark = [np.asarray(images).max(axis=-1).ravel() < -0.2 for images in (held_out["a"], coloured)]
+    dark = [images.max(axis=-1).ravel() < -0.2 for images in (held_out["a"], coloured)]
     kept = np.corrcoef(*dark)[0, 1] if all(0 < np.mean(each) < 1 for each in dark) else 0.0
     return {"outline_kept": float(kept), "cycle_error": float(np.abs(back - held_out["a"]).mean()), **result}
 

@@ -20,7 +20,7 @@ from experiments.harness.run_folder import Run
 from experiments.harness.training import train_task
 from jaxdl import data, generative, models, optim, tasks, train, tree
 from jaxdl.optim import schedules
-from jaxdl.typing import Array, Key, PyTree
+from jaxdl.typing import Array, Batch, Key, PyTree
 
 Sample = Callable[[PyTree, Key], Array]
 """``sample(variables, key)`` draws images ``[N, H, W, 1]`` from 0 to 1."""
@@ -177,12 +177,15 @@ class Judge:
         task, optimizer = tasks.classification(self.model), optim.adam(1e-3)
         examples = {"image": self.scaled(arrays.train["image"]), "label": arrays.train["label"]}
         loader = data.Loader(examples, min(64, len(examples["label"])), seed=config.seed)
-        state = train.TrainState.create(
-            jax.jit(task.init)(jax.random.key(1), loader.batch(0)), optimizer, jax.random.key(2)
-        )
+
+        @jax.jit
+        def create(batch: Batch) -> train.TrainState:
+            return train.TrainState.create(task.init(jax.random.key(1), batch), optimizer, jax.random.key(2))
+
         epochs = 1 if run.smoke else 20 if config.data == "digits" else 3
         hooks = [train.StopAtNonfinite()]
-        state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, epochs=epochs, hooks=hooks)
+        step = train.make_step(task.loss, optimizer)
+        state, _ = train.fit(step, create(loader.batch(0)), loader, epochs=epochs, hooks=hooks)
         self.variables = state.variables
         self.read = jax.jit(lambda x: self.model.apply(self.variables, x, return_intermediates=True))
         right = self.predict(self.scaled(arrays.test["image"])) == arrays.test["label"]
@@ -207,10 +210,10 @@ class Judge:
             self.features(self.scaled(part["image"][:count])) for part in (self.arrays.test, self.arrays.train)
         )
         made = self.features(images[:count])
-        share = generative.precision_recall(test, made)
+        share, distance = jax.jit(generative.precision_recall)(test, made), jax.jit(generative.frechet_distance)
         return {
-            "frechet": float(generative.frechet_distance(test, made)),
-            "frechet_of_training": float(generative.frechet_distance(test, real)),
+            "frechet": float(distance(test, made)),
+            "frechet_of_training": float(distance(test, real)),
             "precision": float(share.precision),
             "recall": float(share.recall),
         }

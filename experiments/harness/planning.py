@@ -32,6 +32,7 @@ def import_mctx() -> Any:
     return mctx
 
 
+@partial(jax.jit, static_argnames="simulations")
 def search(key: Key, boards: Board, simulations: int) -> tuple[Array, Array]:
     """Search from boards ``[B, 9]`` by MuZero's rule, with the game itself in the place of a learned model.
 
@@ -82,6 +83,7 @@ def random_moves(key: Key, boards: Board) -> Array:
     return jax.random.categorical(key, prior(boards))
 
 
+@jax.jit
 def play_on(key: Key, boards: Board) -> Array:
     """Play a random game to its end from every board; return the rewards of the players to move, ``[B]``."""
 
@@ -96,6 +98,7 @@ def play_on(key: Key, boards: Board) -> Array:
     return jax.lax.scan(one, start, jax.random.split(key, 9))[0][2]
 
 
+@partial(jax.jit, static_argnames=("games", "simulations"))
 def play_against_random(key: Key, games: int, simulations: int) -> Array:
     """Play games of the search against random moves, it begins every other one; return its rewards, ``[games]``."""
     searcher_begins = jnp.arange(games) % 2 == 0

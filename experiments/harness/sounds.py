@@ -1,8 +1,10 @@
 """Sounds: words of formants and melodies that are made here, WAV files, distortions, spectrograms drawn."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -129,8 +131,9 @@ def draw_spectrograms(sounds: Mapping[str, np.ndarray], rate: int, *, columns: i
     figure, axes = plt.subplots(rows, columns, figsize=(3.2 * columns, 2.4 * rows), squeeze=False)
     for axis in axes.flat[len(sounds) :]:
         axis.set_axis_off()
+    measure = jax.jit(partial(spectrogram, hop=64))
     for axis, (name, sound) in zip(axes.flat, sounds.items(), strict=False):
-        power = 10 * np.log10(np.asarray(spectrogram(sound.astype(np.float32), hop=64)).T + 1e-6)
+        power = 10 * np.log10(np.asarray(measure(sound.astype(np.float32))).T + 1e-6)
         extent = (0, len(sound) / rate, 0, rate / 2000)
         axis.imshow(power, origin="lower", aspect="auto", extent=extent, vmin=power.max() - 70, cmap="magma")
         axis.set_title(name, fontsize=9)
