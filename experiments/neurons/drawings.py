@@ -287,7 +287,7 @@ def draw_predictions(score: np.ndarray, label: np.ndarray, ratios: np.ndarray, t
     for name, own, colour in (("benign", label == 0, COLOURS[0]), ("malignant", label == 1, COLOURS[1])):
         axis.hist(score[own], np.linspace(0, 1, 41), color=colour, alpha=0.6, label=name)
     means = np.mean(np.minimum(thresholds, 1), axis=0)
-    for ratio, threshold, side in zip(ratios, means, cycle(("left", "right")), strict=False):  # neighbours do not meet
+    for ratio, threshold, side in zip(ratios, means, cycle(("right", "left")), strict=False):  # neighbours do not meet
         axis.axvline(threshold, color="black", linewidth=0.8, linestyle=":")
         axis.text(threshold, axis.get_ylim()[1], f" {ratio:g} ", ha=side, va="bottom", fontsize=8)
     axis.set(yscale="log", xlabel="predicted probability; dotted: thresholds by the cost of a missed tumour")
