@@ -20,12 +20,12 @@ import numpy as np
 from flax import linen
 
 from experiments.applications import drawings
-from experiments.harness.captions import beam_captions, encode_captions, pad_grid
+from experiments.harness.applications.captions import beam_captions, encode_captions, pad_grid
+from experiments.harness.applications.scenes import Captioned, GridNetwork, draw_scenes, read_captioned_stamps
+from experiments.harness.applications.transduction import SequenceGeneration, attention_weights, learn
+from experiments.harness.applications.translations import bleu, chrf, exact_share, rouge
 from experiments.harness.run_folder import Run
-from experiments.harness.scenes import Captioned, GridNetwork, draw_scenes, read_captioned_stamps
 from experiments.harness.supervised import Optimizer
-from experiments.harness.transduction import SequenceGeneration, attention_weights, learn
-from experiments.harness.translations import bleu, chrf, exact_share, rouge
 from jaxdl import data, train
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from jaxdl.models import Captioner, TransformerCaptioner

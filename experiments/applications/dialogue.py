@@ -21,10 +21,10 @@ import numpy as np
 from flax import linen
 
 from experiments.applications import drawings
-from experiments.harness import bookings
+from experiments.harness.applications import bookings
+from experiments.harness.applications.transduction import SequenceGeneration, align, learn, make_search, search
+from experiments.harness.applications.translations import bleu, exact_share
 from experiments.harness.run_folder import Run
-from experiments.harness.transduction import SequenceGeneration, align, learn, make_search, search
-from experiments.harness.translations import bleu, exact_share
 from jaxdl import data
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from jaxdl.models import HierarchicalEncoderDecoder, LuongEncoderDecoder, PointerGenerator

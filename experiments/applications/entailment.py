@@ -23,11 +23,17 @@ import numpy as np
 from flax import linen
 
 from experiments.applications import drawings
+from experiments.harness.applications.inference import (
+    DecomposablePair,
+    EncoderPair,
+    draw_pairs,
+    encode_pairs,
+    read_pairs,
+)
 from experiments.harness.configuration import Config as Base
 from experiments.harness.errors import UsageError
-from experiments.harness.inference import DecomposablePair, EncoderPair, draw_pairs, encode_pairs, read_pairs
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import draw_alignments
+from experiments.harness.sequences.plots import draw_alignments
 from experiments.harness.supervised import Optimizer
 from jaxdl import data, tasks, train
 from jaxdl.data.vocabulary import PAD, UNK, Vocabulary

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.applications import drawings
-from experiments.harness.digit_scenes import (
+from experiments.harness.applications.digit_scenes import (
     ASK,
     DIGITS,
     OBJECT,
@@ -31,8 +31,8 @@ from experiments.harness.digit_scenes import (
     encode_questions,
     to_numbers,
 )
+from experiments.harness.applications.scenes import COLOURS, GridNetwork
 from experiments.harness.run_folder import Run
-from experiments.harness.scenes import COLOURS, GridNetwork
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_on_arrays
 from jaxdl import losses, metrics, tasks

@@ -23,11 +23,11 @@ import numpy as np
 from flax import linen
 
 from experiments.applications import drawings
-from experiments.harness import reports
+from experiments.harness.applications import reports
+from experiments.harness.applications.transduction import SequenceGeneration, learn, search_tokens
+from experiments.harness.applications.translations import exact_share, rouge
 from experiments.harness.errors import UsageError
 from experiments.harness.run_folder import Run
-from experiments.harness.transduction import SequenceGeneration, learn, search_tokens
-from experiments.harness.translations import exact_share, rouge
 from jaxdl import data
 from jaxdl.data.vocabulary import BOS, SPECIAL_TOKENS, Vocabulary
 from jaxdl.models import LuongEncoderDecoder, PointerGenerator

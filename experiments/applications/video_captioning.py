@@ -17,13 +17,13 @@ from functools import partial
 import numpy as np
 
 from experiments.applications import drawings
-from experiments.harness.digit_scenes import OnDigits, draw_parts, to_numbers
+from experiments.harness.applications.digit_scenes import OnDigits, draw_parts, to_numbers
+from experiments.harness.applications.transduction import SequenceGeneration, attention_weights, learn, search
+from experiments.harness.applications.translations import bleu, exact_share
+from experiments.harness.applications.videos import OBJECT, FrameNetwork, Videos, draw_videos
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import draw_alignments
+from experiments.harness.sequences.plots import draw_alignments
 from experiments.harness.supervised import Optimizer
-from experiments.harness.transduction import SequenceGeneration, attention_weights, learn, search
-from experiments.harness.translations import bleu, exact_share
-from experiments.harness.videos import OBJECT, FrameNetwork, Videos, draw_videos
 from jaxdl import data
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from jaxdl.models import VideoCaptioner

@@ -20,11 +20,11 @@ from flax import linen
 
 from experiments.applications import drawings
 from experiments.harness import figures
-from experiments.harness.digit_scenes import DIGITS, OnDigits, draw_parts, to_numbers
+from experiments.harness.applications.digit_scenes import DIGITS, OnDigits, draw_parts, to_numbers
+from experiments.harness.applications.videos import DIRECTIONS, OBJECT, FrameNetwork, Videos, draw_videos
 from experiments.harness.run_folder import Run
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_on_arrays
-from experiments.harness.videos import DIRECTIONS, OBJECT, FrameNetwork, Videos, draw_videos
 from jaxdl import metrics, tasks, train
 from jaxdl.models import ConvVideoClassifier, RecurrentVideoClassifier, TransformerVideoClassifier
 from jaxdl.nn.recurrent.cells import GRU

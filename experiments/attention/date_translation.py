@@ -15,11 +15,11 @@ import jax
 import numpy as np
 
 from experiments.harness import configuration, figures
+from experiments.harness.applications.translations import chrf, exact_share, translate
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import draw_alignments
+from experiments.harness.sequences.plots import draw_alignments
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_task
-from experiments.harness.translations import chrf, exact_share, translate
 from jaxdl import data, train
 from jaxdl.data.sources import translation as languages
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary

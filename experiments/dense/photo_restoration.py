@@ -26,8 +26,8 @@ from matplotlib.figure import Figure
 
 from experiments.harness.errors import UsageError, preparing
 from experiments.harness.figures import show_images
+from experiments.harness.interpret.networks import MEAN, STD, Looking, Network, load_network, photograph
 from experiments.harness.members import Repeated, train_members
-from experiments.harness.networks import MEAN, STD, Looking, Network, load_network, photograph
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import initialize

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.dense import drawings
-from experiments.harness import cells
 from experiments.harness.configuration import Config as Base
 from experiments.harness.configuration import require
+from experiments.harness.dense import cells
 from experiments.harness.run_folder import Run
 from jaxdl import data, models, optim, tasks, train
 from jaxdl.optim.schedules import cosine_decay

@@ -22,8 +22,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from experiments.harness.commands.sampling import draw_grid
 from experiments.harness.configuration import require
-from experiments.harness.generation import (
+from experiments.harness.generative.generation import (
     CLASSES,
     IN_PROGRESS,
     ImageModel,
@@ -36,7 +37,6 @@ from experiments.harness.generation import (
 )
 from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
-from experiments.harness.sampling import draw_grid
 from jaxdl import generative, models, tasks
 from jaxdl.typing import Array, ArrayLike, Key, PyTree
 

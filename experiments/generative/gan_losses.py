@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.harness import configuration, games, generative_plots
+from experiments.harness import configuration
 from experiments.harness.claims import Statement, judge_all
+from experiments.harness.generative import games, plots
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from jaxdl import generative, optim, tasks, tree
@@ -61,8 +62,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     curves = {name: np.log10(one["gradient"] + 1e-30) for name, one in measure_all(config, follow, keys).items()}
     modes = {name: np.asarray(one["modes"], float) for name, one in measure_all(config, play, keys).items()}
     judge_all(run, statements(curves, modes))
-    run.figure("gradients", generative_plots.draw_gradients(curves, config.steps))
-    run.figure("modes", generative_plots.draw_groups(modes, "modes covered, of 8"))
+    run.figure("gradients", plots.draw_gradients(curves, config.steps))
+    run.figure("modes", plots.draw_groups(modes, "modes covered, of 8"))
     return means(log10_gradient={name: curve[:, -1] for name, curve in curves.items()}, modes=modes)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from experiments.harness import configuration
 from experiments.harness.errors import preparing
-from experiments.harness.patients import split_patients
+from experiments.harness.optimization.patients import split_patients
 from experiments.harness.run_folder import Run
 from experiments.neurons import drawings
 from jaxdl import metrics

@@ -21,7 +21,7 @@ import optax
 from experiments.harness import configuration
 from experiments.harness.claims import with_interval
 from experiments.harness.errors import preparing
-from experiments.harness.patients import Split, split_patients
+from experiments.harness.optimization.patients import Split, split_patients
 from experiments.harness.run_folder import Run
 from experiments.optimization import drawings
 from jaxdl import losses, nn, optim

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from experiments.harness import reinforcement
+from experiments.harness.rl import reinforcement
 from experiments.harness.run_folder import Run
 from experiments.rl import drawings
 from jaxdl import optim, rl, train

@@ -14,7 +14,7 @@ from typing import Literal
 import jax
 import numpy as np
 
-from experiments.harness import reinforcement
+from experiments.harness.rl import reinforcement
 from experiments.harness.run_folder import Run
 from experiments.rl import drawings
 from jaxdl import optim, rl, train

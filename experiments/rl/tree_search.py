@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from experiments.harness import configuration, planning
+from experiments.harness import configuration
+from experiments.harness.rl import planning
 from experiments.harness.run_folder import Run
 from experiments.rl import drawings
 

@@ -16,11 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.harness import figures, sounds
+from experiments.harness import figures
 from experiments.harness.configuration import Config as Base
 from experiments.harness.errors import UsageError
-from experiments.harness.ngrams import bits
 from experiments.harness.run_folder import Run
+from experiments.harness.sequences import sounds
+from experiments.harness.sequences.ngrams import bits
 from experiments.harness.training import train_task
 from jaxdl import data, decode, models, optim, tasks, train
 from jaxdl.data import audio

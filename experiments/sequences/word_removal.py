@@ -25,7 +25,7 @@ from experiments.harness.claims import with_interval
 from experiments.harness.errors import preparing
 from experiments.harness.learning import Loss, check_learned, fit_batches
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_settings import OnExamples
+from experiments.harness.sequences.settings import OnExamples
 from experiments.sequences import drawings, sentiment
 from jaxdl import data, losses, optim
 from jaxdl.data.bucketing import pad
