@@ -2,10 +2,10 @@
 
     python -m experiments run policy_gradient
 
-Each update plays 16 or 32 episodes, and follows the gradient of their return above the value that a second network predicts,
-plus a little entropy. On the pole, the most probable actions are judged in 100 episodes of CartPole-v1 for each seed,
-played in gymnasium itself. In the grid world every fifth move slips, and all is known: the expected return of the
-learned policy is the solution of a linear system, and is compared with the best one, of value iteration.
+Each update plays 16 or 32 episodes, and follows the gradient of their return above the value that a second network
+predicts, plus a little entropy. On the pole, the most probable actions are judged in 100 episodes of CartPole-v1 for
+each seed, played in gymnasium itself. In the grid world every fifth move slips, and all is known: the expected return
+of the learned policy is the solution of a linear system, and is compared with the best one, of value iteration.
 """
 
 from dataclasses import dataclass
