@@ -69,6 +69,19 @@ FLOORS_OF_TRAIN = {
     "loop": 5,
 }
 """The levels inside of ``jaxdl.train``: a module imports only modules of lower levels, or of its own package."""
+ROOMS_OF_HARNESS = {
+    "applications",
+    "commands",
+    "dense",
+    "embeddings",
+    "generative",
+    "interpret",
+    "optimization",
+    "rl",
+    "sequences",
+    "vision",
+}
+"""The folders inside of ``experiments.harness``: chapters of the experiments, and the commands beside ``run``."""
 WITHOUT_FLAX = {"typing", "arrays", "tree", "checks", "losses", "metrics", "optim", "data"}
 MODULES = sorted((ROOT / "jaxdl").rglob("*.py"))
 
@@ -129,6 +142,20 @@ def test_imports_inside_train_go_down():
         }
         for other in others - {part}:
             assert FLOORS_OF_TRAIN[other] < FLOORS_OF_TRAIN[part], f"{path.name} imports {other}"
+
+
+def test_what_all_experiments_share_needs_no_room_of_the_harness():
+    harness = ROOT / "experiments" / "harness"
+    assert {path.parent.name for path in harness.glob("*/__init__.py")} == ROOMS_OF_HARNESS
+    for path in set(harness.glob("*.py")) - {harness / "command_line.py"}:
+        parts = {name.split(".")[2] for name in imports(path) if name.startswith("experiments.harness.")}
+        assert not parts & ROOMS_OF_HARNESS, path.name
+
+
+def test_a_folder_of_experiments_is_seen_at_a_glance():
+    for folder in (ROOT / "experiments", ROOT / "tests" / "experiments"):
+        for path in (folder, *folder.rglob("*/")):
+            assert len(list(path.glob("*.py"))) <= 25, path
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -16,24 +16,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import jax
 import numpy as np
 from flax import linen
 
 from experiments.applications import drawings
-from experiments.harness import configuration
-from experiments.harness.captions import beam_captions, encode_captions, pad_grid
+from experiments.harness.applications.captions import beam_captions, encode_captions, pad_grid
+from experiments.harness.applications.scenes import Captioned, GridNetwork, draw_scenes, read_captioned_stamps
+from experiments.harness.applications.transduction import SequenceGeneration, attention_weights, learn
+from experiments.harness.applications.translations import bleu, chrf, exact_share, rouge
 from experiments.harness.run_folder import Run
-from experiments.harness.scenes import Captioned, GridNetwork, draw_scenes, read_captioned_stamps
 from experiments.harness.supervised import Optimizer
-from experiments.harness.training import train_task
-from experiments.harness.translations import bleu, chrf, rouge
 from jaxdl import data, train
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from jaxdl.models import Captioner, TransformerCaptioner
 from jaxdl.nn.attention.scores import AdditiveScore
 from jaxdl.nn.recurrent.cells import GRU
-from jaxdl.tasks.seq2seq import shift_right, translation
+from jaxdl.tasks.seq2seq import translation
 from jaxdl.typing import PyTree
 
 GOAL = {"attention_exact": 0.9, "attention_on_shape": 0.5}
@@ -42,20 +40,17 @@ SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(SequenceGeneration):
     """Three captioners of equal size."""
 
     SMOKE = {
+        **SequenceGeneration.SMOKE,
         "pictures": 16,
         "tested": 4,
         "contexts": ("attention",),
-        "hidden_size": 4,
         "channels": 6,
-        "beams": 2,
-        "epochs": 1.0,
         "batch_size": 16,
     }
-    POSITIVE = ("epochs",)
     CHOICES = {"contexts": (CONTEXTS, ("attention",))}
 
     data_dir: Path | None = None
@@ -76,12 +71,8 @@ class Config(configuration.Config):
     """Channels of the features."""
     attention_weight: float = 0.1
     """Weight of the penalty that makes attention doubly stochastic."""
-    beams: int = 4
-    """Hypotheses of beam search."""
     epochs: float = 14.0
-    """Passes over the pictures."""
     batch_size: int = 64
-    """Pictures in an update."""
     optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", 4e-3, warmup=0.05, clip_norm=1.0))
 
 
@@ -95,13 +86,15 @@ def run(config: Config, run: Run) -> dict[str, float]:
     texts, result, scores = [" ".join(caption) for caption in tested.captions], {}, {}
     for context in sorted(config.contexts, key=CONTEXTS.index):
         model = make_model(config, len(vocabulary), context)
-        variables, measured = learn(config, run, model, vocabulary, arrays, test, context)
+        weight = config.attention_weight if context == "attention" else 0.0
+        task = translation(model, bos_id=vocabulary.bos_id, attention_weight=weight)
+        variables, measured = learn(config, run, task, arrays, test, keep=context == "attention")
+        measured = measured or train.make_evaluation(task.measure, test)(variables)
         captions = beam_captions(model, variables, test["source"], vocabulary, beams=config.beams, length=count + 2)
         scores[context] = {"BLEU": bleu(captions, texts, tokenize="none"), "chrF": chrf(captions, texts)}
         scores[context]["ROUGE"] = 100 * rouge(captions, texts)
-        exact = float(np.mean([a == b for a, b in zip(captions, texts, strict=True)]))
         result |= {f"{context}_{name.lower()}": value for name, value in scores[context].items()}
-        result |= {f"{context}_exact": exact, f"{context}_loss": float(measured["loss"])}
+        result |= {f"{context}_exact": exact_share(captions, texts), f"{context}_loss": float(measured["loss"])}
         for caption, text in list(zip(captions, texts, strict=True))[:SHOWN]:
             mark = "" if caption == text else f"\n{'expected':>10}  {text}"
             run.console.print(f"{context:>10}  {caption}{mark}", highlight=False, markup=False)
@@ -135,36 +128,11 @@ def read(config: Config) -> tuple[Captioned, Captioned]:
     return tuple(Captioned(found.images[part], [found.captions[n] for n in part], None) for part in parts)
 
 
-def learn(
-    config: Config,
-    run: Run,
-    model: linen.Module,
-    vocabulary: Vocabulary,
-    arrays: dict[str, np.ndarray],
-    test: dict[str, np.ndarray],
-    context: str,
-) -> tuple[PyTree, dict[str, float]]:
-    """Train one captioner; the attentive one, the last, is that of the run folder."""
-    weight = config.attention_weight if context == "attention" else 0.0
-    task = translation(model, bos_id=vocabulary.bos_id, attention_weight=weight)
-    loader = data.Loader(arrays, min(config.batch_size, len(arrays["target"])), seed=config.seed)
-    optimizer = config.optimizer.make(train.count_steps(config.epochs, loader.steps_per_epoch))
-    if context == "attention":
-        state, measured = train_task(run, task, loader, optimizer, test, epochs=config.epochs)
-        return state.variables, measured
-    keys = jax.random.split(jax.random.key(config.seed))
-    state = train.TrainState.create(task.init(keys[0], loader.batch(0)), optimizer, keys[1])
-    options = {"epochs": config.epochs, "hooks": [train.StopAtNonfinite()]}
-    state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, **options)
-    return state.variables, train.make_evaluation(task.measure, test)(state.variables)
-
-
 def look(
     model: linen.Module, variables: PyTree, test: dict[str, np.ndarray], vocabulary: Vocabulary
 ) -> list[np.ndarray]:
     """Return the attention weights of the words of every true caption, each ``[T, S]``."""
-    read = jax.jit(lambda x, y: model.apply(variables, x, y, return_intermediates=True)[1]["attention"])
-    weights = np.asarray(read(test["source"], shift_right(test["target"], vocabulary.bos_id)))
+    weights = attention_weights(model, variables, vocabulary.bos_id, test["target"], test["source"])
     return [each[:length] for each, length in zip(weights, test["target_length"], strict=True)]
 
 

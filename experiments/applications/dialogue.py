@@ -13,7 +13,7 @@ Goals, set before the run: 95 % of the repeated values, and 95 % of the answers 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,14 +21,11 @@ import numpy as np
 from flax import linen
 
 from experiments.applications import drawings
-from experiments.harness import bookings
-from experiments.harness.configuration import Config as Base
+from experiments.harness.applications import bookings
+from experiments.harness.applications.transduction import SequenceGeneration, align, learn, make_search, search
+from experiments.harness.applications.translations import bleu, exact_share
 from experiments.harness.run_folder import Run
-from experiments.harness.supervised import Optimizer
-from experiments.harness.training import train_beside, train_task
-from experiments.harness.transduction import align, make_search, search
-from experiments.harness.translations import bleu
-from jaxdl import data, train
+from jaxdl import data
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from jaxdl.models import HierarchicalEncoderDecoder, LuongEncoderDecoder, PointerGenerator
 from jaxdl.nn.recurrent.cells import GRU, LSTM
@@ -44,20 +41,17 @@ LONGEST = 40
 
 
 @dataclass(frozen=True)
-class Config(Base):
+class Config(SequenceGeneration):
     """A network over dialogues."""
 
     SMOKE = {
+        **SequenceGeneration.SMOKE,
         "dialogues": 12,
         "turns": 3,
         "longest": 12,
-        "hidden_size": 4,
         "embedding_dim": 4,
-        "beams": 2,
-        "epochs": 1.0,
         "last_turn": False,
     }
-    POSITIVE = ("epochs",)
 
     table: Path | None = None
     """TSV file of dialogues; None for generated ones."""
@@ -71,17 +65,10 @@ class Config(Base):
     """Turns before an answer that are read."""
     longest: int = 100
     """Words of these turns that are read."""
-    hidden_size: int = 64
-    """Size of the states."""
     embedding_dim: int = 32
     """Size of the embeddings."""
     beams: int = 2
-    """Hypotheses of beam search."""
     epochs: float = 8.0
-    """Passes over the answers."""
-    batch_size: int = 32
-    """Answers in an update."""
-    optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", 4e-3, warmup=0.1, clip_norm=1.0))
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -100,14 +87,15 @@ def run(config: Config, run: Run) -> dict[str, float]:
     answers, true = [answer for _, answer in tested], [" ".join(answer) for _, answer in tested]
     result, scores, own = {}, {}, []
     model, variables, test = make_model(config, len(vocabulary)), {}, {}
+    task = translation(model, bos_id=vocabulary.bos_id)
     for name, turns in (("last_turn_", 1), ("", config.turns))[not config.last_turn :]:
         arrays, test = (encode(config, part, vocabulary, turns, count) for part in (learned, tested))
-        variables, measured = learn(config, run, model, vocabulary, arrays, test, keep=not name)
+        variables, measured = learn(config, run, task, arrays, test, keep=not name)
         own = search(model, variables, test, vocabulary, config.beams)
         texts = [" ".join(answer) for answer in own]
         shares = bookings.slot_shares(own, answers) if config.table is None else {}
         scores[name or "all turns"] = {
-            "exact": float(np.mean([a == b for a, b in zip(texts, true, strict=True)])),
+            "exact": exact_share(texts, true),
             "bleu": bleu(texts, true, tokenize="none"),
             **shares,
         }
@@ -149,26 +137,6 @@ def read_source(
     if config.model == "hierarchical":
         return bookings.encode_turns(contexts, vocabulary, config.turns, SENTENCE)
     return bookings.encode_texts(contexts, vocabulary, config.longest)
-
-
-def learn(
-    config: Config,
-    run: Run,
-    model: linen.Module,
-    vocabulary: Vocabulary,
-    arrays: dict[str, np.ndarray],
-    test: dict[str, np.ndarray],
-    *,
-    keep: bool,
-) -> tuple[PyTree, dict[str, float]]:
-    """Train a network; the run folder keeps the one that reads all turns."""
-    loader = data.Loader(arrays, min(config.batch_size, len(arrays["target"])), seed=config.seed)
-    optimizer = config.optimizer.make(train.count_steps(config.epochs, loader.steps_per_epoch))
-    task = translation(model, bos_id=vocabulary.bos_id)
-    if not keep:
-        return train_beside(task, loader, optimizer, epochs=config.epochs, seed=config.seed), {}
-    state, measured = train_task(run, task, loader, optimizer, test, epochs=config.epochs)
-    return state.variables, measured
 
 
 def show(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness.sequence_plots import grouped_bars, legend, panels, show_weights
+from experiments.harness.sequences.plots import grouped_bars, legend, panels, show_weights
 
 
 def draw_looks(images: np.ndarray, words: Sequence[Sequence[str]], weights: Sequence[np.ndarray]) -> Figure:

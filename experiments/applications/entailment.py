@@ -15,6 +15,7 @@ Goal, set before the run: 95 % of the test by the BERT. Chance is 33 %, and what
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -22,11 +23,17 @@ import numpy as np
 from flax import linen
 
 from experiments.applications import drawings
+from experiments.harness.applications.inference import (
+    DecomposablePair,
+    EncoderPair,
+    draw_pairs,
+    encode_pairs,
+    read_pairs,
+)
 from experiments.harness.configuration import Config as Base
 from experiments.harness.errors import UsageError
-from experiments.harness.inference import DecomposablePair, EncoderPair, draw_pairs, encode_pairs, read_pairs
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import draw_alignments
+from experiments.harness.sequences.plots import draw_alignments
 from experiments.harness.supervised import Optimizer
 from jaxdl import data, tasks, train
 from jaxdl.data.vocabulary import PAD, UNK, Vocabulary
@@ -148,7 +155,7 @@ def look(
     """Return the attention of the last block, the mean of its heads, in four test pairs, with their words."""
     part = {name: array[:4] for name, array in test.items()}
     options = {"lengths": part["length"], "segment": part["segment"], "return_intermediates": True}
-    _, out = model.apply(variables, part["token"], **options)
+    _, out = jax.jit(partial(model.apply, **options))(variables, part["token"])
     last = max(name for name in out if name.endswith("_attention"))
     weights = np.asarray(out[last]).mean(axis=1)
     shown = []

@@ -20,10 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen
 
+from experiments.harness.applications.expressions import MODULUS, SIGNS, draw_batches
 from experiments.harness.configuration import Config as Base
-from experiments.harness.expressions import MODULUS, SIGNS, draw_batches
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import legend, panels
+from experiments.harness.sequences.plots import legend, panels
 from experiments.harness.supervised import Optimizer
 from jaxdl import data, losses, metrics, train, tree
 from jaxdl.data.trees import Trees

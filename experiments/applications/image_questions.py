@@ -14,21 +14,28 @@ than with the question alone.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.applications import drawings
-from experiments.harness.configuration import Config as Base
-from experiments.harness.digit_scenes import ASK, DIGITS, OBJECT, draw_questions, encode_questions, read_digits
+from experiments.harness.applications.digit_scenes import (
+    ASK,
+    DIGITS,
+    OBJECT,
+    OnDigits,
+    draw_parts,
+    draw_questions,
+    encode_questions,
+    to_numbers,
+)
+from experiments.harness.applications.scenes import COLOURS, GridNetwork
 from experiments.harness.run_folder import Run
-from experiments.harness.scenes import COLOURS, GridNetwork
 from experiments.harness.supervised import Optimizer
-from experiments.harness.training import train_beside, train_task
-from jaxdl import data, losses, metrics, tasks, train
+from experiments.harness.training import train_on_arrays
+from jaxdl import losses, metrics, tasks
 from jaxdl.data.vocabulary import PAD, UNK, Vocabulary
 from jaxdl.models import StackedAttentionNetwork
 from jaxdl.nn.recurrent.cells import GRU
@@ -40,17 +47,13 @@ SHOWN = 6
 
 
 @dataclass(frozen=True)
-class Config(Base):
+class Config(OnDigits):
     """A network with and without pictures."""
 
     SMOKE = {"pictures": 24, "tested": 12, "hidden_size": 4, "channels": 3, "hops": 1, "epochs": 1.0, "blind": False}
     POSITIVE = ("epochs",)
     LEAST = {"channels": 3}
 
-    data: Literal["digits", "mnist"] = "digits"
-    """Data set of the digits."""
-    data_dir: Path | None = None
-    """Folder with the files of MNIST."""
     pictures: int = 12_000
     """Pictures of the training, a question each."""
     tested: int = 1200
@@ -73,11 +76,7 @@ class Config(Base):
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train both, answer the questions of the test by type, draw what was attended to."""
-    digits = read_digits(config.data, config.data_dir, OBJECT)
-    counts = (config.pictures, config.tested)
-    learned, tested = (
-        draw_questions(config.seed + n, count, part) for n, (count, part) in enumerate(zip(counts, digits, strict=True))
-    )
+    learned, tested = draw_parts(config, OBJECT, draw_questions, config.pictures, config.tested)
     words = [word for question in learned.questions for word in question]
     vocabulary = Vocabulary.build(words, special_tokens=(PAD, UNK))
     longest = max(map(len, (*learned.questions, *tested.questions)))
@@ -86,22 +85,17 @@ def run(config: Config, run: Run) -> dict[str, float]:
     model = StackedAttentionNetwork(
         len(vocabulary), len(ANSWERS), GridNetwork(config.channels), GRU(size), 32, size, config.hops, dropout_rate=0.1
     )
-    loader = data.Loader(arrays, min(config.batch_size, len(arrays["label"])), seed=config.seed)
-    settings = Optimizer("adam", config.learning_rate, warmup=0.1, clip_norm=1.0)
-    optimizer = settings.make(train.count_steps(config.epochs, loader.steps_per_epoch))
+    optimizer = Optimizer("adam", config.learning_rate, warmup=0.1, clip_norm=1.0)
     options = {"inputs": "question", "arguments": {"image": "image", "lengths": "length"}}
-    task = tasks.supervised(
-        model, losses.cross_entropy, {"accuracy": metrics.accuracy}, prepare=bytes_to_numbers, **options
-    )
-    state, result = train_task(run, task, loader, optimizer, test, epochs=config.epochs)
+    task = tasks.supervised(model, losses.cross_entropy, {"accuracy": metrics.accuracy}, prepare=prepare, **options)
+    learn = partial(train_on_arrays, run, task, make_optimizer=optimizer.make, batch_size=config.batch_size)
+    variables, result = learn(arrays, test, epochs=config.epochs)
     read = make_reader(model)
-    answers, looks = read(state.variables, test)
+    answers, looks = read(variables, test)
     predicted = {"": answers}
     if config.blind:
         dark, unlit = ({**part, "image": np.zeros_like(part["image"])} for part in (arrays, test))
-        loader = data.Loader(dark, min(config.batch_size, len(dark["label"])), seed=config.seed)
-        optimizer = settings.make(train.count_steps(config.epochs / 4, loader.steps_per_epoch))
-        variables = train_beside(task, loader, optimizer, epochs=config.epochs / 4, seed=config.seed)
+        variables, _ = learn(dark, unlit, epochs=config.epochs / 4, keep=False)
         predicted["question_only_"] = read(variables, unlit)[0]
     scores = {}
     for name, own in predicted.items():
@@ -123,9 +117,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
     return result
 
 
-def bytes_to_numbers(batch: Batch) -> Batch:
+def prepare(batch: Batch) -> Batch:
     """Scale images from 0 to 1."""
-    return {**batch, "image": jnp.asarray(batch["image"], jnp.float32) / 255}
+    return {**batch, "image": to_numbers(batch["image"])}
 
 
 def make_reader(model: StackedAttentionNetwork) -> Callable[[PyTree, dict[str, np.ndarray]], tuple[np.ndarray, ...]]:
@@ -134,7 +128,7 @@ def make_reader(model: StackedAttentionNetwork) -> Callable[[PyTree, dict[str, n
     @jax.jit
     def read(variables: PyTree, batch: Batch) -> tuple[jax.Array, jax.Array]:
         options = {"lengths": batch["length"], "return_intermediates": True}
-        logits, out = model.apply(variables, batch["question"], bytes_to_numbers(batch)["image"], **options)
+        logits, out = model.apply(variables, batch["question"], to_numbers(batch["image"]), **options)
         hops = [out[f"attention{hop + 1}"] for hop in range(model.num_hops)]
         return jnp.argmax(logits, axis=-1), jnp.stack(hops, axis=1)
 

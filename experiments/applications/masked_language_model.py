@@ -12,6 +12,7 @@ Goal: with the same labels the pre-trained classifier is at least 0.05 more accu
 loss of hidden words is compared with that of the words' frequencies.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -33,7 +34,7 @@ from jaxdl.data.sources.templates import negated_reviews
 from jaxdl.data.text import words
 from jaxdl.data.vocabulary import PAD, UNK, Vocabulary
 from jaxdl.models import BERT
-from jaxdl.typing import PyTree
+from jaxdl.typing import Array, PyTree
 
 GOAL = {"gain": 0.05}
 FIRST, MASK = "<class>", "<mask>"
@@ -120,9 +121,12 @@ def run(config: Config, run: Run) -> dict[str, float]:
     result = {f"masked_{name}" if name in ("loss", "accuracy", "perplexity") else name: x for name, x in result.items()}
     result["frequencies_loss"] = unigram_loss(part, test, len(vocabulary), special)
     show_gaps(run, network, state.variables, test, vocabulary)
+    labelled = {name: array[: config.labels] for name, array in part.items()}
+    task = tasks.sequence_classification(BERT("classification", **fields, attention_dropout_rate=0.0))
+    evaluate = train.make_evaluation(task.measure, test)
     accuracies = {
-        name: [tune(config, seed, fields, part, test, start) for seed in range(config.seeds)]
-        for name, start in (("from_scratch", None), ("pretrained", state.params))
+        name: [evaluate(tune(config, seed, task, labelled, start))["accuracy"] for seed in range(config.seeds)]
+        for name, start in (("from_scratch", {}), ("pretrained", jax.device_get(state.params)))
     }
     means = {name: float(np.mean(each)) for name, each in accuracies.items()}
     run.figure("accuracy", drawings.draw_scores({f"{config.labels} labels": means}, "accuracy of the test"))
@@ -140,41 +144,33 @@ def make(config: Config, loader: data.Loader, epochs: float) -> optax.GradientTr
 
 
 def tune(
-    config: Config,
-    seed: int,
-    fields: dict[str, int],
-    part: dict[str, np.ndarray],
-    test: dict[str, np.ndarray],
-    start: PyTree | None,
-) -> float:
-    """Train a classifier on the labelled texts, from the blocks of a pre-training; return the accuracy of the test."""
-    task = tasks.sequence_classification(BERT("classification", **fields, attention_dropout_rate=0.0))
-    labelled = {name: array[: config.labels] for name, array in part.items()}
+    config: Config, seed: int, task: tasks.Task, labelled: dict[str, np.ndarray], start: dict[str, PyTree]
+) -> train.TrainState:
+    """Train a classifier on the labelled texts, from those parameters of a pre-training that it shares."""
     loader = data.Loader(labelled, min(config.batch_size, len(labelled["label"])), seed=seed)
     optimizer = make(config, loader, config.tuning_epochs)
-    keys = jax.random.split(jax.random.key(seed))
-    variables = task.init(keys[0], loader.batch(0))
-    if start is not None:
-        shared = {name: leaf for name, leaf in start.items() if name in variables["params"]}
-        variables = {**variables, "params": {**variables["params"], **shared}}
-    variables = jax.tree.map(jnp.array, variables)  # the state's buffers are donated: the start is used again
-    state = train.TrainState.create(variables, optimizer, keys[1])
+    state = train.start(task, optimizer, loader, seed)
+    shared = {name: jax.tree.map(jnp.array, leaf) for name, leaf in start.items() if name in state.params}
+    state = dataclasses.replace(state, params={**state.params, **shared})
     options = {"epochs": config.tuning_epochs, "hooks": [train.StopAtNonfinite()]}
-    state, _ = train.fit(train.make_step(task.loss, optimizer), state, loader, **options)
-    return float(train.make_evaluation(task.measure, test)(state.variables)["accuracy"])
+    return train.fit(train.make_step(task.loss, optimizer), state, loader, **options)[0]
 
 
 def show_gaps(run: Run, network: BERT, variables: PyTree, test: dict[str, np.ndarray], vocabulary: Vocabulary) -> None:
     """Print a few test texts with one hidden word, and the three most probable words for it."""
-    for row in range(min(SHOWN, len(test["token"]))):
-        tokens, length = test["token"][row : row + 1].copy(), test["length"][row : row + 1]
-        place = int(length[0]) // 2
-        true = vocabulary.decode(tokens[0, place : place + 1])[0]
-        tokens[0, place] = vocabulary[MASK]
-        logits = network.apply(variables, tokens, lengths=length)[0, place]
-        probabilities, best = jax.lax.top_k(jax.nn.softmax(logits), 3)
-        guesses = zip(vocabulary.decode(np.asarray(best)), probabilities, strict=True)
-        text = " ".join(vocabulary.decode(tokens[0, 1 : length[0]])).replace(MASK, "____")
+    tokens, lengths = test["token"][:SHOWN].copy(), test["length"][:SHOWN]
+    rows, places = np.arange(len(tokens)), lengths // 2
+    hidden = vocabulary.decode(tokens[rows, places])
+    tokens[rows, places] = vocabulary[MASK]
+
+    @jax.jit
+    def guess(variables: PyTree, tokens: Array, lengths: Array) -> tuple[Array, Array]:
+        logits = network.apply(variables, tokens, lengths=lengths)[rows, places]
+        return jax.lax.top_k(jax.nn.softmax(logits), 3)
+
+    for row, true, probabilities, best in zip(rows, hidden, *guess(variables, tokens, lengths), strict=True):
+        guesses = zip(vocabulary.decode(np.asarray(best)), np.asarray(probabilities), strict=True)
+        text = " ".join(vocabulary.decode(tokens[row, 1 : lengths[row]])).replace(MASK, "____")
         answer = ", ".join(f"{word} {p:.2f}" for word, p in guesses)
         run.console.print(f"{text}\n    {answer}   (was: {true})", highlight=False, markup=False)
 

@@ -13,9 +13,9 @@ than those of the training. Goals, for Spanish: 1 % of sounds and 4 % of words w
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.harness.applications.spellings import read_cmudict, spanish_words
+from experiments.harness.applications.transduction import Transduction, split_pairs, transduce
 from experiments.harness.run_folder import Run
-from experiments.harness.spellings import read_cmudict, spanish_words
-from experiments.harness.transduction import Transduction, split_pairs, transduce
 
 GOAL = {"phoneme_error": 0.01, "word_error": 0.04}
 

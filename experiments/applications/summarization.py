@@ -13,7 +13,7 @@ Scores of beam search, ROUGE by rouge-score. Goals, set before the run: 90 % of 
 copied, and ROUGE-L is 0.9.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -23,15 +23,12 @@ import numpy as np
 from flax import linen
 
 from experiments.applications import drawings
-from experiments.harness import reports
-from experiments.harness.configuration import Config as Base
+from experiments.harness.applications import reports
+from experiments.harness.applications.transduction import SequenceGeneration, learn, search_tokens
+from experiments.harness.applications.translations import exact_share, rouge
 from experiments.harness.errors import UsageError
 from experiments.harness.run_folder import Run
-from experiments.harness.supervised import Optimizer
-from experiments.harness.training import train_beside, train_task
-from experiments.harness.transduction import search_tokens
-from experiments.harness.translations import rouge
-from jaxdl import data, train
+from jaxdl import data
 from jaxdl.data.vocabulary import BOS, SPECIAL_TOKENS, Vocabulary
 from jaxdl.models import LuongEncoderDecoder, PointerGenerator
 from jaxdl.nn.recurrent.cells import LSTM
@@ -45,13 +42,10 @@ SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Config(Base):
+class Config(SequenceGeneration):
     """Two networks of equal sizes."""
 
-    SMOKE = {"documents": 16, "tested": 4, "hidden_size": 4, "embedding_dim": 4, "beams": 2, "epochs": 1.0} | {
-        "models": ("pointer",)
-    }
-    POSITIVE = ("epochs",)
+    SMOKE = {**SequenceGeneration.SMOKE, "documents": 16, "tested": 4, "embedding_dim": 4, "models": ("pointer",)}
     CHOICES = {"models": (MODELS, ("pointer",))}
 
     source: Literal["reports", "docstrings"] = "reports"
@@ -72,19 +66,11 @@ class Config(Base):
     """How often a word of the vocabulary occurs in the documents and summaries of the training."""
     extra_size: int = 40
     """Largest number of unknown words of a document that can be copied."""
-    hidden_size: int = 64
-    """Size of the states."""
     embedding_dim: int = 32
     """Size of the embeddings."""
     coverage_weight: float = 0.1
     """Weight of the loss of repeated attention."""
-    beams: int = 4
-    """Hypotheses of beam search."""
     epochs: float = 6.0
-    """Passes over the documents."""
-    batch_size: int = 32
-    """Documents in an update."""
-    optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", 4e-3, warmup=0.1, clip_norm=1.0))
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
@@ -107,11 +93,14 @@ def run(config: Config, run: Run) -> dict[str, float]:
         if name not in config.models:
             continue
         parts = [arrays, tested] if name == "pointer" else [clip(part, vocabulary) for part in (arrays, tested)]
-        variables, measured = learn(config, run, model, vocabulary, *parts)
+        options = {"coverage_weight": config.coverage_weight} if name == "pointer" else {}
+        task = translation(model, bos_id=vocabulary.bos_id, **options)
+        variables, measured = learn(config, run, task, *parts, keep=name == "pointer")
         rows = search_tokens(model, variables, parts[1], vocabulary, config.beams)
         own = [each.decode(row, skip_special_tokens=True) for each, row in zip(extended, rows, strict=True)]
         scores[name] = score(own, test, vocabulary)
-        result |= {f"{name}_{key}": value for key, value in (scores[name] | measured).items()}
+        result |= {f"{name}_{key}": value for key, value in scores[name].items()}
+        result |= {f"{name}_loss": measured["loss"]} if measured else {}
         for summary, (_, true) in list(zip(own, test, strict=True))[:SHOWN]:
             mark = "" if summary == true else f"\n{'expected':>10}  {' '.join(true)}"
             run.console.print(f"{name:>10}  {' '.join(summary)}{mark}", highlight=False, markup=False)
@@ -142,31 +131,11 @@ def clip(arrays: dict[str, np.ndarray], vocabulary: Vocabulary) -> dict[str, np.
     return arrays | {name: np.where(x < len(vocabulary), x, vocabulary.unk_id) for name, x in clipped.items()}
 
 
-def learn(
-    config: Config,
-    run: Run,
-    model: linen.Module,
-    vocabulary: Vocabulary,
-    arrays: dict[str, np.ndarray],
-    tested: dict[str, np.ndarray],
-) -> tuple[PyTree, dict[str, float]]:
-    """Train a network; the pointer-generator is that of the run folder."""
-    loader = data.Loader(arrays, min(config.batch_size, len(arrays["target"])), seed=config.seed)
-    optimizer = config.optimizer.make(train.count_steps(config.epochs, loader.steps_per_epoch))
-    if isinstance(model, PointerGenerator):
-        task = translation(model, bos_id=vocabulary.bos_id, coverage_weight=config.coverage_weight)
-        state, measured = train_task(run, task, loader, optimizer, tested, epochs=config.epochs)
-        return state.variables, {"loss": measured["loss"]}
-    task = translation(model, bos_id=vocabulary.bos_id)
-    return train_beside(task, loader, optimizer, epochs=config.epochs, seed=config.seed), {}
-
-
 def score(own: list[list[str]], test: list[reports.Report], vocabulary: Vocabulary) -> dict[str, float]:
     """Return the scores of summaries."""
     texts, true = [" ".join(summary) for summary in own], [" ".join(summary) for _, summary in test]
     scores = {f"rouge_{kind[5:].lower()}": rouge(texts, true, kind=kind) for kind in KINDS}
-    exact = float(np.mean([a == b for a, b in zip(texts, true, strict=True)]))
-    return {"copied": reports.copied_share(own, test, vocabulary), **scores, "exact": exact}
+    return {"copied": reports.copied_share(own, test, vocabulary), **scores, "exact": exact_share(texts, true)}
 
 
 def look(

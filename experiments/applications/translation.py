@@ -12,10 +12,10 @@ translations wrong.
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.harness.parallel_text import read_translations
+from experiments.harness.applications.parallel_text import read_translations
+from experiments.harness.applications.transduction import Transduction, split_pairs, transduce
+from experiments.harness.applications.translations import bleu, chrf
 from experiments.harness.run_folder import Run
-from experiments.harness.transduction import Transduction, split_pairs, transduce
-from experiments.harness.translations import bleu, chrf
 
 GOAL = {"bleu": 97.0, "sentence_error": 0.05}
 

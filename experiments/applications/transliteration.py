@@ -11,10 +11,10 @@ signs and 5 % of words wrong.
 
 from dataclasses import dataclass
 
+from experiments.harness.applications.spellings import katakana_words, locale_names
+from experiments.harness.applications.transduction import Transduction, split_pairs, transduce
+from experiments.harness.applications.translations import chrf
 from experiments.harness.run_folder import Run
-from experiments.harness.spellings import katakana_words, locale_names
-from experiments.harness.transduction import Transduction, split_pairs, transduce
-from experiments.harness.translations import chrf
 
 GOAL = {"sign_error": 0.01, "word_error": 0.05}
 

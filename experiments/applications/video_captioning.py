@@ -12,28 +12,24 @@ Goals, set before the run: 85 % of the captions exact, and BLEU 90.
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from functools import partial
 
-import jax
 import numpy as np
 
 from experiments.applications import drawings
-from experiments.harness.configuration import Config as Base
-from experiments.harness.digit_scenes import read_digits
+from experiments.harness.applications.digit_scenes import OnDigits, draw_parts, to_numbers
+from experiments.harness.applications.transduction import SequenceGeneration, attention_weights, learn, search
+from experiments.harness.applications.translations import bleu, exact_share
+from experiments.harness.applications.videos import OBJECT, FrameNetwork, Videos, draw_videos
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import draw_alignments
+from experiments.harness.sequences.plots import draw_alignments
 from experiments.harness.supervised import Optimizer
-from experiments.harness.training import train_beside, train_task
-from experiments.harness.transduction import search
-from experiments.harness.translations import bleu
-from experiments.harness.videos import OBJECT, FrameNetwork, Videos, draw_videos, to_numbers
-from jaxdl import data, train
+from jaxdl import data
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from jaxdl.models import VideoCaptioner
 from jaxdl.nn.attention.scores import AdditiveScore
 from jaxdl.nn.recurrent.cells import GRU
-from jaxdl.tasks.seq2seq import shift_right, translation
+from jaxdl.tasks.seq2seq import translation
 from jaxdl.typing import PyTree
 
 GOAL = {"exact": 0.85, "bleu": 90.0}
@@ -41,26 +37,19 @@ SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Config(Base):
+class Config(OnDigits, SequenceGeneration):
     """A captioner of videos."""
 
     SMOKE = {
+        **SequenceGeneration.SMOKE,
         "videos": 16,
         "tested": 4,
         "frames": 4,
         "channels": 2,
-        "hidden_size": 4,
-        "beams": 2,
-        "epochs": 1.0,
         "shuffled": False,
     }
-    POSITIVE = ("epochs",)
     LEAST = {"frames": 4}
 
-    data: Literal["digits", "mnist"] = "digits"
-    """Data set of the digits."""
-    data_dir: Path | None = None
-    """Folder with the files of MNIST."""
     shuffled: bool = True
     """Train on frames in a random order, too."""
     videos: int = 4000
@@ -73,47 +62,32 @@ class Config(Base):
     """Channels of the first convolution."""
     hidden_size: int = 48
     """Size of the features of a frame, and of the states."""
-    beams: int = 4
-    """Hypotheses of beam search."""
     epochs: float = 10.0
-    """Passes over the videos."""
-    batch_size: int = 32
-    """Videos in an update."""
     optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", 3e-3, warmup=0.1, clip_norm=1.0))
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train, caption the test videos, draw frames and where the words looked."""
-    digits = read_digits(config.data, config.data_dir, OBJECT)
-    counts = (config.videos, config.tested)
-    learned, tested = (
-        draw_videos(config.seed + n, count, part, config.frames, moves=2)
-        for n, (count, part) in enumerate(zip(counts, digits, strict=True))
-    )
+    draw = partial(draw_videos, frames=config.frames, moves=2)
+    learned, tested = draw_parts(config, OBJECT, draw, config.videos, config.tested)
     words = [word for caption in learned.captions for word in caption]
     vocabulary = Vocabulary.build(words, special_tokens=(PAD, UNK, BOS, EOS))
     size = config.hidden_size
     network = FrameNetwork(config.channels, size)
     model = VideoCaptioner(len(vocabulary), network, GRU(size), 24, score=AdditiveScore(size), dropout_rate=0.1)
     task = translation(model, bos_id=vocabulary.bos_id)
-    texts, result, captions = [" ".join(caption) for caption in tested.captions], {}, []
+    texts, result, variables, captions = [" ".join(caption) for caption in tested.captions], {}, {}, []
     for name in ("shuffled_", "")[not config.shuffled :]:
         arrays, test = (encode(part, vocabulary, config.seed if name else None) for part in (learned, tested))
-        loader = data.Loader(arrays, min(config.batch_size, len(arrays["target"])), seed=config.seed)
-        optimizer = config.optimizer.make(train.count_steps(config.epochs, loader.steps_per_epoch))
-        if name:
-            variables = train_beside(task, loader, optimizer, epochs=config.epochs, seed=config.seed)
-        else:
-            state, measured = train_task(run, task, loader, optimizer, test, epochs=config.epochs)
-            variables, result = state.variables, {**result, **measured}
+        variables, measured = learn(config, run, task, arrays, test, keep=not name)
         captions = [" ".join(own) for own in search(model, variables, test, vocabulary, config.beams)]
-        exact = float(np.mean([own == true for own, true in zip(captions, texts, strict=True)]))
-        result |= {f"{name}exact": exact, f"{name}bleu": bleu(captions, texts, tokenize="none")}
+        result |= {**measured, f"{name}exact": exact_share(captions, texts)}
+        result[f"{name}bleu"] = bleu(captions, texts, tokenize="none")
     titles = [own if own == true else f"{own} (is: {true})" for own, true in zip(captions[:SHOWN], texts, strict=False)]
     for title in titles:
         run.console.print(title, highlight=False, markup=False)
     run.figure("videos", drawings.draw_frames(tested.video[:SHOWN, ..., 0] / 255, titles))
-    run.figure("attention", draw_alignments(look(model, state.variables, test, vocabulary, tested.captions)))
+    run.figure("attention", draw_alignments(look(model, variables, test, vocabulary, tested.captions)))
     return result
 
 
@@ -138,7 +112,6 @@ def look(
 ) -> list[tuple[np.ndarray, list[str], list[str]]]:
     """Return the attention of the words of the true captions to the frames."""
     part = {name: array[:SHOWN] for name, array in test.items()}
-    read = jax.jit(lambda x, y: model.apply(variables, x, y, return_intermediates=True)[1]["attention"])
-    weights = np.asarray(read(part["source"], shift_right(part["target"], vocabulary.bos_id)))
+    weights = attention_weights(model, variables, vocabulary.bos_id, part["target"], part["source"])
     frames = [str(n + 1) for n in range(weights.shape[2])]
     return [(own[: len(caption)], frames, caption) for own, caption in zip(weights, captions, strict=False)]

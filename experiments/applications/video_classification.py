@@ -12,7 +12,7 @@ Goals, set before the run: 95 % of the directions and 85 % of the digits; chance
 """
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -20,13 +20,12 @@ from flax import linen
 
 from experiments.applications import drawings
 from experiments.harness import figures
-from experiments.harness.configuration import Config as Base
-from experiments.harness.digit_scenes import DIGITS, read_digits
+from experiments.harness.applications.digit_scenes import DIGITS, OnDigits, draw_parts, to_numbers
+from experiments.harness.applications.videos import DIRECTIONS, OBJECT, FrameNetwork, Videos, draw_videos
 from experiments.harness.run_folder import Run
 from experiments.harness.supervised import Optimizer
-from experiments.harness.training import train_beside, train_task
-from experiments.harness.videos import DIRECTIONS, OBJECT, FrameNetwork, Videos, draw_videos, to_numbers
-from jaxdl import data, metrics, tasks, train
+from experiments.harness.training import train_on_arrays
+from jaxdl import metrics, tasks, train
 from jaxdl.models import ConvVideoClassifier, RecurrentVideoClassifier, TransformerVideoClassifier
 from jaxdl.nn.recurrent.cells import GRU
 from jaxdl.typing import Batch, PyTree
@@ -36,17 +35,13 @@ SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Config(Base):
+class Config(OnDigits):
     """A network over videos, and one over a frame."""
 
     SMOKE = {"videos": 16, "tested": 8, "frames": 4, "channels": 2, "hidden_size": 4, "epochs": 1.0, "one_frame": False}
     POSITIVE = ("epochs",)
     LEAST = {"frames": 2}
 
-    data: Literal["digits", "mnist"] = "digits"
-    """Data set of the digits."""
-    data_dir: Path | None = None
-    """Folder with the files of MNIST."""
     model: Literal["recurrent", "conv3d", "transformer"] = "recurrent"
     """Network over time."""
     one_frame: bool = True
@@ -71,28 +66,18 @@ class Config(Base):
 
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train, classify the test, draw videos with answers and the confusion of directions."""
-    digits = read_digits(config.data, config.data_dir, OBJECT)
-    counts = (config.videos, config.tested)
-    learned, tested = (
-        draw_videos(config.seed + n, count, part, config.frames)
-        for n, (count, part) in enumerate(zip(counts, digits, strict=True))
-    )
+    draw = partial(draw_videos, frames=config.frames)
+    learned, tested = draw_parts(config, OBJECT, draw, config.videos, config.tested)
     arrays, test = (encode(part) for part in (learned, tested))
     model = make_model(config, config.model)
-    loader = data.Loader(arrays, min(config.batch_size, len(arrays["label"])), seed=config.seed)
-    settings = Optimizer("adam", config.learning_rate, warmup=0.1, clip_norm=1.0)
-    optimizer = settings.make(train.count_steps(config.epochs, loader.steps_per_epoch))
-    task = tasks.classification(model, inputs="video", prepare=prepare)
-    state, result = train_task(run, task, loader, optimizer, test, epochs=config.epochs)
-    predicted = predict(model, state.variables, test)
+    variables, result = learn(config, run, model, arrays, test)
+    predicted = predict(model, variables, test)
     result |= score(predicted, test["label"])
     if config.one_frame:
         middle = slice(config.frames // 2, config.frames // 2 + 1)
         cut, seen = ({**part, "video": part["video"][:, middle]} for part in (arrays, test))
         model = make_model(config, "recurrent")
-        loader = data.Loader(cut, min(config.batch_size, len(cut["label"])), seed=config.seed)
-        task = tasks.classification(model, inputs="video", prepare=prepare)
-        variables = train_beside(task, loader, optimizer, epochs=config.epochs, seed=config.seed)
+        variables, _ = learn(config, run, model, cut, seen, keep=False)
         found = score(predict(model, variables, seen), test["label"])
         result |= {f"one_frame_{name}": value for name, value in found.items()}
     titles = []
@@ -125,6 +110,22 @@ def make_model(config: Config, name: str) -> linen.Module:
     if name == "transformer":
         return TransformerVideoClassifier(classes, network, size, dropout_rate=0.0)
     return RecurrentVideoClassifier(classes, network, GRU(size))
+
+
+def learn(
+    config: Config,
+    run: Run,
+    model: linen.Module,
+    arrays: dict[str, np.ndarray],
+    test: dict[str, np.ndarray],
+    *,
+    keep: bool = True,
+) -> tuple[PyTree, dict[str, float]]:
+    """Train a network by `train_on_arrays`."""
+    task = tasks.classification(model, inputs="video", prepare=prepare)
+    optimizer = Optimizer("adam", config.learning_rate, warmup=0.1, clip_norm=1.0)
+    options = {"epochs": config.epochs, "batch_size": config.batch_size, "keep": keep}
+    return train_on_arrays(run, task, arrays, test, optimizer.make, **options)
 
 
 def predict(model: linen.Module, variables: PyTree, test: dict[str, np.ndarray]) -> np.ndarray:

@@ -17,13 +17,13 @@ import jax
 import numpy as np
 
 from experiments.applications import drawings
+from experiments.harness.applications.parallel_text import read_translations
+from experiments.harness.applications.spellings import CHIFFRES, DIGITS, DIZAINES, TENS
 from experiments.harness.configuration import Config as BaseConfig
 from experiments.harness.errors import UsageError
-from experiments.harness.parallel_text import read_translations
 from experiments.harness.results import table
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import draw_alignments
-from experiments.harness.spellings import CHIFFRES, DIGITS, DIZAINES, TENS
+from experiments.harness.sequences.plots import draw_alignments
 from jaxdl import data
 from jaxdl.data.bucketing import pad
 from jaxdl.data.vocabulary import PAD, UNK, Vocabulary

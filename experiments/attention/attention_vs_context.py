@@ -20,11 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.attention import drawings
+from experiments.harness.applications.translations import bleu, word_accuracy
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.members import train_configured
 from experiments.harness.run_folder import Run, slug
-from experiments.harness.sequence_settings import OnExamples
-from experiments.harness.translations import bleu, word_accuracy
+from experiments.harness.sequences.settings import OnExamples
 from jaxdl import decode, tree
 from jaxdl.data.sources import translation as languages
 from jaxdl.models import EncoderDecoder, step_function

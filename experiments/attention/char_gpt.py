@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.harness.characters import beside_baselines, read_characters
 from experiments.harness.configuration import require
 from experiments.harness.errors import preparing
-from experiments.harness.language import TextGeneration, curve, save_sample
 from experiments.harness.run_folder import Run
+from experiments.harness.sequences.characters import beside_baselines, read_characters
+from experiments.harness.sequences.language import TextGeneration, curve, save_sample
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_task
 from jaxdl import data, decode, models, train

@@ -15,11 +15,11 @@ import jax
 import numpy as np
 
 from experiments.harness import configuration, figures
+from experiments.harness.applications.translations import chrf, exact_share, translate
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import draw_alignments
+from experiments.harness.sequences.plots import draw_alignments
 from experiments.harness.supervised import Optimizer
 from experiments.harness.training import train_task
-from experiments.harness.translations import chrf, translate
 from jaxdl import data, train
 from jaxdl.data.sources import translation as languages
 from jaxdl.data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
@@ -89,7 +89,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     outputs = translate(model, state.variables, test, target, beams=config.beams)
     days = [day for _, day in pairs[count:]]
     for method, answers in outputs.items():
-        result |= {f"{method}_exact": float(np.mean([a == day for a, day in zip(answers["text"], days, strict=True)]))}
+        result |= {f"{method}_exact": exact_share(answers["text"], days)}
         result |= {f"{method}_log_probability": float(np.mean(answers["log_probability"]))}
     result["greedy_chrf"] = chrf(outputs["greedy"]["text"], days)
     for (text, day), answer in list(zip(pairs[count:], outputs["greedy"]["text"], strict=True))[:8]:

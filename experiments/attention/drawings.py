@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.harness.figures import COLOURS
-from experiments.harness.sequence_plots import bars_of_runs, legend, panels, plot_interval, show_weights, write_words
+from experiments.harness.sequences.plots import bars_of_runs, legend, panels, plot_interval, show_weights, write_words
 from jaxdl.data.sources.documents import spell
 
 Arrays = Mapping[str, np.ndarray]

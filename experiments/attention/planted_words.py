@@ -22,7 +22,7 @@ from experiments.attention import drawings
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.members import train_configured
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_settings import OnExamples
+from experiments.harness.sequences.settings import OnExamples
 from jaxdl import tree
 from jaxdl.data.sources import documents
 from jaxdl.models.sequence.hierarchical import HierarchicalAttentionNetwork

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from experiments.benchmarks.timing import Case, Missing
-from experiments.harness.words import BORDER, WORD
+from experiments.harness.embeddings.words import BORDER, WORD
 from jaxdl import data, embeddings, optim
 from jaxdl.data.files.downloads import folders
 from jaxdl.data.sources.reviews import movie_reviews

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from experiments.dense import drawings
-from experiments.harness import cells, figures
+from experiments.harness import figures
 from experiments.harness.configuration import Config as Base
+from experiments.harness.dense import cells
 from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
 from experiments.harness.training import train_task

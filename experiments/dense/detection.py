@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import jax
 
-from experiments.harness import detectors, stamps
+from experiments.harness.dense import detectors, stamps
 from experiments.harness.errors import preparing
 from experiments.harness.figures import curves
 from experiments.harness.run_folder import Run

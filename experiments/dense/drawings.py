@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from experiments.harness.cells import Example, overlay
+from experiments.harness.dense.cells import Example, overlay
 from experiments.harness.figures import COLOURS, show_images
 from experiments.harness.plots import plot_groups
 

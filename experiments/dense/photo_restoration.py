@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +26,8 @@ from matplotlib.figure import Figure
 
 from experiments.harness.errors import UsageError, preparing
 from experiments.harness.figures import show_images
+from experiments.harness.interpret.networks import MEAN, STD, Looking, Network, load_network, photograph
 from experiments.harness.members import Repeated, train_members
-from experiments.harness.networks import MEAN, STD, Looking, Network, load_network, photograph
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import initialize
@@ -39,6 +39,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 TURNED = models.VGG(num_classes=4, depths=(1, 1, 1), widths=(16, 32, 48), hidden_sizes=(64,), dropout_rate=0.2)
 SUFFIXES = (".jpg", ".jpeg", ".png")
 Measure = Callable[[Array, Array], Array]
+T = TypeVar("T", Array, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,12 @@ def run(config: Config, run: Run) -> dict[str, float]:
     unit = int(np.lcm(config.factor, 2 ** (len(config.widths) - 1)))
     tests = [cut_test(x, unit) for x in photographs]
     distance = feature_distance(load_features(config, run, patches))
+    measure_distance = jax.jit(distance)
     functions: dict[str, Measure] = {"pixel": losses.mean_squared_error, "perceptual": partial(perceptual, distance)}
     settings = {"members": config.seeds, "epochs": config.epochs, "learning_rate": config.learning_rate}
     settings |= {"batch_size": min(config.batch_size, config.patches), "seed": config.seed}
     model, measured, pictures = Restorer(config.widths), {}, {}
+    apply = jax.jit(model.apply)
     damages = {"resolution": partial(coarsen, factor=config.factor), "colour": to_grey}
     for subject in config.subjects:
         damaged = jax.jit(damages[subject])
@@ -125,9 +128,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
         for name in config.losses:
             task = tasks.supervised(model, with_mask(functions[name]), target="target")
             members, _ = train_members(task, arrays, **settings)
-            restored[name] = [restore(model, members, x) for x in inputs]
+            restored[name] = [restore(apply, members, x) for x in inputs]
         restored["input"] = [x[None] for x in inputs]
-        measured[subject] = {name: measure(distance, images, tests) for name, images in restored.items()}
+        measured[subject] = {name: measure(measure_distance, images, tests) for name, images in restored.items()}
         pictures[subject] = [inputs[0][0], *(restored[name][0][0, 0] for name in config.losses), tests[0][0]]
     run.figure("photographs", draw(pictures, config.losses))
     tables = {
@@ -173,9 +176,9 @@ def coarsen(x: Array, factor: int) -> Array:
     return nn.upsample_bilinear(nn.average_pool(x, factor), factor)
 
 
-def to_grey(x: Array) -> Array:
+def to_grey(x: T) -> T:
     """Return the luma in three equal channels."""
-    return jnp.broadcast_to(jnp.sum(x * LUMA[None, None, None], axis=-1, keepdims=True), x.shape)
+    return (x * LUMA[None, None, None]).sum(axis=-1, keepdims=True).repeat(3, axis=-1)
 
 
 def load_features(config: Config, run: Run, patches: np.ndarray) -> Callable[[Array], dict[str, Array]]:
@@ -216,9 +219,8 @@ def with_mask(function: Measure) -> Callable[..., Array]:
     return lambda output, target, mask=None: function(output, target)
 
 
-def restore(model: Restorer, members: list[PyTree], x: np.ndarray) -> np.ndarray:
+def restore(apply: Callable[..., Array], members: list[PyTree], x: np.ndarray) -> np.ndarray:
     """Restore an image by every member, ``[members, 1, H, W, 3]`` in [0, 1]."""
-    apply = jax.jit(model.apply)
     return np.clip(np.stack([np.asarray(apply(variables, x)) for variables in members]), 0, 1)
 
 
@@ -228,14 +230,14 @@ def measure(distance: Measure, restored: list[np.ndarray], tests: list[np.ndarra
     The ratios are those of the energy of the differences of neighbouring pixels, and of the deviation of the colours
     from grey.
     """
-    apply, rows = jax.jit(distance), []
+    rows = []
     for member in zip(*restored, strict=True):
         pairs = list(zip(member, tests, strict=True))
         error = np.mean([np.mean((x - y) ** 2) for x, y in pairs])
         rows.append(
             {
                 "psnr": -10 * np.log10(error),
-                "distance": np.mean([apply(x, y) for x, y in pairs]),
+                "distance": np.mean([distance(x, y) for x, y in pairs]),
                 "edges": np.mean([edges(x) / edges(y) for x, y in pairs]),
                 "colour": np.mean([saturation(x) / saturation(y) for x, y in pairs]),
             }
@@ -250,7 +252,7 @@ def edges(x: np.ndarray) -> float:
 
 def saturation(x: np.ndarray) -> float:
     """Return the mean absolute deviation of the channels from grey."""
-    return float(np.mean(np.abs(x - np.asarray(to_grey(x)))))
+    return float(np.mean(np.abs(x - to_grey(x))))
 
 
 def draw(pictures: dict[str, list[np.ndarray]], names: Sequence[str]) -> Figure:

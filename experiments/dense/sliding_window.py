@@ -20,7 +20,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from numpy.lib.stride_tricks import sliding_window_view
 
-from experiments.harness import cells
+from experiments.harness.dense import cells
 from experiments.harness.errors import preparing
 from experiments.harness.figures import show_images
 from experiments.harness.members import Repeated, train_members

@@ -11,13 +11,12 @@ tile, but compute 2.8 times the pixels.
 
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 
 from experiments.dense import drawings
-from experiments.harness import cells
 from experiments.harness.configuration import Config as Base
 from experiments.harness.configuration import require
+from experiments.harness.dense import cells
 from experiments.harness.run_folder import Run
 from jaxdl import data, models, optim, tasks, train
 from jaxdl.optim.schedules import cosine_decay
@@ -91,8 +90,7 @@ def train_network(config: Config, model: models.UNet, examples: list[cells.Examp
     task = tasks.segmentation(model)
     loader = data.Loader(cells.cut_patches(examples, config.patches, config.tile, config.seed), config.batch_size)
     optimizer = optim.adam(cosine_decay(3e-3, config.steps))
-    init_key, run_key = jax.random.split(jax.random.key(config.seed))
-    state = train.TrainState.create(task.init(init_key, loader.batch(0)), optimizer, run_key)
+    state = train.start(task, optimizer, loader, config.seed)
     epochs = config.steps / loader.steps_per_epoch
     state, _ = train.fit(
         train.make_step(task.loss, optimizer), state, loader, epochs=epochs, hooks=[train.StopAtNonfinite()]

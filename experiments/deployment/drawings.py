@@ -72,13 +72,14 @@ def draw_group_curves(
     scores: tuple[np.ndarray, np.ndarray, np.ndarray], measured: Mapping[str, Mapping[str, float]]
 ) -> Figure:
     """Draw the ROC of each group, from probabilities, labels and groups ``[N]``, and the points of the rules."""
+    from sklearn.metrics import roc_curve
+
     probabilities, labels, groups = scores
     figure, axis = plt.subplots(figsize=(4.4, 4))
     for value, colour in zip((0, 1), COLOURS, strict=False):
-        order = np.argsort(-probabilities[groups == value])
-        right = labels[groups == value][order]
-        rates = [np.cumsum(right == y) / max(1, (right == y).sum()) for y in (0, 1)]
-        axis.plot(*rates, color=colour, label=f"group {value}")
+        own = groups == value
+        false, true, _ = roc_curve(labels[own], probabilities[own])
+        axis.plot(false, true, color=colour, label=f"group {value}")
         for (rule, rows), marker in zip(measured.items(), "osD", strict=False):
             point = rows[f"false_positive_rate_{value}"], rows[f"true_positive_rate_{value}"]
             axis.plot(*point, marker, color=colour, label=rule if value == 0 else None)

@@ -20,7 +20,7 @@ import numpy as np
 from experiments.deployment import drawings
 from experiments.harness.claims import interval
 from experiments.harness.configuration import require
-from experiments.harness.members import Repeated, orders, train_on_samples
+from experiments.harness.members import Repeated, apply_members, orders, train_on_samples
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import initialize
@@ -120,13 +120,14 @@ def learn(
     states = create(variables)
     samples = orders(size, len(jax.tree.leaves(variables)[0]), seed=config.seed)
     step = train.make_step(task.loss, optimizer)
-    return train_on_samples(step, states, arrays, samples, epochs=epochs, batch_size=batch)[0].variables
+    states, _ = train_on_samples(step, states, arrays, samples, epochs=epochs, batch_size=batch)
+    return jax.device_get(states.variables)
 
 
 def measure(model: Any, arrays: Batch, variables: PyTree) -> np.ndarray:
     """Measure the accuracy of every network, ``[runs]``."""
-    logits = jax.jit(jax.vmap(lambda v: model.apply({"params": v["params"]}, arrays["image"])))(variables)
-    return np.mean(np.asarray(logits).argmax(-1) == arrays["label"], axis=-1)
+    logits = np.asarray(apply_members(model, variables["params"], arrays["image"]))
+    return np.mean(logits.argmax(-1) == arrays["label"], axis=-1)
 
 
 def prune(
@@ -156,14 +157,14 @@ def pruned_size(teachers: PyTree, rate: float) -> int:
 def quantize(config: Config, teachers: PyTree, dataset: data.Dataset, run: Run) -> dict[int, drawings.QuantizedResult]:
     """Measure all networks with kernels of so many bits."""
     test, found = dataset.test, {}
-    ranges = jax.vmap(lambda v: compress.calibrate(TEACHER, v, dataset.train["image"]))(teachers)
+    calibrate = partial(compress.calibrate, TEACHER, x=dataset.train["image"])
+    ranges = jax.jit(jax.vmap(calibrate))(teachers)
+    both = (compress.apply_integer, compress.apply_simulated)
+    predict = jax.jit(jax.vmap(lambda v, x: [apply(TEACHER, v, x) for apply in both], (0, None)))
     for bits in config.bits:
         convert = partial(compress.quantize_variables, bits=bits)
-        quantized = jax.jit(jax.vmap(convert))(teachers, ranges)
-        integer, simulated = (
-            np.asarray(jax.jit(jax.vmap(lambda v, apply=apply: apply(TEACHER, v, test["image"])))(quantized)).argmax(-1)
-            for apply in (compress.apply_integer, compress.apply_simulated)
-        )
+        quantized = jax.device_get(jax.jit(jax.vmap(convert))(teachers, ranges))
+        integer, simulated = (np.asarray(logits).argmax(-1) for logits in predict(quantized, test["image"]))
         first = tree.take(quantized, 0)
         size = compress.size_in_bytes(first, bits=bits)
         right = np.mean(integer == test["label"], axis=-1)

@@ -15,9 +15,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
+from experiments.harness.embeddings.words import OnText, read_corpus, show_vectors
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
-from experiments.harness.words import OnText, read_corpus, show_vectors
 from jaxdl import data, embeddings, train
 from jaxdl.embeddings import GloveState, Vectors
 

@@ -20,10 +20,18 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness.claims import judge
+from experiments.harness.embeddings.words import (
+    Loss,
+    PairSettings,
+    full_loss,
+    gain_shares,
+    learn_pairs,
+    split_pairs,
+    unigram_loss,
+)
 from experiments.harness.figures import COLOURS, plot_runs
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
-from experiments.harness.words import Loss, PairSettings, full_loss, gain_shares, learn_pairs, split_pairs, unigram_loss
 from jaxdl import embeddings
 from jaxdl.embeddings import Tables
 from jaxdl.typing import Array

@@ -17,11 +17,11 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from experiments.harness import configuration
 from experiments.harness.claims import judge
+from experiments.harness.embeddings.words import Corpus, OnText, read_corpus
 from experiments.harness.figures import COLOURS
 from experiments.harness.plots import plot_groups
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
-from experiments.harness.words import Corpus, OnText, read_corpus
 from jaxdl import embeddings
 
 CLAIMS = (25,)

@@ -19,9 +19,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness import configuration
+from experiments.harness.embeddings.words import Corpus, OnText, read_corpus, show_vectors
 from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
-from experiments.harness.words import Corpus, OnText, read_corpus, show_vectors
 from jaxdl import data, embeddings, optim, train
 from jaxdl.embeddings import Sampling, Vectors
 

@@ -22,8 +22,15 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 
-from experiments.harness.autoencoders import ImageCodes, Snapshots, drawn_epochs, load_images, shown, train_codes
 from experiments.harness.figures import COLOURS, bars
+from experiments.harness.generative.autoencoders import (
+    ImageCodes,
+    Snapshots,
+    drawn_epochs,
+    load_images,
+    shown,
+    train_codes,
+)
 from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
 from jaxdl import generative, models, tasks, tree

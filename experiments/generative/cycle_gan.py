@@ -17,16 +17,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.harness import configuration, games, generative_plots, line_art
+from experiments.harness import configuration
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.errors import preparing
+from experiments.harness.generative import games, line_art, plots
+from experiments.harness.generative.snapshots import Snapshots
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
-from experiments.harness.snapshots import Snapshots
 from experiments.harness.training import train_game
 from jaxdl import data, models, optim, tasks
 from jaxdl.train import Metrics
-from jaxdl.typing import Array, Key, PyTree
+from jaxdl.typing import Array, ArrayLike, Key, PyTree
 
 CLAIMS = (29,)
 GOAL = {"outline_kept": 0.7}
@@ -74,8 +75,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     information = {name: np.array([mutual_information(x) for x in one["joint"]]) for name, one in found.items()}
     near = {name: one["near"] for name, one in found.items()}
     judge_all(run, statements(information, near))
-    run.figure("points", generative_plots.draw_points({name: one["pairs"][0] for name, one in found.items()}))
-    run.figure("information", generative_plots.draw_groups(information, "mutual information of modes (bits, of 3)"))
+    run.figure("points", plots.draw_points({name: one["pairs"][0] for name, one in found.items()}))
+    run.figure("information", plots.draw_groups(information, "mutual information of modes (bits, of 3)"))
     return {**means(information=information, near=near), **translate_drawings(config, run)}
 
 
@@ -124,10 +125,10 @@ def translate_drawings(config: Config, run: Run) -> dict[str, float]:
     discriminator = models.PatchDiscriminator((config.width, 2 * config.width), "instance")
     game = tasks.cycle_gan(generator, discriminator)
     optimizers = {player: optim.adam(config.learning_rate, b1=0.5) for player in game.losses}
+    apply = jax.jit(generator.apply)
 
-    def translate(variables: PyTree, name: str, images: Array) -> Array:
-        own = tasks.player_variables(tasks.player_variables(variables, "generator"), name)
-        return jnp.asarray(generator.apply(own, images))
+    def translate(variables: PyTree, name: str, images: ArrayLike) -> Array:
+        return apply(tasks.player_variables(tasks.player_variables(variables, "generator"), name), images)
 
     def colour(variables: PyTree) -> Array:
         return translate(variables, "a_to_b", held_out["a"])
@@ -136,12 +137,12 @@ def translate_drawings(config: Config, run: Run) -> dict[str, float]:
     state, result = train_game(
         run, game, loader, optimizers, epochs=config.epochs, simultaneous=True, hooks=[snapshots]
     )
-    coloured = colour(state.variables)
+    coloured = np.asarray(colour(state.variables))
     back = np.asarray(translate(state.variables, "b_to_a", coloured))
-    run.figure("progress", generative_plots.draw_progress(snapshots.read()))
-    columns = {"line art": held_out["a"], "coloured": np.asarray(coloured), "and back": back}
-    run.figure("drawings", generative_plots.draw_translations(columns))
-    dark = [np.asarray(images).max(axis=-1).ravel() < -0.2 for images in (held_out["a"], coloured)]
+    run.figure("progress", plots.draw_progress(snapshots.read()))
+    columns = {"line art": held_out["a"], "coloured": coloured, "and back": back}
+    run.figure("drawings", plots.draw_translations(columns))
+    dark = [images.max(axis=-1).ravel() < -0.2 for images in (held_out["a"], coloured)]
     kept = np.corrcoef(*dark)[0, 1] if all(0 < np.mean(each) < 1 for each in dark) else 0.0
     return {"outline_kept": float(kept), "cycle_error": float(np.abs(back - held_out["a"]).mean()), **result}
 

@@ -17,10 +17,11 @@ import jax
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from experiments.harness import configuration, generative_plots
+from experiments.harness import configuration
 from experiments.harness.errors import preparing
+from experiments.harness.generative import plots
+from experiments.harness.generative.snapshots import Snapshots
 from experiments.harness.run_folder import Run
-from experiments.harness.snapshots import Snapshots
 from experiments.harness.training import train_game
 from jaxdl import data, generative, models, optim, tasks
 from jaxdl.typing import Array, Key, PyTree
@@ -68,8 +69,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     snapshots = Snapshots(run, lambda variables: generate(config, variables, 64, key))
     state, result = train_game(run, game, loader, optimizers, epochs=config.epochs, hooks=[snapshots])
     images = np.asarray(generate(config, state.variables, config.samples, key))
-    run.figure("progress", generative_plots.draw_progress(snapshots.read()))
-    run.figure("samples", generative_plots.draw_samples(images[:64]))
+    run.figure("progress", plots.draw_progress(snapshots.read()))
+    run.figure("samples", plots.draw_samples(images[:64]))
     return {**measure(images, digits), **result}
 
 

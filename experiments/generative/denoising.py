@@ -20,8 +20,15 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from experiments.harness.autoencoders import ImageCodes, Snapshots, drawn_epochs, load_images, shown, train_codes
 from experiments.harness.figures import COLOURS
+from experiments.harness.generative.autoencoders import (
+    ImageCodes,
+    Snapshots,
+    drawn_epochs,
+    load_images,
+    shown,
+    train_codes,
+)
 from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
 from jaxdl import generative, models, nn, tasks

@@ -22,8 +22,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from experiments.harness.commands.sampling import draw_grid
 from experiments.harness.configuration import require
-from experiments.harness.generation import (
+from experiments.harness.generative.generation import (
     CLASSES,
     IN_PROGRESS,
     ImageModel,
@@ -36,7 +37,6 @@ from experiments.harness.generation import (
 )
 from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
-from experiments.harness.sampling import draw_grid
 from jaxdl import generative, models, tasks
 from jaxdl.typing import Array, ArrayLike, Key, PyTree
 
@@ -108,12 +108,12 @@ def make_sampler(config: Config, count: int) -> Callable[..., Array]:
     """Make the function that draws ``count`` digits of all classes in turn, ``sample(variables, key, [weight])``."""
 
     @jax.jit
-    def sample(variables: PyTree, key: Key, weight: ArrayLike = config.guidance) -> Array:
+    def sample(variables: PyTree, key: Key, weight: ArrayLike) -> Array:
         denoise = make_denoiser(config, variables, labels_of(count), weight)
         x = jax.random.normal(key, (count, config.side, config.side, 1))
         return generative.sample_ddim(denoise, make_schedule(config), x, config.sampling_steps) / 2 + 0.5
 
-    return sample
+    return lambda variables, key, weight=config.guidance: sample(variables, key, weight)
 
 
 def measure_bound(config: Config, variables: PyTree, arrays: Images) -> generative.VariationalBound:

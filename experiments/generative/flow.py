@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen
 
-from experiments.harness.generation import (
+from experiments.harness.commands.sampling import draw_grid
+from experiments.harness.generative.generation import (
     IN_PROGRESS,
     ImageModel,
     Images,
@@ -31,7 +32,6 @@ from experiments.harness.generation import (
 )
 from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
-from experiments.harness.sampling import draw_grid
 from jaxdl import generative, models, tasks
 from jaxdl.typing import Array, Key, PyTree
 

@@ -18,7 +18,8 @@ import numpy as np
 from jax.scipy.stats import norm
 from scipy.stats import wasserstein_distance
 
-from experiments.harness import configuration, games, generative_plots
+from experiments.harness import configuration
+from experiments.harness.generative import games, plots
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from jaxdl import generative, optim, tasks, train
@@ -63,8 +64,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     played = jax.device_get(jax.jit(jax.vmap(partial(play, config)))(keys))
     real = norm.ppf((np.arange(4096) + 0.5) / 4096, *DATA)
     errors["game"] = np.array([wasserstein_distance(x[-1], real) for x in played["x"]])
-    run.figure("optimum", generative_plots.draw_optima(GRID, fixed, {"data": DATA, "generated": FIXED}))
-    run.figure("game", generative_plots.draw_line(GRID, played, norm.pdf(GRID, *DATA), config.steps))
+    run.figure("optimum", plots.draw_optima(GRID, fixed, {"data": DATA, "generated": FIXED}))
+    run.figure("game", plots.draw_line(GRID, played, norm.pdf(GRID, *DATA), config.steps))
     return {name.removeprefix("error_") + "_error": value for name, value in means(error=errors).items()}
 
 

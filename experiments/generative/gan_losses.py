@@ -8,7 +8,7 @@ norm at the end, and by its change from the first tenth on. Then both play, with
 one of the generator, and the covered modes of the ring are counted.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,17 +16,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.harness import configuration, games, generative_plots
+from experiments.harness import configuration
 from experiments.harness.claims import Statement, judge_all
+from experiments.harness.generative import games, plots
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from jaxdl import generative, optim, tasks, tree
 from jaxdl.train import Metrics
-from jaxdl.typing import Key, PyTree
+from jaxdl.typing import Array, Key, PyTree
 
 CLAIMS = (28,)
 OBJECTIVES = ("saturating", "non_saturating", "least_squares", "wasserstein")
 ROUNDS, POINTS = 5, 20
+Measure = Callable[..., Metrics]
+"""``measure(config, names, penalty_weight, number, key)`` of the objective of a number among names."""
 
 
 @dataclass(frozen=True)
@@ -56,38 +59,53 @@ class Config(configuration.Config):
 def run(config: Config, run: Run) -> dict[str, float]:
     """Measure the gradients, play, judge, draw."""
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
-    found = {name: jax.device_get(jax.jit(jax.vmap(partial(follow, config, name)))(keys)) for name in config.objectives}
-    curves = {name: np.log10(one["gradient"] + 1e-30) for name, one in found.items()}
-    played = {name: jax.device_get(jax.jit(jax.vmap(partial(play, config, name)))(keys)) for name in config.objectives}
-    modes = {name: np.asarray(one["modes"], float) for name, one in played.items()}
+    curves = {name: np.log10(one["gradient"] + 1e-30) for name, one in measure_all(config, follow, keys).items()}
+    modes = {name: np.asarray(one["modes"], float) for name, one in measure_all(config, play, keys).items()}
     judge_all(run, statements(curves, modes))
-    run.figure("gradients", generative_plots.draw_gradients(curves, config.steps))
-    run.figure("modes", generative_plots.draw_groups(modes, "modes covered, of 8"))
+    run.figure("gradients", plots.draw_gradients(curves, config.steps))
+    run.figure("modes", plots.draw_groups(modes, "modes covered, of 8"))
     return means(log10_gradient={name: curve[:, -1] for name, curve in curves.items()}, modes=modes)
 
 
-def make_game(config: Config, objective: str) -> tuple[dict, tasks.Game, dict]:
-    """Make the networks, the game and the optimizers; the critic of the Wasserstein objective has a penalty."""
+def measure_all(config: Config, measure: Measure, keys: Key) -> dict[str, Metrics]:
+    """Measure all objectives with all keys, as one program those without and as one those with a penalty."""
+    found = {}
+    for penalty_weight in (0.0, 1.0):
+        names = [name for name in config.objectives if (name == "wasserstein") == (penalty_weight > 0)]
+        if names:
+            over_keys = jax.vmap(partial(measure, config, names, penalty_weight), (None, 0))
+            of_all = jax.device_get(jax.jit(jax.vmap(over_keys, (0, None)))(np.arange(len(names)), keys))
+            found |= {name: tree.take(of_all, number) for number, name in enumerate(names)}
+    return {name: found[name] for name in config.objectives}
+
+
+def make_game(config: Config, names: Sequence[str], penalty_weight: float, number: Array) -> tuple[dict, tasks.Game]:
+    """Make the networks, and their game with the objective of a number, which may be traced."""
     players = games.networks((config.hidden_size,) * 2, 2)
-    penalty = 1.0 if objective == "wasserstein" else 0.0
-    objectives = {"objective": getattr(generative, objective)(), "penalty_weight": penalty}
-    game = tasks.gan(**players, **objectives, latent_size=games.LATENT, inputs="x")
-    return players, game, dict.fromkeys(game.losses, optim.adam(config.learning_rate, b1=0.5))
+    made = [getattr(generative, name)() for name in names]
+    objective = generative.AdversarialObjective(
+        *(
+            lambda *logits, losses=losses: jnp.stack([loss(*logits) for loss in losses])[number]
+            for losses in zip(*made, strict=True)
+        )
+    )
+    options = {"objective": objective, "penalty_weight": penalty_weight, "latent_size": games.LATENT, "inputs": "x"}
+    return players, tasks.gan(**players, **options)
 
 
-def follow(config: Config, objective: str, key: Key) -> Metrics:
+def follow(config: Config, names: Sequence[str], penalty_weight: float, number: Array, key: Key) -> Metrics:
     """Train the discriminator alone; return the norm of the generator's gradient ``[POINTS]``."""
-    _, game, optimizers = make_game(config, objective)
+    _, game = make_game(config, names, penalty_weight, number)
     batch = {"x": jnp.zeros((512, 2))}
 
     def gradient(variables: PyTree) -> Metrics:
         slopes = jax.grad(lambda variables: game.losses["generator"](variables, batch, jax.random.key(2))[0])(variables)
         return {"gradient": tree.norm(slopes["params"]["generator"])}
 
-    fixed = {**optimizers, "generator": optim.sgd(0.0)}
+    alone = {"discriminator": game.losses["discriminator"]}
     _, metrics = games.play(
-        game,
-        fixed,
+        game._replace(losses=alone),
+        dict.fromkeys(alone, optim.adam(config.learning_rate, b1=0.5)),
         lambda key: {"x": games.draw_ring(key, config.batch_size)},
         config.steps,
         key,
@@ -97,12 +115,12 @@ def follow(config: Config, objective: str, key: Key) -> Metrics:
     return {"gradient": metrics["gradient"]}
 
 
-def play(config: Config, objective: str, key: Key) -> Metrics:
+def play(config: Config, names: Sequence[str], penalty_weight: float, number: Array, key: Key) -> Metrics:
     """Play against a discriminator with many updates; return the coverage of the ring."""
-    players, game, optimizers = make_game(config, objective)
+    players, game = make_game(config, names, penalty_weight, number)
     variables, _ = games.play(
         game,
-        optimizers,
+        dict.fromkeys(game.losses, optim.adam(config.learning_rate, b1=0.5)),
         lambda key: {"x": games.draw_ring(key, ROUNDS * config.batch_size)},
         config.game_steps,
         key,

@@ -15,7 +15,8 @@ from functools import partial
 import jax
 import numpy as np
 
-from experiments.harness import configuration, games, generative_plots
+from experiments.harness import configuration
+from experiments.harness.generative import games, plots
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from jaxdl import generative, optim, tasks
@@ -55,9 +56,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
     """Play with every objective, count the modes, draw."""
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     found = {name: jax.device_get(jax.jit(jax.vmap(partial(play, config, name)))(keys)) for name in config.objectives}
-    run.figure("samples", generative_plots.draw_ring({name: one["x"] for name, one in found.items()}, config.steps))
+    run.figure("samples", plots.draw_ring({name: one["x"] for name, one in found.items()}, config.steps))
     last = {part: {name: one[part][:, -1] for name, one in found.items()} for part in ("modes", "near")}
-    run.figure("modes", generative_plots.draw_coverage({name: one["modes"] for name, one in found.items()}, last))
+    run.figure("modes", plots.draw_coverage({name: one["modes"] for name, one in found.items()}, last))
     lost = last["modes"]["wasserstein"] - np.mean(last["modes"]["overtrained"])
     found = {part: {name: np.asarray(x, float) for name, x in each.items()} for part, each in last.items()}
     return {**means(**found), "modes_lost_overtrained": float(np.mean(lost))}

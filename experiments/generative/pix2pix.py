@@ -15,11 +15,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments.harness import configuration, generative_plots, line_art
+from experiments.harness import configuration
 from experiments.harness.configuration import require
 from experiments.harness.errors import preparing
+from experiments.harness.generative import line_art, plots
+from experiments.harness.generative.snapshots import Snapshots
 from experiments.harness.run_folder import Run
-from experiments.harness.snapshots import Snapshots
 from experiments.harness.training import train_game
 from jaxdl import data, models, optim, tasks
 from jaxdl.typing import Array, PyTree
@@ -79,9 +80,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
     state, result = train_game(run, game, loader, optimizers, epochs=config.epochs, hooks=[snapshots])
     found = np.asarray(jax.jit(translate)(state.variables, test_pairs["a"]))
     rows = {"line art": shown, **snapshots.read(), "truth": test_pairs["b"][:12]}
-    run.figure("progress", generative_plots.draw_progress(rows))
+    run.figure("progress", plots.draw_progress(rows))
     columns = {"line art": test_pairs["a"], "pix2pix": found, "truth": test_pairs["b"]}
-    run.figure("translations", generative_plots.draw_translations(columns))
+    run.figure("translations", plots.draw_translations(columns))
     return {**measure(found, test_pairs), **result}
 
 

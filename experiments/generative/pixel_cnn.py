@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.harness.generation import (
+from experiments.harness.commands.sampling import draw_grid
+from experiments.harness.generative.generation import (
     CLASSES,
     IN_PROGRESS,
     ImageModel,
@@ -31,7 +32,6 @@ from experiments.harness.generation import (
 )
 from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
-from experiments.harness.sampling import draw_grid
 from jaxdl import models, tasks
 from jaxdl.typing import Array, Key, PyTree
 

@@ -24,9 +24,16 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import stats
 
-from experiments.harness.autoencoders import ImageCodes, Snapshots, drawn_epochs, load_images, shown, train_codes
 from experiments.harness.figures import COLOURS
-from experiments.harness.maps import plot_embedding
+from experiments.harness.generative.autoencoders import (
+    ImageCodes,
+    Snapshots,
+    drawn_epochs,
+    load_images,
+    shown,
+    train_codes,
+)
+from experiments.harness.interpret.maps import plot_embedding
 from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
 from jaxdl import generative, tasks, train

@@ -93,6 +93,15 @@ def interval(samples: np.ndarray, within: tuple[float, float] = (-np.inf, np.inf
     return mean, float(low), float(high)
 
 
+def with_interval(name: str, samples: np.ndarray) -> dict[str, float]:
+    """Return the results ``name``, ``name_low`` and ``name_high``: the `interval` of samples.
+
+    >>> list(with_interval("gain", np.array([1.0, 2.0])))
+    ['gain', 'gain_low', 'gain_high']
+    """
+    return dict(zip((name, f"{name}_low", f"{name}_high"), interval(samples), strict=True))
+
+
 def share(samples: np.ndarray) -> tuple[float, float, float]:
     """Return the share of true samples and its exact confidence interval (Clopper and Pearson, 1934).
 

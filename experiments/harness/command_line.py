@@ -16,7 +16,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from experiments.harness import catalogue, comparing, joint, sweeping, terminal
+from experiments.harness import catalogue, joint, terminal
+from experiments.harness.commands import comparing, sweeping
 from experiments.harness.configuration import Config, as_dict, parse
 from experiments.harness.errors import UsageError, check_writable, unknown
 from experiments.harness.migration import upgrade
@@ -286,14 +287,14 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_experiments,
     "run": run_experiment,
     "show": show_run,
-    "card": lazy_command("experiments.harness.card"),
+    "card": lazy_command("experiments.harness.commands.card"),
     "predict": lazy_command("experiments.harness.predicting"),
     "compare": comparing.main,
     "bench": bench,
-    "sample": lazy_command("experiments.harness.sampling"),
-    "chat": lazy_command("experiments.harness.chatting"),
+    "sample": lazy_command("experiments.harness.commands.sampling"),
+    "chat": lazy_command("experiments.harness.commands.chatting"),
     "claims": lazy_command("experiments.harness.claims"),
     "audit": lazy_command("experiments.audit"),
     "stress": lazy_command("experiments.stress"),
-    "compile": lazy_command("experiments.harness.compiling"),
+    "compile": lazy_command("experiments.harness.commands.compiling"),
 }

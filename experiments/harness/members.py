@@ -125,6 +125,11 @@ def train_on_samples(
     return train.fit(step, states, loader, epochs=epochs, evaluate=evaluate, hooks=[train.StopAtNonfinite()])
 
 
+def evaluations(history: History, name: str) -> np.ndarray:
+    """Return a metric of every evaluation, ``[evaluations, ...]``."""
+    return np.stack([row[f"evaluation/{name}"] for row in history if f"evaluation/{name}" in row])
+
+
 def at_early_stop(history: History, name: str, patience: int) -> dict[str, np.ndarray]:
     """Take the metrics of each run at its best epoch by a metric that is to fall, ``[runs]``, with early stopping.
 
@@ -132,10 +137,10 @@ def at_early_stop(history: History, name: str, patience: int) -> dict[str, np.nd
     """
     rows = [row for row in history if f"evaluation/{name}" in row]
     chosen = []
-    for curve in np.stack([row[f"evaluation/{name}"] for row in rows]).T:
+    for values in evaluations(history, name).T:
         best = 0
-        for epoch, value in enumerate(curve):
-            best = epoch if value < curve[best] else best
+        for epoch, value in enumerate(values):
+            best = epoch if value < values[best] else best
             if epoch - best >= patience:
                 break
         chosen.append(best)
@@ -192,7 +197,7 @@ def train_and_test(
         batch_size=batch_size,
         evaluate=lambda state: {"accuracy": np.asarray(measure(state.variables))},
     )
-    return state, np.stack([row["evaluation/accuracy"] for row in history if "evaluation/accuracy" in row])
+    return state, evaluations(history, "accuracy")
 
 
 def simulate_averages(generator: np.random.Generator, draws: int, correlation: float, members: int) -> np.ndarray:

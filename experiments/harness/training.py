@@ -93,10 +93,40 @@ def train_beside(
     task: tasks.Task, loader: data.Loader, optimizer: optax.GradientTransformation, *, epochs: float, seed: int
 ) -> Any:
     """Train another model for a comparison, which the run folder does not keep; return its variables."""
-    keys = jax.random.split(jax.random.key(seed))
-    state = train.TrainState.create(task.init(keys[0], loader.batch(0)), optimizer, keys[1])
-    options = {"epochs": epochs, "hooks": [train.StopAtNonfinite()]}
-    return train.fit(train.make_step(task.loss, optimizer), state, loader, **options)[0].variables
+    state, step = train.start(task, optimizer, loader, seed), train.make_step(task.loss, optimizer)
+    return train.fit(step, state, loader, epochs=epochs, hooks=[train.StopAtNonfinite()])[0].variables
+
+
+def train_on_arrays(
+    run: Run,
+    task: tasks.Task,
+    arrays: dict[str, Any],
+    test_arrays: dict[str, Any],
+    make_optimizer: Callable[[int], optax.GradientTransformation],
+    *,
+    epochs: float,
+    batch_size: int,
+    keep: bool = True,
+) -> tuple[Any, dict[str, float]]:
+    """Train on arrays by `train_task`; return the variables and the results.
+
+    Args:
+        run: whose seed is that of the batches.
+        task: what is learned.
+        arrays: examples of the training.
+        test_arrays: examples of the test.
+        make_optimizer: from the number of updates.
+        epochs: passes over the examples.
+        batch_size: examples in an update, at most all.
+        keep: whether the run folder keeps the model; otherwise it is trained by `train_beside`, without results.
+    """
+    size, seed = len(next(iter(arrays.values()))), run.config["seed"]
+    loader = data.Loader(arrays, min(batch_size, size), seed=seed)
+    optimizer = make_optimizer(train.count_steps(epochs, loader.steps_per_epoch))
+    if not keep:
+        return train_beside(task, loader, optimizer, epochs=epochs, seed=seed), {}
+    state, result = train_task(run, task, loader, optimizer, test_arrays, epochs=epochs)
+    return state.variables, result
 
 
 def train_game(
@@ -191,9 +221,7 @@ def prepare(
     step: train.Step,
 ) -> Start:
     """Initialize or restore the state, and check that all processes agree on it, before anything is written."""
-    init_key, run_key = jax.random.split(jax.random.key(run.config["seed"]))
-    batch = tree.take(loader.arrays, slice(loader.batch_size))  # of the global size
-    state = train.prepare(step, train.TrainState.create(task.init(init_key, batch), optimizer, run_key))
+    state = train.prepare(step, train.start(task, optimizer, loader, run.config["seed"]))
     if run.mesh is not None:
         parallel.check_divisible(loader.batch_size, parallel.data_devices(run.mesh))
     checkpoints = train.Checkpoints(run.shared / "checkpoints", config=run.identity)

@@ -26,11 +26,11 @@ from matplotlib.figure import Figure
 from experiments.harness.configuration import require
 from experiments.harness.errors import preparing
 from experiments.harness.figures import COLOURS
-from experiments.harness.maps import plot_roc
+from experiments.harness.interpret.maps import plot_roc
 from experiments.harness.members import Repeated, train_in_own_orders
 from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_plots import plot_interval
+from experiments.harness.sequences.plots import plot_interval
 from jaxdl import data, interpret, losses, metrics, optim, tree
 from jaxdl.nn import Conv
 from jaxdl.typing import Array, Batch, Key, PyTree

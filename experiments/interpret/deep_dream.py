@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from experiments.harness import configuration
 from experiments.harness.errors import preparing
-from experiments.harness.networks import Looking, Network, load_network, photograph, shown
+from experiments.harness.interpret.networks import Looking, Network, load_network, photograph, shown
 from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
 from jaxdl.interpret import deep_dream

@@ -17,10 +17,10 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from experiments.harness.claims import judge
-from experiments.harness.composites import Composited, Net, make_composites, measure_maps, train_networks
 from experiments.harness.configuration import require
 from experiments.harness.figures import COLOURS
-from experiments.harness.maps import attribution_grid
+from experiments.harness.interpret.composites import Composited, Net, make_composites, measure_maps, train_networks
+from experiments.harness.interpret.maps import attribution_grid
 from experiments.harness.plots import plot_groups
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run

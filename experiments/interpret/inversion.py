@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.errors import preparing
-from experiments.harness.maps import pca, plot_embedding, t_sne
-from experiments.harness.networks import Looking, Network, example_images, load_network, shown
+from experiments.harness.interpret.maps import pca, plot_embedding, t_sne
+from experiments.harness.interpret.networks import Looking, Network, example_images, load_network, shown
 from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
 from jaxdl import optim

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness import configuration
 from experiments.harness.figures import COLOURS
-from experiments.harness.networks import Looking, Network, example_images, load_network, shown
+from experiments.harness.interpret.networks import Looking, Network, example_images, load_network, shown
 from experiments.harness.plots import image_rows
 from experiments.harness.run_folder import Run
 from jaxdl import optim

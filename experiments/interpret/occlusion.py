@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness import configuration
-from experiments.harness.maps import attribution_grid
-from experiments.harness.networks import Looking, digits, train_digits
+from experiments.harness.interpret.maps import attribution_grid
+from experiments.harness.interpret.networks import Looking, digits, train_digits
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from jaxdl import interpret

@@ -22,8 +22,8 @@ import numpy as np
 
 from experiments.harness import configuration
 from experiments.harness.errors import preparing
-from experiments.harness.maps import attribution_grid
-from experiments.harness.networks import Looking, Network, digits, photograph, train_digits
+from experiments.harness.interpret.maps import attribution_grid
+from experiments.harness.interpret.networks import Looking, Network, digits, photograph, train_digits
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from jaxdl import interpret, models, pretrained

@@ -24,8 +24,8 @@ from matplotlib.figure import Figure
 from experiments.harness.claims import interval
 from experiments.harness.configuration import at_least
 from experiments.harness.figures import COLOURS, plot_band
-from experiments.harness.maps import attribution_grid
-from experiments.harness.networks import DIGITS, Looking, digits, train_digits
+from experiments.harness.interpret.maps import attribution_grid
+from experiments.harness.interpret.networks import DIGITS, Looking, digits, train_digits
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import initialize

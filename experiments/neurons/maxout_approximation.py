@@ -57,8 +57,9 @@ def run(config: Config, run: Run) -> dict[str, float]:
     functions = {"smooth": draw_smooth(random, config.seeds), "rough": draw_rough(random, config.seeds)}
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     found: dict[str, dict[str, np.ndarray]] = {}
+    measures = [jax.jit(jax.vmap(partial(errors, config, pieces))) for pieces in config.pieces]
     for name, values in functions.items():
-        both = [jax.jit(jax.vmap(partial(errors, config, pieces)))(keys, values) for pieces in config.pieces]
+        both = [measure(keys, values) for measure in measures]
         found[name] = {kind: np.stack([each[kind] for each in both]) for kind in ("constructed", "learned")}
         check_learned(list(found[name].values()))
     judge_all(run, statements(config.pieces, found))

@@ -19,15 +19,17 @@ import numpy as np
 
 from experiments.harness import configuration
 from experiments.harness.errors import preparing
+from experiments.harness.optimization.patients import split_patients
 from experiments.harness.run_folder import Run
 from experiments.neurons import drawings
-from jaxdl import data, metrics
-from jaxdl.data.files.downloads import require
+from jaxdl import metrics
 from jaxdl.models import neurons
 from jaxdl.typing import Array
 
 GOAL = {"area": 0.98, "relative_cost_30_error": 0.75}
 RATIOS = np.array([1.0, 3.0, 10.0, 30.0, 100.0], np.float32)
+LEARNED, VALIDATED = 284, 142
+"""Half and a quarter of the patients."""
 WAYS = ("one half", "theory", "validation")
 
 
@@ -48,8 +50,7 @@ class Config(configuration.Config):
 def run(config: Config, run: Run) -> dict[str, float]:
     """Learn, choose thresholds, compare costs, draw."""
     with preparing():
-        x, y = patients()
-    splits = split_patients(x, y, config.seed, config.splits)
+        splits = split_patients(config.seed, config.splits, LEARNED, VALIDATED)
     found = jax.device_get(jax.jit(jax.vmap(partial(diagnose, config)))(splits))
     run.figure("predictions", drawings.draw_predictions(found["score"], found["label"], RATIOS, found["threshold"]))
     run.figure("costs", drawings.draw_costs(found["curve"], RATIOS, found["cost"], WAYS))
@@ -68,22 +69,6 @@ def run(config: Config, run: Run) -> dict[str, float]:
         "specificity_one_half": float(found["specificity"][:, 0].mean()),
         "specificity_ratio_30": float(found["specificity"][:, 1].mean()),
     }
-
-
-def patients() -> tuple[np.ndarray, np.ndarray]:
-    """Read the measurements ``[569, 30]``, and 1 for malignant tumours, ``[569]``."""
-    table = require("sklearn.datasets", "reading the patients").load_breast_cancer()
-    return table.data.astype(np.float32), (table.target == 0).astype(np.float32)
-
-
-def split_patients(x: np.ndarray, y: np.ndarray, seed: int, splits: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Split the patients, half for training and a quarter each for validation and test, arrays ``[splits, N, ...]``."""
-    orders = np.stack([data.permutation(len(x), seed, split) for split in range(splits)])
-    half, quarter = len(x) // 2, len(x) // 4
-    places = {"train": slice(half), "validation": slice(half, half + quarter), "test": slice(half + quarter, None)}
-    found = {name: (x[orders[:, part]], y[orders[:, part]]) for name, part in places.items()}
-    mean, std = (moment(found["train"][0], axis=1, keepdims=True) for moment in (np.mean, np.std))
-    return {name: ((x - mean) / std, y) for name, (x, y) in found.items()}
 
 
 def diagnose(config: Config, split: dict[str, tuple[Array, Array]]) -> dict[str, Array]:

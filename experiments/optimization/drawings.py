@@ -10,10 +10,10 @@ import optax
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness.curves import PALETTE, draw_contours, plot_path
 from experiments.harness.figures import COLOURS, plot_by_rate, plot_runs, smooth
 from experiments.harness.learning import tabulate
-from experiments.harness.surfaces import SURFACES, Points, along_floor, distance_to_minimum, draw_surface
+from experiments.harness.optimization.curves import PALETTE, draw_contours, plot_path
+from experiments.harness.optimization.surfaces import SURFACES, Points, along_floor, distance_to_minimum, draw_surface
 from jaxdl import optim
 from jaxdl.optim import schedules
 from jaxdl.typing import Array

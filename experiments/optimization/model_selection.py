@@ -19,12 +19,12 @@ import numpy as np
 import optax
 
 from experiments.harness import configuration
-from experiments.harness.claims import interval
+from experiments.harness.claims import with_interval
 from experiments.harness.errors import preparing
+from experiments.harness.optimization.patients import Split, split_patients
 from experiments.harness.run_folder import Run
 from experiments.optimization import drawings
-from jaxdl import data, losses, nn, optim
-from jaxdl.data.files.downloads import require
+from jaxdl import losses, nn, optim
 from jaxdl.optim import search, trials
 from jaxdl.typing import Array, Key, PyTree
 
@@ -37,7 +37,6 @@ SPACE = {
     "scale": trials.LogUniform(0.1, 3.0),
 }
 DEFAULT = {"momentum": 0.0, "l2": 0.0, "dropout": 0.0, "scale": 1.0}
-Split = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -60,31 +59,19 @@ class Config(configuration.Config):
 def run(config: Config, run: Run) -> dict[str, float]:
     """Search in both ways on every split, measure, draw."""
     with preparing():
-        splits = read_splits(config.seed, config.splits)
+        splits = split_patients(config.seed, config.splits, LEARNED, VALIDATED)
+    splits = {name: (x, 1 - malignant) for name, (x, malignant) in splits.items()}
     keys = jax.random.split(jax.random.key(config.seed), config.splits)
     found = jax.device_get(jax.jit(jax.vmap(partial(search_both, config)))(keys, splits))
     curves = {name: best_so_far(*values) for name, values in found.items()}
     run.figure("budget", drawings.draw_budget(curves))
     result = {}
     for name, (validation, test) in curves.items():
-        mean, low, high = interval(test[:, -1])
         word = name.replace(" ", "_")
-        result |= {f"{word}_test_loss": mean, f"{word}_test_loss_low": low, f"{word}_test_loss_high": high}
+        result |= with_interval(f"{word}_test_loss", test[:, -1])
         result[f"{word}_optimism"] = float(np.mean(test[:, -1] - validation[:, -1]))
     gain = curves["rate alone"][1][:, -1] - curves["random search"][1][:, -1]
-    mean, low, high = interval(gain)
-    return result | {"random_search_gain": mean, "random_search_gain_low": low, "random_search_gain_high": high}
-
-
-def read_splits(seed: int, splits: int) -> Split:
-    """Read the patients, split them at random, and standardize the measurements; arrays ``[splits, N, ...]``."""
-    table = require("sklearn.datasets", "reading the patients").load_breast_cancer()
-    x, y = table.data.astype(np.float32), table.target.astype(np.float32)
-    orders = np.stack([data.permutation(len(x), seed, split) for split in range(splits)])
-    parts = np.split(orders, [LEARNED, LEARNED + VALIDATED], axis=1)
-    mean, std = (moment(x[parts[0]], axis=1, keepdims=True) for moment in (np.mean, np.std))
-    names = ("train", "validation", "test")
-    return {name: ((x[part] - mean) / std, y[part]) for name, part in zip(names, parts, strict=True)}
+    return result | with_interval("random_search_gain", gain)
 
 
 def search_both(config: Config, key: Key, split: Split) -> dict[str, tuple[Array, Array]]:

@@ -18,11 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.harness import configuration, surfaces
+from experiments.harness import configuration
 from experiments.harness.claims import Statement, judge_all
-from experiments.harness.curves import animate_paths
+from experiments.harness.optimization import surfaces
+from experiments.harness.optimization.curves import animate_paths
+from experiments.harness.optimization.surfaces import SURFACES, Runner
 from experiments.harness.run_folder import Run
-from experiments.harness.surfaces import SURFACES, Runner
 from experiments.optimization import drawings
 from jaxdl import optim
 from jaxdl.typing import Array

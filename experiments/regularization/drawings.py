@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness.curves import plot_distribution, plot_gaps
 from experiments.harness.figures import COLOURS, plot_runs
+from experiments.harness.optimization.curves import plot_distribution, plot_gaps
 from experiments.harness.plots import plot_groups
 from jaxdl.train import ensemble
 

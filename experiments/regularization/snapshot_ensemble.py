@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from experiments.harness.claims import interval
+from experiments.harness.claims import with_interval
 from experiments.harness.errors import preparing
 from experiments.harness.members import Repeated, apply_members
 from experiments.harness.results import means
@@ -72,8 +72,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("ensembles", drawings.draw_ensembles(errors, by_count))
     result = means(error=errors)
     for name in ("snapshots", "independent"):
-        mean, low, high = interval(errors["single"] - errors[name])
-        result |= {f"gain_{name}": mean, f"gain_{name}_low": low, f"gain_{name}_high": high}
+        result |= with_interval(f"gain_{name}", errors["single"] - errors[name])
     return result
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from experiments.harness import configuration, reinforcement
+from experiments.harness.rl import reinforcement
 from experiments.harness.run_folder import Run
 from experiments.rl import drawings
 from jaxdl import optim, rl, train
@@ -42,7 +42,7 @@ SIDES = (10, 5)
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(reinforcement.Agents):
     """Deep Q-learning."""
 
     SMOKE = {
@@ -59,10 +59,7 @@ class Config(configuration.Config):
 
     environment: Literal["cart_pole", "catch"] = "cart_pole"
     """What is learned."""
-    seeds: int = 8
-    """Independent runs, trained together."""
     steps: int = 18_000
-    """Updates."""
     environments: int = 2
     """Copies of the environment that a seed acts in."""
     segment: int = 4
@@ -76,9 +73,6 @@ class Config(configuration.Config):
     learning_starts: int = 1000
     """Random frames before the first update."""
     learning_rate: float = 5e-4
-    """First rate of Adam, which decays to 0 by a cosine."""
-    discount: float = 0.99
-    """Of rewards."""
     epsilon_final: float = 0.05
     """Probability of a random action after epsilon_steps updates, from 1 at the first."""
     epsilon_steps: int = 9000
@@ -97,8 +91,6 @@ class Config(configuration.Config):
     """Values and advantages in a head of their own."""
     prioritized: bool = False
     """Draw transitions in proportion to their errors."""
-    episodes: int = 100
-    """Episodes for the final test of each seed."""
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness.claims import interval
 from experiments.harness.figures import COLOURS, plot_band, show_images
-from experiments.harness.sequence_plots import legend, panels
+from experiments.harness.sequences.plots import legend, panels
 from jaxdl.rl.environments import GridWorld
 from jaxdl.rl.environments.grids import MOVES
 

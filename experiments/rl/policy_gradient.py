@@ -2,10 +2,10 @@
 
     python -m experiments run policy_gradient
 
-Each update plays 16 or 32 episodes, and follows the gradient of their return above the value that a second network predicts,
-plus a little entropy. On the pole, the most probable actions are judged in 100 episodes of CartPole-v1 for each seed,
-played in gymnasium itself. In the grid world every fifth move slips, and all is known: the expected return of the
-learned policy is the solution of a linear system, and is compared with the best one, of value iteration.
+Each update plays 16 or 32 episodes, and follows the gradient of their return above the value that a second network
+predicts, plus a little entropy. On the pole, the most probable actions are judged in 100 episodes of CartPole-v1 for
+each seed, played in gymnasium itself. In the grid world every fifth move slips, and all is known: the expected return
+of the learned policy is the solution of a linear system, and is compared with the best one, of value iteration.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from typing import Literal
 import jax
 import numpy as np
 
-from experiments.harness import configuration, reinforcement
+from experiments.harness.rl import reinforcement
 from experiments.harness.run_folder import Run
 from experiments.rl import drawings
 from jaxdl import optim, rl, train
@@ -41,31 +41,21 @@ SLIP = 0.2
 
 
 @dataclass(frozen=True)
-class Config(configuration.Config):
+class Config(reinforcement.Agents):
     """REINFORCE with a baseline."""
 
     SMOKE = {"seeds": 2, "steps": 2, "batch_size": 2, "hidden_sizes": (4,), "episodes": 2, "max_steps": 10}
 
     environment: Literal["cart_pole", "grid_world"] = "cart_pole"
     """What is learned."""
-    seeds: int = 8
-    """Independent runs, trained together."""
-    steps: int = 200
-    """Updates."""
     batch_size: int = 16
     """Episodes in an update."""
     max_steps: int = 500
     """Steps after which an episode ends."""
-    learning_rate: float = 5e-3
-    """First rate of Adam, which decays to 0 by a cosine."""
-    discount: float = 0.99
-    """Of rewards."""
     entropy_weight: float = 0.1
     """Weight of the entropy, in the unit of the returns."""
     hidden_sizes: tuple[int, ...] = (32, 32)
     """Units of the hidden layers, of the policy and of the values."""
-    episodes: int = 100
-    """Episodes of the final test of each seed, on the pole."""
 
 
 def run(config: Config, run: Run) -> dict[str, float]:

@@ -9,12 +9,12 @@ for several numbers of simulations. Needs mctx.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import numpy as np
 
-from experiments.harness import configuration, planning
+from experiments.harness import configuration
+from experiments.harness.rl import planning
 from experiments.harness.run_folder import Run
 from experiments.rl import drawings
 
@@ -33,7 +33,7 @@ SHOWN = (
 class Config(configuration.Config):
     """Tree search."""
 
-    SMOKE = {"games": 4, "simulations": (3,), "boards": 8}
+    SMOKE = {"games": 10, "simulations": (3,), "boards": 5}
     LEAST = {"games": 2, "boards": 5}
 
     simulations: tuple[int, ...] = (10, 25, 50, 100, 200)
@@ -55,9 +55,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     game_key, move_key = jax.random.split(jax.random.key(config.seed))
     shares: dict[str, list[float]] = {"not lost": [], "won": [], "best moves": []}
     for count in config.simulations:
-        play = jax.jit(partial(planning.play_against_random, games=config.games, simulations=count))
-        rewards = np.asarray(play(game_key))
-        moves, weights = jax.device_get(jax.jit(partial(planning.search, simulations=count))(move_key, boards))
+        rewards = np.asarray(planning.play_against_random(game_key, config.games, count))
+        moves, weights = jax.device_get(planning.search(move_key, boards, count))
         right = planning.is_best(table, fields, moves)[len(SHOWN) :]
         for name, values in {"not lost": rewards >= 0, "won": rewards > 0, "best moves": right}.items():
             shares[name].append(float(values.mean()))

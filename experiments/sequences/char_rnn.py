@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.harness.characters import beside_baselines, read_characters
-from experiments.harness.language import LanguageModeling, curve, generate, learn, save_sample
 from experiments.harness.run_folder import Run
+from experiments.harness.sequences.characters import beside_baselines, read_characters
+from experiments.harness.sequences.language import LanguageModeling, curve, generate, learn, save_sample
 
 GOAL = {"gain_over_trigram": 0.3}
 

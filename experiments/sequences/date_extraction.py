@@ -24,7 +24,7 @@ from experiments.harness.learning import check_learned, fit_samples
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import init_each
-from experiments.harness.sequence_settings import OnNewSequences
+from experiments.harness.sequences.settings import OnNewSequences
 from experiments.sequences import drawings
 from jaxdl import losses, optim
 from jaxdl.models.sequence.classifiers import RecurrentClassifier

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.harness.figures import COLOURS, smooth
-from experiments.harness.sequence_plots import (
+from experiments.harness.sequences.plots import (
     accuracy_bars,
     bars_of_runs,
     grouped_bars,

@@ -20,9 +20,9 @@ import optax
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.configuration import require
 from experiments.harness.learning import check_learned, fit_samples
-from experiments.harness.recurrent import as_batch, readout_loss, readout_step, squared_error
 from experiments.harness.run_folder import Run, slug
-from experiments.harness.sequence_settings import OnNewSequences
+from experiments.harness.sequences.recurrent import as_batch, readout_loss, readout_step, squared_error
+from experiments.harness.sequences.settings import OnNewSequences
 from experiments.sequences import drawings
 from jaxdl import optim
 from jaxdl.data.sources import sequences

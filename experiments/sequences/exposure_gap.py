@@ -24,9 +24,9 @@ from scipy import special
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.configuration import require
 from experiments.harness.learning import check_learned, fit_samples
-from experiments.harness.recurrent import readout_step
 from experiments.harness.run_folder import Run, slug
-from experiments.harness.sequence_settings import OnNewSequences
+from experiments.harness.sequences.recurrent import readout_step
+from experiments.harness.sequences.settings import OnNewSequences
 from experiments.sequences import drawings
 from jaxdl import data, decode, losses, optim
 from jaxdl.nn import initializers

@@ -20,8 +20,8 @@ from experiments.harness import configuration
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.figures import COLOURS
 from experiments.harness.learning import fit_samples
-from experiments.harness.recurrent import as_batch, initialize_spectral, readout_loss, squared_error
 from experiments.harness.run_folder import Run, slug
+from experiments.harness.sequences.recurrent import as_batch, initialize_spectral, readout_loss, squared_error
 from experiments.sequences import drawings
 from jaxdl import optim
 from jaxdl.data.sources import sequences

@@ -18,8 +18,8 @@ import numpy as np
 
 from experiments.harness import configuration
 from experiments.harness.claims import Statement, judge_all
-from experiments.harness.recurrent import forget_gate, orthogonal_gates
 from experiments.harness.run_folder import Run, slug
+from experiments.harness.sequences.recurrent import forget_gate, orthogonal_gates
 from experiments.sequences import drawings
 from jaxdl.interpret import gradient_flow
 from jaxdl.nn import activations

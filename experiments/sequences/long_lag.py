@@ -20,7 +20,8 @@ import optax
 
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.learning import Metrics, check_learned, fit_samples
-from experiments.harness.recurrent import (
+from experiments.harness.run_folder import Run, slug
+from experiments.harness.sequences.recurrent import (
     Measure,
     as_batch,
     forget_gate,
@@ -28,8 +29,7 @@ from experiments.harness.recurrent import (
     longest_solved,
     readout_loss,
 )
-from experiments.harness.run_folder import Run, slug
-from experiments.harness.sequence_settings import OnNewSequences
+from experiments.harness.sequences.settings import OnNewSequences
 from experiments.sequences import drawings
 from jaxdl import losses, metrics, optim
 from jaxdl.data.sources import sequences

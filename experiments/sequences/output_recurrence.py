@@ -24,7 +24,7 @@ import optax
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.learning import Metrics, check_learned, fit_samples
 from experiments.harness.run_folder import Run, slug
-from experiments.harness.sequence_settings import OnNewSequences
+from experiments.harness.sequences.settings import OnNewSequences
 from experiments.sequences import drawings
 from jaxdl import losses, metrics, optim
 from jaxdl.nn import forced_parallel, forced_scan, scan

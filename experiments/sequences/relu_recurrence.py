@@ -19,9 +19,9 @@ import numpy as np
 
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.learning import Loss, RateSearch, fit_samples, search_rate_then_measure
-from experiments.harness.recurrent import as_batch, initialize_spectral, readout_loss, squared_error
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
+from experiments.harness.sequences.recurrent import as_batch, initialize_spectral, readout_loss, squared_error
 from experiments.sequences import drawings
 from jaxdl import optim, tree
 from jaxdl.data.sources import sequences

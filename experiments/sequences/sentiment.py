@@ -18,11 +18,11 @@ from typing import Literal
 import numpy as np
 from flax import linen
 
-from experiments.harness.baselines import logistic_regression_on_words
 from experiments.harness.errors import preparing
 from experiments.harness.members import train_configured
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_settings import OnExamples
+from experiments.harness.sequences.baselines import logistic_regression_on_words
+from experiments.harness.sequences.settings import OnExamples
 from experiments.sequences import drawings
 from jaxdl import data, train
 from jaxdl.data.bucketing import pad

@@ -21,10 +21,10 @@ import jax
 import jax.numpy as jnp
 
 from experiments.harness.learning import check_learned, fit_samples
-from experiments.harness.recurrent import chunk_means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import init_each
-from experiments.harness.sequence_settings import Reported
+from experiments.harness.sequences.recurrent import chunk_means
+from experiments.harness.sequences.settings import Reported
 from experiments.sequences import drawings
 from jaxdl import optim
 from jaxdl.data.sources import automata

@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.harness import figures, sounds
+from experiments.harness import figures
 from experiments.harness.claims import interval
 from experiments.harness.configuration import require
 from experiments.harness.errors import UsageError
@@ -29,6 +29,7 @@ from experiments.harness.members import Repeated, train_members
 from experiments.harness.plots import plot_groups
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
+from experiments.harness.sequences import sounds
 from jaxdl import metrics, models, tasks
 from jaxdl.data.spectrograms import log_mel, spec_augment
 from jaxdl.typing import Batch, Key

@@ -17,11 +17,11 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.harness import figures
-from experiments.harness.baselines import logistic_regression
 from experiments.harness.errors import preparing
 from experiments.harness.members import predict_members, train_configured
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_settings import OnExamples
+from experiments.harness.sequences.baselines import logistic_regression
+from experiments.harness.sequences.settings import OnExamples
 from experiments.sequences import drawings
 from jaxdl import data, metrics
 from jaxdl.data import strokes

@@ -21,11 +21,11 @@ import jax
 import numpy as np
 
 from experiments.harness import figures
-from experiments.harness.baselines import most_frequent_tags
 from experiments.harness.errors import UsageError, preparing
 from experiments.harness.members import predict_members, train_configured
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_settings import OnExamples
+from experiments.harness.sequences.baselines import most_frequent_tags
+from experiments.harness.sequences.settings import OnExamples
 from experiments.sequences import drawings
 from jaxdl import metrics
 from jaxdl.data.bucketing import pad

@@ -16,10 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.harness import figures, sounds
+from experiments.harness import figures
 from experiments.harness.configuration import Config as Base
 from experiments.harness.errors import UsageError
 from experiments.harness.run_folder import Run
+from experiments.harness.sequences import sounds
+from experiments.harness.sequences.ngrams import bits
 from experiments.harness.training import train_task
 from jaxdl import data, decode, models, optim, tasks, train
 from jaxdl.data import audio
@@ -78,7 +80,7 @@ class Config(Base):
 def run(config: Config, run: Run) -> dict[str, float]:
     """Train on stretches, compare with counts, make a sound."""
     sound = read_sound(config)
-    codes = np.asarray(audio.mu_law_encode(sound.astype(np.float32)), np.int32)
+    codes = np.asarray(jax.jit(audio.mu_law_encode)(sound.astype(np.float32)), np.int32)
     parts = np.split(codes, [9 * len(codes) // 10])
     train_arrays, test_arrays = (stretches(part, config.length) for part in parts)
     model = models.WaveNet(
@@ -131,8 +133,8 @@ def count_bits(learned: np.ndarray, tested: np.ndarray) -> dict[str, float]:
     pairs = np.zeros((LEVELS, LEVELS)) + 10 * shares
     np.add.at(pairs, (learned[:-1], learned[1:]), 1)
     pairs /= pairs.sum(axis=1, keepdims=True)
-    bits = {"unigram": shares[tested[1:]], "bigram": pairs[tested[:-1], tested[1:]]}
-    return {name: float(-np.mean(np.log2(p))) for name, p in bits.items()}
+    probabilities = {"unigram": shares[tested[1:]], "bigram": pairs[tested[:-1], tested[1:]]}
+    return {name: bits(p) for name, p in probabilities.items()}
 
 
 def make_sound(config: Config, model: models.WaveNet, variables: PyTree, codes: np.ndarray) -> tuple[np.ndarray, int]:
@@ -149,4 +151,4 @@ def make_sound(config: Config, model: models.WaveNet, variables: PyTree, codes: 
 
     start = jnp.asarray(codes[None, :prompt])
     made = np.concatenate([codes[:prompt], np.asarray(generate(variables, start))[0]])
-    return np.asarray(audio.mu_law_decode(made)), prompt
+    return np.asarray(jax.jit(audio.mu_law_decode)(made)), prompt

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from experiments.harness import ngrams
 from experiments.harness.configuration import require
-from experiments.harness.language import LanguageModeling, curve, generate, learn, read, save_sample
 from experiments.harness.run_folder import Run
+from experiments.harness.sequences import ngrams
+from experiments.harness.sequences.language import LanguageModeling, curve, generate, learn, read, save_sample
 from experiments.harness.supervised import Optimizer
 from jaxdl.data.text import words
 from jaxdl.data.vocabulary import UNK, Vocabulary

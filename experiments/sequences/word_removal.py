@@ -21,11 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.harness.claims import interval
+from experiments.harness.claims import with_interval
 from experiments.harness.errors import preparing
 from experiments.harness.learning import Loss, check_learned, fit_batches
 from experiments.harness.run_folder import Run
-from experiments.harness.sequence_settings import OnExamples
+from experiments.harness.sequences.settings import OnExamples
 from experiments.sequences import drawings, sentiment
 from jaxdl import data, losses, optim
 from jaxdl.data.bucketing import pad
@@ -89,9 +89,8 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("removal", drawings.draw_removal(accuracy, left, np.array(list(polarity.values()))))
     result: dict[str, float] = {"dense_operations": 2.0 * HIDDEN * len(polarity)}
     for cutoff in config.cutoffs:
-        mean, low, high = interval(accuracy[cutoff] - accuracy[config.cutoffs[0]])
         result |= {f"accuracy_{cutoff:g}": float(accuracy[cutoff].mean()), f"operations_{cutoff:g}": operations[cutoff]}
-        result |= {f"gain_{cutoff:g}": mean, f"gain_{cutoff:g}_low": low, f"gain_{cutoff:g}_high": high}
+        result |= with_interval(f"gain_{cutoff:g}", accuracy[cutoff] - accuracy[config.cutoffs[0]])
     return result
 
 

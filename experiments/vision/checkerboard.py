@@ -24,7 +24,7 @@ from experiments.harness.claims import Statement, judge_all
 from experiments.harness.learning import check_learned, fit_samples
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
-from experiments.harness.spectra import high_frequency_share
+from experiments.harness.vision.spectra import high_frequency_share
 from experiments.vision import drawings
 from jaxdl import losses, optim
 from jaxdl.nn import Conv, average_pool

@@ -18,7 +18,7 @@ import numpy as np
 from experiments.harness import configuration
 from experiments.harness.errors import preparing
 from experiments.harness.run_folder import Run
-from experiments.harness.spectra import high_frequency_power
+from experiments.harness.vision.spectra import high_frequency_power
 from experiments.vision import drawings
 from jaxdl.data.files.downloads import require
 from jaxdl.nn.convolution import filters

@@ -19,7 +19,7 @@ from flax import linen
 
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.errors import preparing
-from experiments.harness.members import Repeated, orders, train_on_samples
+from experiments.harness.members import Repeated, evaluations, orders, train_on_samples
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.vision import drawings
@@ -121,7 +121,7 @@ def learn(config: Config, examples: Batch, test: Batch) -> tuple[np.ndarray, np.
         seed=config.seed,
         evaluate=lambda state: {"accuracy": np.asarray(evaluate(state.params))},
     )
-    accuracies = np.stack([row["evaluation/accuracy"] for row in history if "evaluation/accuracy" in row])
+    accuracies = evaluations(history, "accuracy")
     kernels = np.asarray(state.params["filters"]["kernel"][::seeds])
     return accuracies.reshape(len(accuracies), len(WAYS), seeds).swapaxes(0, 1), kernels
 

@@ -18,7 +18,7 @@ from flax import linen
 
 from experiments.harness.claims import Statement, judge_all
 from experiments.harness.errors import preparing
-from experiments.harness.members import Repeated, orders, train_on_samples
+from experiments.harness.members import Repeated, evaluations, orders, train_on_samples
 from experiments.harness.results import means
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import init_each
@@ -122,7 +122,7 @@ def train_both(config: Config, network: linen.Module, train: Batch, test: Batch)
         seed=config.seed,
         evaluate=lambda state: {"accuracy": np.asarray(evaluate(state.params))},
     )
-    return np.stack([row["evaluation/accuracy"] for row in history if "evaluation/accuracy" in row], axis=1)
+    return evaluations(history, "accuracy").swapaxes(0, 1)
 
 
 def statements(found: dict[tuple[str, str], np.ndarray]) -> Iterator[Statement]:

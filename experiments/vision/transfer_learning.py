@@ -18,7 +18,6 @@ import jax
 import numpy as np
 from flax import linen
 
-from experiments.harness import transfer
 from experiments.harness.claims import interval
 from experiments.harness.configuration import require
 from experiments.harness.errors import preparing
@@ -27,6 +26,7 @@ from experiments.harness.members import balanced_order
 from experiments.harness.results import means, table
 from experiments.harness.run_folder import Run
 from experiments.harness.seeds import init_each
+from experiments.harness.vision import transfer
 from experiments.vision import drawings
 from jaxdl import data, tree
 from jaxdl.nn import Conv, max_pool

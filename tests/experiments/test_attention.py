@@ -3,7 +3,7 @@
 import numpy as np
 
 from experiments.attention import planted_words
-from experiments.harness import translations
+from experiments.harness.applications import translations
 from jaxdl.data.sources import translation
 
 

@@ -9,7 +9,7 @@ import pytest
 from flax import linen
 
 from experiments.harness import configuration, figures, seeds
-from experiments.harness.language import spread
+from experiments.harness.sequences.language import spread
 from jaxdl.models.vision.resnet import ResNet
 from jaxdl.nn.normalization import BatchNorm
 

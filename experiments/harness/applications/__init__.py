@@ -1,0 +1,1 @@
+"""Data, training and scores that the experiments on applications share."""

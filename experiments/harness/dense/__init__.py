@@ -1,0 +1,1 @@
+"""Data, networks and figures that the experiments on dense predictions share."""

@@ -1,0 +1,1 @@
+"""Settings, training and measures that the experiments on embeddings share."""

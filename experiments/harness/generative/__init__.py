@@ -1,0 +1,1 @@
+"""Data, training and figures that the experiments on generative models share."""

@@ -1,0 +1,1 @@
+"""Networks, data and figures that the experiments on interpretation share."""

@@ -1,0 +1,1 @@
+"""Data and figures that the experiments on optimization share."""

@@ -1,0 +1,1 @@
+"""Agents and search that the experiments on reinforcement learning share."""

@@ -1,0 +1,1 @@
+"""Settings, data, training and figures that the experiments on sequences share."""

@@ -1,0 +1,1 @@
+"""Training and measures that the experiments on vision share."""
