@@ -170,7 +170,7 @@ class _Tiles:
         """Add ``part`` to key block ``j`` of ``x`` ``[..., S, D]``."""
         return jax.lax.dynamic_update_slice_in_dim(x, self.of_keys(x, j) + part, j * self.keys, axis=-2)
 
-    def visible_blocks(self, i: Array, numpy: Any = jnp) -> tuple[Array | int, Array | int]:
+    def visible_blocks(self, i: Any, numpy: Any = jnp) -> tuple[Array | int, Array | int]:
         """Return the range of the key blocks to which queries of block ``i`` attend; with static masks, ``T = S``."""
         first, end, window = 0, self.key_blocks, self.plan.window
         if self.plan.causal:
@@ -181,7 +181,7 @@ class _Tiles:
             end = end if self.plan.causal else numpy.minimum(end, i + 1 + reach)
         return first, end
 
-    def name_steps(self) -> AbstractContextManager[None]:
+    def name_steps(self) -> AbstractContextManager[Any]:
         """Name the mean number of visible blocks: their loop is of no length that `count_operations` could see."""
         first, end = self.visible_blocks(np.arange(self.query_blocks), np)
         return jax.named_scope(f"steps={np.mean(end - first):g}")
