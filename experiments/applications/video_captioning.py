@@ -95,8 +95,9 @@ def encode(part: Videos, vocabulary: Vocabulary, shuffle_seed: int | None) -> di
     """Return the arrays of the task, with the frames of each video in a random order where there is a seed."""
     video = part.video
     if shuffle_seed is not None:
-        video = np.random.default_rng(shuffle_seed).permuted(np.arange(video.shape[1])[None].repeat(len(video), 0), 1)
-        video = np.take_along_axis(part.video, video[..., None, None, None], axis=1)
+        order = np.tile(np.arange(video.shape[1]), (len(video), 1))
+        order = np.random.default_rng(shuffle_seed).permuted(order, axis=1)
+        video = np.take_along_axis(video, order[..., None, None, None], axis=1)
     target, lengths = data.pad([vocabulary.encode(caption, add_eos=True) for caption in part.captions])
     count = np.full(len(video), video.shape[1], np.int32)
     source = np.asarray(to_numbers(video))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.applications import dialogue as experiment
+from experiments.applications import video_captioning
 from experiments.harness.applications import (
     bookings,
     captions,
@@ -321,3 +322,21 @@ def test_a_run_of_dialogues_answers_from_the_terminal(tmp_path, monkeypatch, cap
     assert set(" ".join(printed[-2:]).split()) <= set(vocabulary.tokens)
     assert main(["chat", str(tmp_path / "nothing")]) == 2
     assert "nothing" in capsys.readouterr().err
+
+
+def test_shuffled_videos_have_their_frames_in_other_orders():
+    random = np.random.default_rng(0)
+    video = random.integers(256, size=(4, 6, 3, 3, 1), dtype=np.uint8)
+    part = videos.Videos(video, np.arange(4), np.zeros((4, 2), int))
+    vocabulary = Vocabulary.build(
+        [word for caption in part.captions for word in caption], special_tokens=SPECIAL_TOKENS
+    )
+    plain, shuffled = (video_captioning.encode(part, vocabulary, seed) for seed in (None, 1))
+    moved = 0
+    for ordered, mixed in zip(plain["source"], shuffled["source"], strict=True):
+        frames = [next(i for i, other in enumerate(ordered) if np.array_equal(frame, other)) for frame in mixed]
+        assert sorted(frames) == list(range(6))
+        moved += frames != list(range(6))
+    assert moved >= 3
+    for name in ("source_length", "target", "target_length"):
+        np.testing.assert_array_equal(plain[name], shuffled[name])
