@@ -13,7 +13,7 @@ pytest.importorskip("nbformat", reason="nbformat is not installed: the pages of 
 
 from docs import check_site, gallery_pages, labels, make_gallery, notebooks  # noqa: E402
 
-RECORDS = {path.parent.name: json.loads(path.read_text()) for path in sorted(gallery_pages.RECORDS.glob("*/run.json"))}
+RECORDS = gallery_pages.load()
 
 
 def test_every_record_has_its_pictures_and_a_page_without_raw_keys():
