@@ -80,6 +80,37 @@ def test_a_run_is_added_without_loss_of_colours(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "gallery" / "xor" / "maps.png")), colours)
 
 
+@pytest.mark.parametrize(
+    ("largest", "size", "mode"),
+    [(6500, (50, 40), "RGB"), (5000, (40, 32), "RGB"), (3500, (50, 40), "P"), (0, (40, 32), "P")],
+)
+def test_a_large_figure_becomes_narrower_or_gets_a_palette(largest, size, mode, tmp_path, monkeypatch):
+    colours = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    stored, length = stored_picture(colours, largest, tmp_path, monkeypatch)
+    assert (stored.size, stored.mode) == (size, mode)
+    assert length <= largest or largest == 0
+
+
+def test_a_large_figure_of_flat_areas_keeps_its_width(tmp_path, monkeypatch):
+    tiles = np.random.default_rng(0).integers(0, 256, (8, 60, 3), dtype=np.uint8)
+    colours = tiles.repeat(6, axis=0)
+    stored, _ = stored_picture(colours, 2500, tmp_path, monkeypatch)
+    np.testing.assert_array_equal(np.asarray(stored), colours)
+
+
+def stored_picture(colours, largest, folder, monkeypatch):
+    """The stored copy of a figure, and the bytes of its file, if the widths are 50 and 40."""
+    from PIL import Image
+
+    monkeypatch.setattr(make_gallery, "WIDTHS", (50, 40))
+    monkeypatch.setattr(make_gallery, "LARGEST", largest)
+    Image.fromarray(colours).save(folder / "source.png")
+    make_gallery.copy_picture(folder / "source.png", folder / "stored.png")
+    with Image.open(folder / "stored.png") as stored:
+        stored.load()
+    return stored, (folder / "stored.png").stat().st_size
+
+
 def test_a_notebook_has_the_cells_of_its_page_and_no_directives():
     for page in sorted((ROOT / "docs").glob("course/*.md")):
         text = page.read_text()
