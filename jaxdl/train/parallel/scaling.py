@@ -3,7 +3,6 @@
 Nothing here is measured: computation and communication are taken one after the other, and messages without latency.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -150,4 +149,4 @@ def flat_seconds(size: float, slices: int, chips: int, *, network_bandwidth: flo
     >>> round(flat_seconds(1e9, 2, 4, network_bandwidth=1e8), 6)
     17.5
     """
-    return all_reduce_seconds(size, math.prod((slices, chips)), network_bandwidth)
+    return all_reduce_seconds(size, slices * chips, network_bandwidth)
