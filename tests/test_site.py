@@ -1,6 +1,7 @@
 """The words of the gallery, the verdicts, the notebooks, and the checker of the built site."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ sys.path.append(str(ROOT))
 pytest.importorskip("nbformat", reason="nbformat is not installed: the pages of the site are not tested")
 
 from docs import check_site, gallery_pages, labels, make_gallery, notebooks  # noqa: E402
+from experiments.harness import catalogue  # noqa: E402
 
 RECORDS = gallery_pages.load()
 
@@ -25,6 +27,15 @@ def test_every_record_has_its_pictures_and_a_page_without_raw_keys():
         tables = "".join(line for line in page.splitlines() if line.startswith("|") and "`" not in line)
         assert not [key for key in record["result"] if "_" in key and key in tables]
         assert all(labels.caption(name, picture) in page for picture in record["pictures"])
+
+
+def test_every_figure_of_every_experiment_has_a_caption():
+    captions = labels.WORDS["captions"]
+    for name in sorted(set(catalogue.names()) - set(catalogue.PRESETS)):
+        own = [captions.get(each, {}) for each in (name, *catalogue.presets_of(name))]
+        known = set(captions["all"]).union(*own)
+        drawn = set(re.findall(r'\.figure\(\s*"(\w+)"', catalogue.source(name)))
+        assert not drawn - known, name
 
 
 def test_results_that_form_a_grid_are_one_table():
