@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 def write() -> None:
     """Write the pages and thumbnails, and leave those alone that have not changed."""
-    records = {path.parent.name: json.loads(path.read_text()) for path in sorted(RECORDS.glob("*/run.json"))}
+    records = load()
     for name, record in records.items():
         _update(DOCS / "gallery" / f"{name}.md", page(record))
         _thumbnail(RECORDS / name / labels.thumbnail(name, record["pictures"]), DOCS / "gallery" / f"{name}.webp")
@@ -30,6 +30,11 @@ def write() -> None:
             old.unlink()
     _update(DOCS / "gallery.md", overview(records))
     _update(DOCS / "what_holds.md", claims_page(records))
+
+
+def load() -> dict[str, Record]:
+    """Load the records of all experiments, by name."""
+    return {path.parent.name: json.loads(path.read_text()) for path in sorted(RECORDS.glob("*/run.json"))}
 
 
 def overview(records: dict[str, Record]) -> str:
@@ -55,7 +60,7 @@ def overview(records: dict[str, Record]) -> str:
 def card(record: Record) -> list[str]:
     """Return the card of an experiment: thumbnail, title, sentence, verdicts."""
     name = record["experiment"]
-    sentence, _, _ = docstring(name)
+    sentence, _ = docstring(name)
     return [
         f"::::{{grid-item-card}} {labels.title(name)}",
         f":link: gallery/{name}",
@@ -97,21 +102,14 @@ def badges(record: Record) -> list[str]:
 def met(key: str, record: Record) -> bool:
     """Return whether a result reaches its goal, which is a largest value for a loss or an error, else a smallest."""
     value, goal = record["result"][key], record["goal"][key]
-    return value <= goal if is_error(key) else value >= goal
+    return value <= goal if catalogue.less_is_better(key) else value >= goal
 
 
-def is_error(key: str) -> bool:
-    """Return whether a result should be small."""
-    return key.endswith(("loss", "error"))
-
-
-def docstring(name: str) -> tuple[str, str, list[str]]:
-    """Return the first sentence of an experiment's docstring, its method, and its commands."""
+def docstring(name: str) -> tuple[str, str]:
+    """Return the first sentence of an experiment's docstring, and its method without the commands."""
     sentence, *paragraphs = catalogue.header(name).split("\n\n")
-    commands = [part for part in paragraphs if part.startswith("    python")]
-    method = "\n\n".join(part for part in paragraphs if part not in commands)
-    lines = [line.strip() for part in commands for line in part.splitlines()]
-    return _markdown(sentence), _markdown(method), lines
+    method = "\n\n".join(part for part in paragraphs if not part.startswith("    python"))
+    return _markdown(sentence), _markdown(method)
 
 
 def _markdown(text: str) -> str:
@@ -122,8 +120,9 @@ def _markdown(text: str) -> str:
 def page(record: Record) -> str:
     """Return the page of an experiment."""
     name = record["experiment"]
-    sentence, method, _ = docstring(name)
-    notes = (RECORDS / name / "notes.md").read_text() if (RECORDS / name / "notes.md").exists() else ""
+    sentence, method = docstring(name)
+    path = RECORDS / name / "notes.md"
+    notes = path.read_text() if path.exists() else ""
     chapter = catalogue.title(catalogue.chapter_of(name)).rstrip(".")
     lines = [f"# {labels.title(name)}", "", f"{chapter} · `{name}`", "", f"**{sentence}**", ""]
     lines += [" ".join(badges(record)), "", "```console", f"$ {record['command']}", "```", ""]
@@ -178,7 +177,7 @@ def goals_table(record: Record) -> list[str]:
             text, unit = labels.label(record["experiment"], key)
             kind, words = ("yes", "reached") if met(key, record) else ("no", "missed")
             value, bound = labels.number(record["result"][key], unit), labels.number(goal, unit)
-            sign = "at most" if is_error(key) else "at least"
+            sign = "at most" if catalogue.less_is_better(key) else "at least"
             rows.append(f"| {_unit(text, unit)} | {value} | {sign} {bound} | [{words}]{{.verdict .{kind}}} |")
     head = ["## Goals", "", "| quantity | reached | goal | |", "|---|---:|---:|---|"]
     return [*head, *rows, ""] if rows else []
@@ -242,13 +241,17 @@ def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
+def measured(records: dict[str, Record]) -> dict[int, list[dict[str, Any]]]:
+    """Group the measured statements of all experiments by the number of their claim."""
+    rows = [row | {"experiment": name} for name, record in records.items() for row in record["claims"]]
+    return {claim["number"]: [row for row in rows if row["claim"] == claim["number"]] for claim in CLAIMS["claim"]}
+
+
 def substitutions() -> dict[str, str]:
     """Return a line for every claim, with its verdict, for ``{{ claim7 }}`` in a page."""
-    records = [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*/run.json"))]
-    rows = [row for record in records for row in record["claims"]]
-    lines = {}
+    found, lines = measured(load()), {}
     for claim in CLAIMS["claim"]:
-        kind = overall([row for row in rows if row["claim"] == claim["number"]])
+        kind = overall(found[claim["number"]])
         link = f"[claim {claim['number']}](#claim-{claim['number']})"
         lines[f"claim{claim['number']}"] = f"{claim['statement']} [{KINDS[kind]}]{{.verdict .{kind}}}, {link}"
     return lines
@@ -256,8 +259,7 @@ def substitutions() -> dict[str, str]:
 
 def claims_page(records: dict[str, Record]) -> str:
     """Return the list of the claims with the verdict of each."""
-    rows = [row | {"experiment": name} for name, record in records.items() for row in record["claims"]]
-    found = {claim["number"]: [row for row in rows if row["claim"] == claim["number"]] for claim in CLAIMS["claim"]}
+    found = measured(records)
     verdicts = {number: overall(rows) for number, rows in found.items()}
     lines = [CLAIMS["introduction"].strip(), "", "| verdict | claims |", "|---|---|"]
     for kind, words in KINDS.items():

@@ -31,7 +31,7 @@ def title(name: str) -> str:
 def caption(name: str, picture: str) -> str:
     """Return the caption of a figure."""
     stem = picture.removesuffix(".png")
-    found = WORDS["captions"].get(name, {}) | {}
+    found = WORDS["captions"].get(name, {})
     fallback = WORDS["captions"]["all"].get(stem, f"{stem.replace('_', ' ').capitalize()}.")
     return found.get(stem, fallback)
 

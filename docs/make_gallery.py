@@ -6,9 +6,11 @@ labels and captions in ``docs/gallery.toml``. The pages are made of these whenev
 `docs.gallery_pages`.
 """
 
+import io
 import json
 import re
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,12 @@ from PIL import Image
 from experiments.harness import catalogue
 
 PICTURES = Path(__file__).parent / "_static" / "gallery"
-WIDTH = 1500
-"""Largest width of a figure in pixels."""
+WIDTHS = (1500, 1350, 1200, 1050, 900)
+"""Widths of a stored figure in pixels, from the preferred one to the narrowest; its own is tried after the first."""
+LARGEST = 500 * 2**10
+"""Largest file of a figure in bytes, unless the narrowest figure with a palette has more."""
 COLOURS = 256
-"""Figures of at most so many colours are stored with a palette, without loss."""
+"""Colours of a palette; a figure of at most as many is stored with one, without loss."""
 
 
 def add(directory: Path) -> None:
@@ -36,14 +40,29 @@ def add(directory: Path) -> None:
 
 
 def copy_picture(source: Path, target: Path) -> None:
-    """Copy a figure onto a white ground, reduced to the largest width, and compress it without loss of colours."""
+    """Copy a figure onto a white ground, narrower or with few colours if its file would exceed `LARGEST`."""
     image = Image.open(source).convert("RGBA")
     ground = Image.new("RGBA", image.size, "white")
     image = Image.alpha_composite(ground, image).convert("RGB")
-    image.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
-    if image.getcolors(COLOURS) is not None:
+    # Flat areas with sharp edges have a smaller file at their own width than reduced.
+    widths = dict.fromkeys(min(width, image.width) for width in (WIDTHS[0], image.width, *WIDTHS[1:]))
+    content = b""
+    for with_palette, width in product((False, True), widths):
+        content = encode(image, width, with_palette=with_palette)
+        if len(content) <= LARGEST:
+            break
+    target.write_bytes(content)
+
+
+def encode(image: Image.Image, width: int, *, with_palette: bool) -> bytes:
+    """Return a figure of at most a width as PNG; at most `COLOURS` colours have a palette, without loss."""
+    image = image.copy()
+    image.thumbnail((width, 10 * width), Image.Resampling.LANCZOS)
+    if with_palette or image.getcolors(COLOURS) is not None:
         image = image.convert("P", palette=Image.Palette.ADAPTIVE, dither=Image.Dither.NONE, colors=COLOURS)
-    image.save(target, optimize=True)
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def record(manifest: dict[str, Any]) -> dict[str, Any]:

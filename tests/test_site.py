@@ -1,6 +1,7 @@
 """The words of the gallery, the verdicts, the notebooks, and the checker of the built site."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -12,8 +13,9 @@ sys.path.append(str(ROOT))
 pytest.importorskip("nbformat", reason="nbformat is not installed: the pages of the site are not tested")
 
 from docs import check_site, gallery_pages, labels, make_gallery, notebooks  # noqa: E402
+from experiments.harness import catalogue  # noqa: E402
 
-RECORDS = {path.parent.name: json.loads(path.read_text()) for path in sorted(gallery_pages.RECORDS.glob("*/run.json"))}
+RECORDS = gallery_pages.load()
 
 
 def test_every_record_has_its_pictures_and_a_page_without_raw_keys():
@@ -25,6 +27,15 @@ def test_every_record_has_its_pictures_and_a_page_without_raw_keys():
         tables = "".join(line for line in page.splitlines() if line.startswith("|") and "`" not in line)
         assert not [key for key in record["result"] if "_" in key and key in tables]
         assert all(labels.caption(name, picture) in page for picture in record["pictures"])
+
+
+def test_every_figure_of_every_experiment_has_a_caption():
+    captions = labels.WORDS["captions"]
+    for name in sorted(set(catalogue.names()) - set(catalogue.PRESETS)):
+        own = [captions.get(each, {}) for each in (name, *catalogue.presets_of(name))]
+        known = set(captions["all"]).union(*own)
+        drawn = set(re.findall(r'\.figure\(\s*"(\w+)"', catalogue.source(name)))
+        assert not drawn - known, name
 
 
 def test_results_that_form_a_grid_are_one_table():
@@ -78,6 +89,37 @@ def test_a_run_is_added_without_loss_of_colours(tmp_path, monkeypatch):
     assert record["command"] == "python -m experiments run xor --seed 3"
     assert record["date"] == "2026-01-02"
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "gallery" / "xor" / "maps.png")), colours)
+
+
+@pytest.mark.parametrize(
+    ("largest", "size", "mode"),
+    [(6500, (50, 40), "RGB"), (5000, (40, 32), "RGB"), (3500, (50, 40), "P"), (0, (40, 32), "P")],
+)
+def test_a_large_figure_becomes_narrower_or_gets_a_palette(largest, size, mode, tmp_path, monkeypatch):
+    colours = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    stored, length = stored_picture(colours, largest, tmp_path, monkeypatch)
+    assert (stored.size, stored.mode) == (size, mode)
+    assert length <= largest or largest == 0
+
+
+def test_a_large_figure_of_flat_areas_keeps_its_width(tmp_path, monkeypatch):
+    tiles = np.random.default_rng(0).integers(0, 256, (8, 60, 3), dtype=np.uint8)
+    colours = tiles.repeat(6, axis=0)
+    stored, _ = stored_picture(colours, 2500, tmp_path, monkeypatch)
+    np.testing.assert_array_equal(np.asarray(stored), colours)
+
+
+def stored_picture(colours, largest, folder, monkeypatch):
+    """The stored copy of a figure, and the bytes of its file, if the widths are 50 and 40."""
+    from PIL import Image
+
+    monkeypatch.setattr(make_gallery, "WIDTHS", (50, 40))
+    monkeypatch.setattr(make_gallery, "LARGEST", largest)
+    Image.fromarray(colours).save(folder / "source.png")
+    make_gallery.copy_picture(folder / "source.png", folder / "stored.png")
+    with Image.open(folder / "stored.png") as stored:
+        stored.load()
+    return stored, (folder / "stored.png").stat().st_size
 
 
 def test_a_notebook_has_the_cells_of_its_page_and_no_directives():

@@ -68,7 +68,7 @@ class DiffusionSides:
         return (value.to(memory_format=self.torch.channels_last) if value.ndim == 4 else value).requires_grad_()
 
     def tensor(self, images: np.ndarray) -> Any:
-        """Return images in torch's order, channels first, whose numbers lie channels last."""
+        """Return images in torch's order, channels first, stored channels last."""
         return self.torch.from_numpy(np.ascontiguousarray(images)).movedim(-1, 1)
 
 

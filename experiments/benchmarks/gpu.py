@@ -32,7 +32,7 @@ ROWS = {
     "seeds": ("seeds", 60),
     "epochs": ("epochs", 80),
 }
-"""By name the function of `experiments.benchmarks.gpu_rows`, and its most seconds."""
+"""By name the function of `experiments.benchmarks.gpu_rows`, and its limit in seconds."""
 
 VARIABLES = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_CPP_MIN_LOG_LEVEL": "2", "HF_HUB_OFFLINE": "1"}
 """Torch and JAX share the memory of the card."""
@@ -111,7 +111,7 @@ def table_of(found: list[dict[str, Any]]) -> Table:
 
 
 def timed(works: list[Callable[[], object]], seconds: float = 1.0) -> list[float]:
-    """Time works that block until they are done, in turns, for about so many seconds each; return the medians."""
+    """Time works that block until they are done, in turns, for about ``seconds`` each; return the medians."""
     times: list[list[float]] = [[] for _ in works]
     for work in works:  # compilation, and the first call after it
         work()

@@ -110,7 +110,7 @@ class TorchRun:
         self.net = network.to(device, memory_format=torch.channels_last)  # the faster layout for convolutions here
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=RATE, eps=1e-8, fused=True)
         image = loader.arrays["image"]
-        # An image in torch's order, channels first, whose numbers lie channels last.
+        # An image in torch's order, channels first, stored channels last.
         self.image = torch.from_numpy(np.moveaxis(image, -1, 1) if image.ndim == 4 else image).to(device)
         self.label = torch.from_numpy(loader.arrays["label"].astype(np.int64)).to(device)
 
@@ -141,7 +141,7 @@ def torch_network(params: dict[str, np.ndarray]) -> Any:
         if kernel.ndim == 4:
             module, weight = nn.Conv2d(*kernel.shape[2:], 5), kernel.transpose(3, 2, 0, 1)
         else:
-            if name == "dense1":  # it sees the maps in torch's order, channels first
+            if name == "dense1":  # its inputs are in torch's order, channels first
                 kernel = kernel.reshape(5, 5, 16, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
             module, weight = nn.Linear(*kernel.shape), kernel.T
         with torch.no_grad():

@@ -258,7 +258,7 @@ class TorchSide:
         entries = pretrained.export(sides.name, sides.variables, **sides.changes)
         self.trained, self.fixed = (self.network(sides, entries) for _ in range(2))
         self.optimizer = torch.optim.SGD(self.trained.parameters(), RATE, MOMENTUM)
-        # Images in torch's order, channels first, whose numbers lie channels last.
+        # Images in torch's order, channels first, stored channels last.
         self.image = torch.from_numpy(np.moveaxis(sides.batch["image"], -1, 1))
         self.label = torch.from_numpy(sides.batch["label"].astype(np.int64))
         logits = self.infer()

@@ -1,6 +1,6 @@
 """Skip-gram with negative sampling, ours against gensim's with two workers, on the same words, at equal loss.
 
-One call trains new vectors of 100 numbers for three epochs, from sentences in memory; the vocabulary is counted
+One call trains new vectors of 100 elements for three epochs, from sentences in memory; the vocabulary is counted
 before. The text is ``movie_reviews`` below ``$JAXDL_DATA`` (see `jaxdl.data.sources.reviews`), else the sources of the
 standard library. Both sides have the same window, negatives, subsampling and learning rates. As their random numbers
 differ, so do their results: after the timing both tables are evaluated by one function, the loss of 100,000 pairs of
@@ -30,7 +30,7 @@ TESTED = 100_000
 
 def titles() -> list[str]:
     """Name the case."""
-    return [f"skip-gram, {SIZE} numbers, window {WINDOW}, {NEGATIVES} negatives"]
+    return [f"skip-gram, vectors of {SIZE}, window {WINDOW}, {NEGATIVES} negatives"]
 
 
 def cases() -> Iterator[Case | Missing]:

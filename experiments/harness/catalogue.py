@@ -118,6 +118,15 @@ def title(chapter: str) -> str:
     return ast.get_docstring(ast.parse((FOLDER / chapter / "__init__.py").read_text())) or ""
 
 
+def less_is_better(measure: str) -> bool:
+    """Return whether the goal of a result is its largest value: that of a loss or an error.
+
+    >>> less_is_better("held_out_loss"), less_is_better("accuracy")
+    (True, False)
+    """
+    return measure.endswith(("loss", "error"))
+
+
 def load(name: str) -> Experiment:
     """Import an experiment or the experiment of a preset.
 

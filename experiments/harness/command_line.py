@@ -262,7 +262,7 @@ def result_table(name: str, result: dict[str, Any], goal: dict[str, float]) -> T
         if wanted is None:
             table.add_row(measure, shown, "", "")
         else:
-            less_is_better = measure.endswith(("loss", "error"))
+            less_is_better = catalogue.less_is_better(measure)
             reached = value <= wanted if less_is_better else value >= wanted
             table.add_row(
                 measure, shown, f"{'<=' if less_is_better else '>='} {wanted:g}", "PASS" if reached else "MISS"

@@ -217,6 +217,7 @@ class InceptionV2(linen.Module):
         num_classes: number of logits; 0 for no output layer, for a backbone.
         width: factor of all numbers of channels.
         dropout_rate: share of the means dropped in training.
+        modules: names of the modules, by default all ten.
         dtype: of the computation.
 
     >>> build = InceptionV2(num_classes=10).init_with_output
@@ -228,6 +229,7 @@ class InceptionV2(linen.Module):
     num_classes: int = 1000
     width: float = 1.0
     dropout_rate: float = 0.0
+    modules: Sequence[str] = tuple(V2_MODULES)
     dtype: Any = None
 
     @linen.compact
@@ -251,8 +253,9 @@ class InceptionV2(linen.Module):
         x = collect(out, "conv2", conv(stem, (1, 1), name="conv2")(x, train))
         x = collect(out, "conv3", conv(wide, (3, 3), name="conv3")(x, train))
         x = collect(out, "pool2", pool(x))
-        for name, widths in V2_MODULES.items():
-            x = collect(out, name, InceptionV2Module(self.width, self.dtype, widths, name=name)(x, train))
+        for name in self.modules:
+            module = InceptionV2Module(self.width, self.dtype, V2_MODULES[name], name=name)
+            x = collect(out, name, module(x, train))
         x = collect(out, "pool", global_average_pool(x))
         x = Dropout(self.dropout_rate)(x, train=train)
         logits = output_layer(x, self.num_classes, dtype=self.dtype)

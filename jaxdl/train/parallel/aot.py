@@ -1,4 +1,4 @@
-"""Ahead-of-time compilation of a training step for TPUs that are not there, and what the compiler says of it.
+"""Ahead-of-time compilation of a training step for TPUs that are not there, and the compiler's report.
 
 The compiler of libtpu, which the extra ``aot`` installs, runs on any Linux CPU. It reads environment variables when it
 is imported: set those of `environment` before JAX is, in a process of its own.
@@ -199,7 +199,7 @@ def used_memory(message: str) -> float | None:
 
 
 def advise(report: Report, chip: Chip, rows: int, *, is_sharded: bool) -> str:
-    """Say whether a step fits, by how much, and what to change.
+    """Summarize whether a step fits, by how much, and what to change.
 
     Args:
         report: of the step.

@@ -20,19 +20,20 @@ SMALLEST = {
     "diffusion_unet": {"num_blocks": 1, "widths": (32, 32), "attention_scales": (2,)},
     "fcn": STAGES,
     "fcos": {"backbone": models.ResNet(None, **STAGES, block="basic"), "depth": 1},
-    "googlenet": {"modules": ("inception4a", "inception4d"), "width": 1 / 16},
+    "googlenet": {"modules": ("inception4a",), "width": 1 / 16},
     "gpt": TRANSFORMER,
     "inception_resnet_v2": {"depths": (1, 1, 1), "width": 1 / 16},
-    "inception_v2": {"width": 1 / 32},
+    "inception_v2": {"modules": ("inception3a", "inception3c"), "width": 1 / 32},
     "inception_v3": {"modules": ("mixed6a", "mixed6e"), "width": 1 / 16},
     "pix2pix": {"widths": (8, 8, 8)},
     "realnvp": {"num_scales": 1, "num_couplings": 1, "num_blocks": 1},
     "resnet": {"depths": (1, 1), "widths": (8, 8), "num_classes": 10},
     "unet": {"widths": (8, 8)},
     "vgg": {"depths": (1, 1, 1, 1, 1)},
-    "vit": TRANSFORMER,
+    "vit": {**TRANSFORMER, "patch_size": 16},
     "wavenet": {"dilations": (1, 2)},
     "xception": {"middle_blocks": 1, "width": 1 / 16},
+    "zfnet": {"widths": (8, 8, 8, 8, 8)},
 }
 
 
