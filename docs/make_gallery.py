@@ -85,8 +85,8 @@ def record(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def command(manifest: dict[str, Any]) -> str:
-    """Return the command of a run without its folder, and its files by their names alone."""
-    text = re.sub(r" --out \S+", "", manifest["command"])
+    """Return the command of a run without its folder and whether it was resumed, and its files by their names alone."""
+    text = re.sub(r" --out \S+| --resume", "", manifest["command"])
     return re.sub(r"(?<=[ =])/\S*/(?=\S)", "", text)
 
 
