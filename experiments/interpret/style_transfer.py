@@ -1,6 +1,7 @@
-"""Neural style: the content of one image in the style of another (Gatys et al., 2016).
+r"""Neural style: the content of one image in the style of another (Gatys et al., 2016).
 
-    python -m experiments run style_transfer --model vgg16 --weights vgg16.ckpt --content FILE --style FILE
+    python -m experiments run style_transfer --model vgg16 --weights vgg16.ckpt --content FILE --style FILE \
+        --style-weight 1e9 --content-layers conv4_2 --style-layers conv1_1,conv2_1,conv3_1,conv4_1
 
 The image starts as the content image. Its loss is the distance of one layer's features to those of the content, plus
 the distance of the Gram matrices of several layers to those of the style, plus total variation; Adam and L-BFGS with a

@@ -3,10 +3,10 @@
     python -m experiments run deep_q_learning
 
 Environments, replay and network are one compiled step: act with epsilon-greedy choice, keep the transitions, learn from
-a batch of earlier ones. Defaults are double Q-learning with transitions of several steps and a target network that
-follows slowly; `--dueling`, `--prioritized`, `--n`, `--no-double` change them. What is judged are the averaged
-parameters of the last update, without random actions: the mean return of 100 episodes of CartPole-v1 for each seed,
-played in gymnasium itself, or of catch with `--environment catch`. A run resumes with its replay, bit for bit.
+a batch of earlier ones. Defaults are double Q-learning with a target network that follows slowly; `--dueling`,
+`--prioritized`, `--n`, `--no-double` change them. What is judged are the averaged parameters of the last update,
+without random actions: the mean return of 100 episodes of CartPole-v1 for each seed, played in gymnasium itself, or of
+catch with `--environment catch`. A run resumes with its replay, bit for bit.
 """
 
 from dataclasses import dataclass
@@ -30,6 +30,8 @@ PRESETS = {
             "environment": "catch",
             "steps": 1500,
             "environments": 8,
+            "n": 3,
+            "batch_size": 64,
             "learning_rate": 1e-3,
             "epsilon_steps": 750,
             "delta": 1.0,
@@ -59,23 +61,23 @@ class Config(reinforcement.Agents):
 
     environment: Literal["cart_pole", "catch"] = "cart_pole"
     """What is learned."""
-    steps: int = 18_000
+    steps: int = 60_000
     environments: int = 2
     """Copies of the environment that a seed acts in."""
     segment: int = 4
     """Steps of each between two updates."""
-    n: int = 3
+    n: int = 1
     """Steps of a transition."""
-    batch_size: int = 64
+    batch_size: int = 128
     """Transitions in an update."""
     capacity: int = 20_000
     """Transitions kept by each seed."""
     learning_starts: int = 1000
     """Random frames before the first update."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 2.5e-4
     epsilon_final: float = 0.05
     """Probability of a random action after epsilon_steps updates, from 1 at the first."""
-    epsilon_steps: int = 9000
+    epsilon_steps: int = 30_000
     """Updates over which it falls."""
     target_rate: float = 0.01
     """Share by which the target network follows in an update."""
