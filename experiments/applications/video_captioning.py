@@ -56,7 +56,7 @@ class Config(OnDigits, SequenceGeneration):
     """Videos of the training."""
     tested: int = 300
     """Videos of the test."""
-    frames: int = 10
+    frames: int = 9
     """Frames of a video."""
     channels: int = 12
     """Channels of the first convolution."""

@@ -42,9 +42,11 @@ def draw_videos(seed: int, count: int, digits: dict[str, np.ndarray], frames: in
     """Draw videos in which a digit moves by a pixel a frame, in one direction or, from equal parts on, in others.
 
     Successive directions are at right angles. The place of the digit in the middle of the video is independent of them.
+    With as many steps in each direction (``moves`` divides ``frames - 1``) two moves visit the same places as two
+    others in the reverse order, so that the places alone do not give the order.
     """
     generator = np.random.default_rng(seed)
-    part, free = frames // moves, SIDE - OBJECT
+    parts, free = np.maximum(np.arange(frames) - 1, 0) * moves // max(1, frames - 1), SIDE - OBJECT
     videos = np.clip(generator.normal(0.1, 0.05, (count, frames, SIDE, SIDE)), 0, 1)
     rows = generator.integers(len(digits["label"]), size=count)
     first = generator.integers(4, size=count)
@@ -53,7 +55,7 @@ def draw_videos(seed: int, count: int, digits: dict[str, np.ndarray], frames: in
     margin = -(-frames // 2)
     middles = generator.integers(margin, free - margin + 1, (count, 2)) if free > 2 * margin else None
     for n in range(count):
-        steps = np.array([list(MOVES.values())[directions[n, min(t // part, moves - 1)]] for t in range(frames)])
+        steps = np.array([list(MOVES.values())[direction] for direction in directions[n, parts]])
         path = np.cumsum(steps, axis=0)
         middle = np.array([free // 2] * 2) if middles is None else middles[n]
         places = np.clip(path - path[frames // 2] + middle, 0, free)
