@@ -26,8 +26,8 @@ def draw_scores(scores: Mapping[str, Mapping[str, float]], label: str) -> Figure
     """Draw a bar of every model for each measure."""
     figure, axes = panels(len(scores), size=(3.4, 3))
     for axis, (name, values) in zip(axes[0], scores.items(), strict=True):
-        axis.bar(list(values), list(values.values()), color="tab:blue")
-        axis.set_title(name, fontsize=9)
+        axis.bar([model.replace("_", " ").strip() for model in values], list(values.values()), color="tab:blue")
+        axis.set_title(name.replace("_", " "), fontsize=9)
         axis.tick_params(axis="x", labelsize=8)
     axes[0, 0].set_ylabel(label)
     return figure
