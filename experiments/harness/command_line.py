@@ -157,7 +157,7 @@ def conduct(experiment: catalogue.Experiment, config: Config, run: Run, goal: di
         check_result(config, result)
         finish(run, result, goal)
     except Interrupted as interrupted:
-        run.write_manifest("interrupted", {})
+        run.write_manifest("interrupted")
         run.console.print(str(interrupted))
     except BaseException as error:
         return report_failure(run, error)
@@ -199,7 +199,7 @@ def report_failure(run: Run, error: BaseException) -> int:
         run.discard()
         raise UsageError(str(error)) from error
     with contextlib.suppress(OSError):  # on a full disk the first error counts
-        run.write_manifest(f"stopped by {type(error).__name__}", {})
+        run.write_manifest(f"stopped by {type(error).__name__}")
     out_of_memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)[:200]
     if not isinstance(error, train.NonfiniteError | OSError) and not out_of_memory:
         raise error

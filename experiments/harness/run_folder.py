@@ -165,7 +165,7 @@ class Run:
         else:
             self.resume = self.resume and self.process > 0  # the checkpoints are those of process 0
             write_json(written, {**self.identity, **self.config})
-        self.write_manifest("running", {})
+        self.write_manifest("running")
 
     @property
     def has_learned(self) -> bool:
@@ -229,13 +229,13 @@ class Run:
         """Record parts of the model card: ``data``, ``use``, ``groups`` (intervals by name) and ``limits``."""
         self.documentation |= parts
 
-    def write_manifest(self, status: str, result: dict[str, Any]) -> None:
-        """Write ``manifest.json``: command, versions, devices, durations, result."""
+    def write_manifest(self, status: str, result: dict[str, Any] | None = None) -> None:
+        """Write ``manifest.json``: command, versions, devices, durations, result; without one, that before a resume."""
         parts = [*self.parts, self._part()]
         manifest = {
             "experiment": self.name,
             "status": status,
-            "result": result,
+            "result": result or {},
             "claims": [dataclasses.asdict(claim) for claim in self.claims],
             "seed": self.config.get("seed"),
             "smoke": self.smoke,
@@ -255,6 +255,8 @@ class Run:
             "pictures": self.pictures,
             "documentation": self.documentation,
         }
+        if result is None:
+            manifest |= {name: self.before[name] for name in RECORDED if name in self.before}
         write_json(self.directory / "manifest.json", manifest)
 
     def _part(self) -> dict[str, Any]:
@@ -271,6 +273,8 @@ class Run:
         return parts
 
 
+RECORDED = ("result", "claims", "pictures", "documentation")
+"""What a run has recorded once it has finished, and a resumed one keeps until it finishes again."""
 MANIFEST_FIELDS = {"experiment": str, "status": str, "result": dict}
 """The fields that every manifest has."""
 

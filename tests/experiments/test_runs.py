@@ -118,6 +118,28 @@ def test_a_killed_part_lasts_until_its_last_log(tmp_path):
     assert manifest["wall_seconds"] == pytest.approx(first["wall_seconds"] + second["wall_seconds"], abs=0.011)
 
 
+@pytest.mark.parametrize("status", ["running", "interrupted"])
+def test_a_finished_run_keeps_its_result_until_it_finishes_again(tmp_path, status):
+    runs = [Run("mlp_digits", {"seed": 0}, tmp_path / "run") for _ in range(3)]
+    runs[0].begin()
+    runs[0].pictures.append("curves.png")
+    runs[0].document(use="digits")
+    runs[0].write_manifest("finished", {"accuracy": 0.9})
+    for run in runs[1:]:  # cut off twice
+        run.resume = True
+        run.begin()
+        if status == "interrupted":
+            run.write_manifest(status)
+    manifest = read_manifest(tmp_path / "run")
+    assert manifest["status"] == status
+    assert manifest["result"] == {"accuracy": 0.9}
+    assert manifest["pictures"] == ["curves.png"]
+    assert manifest["documentation"] == {"use": "digits"}
+    runs[2].write_manifest("finished", {"accuracy": 0.8})
+    assert read_manifest(tmp_path / "run")["result"] == {"accuracy": 0.8}
+    assert read_manifest(tmp_path / "run")["pictures"] == []
+
+
 def test_runs_started_in_the_same_second_have_different_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runs = [Run("mlp_digits", {"seed": seed}) for seed in range(8)]
