@@ -49,7 +49,7 @@ class Config(configuration.Config):
     """Updates on points."""
     hidden_size: int = 32
     """Units of each hidden layer of the networks for points."""
-    epochs: float = 6.0
+    epochs: float = 40.0
     """Passes over the drawings."""
     examples: int = 320
     """Drawings of each set."""

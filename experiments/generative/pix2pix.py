@@ -37,7 +37,7 @@ class Config(configuration.Config):
 
     data_dir: Path | None = None
     """Folder of the npm package openmoji; None for generated shapes."""
-    epochs: float = 6.0
+    epochs: float = 40.0
     """Passes over the pairs."""
     examples: int = 600
     """Pairs of the training, at most."""
