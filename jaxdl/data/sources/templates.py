@@ -15,24 +15,37 @@ NEAR = "the {1} was {0} {2}"
 JUDGEMENTS = 3
 
 
-def negated_reviews(seed: int, count: int) -> dict[str, np.ndarray]:
+def negated_reviews(seed: int, count: int, agreement: float = 0.5) -> dict[str, np.ndarray]:
     """Draw reviews of three judgements, positive if most of them are.
 
     Half of the adjectives are good and half of the judgements are negated, near the adjective ("was not very good")
     or, one in three, far from it ("i would not say that the plot was very good").
 
+    Args:
+        seed: of the random numbers.
+        count: number of reviews, ``N``.
+        agreement: the probability, from 0.5 to 1, that a judgement is the opinion of its author, who likes or dislikes
+            everything; with 0.5 the judgements of a review are independent.
+
     Returns:
         ``{"text": strings [N], "label": int32 [N]}``, 0 negative and 1 positive.
+
+    Raises:
+        ValueError: the agreement is not between 0.5 and 1.
 
     >>> negated_reviews(0, 2)["label"].shape
     (2,)
     """
-    generator = np.random.default_rng(seed)
+    if not 0.5 <= agreement <= 1:
+        raise ValueError(f"expected an agreement from 0.5 to 1, got {agreement}")
+    generator, opinions = np.random.default_rng(seed), np.random.default_rng((seed, 1))
     texts, labels = [], []
     for _ in range(count):
-        clauses, good = [], 0
+        clauses, good, liked = [], 0, opinions.random() < 0.5
         for _ in range(JUDGEMENTS):
             positive, denied, far = generator.random(3) < (0.5, 0.5, 1 / 3)
+            if opinions.random() < 2 * agreement - 1:
+                positive = liked != denied
             adjective = generator.choice(GOOD if positive else BAD)
             praise = f"{generator.choice(DEGREES)} {adjective}"
             denial = generator.choice(NEGATIONS) if denied else ""

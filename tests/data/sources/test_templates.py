@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 
 import numpy as np
+import pytest
 
 from jaxdl.data.sources import templates
 
@@ -22,6 +23,22 @@ def test_labels_follow_from_adjectives_and_negations():
         assert label == (good >= 2)
     assert any(text.startswith("i would") for text in reviews["text"])
     assert reviews["label"].dtype == np.int32
+
+
+def test_judgements_of_an_author_agree_as_often_as_asked():
+    independent, same = (templates.negated_reviews(0, 300, agreement) for agreement in (0.5, 1.0))
+    np.testing.assert_array_equal(independent["text"], templates.negated_reviews(0, 300)["text"])
+    judged = []
+    for text, label in zip(same["text"], same["label"], strict=True):
+        for words in clauses_of(text):
+            assert label == ((words[-1] in templates.GOOD) != any(word in templates.NEGATIONS for word in words))
+    reviews = templates.negated_reviews(0, 3000, 0.8)
+    for text in reviews["text"]:
+        good = [(w[-1] in templates.GOOD) != any(x in templates.NEGATIONS for x in w) for w in clauses_of(text)]
+        judged.append(sum(good) in (0, 3))
+    assert abs(np.mean(judged) - (0.8**3 + 0.2**3)) < 0.03
+    with pytest.raises(ValueError, match=r"from 0.5 to 1, got 0.2"):
+        templates.negated_reviews(0, 1, 0.2)
 
 
 def test_reviews_depend_on_the_seed_alone():
