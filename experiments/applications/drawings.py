@@ -24,9 +24,10 @@ def draw_looks(images: np.ndarray, words: Sequence[Sequence[str]], weights: Sequ
 
 def draw_scores(scores: Mapping[str, Mapping[str, float]], label: str) -> Figure:
     """Draw a bar of every model for each measure."""
-    figure, axes = panels(len(scores), size=(3.4, 3))
+    most = max(map(len, scores.values()))
+    figure, axes = panels(len(scores), size=(max(3.4, 0.95 * most), 3))
     for axis, (name, values) in zip(axes[0], scores.items(), strict=True):
-        axis.bar([model.replace("_", " ").strip() for model in values], list(values.values()), color="tab:blue")
+        axis.bar([model.strip("_").replace("_", "\n") for model in values], list(values.values()), color="tab:blue")
         axis.set_title(name.replace("_", " "), fontsize=9)
         axis.tick_params(axis="x", labelsize=8)
     axes[0, 0].set_ylabel(label)

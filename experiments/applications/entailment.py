@@ -119,7 +119,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
         answer = labels[predicted["bert"][row]]
         text = f"{premise:>24} | {hypothesis:<24} {answer}{'' if answer == label else f'   expected {label}'}"
         run.console.print(text, highlight=False, markup=False)
-    run.figure("attention", draw_alignments(look(models["bert"], variables, tested, vocabulary)))
+    run.figure("attention", draw_alignments(look(models["bert"], variables, tested, vocabulary), ("looks at", "word")))
     scores = {name.removesuffix("_accuracy"): value for name, value in result.items()}
     run.figure("accuracy", drawings.draw_scores({"new pairs": scores}, "accuracy"))
     return result

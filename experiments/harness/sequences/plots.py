@@ -136,14 +136,16 @@ def bars_of_runs(axis: Axes, values: Mapping[str, np.ndarray]) -> None:
     axis.set_xticks(range(len(values)), [name.replace("_", " ") for name in values])
 
 
-def draw_alignments(shown: Sequence[tuple[np.ndarray, Sequence[str], Sequence[str]]]) -> Figure:
-    """Draw attention weights, each with the names of its columns (source) and of its rows (target)."""
+def draw_alignments(
+    shown: Sequence[tuple[np.ndarray, Sequence[str], Sequence[str]]], labels: tuple[str, str] = ("source", "target")
+) -> Figure:
+    """Draw attention weights, each with the names of its columns and of its rows, and what both are."""
     columns = -(-len(shown) // 2)
     figure, axes = panels(columns, size=(11 / columns, 3.5), rows=2)
     for axis in axes.flat[len(shown) :]:
         axis.axis("off")
     for axis, (weights, source, target) in zip(axes.flat, shown, strict=False):
         show_weights(axis, weights, source, target)
-    figure.supxlabel("source", fontsize=10)
-    figure.supylabel("target", fontsize=10)
+    figure.supxlabel(labels[0], fontsize=10)
+    figure.supylabel(labels[1], fontsize=10)
     return figure
