@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -36,9 +37,9 @@ def gather_by_block(
         loss: of a task; it may be a function of any arguments that applies linen modules.
         mesh: the devices.
         rule: the layout of the parameters, as in `place`.
-        activations: the layout of the input and the output of every block; ``PartitionSpec("data", "model")`` shards
-            the positions of ``[B, T, D]`` between layers that are tensor parallel: sequence parallelism (Korthikanti et
-            al., 2023), where their sums become reduce-scatters.
+        activations: the layout of the input and the output of every block, by default ``PartitionSpec("data")``;
+            ``PartitionSpec("data", "model")`` shards the positions of ``[B, T, D]`` between layers that are tensor
+            parallel: sequence parallelism (Korthikanti et al., 2023), where their sums become reduce-scatters.
 
     Returns:
         A function with the arguments and attributes of ``loss``.
@@ -114,17 +115,21 @@ def _gather_forward(sharded: NamedSharding, whole: NamedSharding, x: Array) -> t
 
 
 def _gather_backward(sharded: NamedSharding, whole: NamedSharding, residual: None, g: Array) -> tuple[Array]:
-    del whole, residual
-    return (jax.lax.with_sharding_constraint(g, sharded),)
+    del residual
+    # First whole, or the compiler would divide the product for it by features, and gather the activations of all rows.
+    return (jax.lax.with_sharding_constraint(jax.lax.with_sharding_constraint(g, whole), sharded),)
 
 
 _gather.defvjp(_gather_forward, _gather_backward)
 
 
 def _constrain_first(mesh: Mesh, spec: PartitionSpec | None, values: Any) -> Any:
-    """Lay out an array, or the first of a tuple."""
-    if spec is None:
-        return values
+    """Lay out an array, or the first of a tuple: by default its rows, if the ``"data"`` devices divide them.
+
+    Without it the compiler lays activations out as the parameters, by features, and gathers all rows at every product.
+    """
     if isinstance(values, tuple):
-        return (_constrain_first(mesh, spec, values[0]), *values[1:])
-    return jax.lax.with_sharding_constraint(values, NamedSharding(mesh, spec))
+        return (*(_constrain_first(mesh, spec, value) for value in values[:1]), *values[1:])
+    if spec is None and (not jnp.ndim(values) or len(values) % mesh.shape.get(DATA, len(values) + 1)):
+        return values
+    return jax.lax.with_sharding_constraint(values, NamedSharding(mesh, spec or PartitionSpec(DATA)))
