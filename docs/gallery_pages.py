@@ -179,7 +179,7 @@ def goals_table(record: Record) -> list[str]:
             value, bound = labels.number(record["result"][key], unit), labels.number(goal, unit)
             sign = "at most" if catalogue.less_is_better(key) else "at least"
             rows.append(f"| {_unit(text, unit)} | {value} | {sign} {bound} | [{words}]{{.verdict .{kind}}} |")
-    head = ["## Goals", "", "| quantity | reached | goal | |", "|---|---:|---:|---|"]
+    head = ["## Goals", "", "| quantity | reached | goal | verdict |", "|---|---:|---:|---|"]
     return [*head, *rows, ""] if rows else []
 
 
@@ -192,7 +192,7 @@ def results_tables(record: Record) -> list[str]:
         by_head = len(grid.heads) >= len(grid.tails)
         rows, columns = (grid.heads, grid.tails) if by_head else (grid.tails, grid.heads)
         heads = [labels.label(name, key) for key in columns]
-        lines += [_row(["", *(_unit(*head) for head in heads)]), _row(["---", *(["---:"] * len(columns))])]
+        lines += [_row(["quantity", *(_unit(*head) for head in heads)]), _row(["---", *(["---:"] * len(columns))])]
         for row in rows:
             text, unit = labels.label(name, row)
             keys = [f"{row}_{column}" if by_head else f"{column}_{row}" for column in columns]
@@ -219,7 +219,7 @@ def circumstances(record: Record) -> list[str]:
     if versions:
         rows["version"] = f"jaxdl {versions['jaxdl']}, commit `{record['git_commit'][:7]}`"
         rows["with"] = ", ".join(f"{name} {versions[name]}" for name in ("jax", "flax", "optax", "numpy"))
-    table = ["| | |", "|---|---|", *(_row(row) for row in rows.items())]
+    table = ["| record | value |", "|---|---|", *(_row(row) for row in rows.items())]
     return ["## This run", "", *table, ""]
 
 
