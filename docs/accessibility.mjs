@@ -21,6 +21,7 @@ const PAGES = [
   "course/decisions.html",
   "howto/photos.html",
   "generated/jaxdl.nn.attention.html",
+  "_modules/jaxdl/arrays.html",
   "gallery.html",
   "gallery/lenet_digits.html",
   "what_holds.html",

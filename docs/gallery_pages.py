@@ -63,11 +63,7 @@ def card(record: Record) -> list[str]:
     sentence, _ = docstring(name)
     return [
         f"::::{{grid-item-card}} {labels.title(name)}",
-        f":link: gallery/{name}",
-        ":link-type: doc",
-        f":img-top: gallery/{name}.webp",
-        f":img-alt: {quoted(labels.caption(name, labels.thumbnail(name, record['pictures'])))}",
-        ":class-card: experiment",
+        *card_options(record),
         "",
         sentence,
         "",
@@ -76,6 +72,19 @@ def card(record: Record) -> list[str]:
         ":::",
         "::::",
         "",
+    ]
+
+
+def card_options(record: Record) -> list[str]:
+    """Return the options of the card of an experiment: link and thumbnail."""
+    name = record["experiment"]
+    return [
+        f":link: /gallery/{name}",
+        ":link-type: doc",
+        f":link-alt: {quoted(labels.title(name))}",
+        f":img-top: /gallery/{name}.webp",
+        f":img-alt: {quoted(labels.caption(name, labels.thumbnail(name, record['pictures'])))}",
+        ":class-card: experiment",
     ]
 
 
@@ -247,9 +256,32 @@ def measured(records: dict[str, Record]) -> dict[int, list[dict[str, Any]]]:
     return {claim["number"]: [row for row in rows if row["claim"] == claim["number"]] for claim in CLAIMS["claim"]}
 
 
+def course(records: dict[str, Record]) -> dict[str, list[str]]:
+    """Return the names of the experiments that each chapter of the course ends with."""
+    place, found = labels.WORDS["course"], {}
+    for chapter, names in catalogue.chapters().items():
+        for name in names:
+            if name in records:
+                found.setdefault(place.get(name, place[chapter]), []).append(name)
+    return found
+
+
+def small_cards(names: list[str], records: dict[str, Record]) -> str:
+    """Return a grid of thumbnails and titles of experiments."""
+    lines = [":::::{grid} 2 3 4 4", ":gutter: 2", ""]
+    for name in names:
+        lines += [f"::::{{grid-item-card}} {labels.title(name)}", *card_options(records[name]), "::::", ""]
+    return "\n".join([*lines, ":::::"])
+
+
 def substitutions() -> dict[str, str]:
-    """Return a line for every claim, with its verdict, for ``{{ claim7 }}`` in a page."""
-    found, lines = measured(load()), {}
+    """Return what pages insert by name.
+
+    ``{{ claim7 }}`` is a claim with its verdict, ``{{ experiments_neuron }}`` the experiments of a chapter of the course.
+    """
+    records = load()
+    found = measured(records)
+    lines = {f"experiments_{chapter}": small_cards(names, records) for chapter, names in course(records).items()}
     for claim in CLAIMS["claim"]:
         kind = overall(found[claim["number"]])
         link = f"[claim {claim['number']}](#claim-{claim['number']})"

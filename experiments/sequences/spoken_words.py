@@ -7,7 +7,7 @@ The images are logarithms of the power in 32 mel bands, 16 ms apart. By default 
 formants and noise; ``--data-dir`` reads a folder of WAV files, one word each, such as those of Debian's
 asterisk-core-sounds-en-wav (digits). There is one recording of each word: the network learns from copies at other
 speeds, at other times and in weak noise, and is tested on stronger noise and larger changes of speed. Half of the runs
-mask stretches of time and bands of frequency in training (Park et al., 2019).
+mask spans of time and bands of frequency in training (Park et al., 2019).
 """
 
 from dataclasses import dataclass
