@@ -185,9 +185,10 @@ def goals_table(record: Record) -> list[str]:
         if key in record["result"]:
             text, unit = labels.label(record["experiment"], key)
             kind, words = ("yes", "reached") if met(key, record) else ("no", "missed")
-            value, bound = labels.number(record["result"][key], unit), labels.number(goal, unit)
+            value = labels.number(record["result"][key], unit)
             sign = "at most" if catalogue.less_is_better(key) else "at least"
-            rows.append(f"| {_unit(text, unit)} | {value} | {sign} {bound} | [{words}]{{.verdict .{kind}}} |")
+            bound = f"{sign}\N{NO-BREAK SPACE}{labels.number(goal, unit)}"
+            rows.append(f"| {_unit(text, unit)} | {value} | {bound} | [{words}]{{.verdict .{kind}}} |")
     head = ["## Goals", "", "| quantity | reached | goal | verdict |", "|---|---:|---:|---|"]
     return [*head, *rows, ""] if rows else []
 
@@ -277,7 +278,8 @@ def small_cards(names: list[str], records: dict[str, Record]) -> str:
 def substitutions() -> dict[str, str]:
     """Return what pages insert by name.
 
-    ``{{ claim7 }}`` is a claim with its verdict, ``{{ experiments_neuron }}`` the experiments of a chapter of the course.
+    ``{{ claim7 }}`` is a claim with its verdict,
+    ``{{ experiments_neuron }}`` the experiments of a chapter of the course.
     """
     records = load()
     found = measured(records)
