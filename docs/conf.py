@@ -1,13 +1,16 @@
 """Sphinx configuration."""
 
 import os
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
 import reference  # noqa: E402
+from sphinx.application import Sphinx  # noqa: E402
 
 from docs import gallery_pages, notebooks  # noqa: E402
 from jaxdl import __version__  # noqa: E402
@@ -61,8 +64,25 @@ html_theme = "sphinx_book_theme"
 html_title = "jaxdl"
 html_static_path = ["_static"]
 html_css_files = ["jaxdl.css"]
+templates_path = ["_templates"]
 
 reference.write(DOCS / "generated")
 gallery_pages.write()
 myst_substitutions = gallery_pages.substitutions()
 notebooks.write(myst_substitutions)
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what is here to the build."""
+    app.connect("html-page-context", name_toggles, priority=900)  # after the theme
+
+
+def name_toggles(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Give the toggles of the sidebar and of hidden cells the names that readers see."""
+    if "body" in context:
+        context["body"] = context["body"].replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    sidebar = context["generate_toctree_html"]
+    summary = re.compile(r"(>([^<]*)</a>\s*<details[^>]*>\s*<summary)>")
+    context["generate_toctree_html"] = lambda *args, **kwargs: summary.sub(
+        r'\1 aria-label="Pages of: \2">', str(sidebar(*args, **kwargs))
+    )

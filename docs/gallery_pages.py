@@ -63,11 +63,7 @@ def card(record: Record) -> list[str]:
     sentence, _ = docstring(name)
     return [
         f"::::{{grid-item-card}} {labels.title(name)}",
-        f":link: gallery/{name}",
-        ":link-type: doc",
-        f":img-top: gallery/{name}.webp",
-        f":img-alt: {quoted(labels.caption(name, labels.thumbnail(name, record['pictures'])))}",
-        ":class-card: experiment",
+        *card_options(record),
         "",
         sentence,
         "",
@@ -76,6 +72,19 @@ def card(record: Record) -> list[str]:
         ":::",
         "::::",
         "",
+    ]
+
+
+def card_options(record: Record) -> list[str]:
+    """Return the options of the card of an experiment: link and thumbnail."""
+    name = record["experiment"]
+    return [
+        f":link: /gallery/{name}",
+        ":link-type: doc",
+        f":link-alt: {quoted(labels.title(name))}",
+        f":img-top: /gallery/{name}.webp",
+        f":img-alt: {quoted(labels.caption(name, labels.thumbnail(name, record['pictures'])))}",
+        ":class-card: experiment",
     ]
 
 
@@ -176,10 +185,11 @@ def goals_table(record: Record) -> list[str]:
         if key in record["result"]:
             text, unit = labels.label(record["experiment"], key)
             kind, words = ("yes", "reached") if met(key, record) else ("no", "missed")
-            value, bound = labels.number(record["result"][key], unit), labels.number(goal, unit)
+            value = labels.number(record["result"][key], unit)
             sign = "at most" if catalogue.less_is_better(key) else "at least"
-            rows.append(f"| {_unit(text, unit)} | {value} | {sign} {bound} | [{words}]{{.verdict .{kind}}} |")
-    head = ["## Goals", "", "| quantity | reached | goal | |", "|---|---:|---:|---|"]
+            bound = f"{sign}\N{NO-BREAK SPACE}{labels.number(goal, unit)}"
+            rows.append(f"| {_unit(text, unit)} | {value} | {bound} | [{words}]{{.verdict .{kind}}} |")
+    head = ["## Goals", "", "| quantity | reached | goal | verdict |", "|---|---:|---:|---|"]
     return [*head, *rows, ""] if rows else []
 
 
@@ -192,7 +202,7 @@ def results_tables(record: Record) -> list[str]:
         by_head = len(grid.heads) >= len(grid.tails)
         rows, columns = (grid.heads, grid.tails) if by_head else (grid.tails, grid.heads)
         heads = [labels.label(name, key) for key in columns]
-        lines += [_row(["", *(_unit(*head) for head in heads)]), _row(["---", *(["---:"] * len(columns))])]
+        lines += [_row(["quantity", *(_unit(*head) for head in heads)]), _row(["---", *(["---:"] * len(columns))])]
         for row in rows:
             text, unit = labels.label(name, row)
             keys = [f"{row}_{column}" if by_head else f"{column}_{row}" for column in columns]
@@ -219,7 +229,7 @@ def circumstances(record: Record) -> list[str]:
     if versions:
         rows["version"] = f"jaxdl {versions['jaxdl']}, commit `{record['git_commit'][:7]}`"
         rows["with"] = ", ".join(f"{name} {versions[name]}" for name in ("jax", "flax", "optax", "numpy"))
-    table = ["| | |", "|---|---|", *(_row(row) for row in rows.items())]
+    table = ["| record | value |", "|---|---|", *(_row(row) for row in rows.items())]
     return ["## This run", "", *table, ""]
 
 
@@ -247,9 +257,33 @@ def measured(records: dict[str, Record]) -> dict[int, list[dict[str, Any]]]:
     return {claim["number"]: [row for row in rows if row["claim"] == claim["number"]] for claim in CLAIMS["claim"]}
 
 
+def course(records: dict[str, Record]) -> dict[str, list[str]]:
+    """Return the names of the experiments that each chapter of the course ends with."""
+    place, found = labels.WORDS["course"], {}
+    for chapter, names in catalogue.chapters().items():
+        for name in names:
+            if name in records:
+                found.setdefault(place.get(name, place[chapter]), []).append(name)
+    return found
+
+
+def small_cards(names: list[str], records: dict[str, Record]) -> str:
+    """Return a grid of thumbnails and titles of experiments."""
+    lines = [":::::{grid} 2 3 4 4", ":gutter: 2", ""]
+    for name in names:
+        lines += [f"::::{{grid-item-card}} {labels.title(name)}", *card_options(records[name]), "::::", ""]
+    return "\n".join([*lines, ":::::"])
+
+
 def substitutions() -> dict[str, str]:
-    """Return a line for every claim, with its verdict, for ``{{ claim7 }}`` in a page."""
-    found, lines = measured(load()), {}
+    """Return what pages insert by name.
+
+    ``{{ claim7 }}`` is a claim with its verdict,
+    ``{{ experiments_neuron }}`` the experiments of a chapter of the course.
+    """
+    records = load()
+    found = measured(records)
+    lines = {f"experiments_{chapter}": small_cards(names, records) for chapter, names in course(records).items()}
     for claim in CLAIMS["claim"]:
         kind = overall(found[claim["number"]])
         link = f"[claim {claim['number']}](#claim-{claim['number']})"

@@ -69,7 +69,7 @@ def number(value: float, unit: str = "") -> str:
         return f"{value:,.0f}"
     if abs(value) < 1e-3:
         mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{mantissa} · 10<sup>{int(exponent)}</sup>".replace("-", "−")
+        return f"{mantissa}\N{NO-BREAK SPACE}·\N{NO-BREAK SPACE}10<sup>{int(exponent)}</sup>".replace("-", "−")
     return f"{value:.4g}".replace("-", "−")
 
 

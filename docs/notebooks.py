@@ -46,6 +46,8 @@ def plain(text: str, substitutions: dict[str, str]) -> str:
     text = re.sub(
         r"^```\{figure\}[^\n]*\n(?::[^\n]*\n)*\n(.*?)^```$", r"*Figure on the site:* \1", text, flags=re.M | re.S
     )
+    text = re.sub(r"^:{3,}\{grid-item-card\} (.+)\n", r"- \1\n", text, flags=re.M)
+    text = re.sub(r"^:(?:::|[\w-]+:).*\n", "", text, flags=re.M)  # other fences and options of directives
     text = re.sub(r"\[([^\]]*)\]\{\.[^}]*\}", r"*\1*", text)
     text = re.sub(r"\[\]\((?:\.\./)*([\w/]+)\.md\)", r"`\1`", text)
     text = re.sub(r"\[([^\]]+)\]\((?:[./]*[\w/]+\.md)?(?:#[\w-]+)?\)", r"\1", text)

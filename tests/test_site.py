@@ -50,7 +50,7 @@ def test_results_that_form_a_grid_are_one_table():
     [
         (0.98765, "%", "98.77"),
         (61706, "", "61,706"),
-        (1.5e-5, "", "1.50 · 10<sup>−5</sup>"),
+        (1.5e-5, "", "1.50\N{NO-BREAK SPACE}·\N{NO-BREAK SPACE}10<sup>−5</sup>"),
         (float("inf"), "", "never"),
     ],
 )
@@ -134,6 +134,21 @@ def test_a_notebook_has_the_cells_of_its_page_and_no_directives():
             prose = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
             assert "{figure}" not in prose
             assert "{{" not in prose
+
+
+def test_every_experiment_is_shown_in_one_chapter_of_the_course():
+    shown = gallery_pages.course(RECORDS)
+    assert sorted(name for names in shown.values() for name in names) == sorted(RECORDS)
+    pages = {page.stem: page.read_text() for page in (ROOT / "docs" / "course").glob("*.md") if page.stem != "index"}
+    assert set(shown) == set(pages)
+    assert all(f"{{{{ experiments_{chapter} }}}}" in pages[chapter] for chapter in shown)
+
+
+def test_a_notebook_lists_the_experiments_of_its_chapter():
+    cards = {"experiments_neuron": gallery_pages.small_cards(["xor", "hopfield"], RECORDS)}
+    listed = notebooks.plain("## Experiments\n\n{{ experiments_neuron }}\n\n: a definition", cards).split("\n")
+    titles = [f"- {labels.title(name)}" for name in ("xor", "hopfield")]
+    assert [line for line in listed if line] == ["## Experiments", *titles, ": a definition"]
 
 
 def test_the_checker_finds_dead_links_anchors_and_mute_images(tmp_path):

@@ -9,7 +9,7 @@ the decoder of a transformer. Test pictures are new. With a folder, pictures wit
 unpacked Debian package tuxpaint-stamps-default holds 785 with captions in many languages; every fifth is for the test.
 
 Scores are those of beam search by sacrebleu and rouge-score. Goals: with attention 90 % of the generated captions are
-exact, and half of the attention of shapes' names is on the pixels of that shape's positions, 4 times as much as chance.
+exact, and half of the attention of shapes' names is on that shape's positions, 2.5 times as much as chance.
 """
 
 from dataclasses import dataclass, field

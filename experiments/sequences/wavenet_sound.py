@@ -57,9 +57,9 @@ class Config(Base):
     epochs: int = 20
     """Passes over the sound."""
     batch_size: int = 8
-    """Stretches in an update."""
+    """Windows in an update."""
     length: int = 1024
-    """Samples of a stretch."""
+    """Samples of a window."""
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
     """Dilations of the layers."""
     channels: int = 32
@@ -74,15 +74,15 @@ class Config(Base):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.seconds * self.rate < 20 * self.length:
-            raise ValueError(f"--seconds: expected at least 20 stretches of --length, got {self.seconds}")
+            raise ValueError(f"--seconds: expected at least 20 windows of --length, got {self.seconds}")
 
 
 def run(config: Config, run: Run) -> dict[str, float]:
-    """Train on stretches, compare with counts, make a sound."""
+    """Train on windows, compare with counts, make a sound."""
     sound = read_sound(config)
     codes = np.asarray(jax.jit(audio.mu_law_encode)(sound.astype(np.float32)), np.int32)
     parts = np.split(codes, [9 * len(codes) // 10])
-    train_arrays, test_arrays = (stretches(part, config.length) for part in parts)
+    train_arrays, test_arrays = (windows(part, config.length) for part in parts)
     model = models.WaveNet(
         num_classes=LEVELS,
         dilations=config.dilations,
@@ -119,8 +119,8 @@ def read_sound(config: Config) -> np.ndarray:
     return found[: int(config.seconds * config.rate)]
 
 
-def stretches(codes: np.ndarray, length: int) -> dict[str, np.ndarray]:
-    """Cut codes into stretches, with the sample that follows each, ``[N, length]``."""
+def windows(codes: np.ndarray, length: int) -> dict[str, np.ndarray]:
+    """Cut codes into windows, with the sample that follows each, ``[N, length]``."""
     count = (len(codes) - 1) // length
     cut = [codes[start : start + count * length].reshape(count, length) for start in (0, 1)]
     return dict(zip(("token", "target"), cut, strict=True))

@@ -46,7 +46,7 @@ def align_left(tokens: ArrayLike, mask: ArrayLike) -> tuple[Array, Array]:
         if (counts != 1).any():
             row = int((counts != 1).argmax())
             raise ValueError(
-                f"expected one stretch of tokens in every row of the mask, got {known[row].astype(int).tolist()}"
+                f"expected one span of tokens in every row of the mask, got {known[row].astype(int).tolist()}"
             )
     first = jnp.argmax(mask, axis=1)
     lengths = jnp.sum(mask, axis=1, dtype=jnp.int32)
