@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.arrays import to_floating
 from jaxdl.checks import check_in_range, check_positive_integer
 from jaxdl.generative.noise_schedule import NoiseSchedule, diffuse, factors_at, posterior_mean
 from jaxdl.typing import Array, ArrayLike, Key
@@ -73,7 +74,7 @@ def diffusion_loss(
     >>> diffusion_loss(lambda x, t: jnp.zeros_like(x), linear_schedule(10), x0, t, noise).tolist()
     [0.25, 0.25]
     """
-    x0, noise = jnp.asarray(x0), jnp.asarray(noise)
+    x0, noise = to_floating(x0), to_floating(noise)
     t = jnp.asarray(t)
     output = predict(diffuse(schedule, x0, t, noise), t)
     s, n = factors_at(schedule.signal, t, x0), factors_at(schedule.noise, t, x0)
@@ -162,7 +163,7 @@ def sample_ddpm(
         variance: of every step ``[T]``, by default ``schedule.default_variance``; ``schedule.betas`` is the other usual
             choice.
     """
-    x = jnp.asarray(x)
+    x = to_floating(x)
     variance = schedule.default_variance if variance is None else jnp.asarray(variance)
 
     def step(x: Array, t: Array) -> tuple[Array, None]:
@@ -201,7 +202,7 @@ def sample_ddim(
     Raises:
         ValueError: there are more steps than in the schedule, or noise without a key.
     """
-    x, total = jnp.asarray(x), schedule.num_steps
+    x, total = to_floating(x), schedule.num_steps
     check_positive_integer("num_steps", num_steps)
     check_in_range("eta", eta, 0.0, 1.0)
     if num_steps > total:

@@ -262,3 +262,19 @@ def ones(*shape, zero_point=0):
 def test_bad_arguments_are_errors(call, got):
     with pytest.raises(ValueError, match=got):
         call()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: compress.symmetric_scale(jnp.array([[1.0, x]])),
+        lambda x: compress.symmetric_scale(jnp.array([[1.0, -x]]), axis=-1),
+        lambda x: compress.affine_scale(-x, 1.0)[0],
+        lambda x: compress.affine_scale(-1.0, x)[0],
+    ],
+)
+def test_scales_of_numbers_that_are_not_finite_are_refused(make, bad):
+    with pytest.raises(ValueError, match="finite, got"):
+        make(bad)
+    assert not np.isfinite(jax.jit(make)(bad)).all()

@@ -193,3 +193,26 @@ def test_guidance_extrapolates_from_no_class_in_one_call():
 def test_invalid_arguments_raise(call, got):
     with pytest.raises(ValueError, match=got):
         call(generative.make_schedule([0.1, 0.2, 0.3]))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_integers_are_diffused_as_numbers(dtype):
+    schedule, t, noise = generative.linear_schedule(10), np.array([5]), np.full((1, 2), 0.5, np.float32)
+    x = np.array([[200, 3]], dtype)
+    real = x.astype(np.float32)
+    np.testing.assert_array_equal(
+        generative.diffuse(schedule, x, t, noise), generative.diffuse(schedule, real, t, noise)
+    )
+    np.testing.assert_array_equal(
+        generative.posterior_mean(schedule, x, x, t), generative.posterior_mean(schedule, real, real, t)
+    )
+    for parametrization in generative.PARAMETRIZATIONS.values():
+        found, expected = (
+            generative.diffusion_loss(lambda x, t: 0 * x, schedule, each, t, noise, parametrization)
+            for each in (x, real)
+        )
+        np.testing.assert_array_equal(found, expected)
+    ddim, expected = (
+        generative.sample_ddim(lambda x, t: x / 2, schedule, each, 4) for each in (x.astype(np.int32), real)
+    )
+    np.testing.assert_array_equal(ddim, expected)
