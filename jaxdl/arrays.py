@@ -1,5 +1,7 @@
 """Arithmetic in at least float32, and the alignment of masks and parameters to the dimensions of an array."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -118,6 +120,15 @@ def expand_leading(x: ArrayLike, ndim: int) -> Array:
     """
     x = jnp.asarray(x)
     return jnp.expand_dims(x, tuple(range(ndim - x.ndim)))
+
+
+def flatten_examples(x: Array) -> Array:
+    """Reshape examples ``[B, ...]`` to vectors ``[B, N]``, also where ``B`` is 0, of which -1 is no size.
+
+    >>> flatten_examples(jnp.ones((0, 2, 3))).shape
+    (0, 6)
+    """
+    return x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 def vary_alike(arrays: PyTree) -> PyTree:

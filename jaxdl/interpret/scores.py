@@ -117,7 +117,7 @@ def map_chunks(function: Callable[[PyTree], PyTree], items: PyTree, chunk_size: 
     check_positive_integer("chunk_size", chunk_size)
     chunks, count, _ = _split(items, chunk_size)
     _, results = jax.lax.scan(lambda _, chunk: (None, jax.vmap(function)(chunk)), None, chunks)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], results)
+    return jax.tree.map(lambda leaf: jnp.concatenate(leaf)[:count], results)
 
 
 def sum_chunks(function: Callable[[PyTree], Array], items: PyTree, chunk_size: int) -> Array:

@@ -216,3 +216,15 @@ def test_integers_are_diffused_as_numbers(dtype):
         generative.sample_ddim(lambda x, t: x / 2, schedule, each, 4) for each in (x.astype(np.int32), real)
     )
     np.testing.assert_array_equal(ddim, expected)
+
+
+def test_there_may_be_no_examples_and_integers_have_a_bound():
+    schedule, key, x = generative.linear_schedule(4), jax.random.key(0), np.array([[1, -1]])
+    bounds = [
+        generative.variational_bound(key, lambda x, t: x, schedule, each, 2) for each in (x, x.astype(np.float32))
+    ]
+    np.testing.assert_array_equal(bounds[0].total, bounds[1].total)
+    assert generative.variational_bound(key, lambda x, t: x, schedule, np.zeros((0, 2)), 2).total.shape == (0,)
+    assert generative.flow_log_likelihood(np.zeros((0, 2, 3)), np.zeros(0)).shape == (0,)
+    levels = generative.sample_pixels(key, lambda x: jnp.zeros((*x.shape, 3)), np.zeros((0, 2, 2), int))
+    assert levels.shape == (0, 2, 2)
