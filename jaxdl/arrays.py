@@ -69,6 +69,15 @@ def square_modulus(x: Array) -> Array:
     return jnp.square(x)
 
 
+def square_root(x: Array) -> Array:
+    """Compute ``sqrt(x)``, with the gradient 0 at 0, where that of a norm is undefined.
+
+    >>> jax.grad(square_root)(0.0).item()
+    0.0
+    """
+    return jnp.where(x == 0, 0, jnp.sqrt(jnp.where(x == 0, 1, x)))
+
+
 def fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Align a mask with leading dimensions: append dimensions of 1 up to the rank of ``shape``, widened.
 

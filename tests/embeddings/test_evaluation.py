@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -122,3 +124,11 @@ def test_a_vector_of_nan_is_no_answer(tmp_path):
     (tmp_path / "questions.txt").write_text(": some\nbig large big huge\nred large red broken\n")
     found = embeddings.evaluate_analogies(vectors, tmp_path / "questions.txt")
     assert found["total"] == 0.5
+
+
+def test_distances_of_zero_vectors_have_a_gradient():
+    zero, one = jnp.zeros(2), jnp.ones(2)
+    assert jax.grad(embeddings.cosine_similarity)(zero, one).tolist() == [0, 0]
+    assert jax.grad(embeddings.euclidean_distance)(one, one).tolist() == [0, 0]
+    found, expected = jax.grad(embeddings.euclidean_distance)(3 * one, zero), np.full(2, 0.5**0.5)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
