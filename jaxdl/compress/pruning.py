@@ -97,7 +97,7 @@ def keep_zeros(optimizer: optax.GradientTransformation, *, pattern: str = KERNEL
         return KeepZerosState(masks, optimizer.init(params))
 
     def update(
-        updates: PyTree, state: KeepZerosState, params: PyTree | None = None, **extra: Any
+        updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, KeepZerosState]:
         check_inexact("gradients", updates)
         updates, inner = optimizer.update(updates, state.inner, params, **extra)

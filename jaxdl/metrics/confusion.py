@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxdl.arrays import widen, widen_floating, widen_integers
+from jaxdl.arrays import widen, widen_integers
 from jaxdl.checks import check_one_of, check_positive_integer
-from jaxdl.metrics._shared import broadcast_mask, check_pair
+from jaxdl.metrics._shared import broadcast_mask, check_pair, to_real
 from jaxdl.typing import Array, ArrayLike
 
 AVERAGES = (None, "macro", "micro", "weighted")
@@ -88,11 +87,6 @@ def counts(matrix: ArrayLike) -> Counts:
     total = jnp.sum(matrix, axis=(-2, -1))[..., None]
     true_negative = total - true_positive - false_positive - false_negative
     return Counts(true_positive, false_positive, false_negative, true_negative)
-
-
-def to_real(matrix: ArrayLike) -> Array:
-    """Convert counts to floating-point numbers, as the sums and doubles of many pixels exceed the range of int32."""
-    return widen_floating(np.asarray(matrix, np.float64) if isinstance(matrix, np.ndarray) else matrix)
 
 
 def precision(matrix: ArrayLike, average: str | None = None) -> Array:

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import fit_mask, widen, widen_integers
-from jaxdl.metrics.confusion import confusion_matrix, counts, dice, iou, to_real
+from jaxdl.metrics._shared import to_real
+from jaxdl.metrics.confusion import confusion_matrix, counts, dice, iou
 from jaxdl.typing import Array, ArrayLike
 
 

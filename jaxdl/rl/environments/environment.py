@@ -47,7 +47,7 @@ class Environment(NamedTuple):
     num_actions: int
 
 
-def as_arrays(time_step: TimeStep) -> TimeStep:
+def _as_arrays(time_step: TimeStep) -> TimeStep:
     """Convert the reward and the ends of a time step, which may be numbers of Python, to arrays."""
     return time_step._replace(
         reward=jnp.asarray(time_step.reward),
@@ -130,7 +130,7 @@ def auto_reset(environment: Environment) -> Environment:
 
     def step(episode: Episode, action: ArrayLike) -> tuple[Episode, TimeStep]:
         state, time_step = environment.step(episode.state, action)
-        time_step = as_arrays(time_step)
+        time_step = _as_arrays(time_step)
         reset_key, key = jax.random.split(episode.key)
         begun = environment.reset(reset_key)
         ended = time_step.ended
