@@ -294,3 +294,10 @@ def test_an_optimizer_that_keeps_zeros_passes_on_the_value_of_the_loss():
     assert expected["kernel"][1] > -1
     with pytest.raises(TypeError, match="floating-point gradients, got int32"):
         optimizer.update({"kernel": jnp.ones(2, jnp.int32)}, state, params, value=1.0)
+
+
+def test_a_calibration_without_examples_is_refused():
+    model = models.MLP(hidden_sizes=(), num_classes=2)
+    variables = model.init(jax.random.key(0), jnp.zeros((1, 3)))
+    with pytest.raises(ValueError, match=r"got none, an array \(0, 3\)"):
+        compress.calibrate(model, variables, jnp.zeros((0, 3)))

@@ -285,3 +285,23 @@ def test_transitions_of_integer_rewards_are_those_of_their_numbers(dtype):
     found = rl.n_step_transitions({**experience, "terminated": np.array([0, 0, 1, 0], bool)}, n=2, discount=0.9)
     np.testing.assert_allclose(found["reward"], [1, 1.8, 2, 1], rtol=1e-6)
     np.testing.assert_allclose(found["discount"], [0.81, 0, 0, 0.9], rtol=1e-6)
+
+
+def test_the_probability_of_a_random_action_may_be_a_number():
+    model, optimizer = models.MLP((4,), num_classes=3), optim.sgd(0.1)
+    environment = environments.auto_reset(environments.catch(3, 3))
+
+    def apply(variables, x):
+        return model.apply(variables, x.reshape(len(x), -1))
+
+    update = train.make_step(rl.deep_q_loss(apply), optimizer)
+    params = model.init(jax.random.key(0), jnp.zeros((1, 9)))["params"]
+    learner = train.TrainState.create({"params": params, "target": params}, optimizer, jax.random.key(1))
+    results = []
+    for epsilon in (0.25, np.float32(0.25), lambda step: 0.25):
+        agent = rl.DeepQ(environment, apply, update, rl.uniform_replay(64), epsilon, rl.follow_slowly(0.1))
+        results.append(jax.jit(agent.step)(agent.init(learner, jax.random.key(2), frames=16))[1])
+    assert results[0] == results[1] == results[2]
+    assert results[0]["epsilon"] == 0.25
+    with pytest.raises(ValueError, match=r"epsilon in \[0, 1\], got 1\.5"):
+        rl.DeepQ(environment, apply, update, rl.uniform_replay(64), 1.5, rl.follow_slowly(0.1))
