@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.arrays import to_floating
-from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.checks import check_in_range, check_positive_integer, is_zero
 from jaxdl.generative.noise_schedule import NoiseSchedule, diffuse, factors_at, posterior_mean
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -207,7 +207,8 @@ def sample_ddim(
     check_in_range("eta", eta, 0.0, 1.0)
     if num_steps > total:
         raise ValueError(f"expected num_steps of at most {total}, the steps of the schedule, got {num_steps}")
-    if eta != 0 and key is None:
+    noisy = not is_zero(eta)
+    if noisy and key is None:
         raise ValueError(f"expected a key with eta={eta}, got None; pass key=jax.random.key(seed)")
     times = np.round(np.linspace(total - 1, 0, num_steps) if num_steps > 1 else [total - 1]).astype(np.int32)
     signal, noise = (jnp.append(each[times], end) for each, end in ((schedule.signal, 1.0), (schedule.noise, 0.0)))
@@ -222,7 +223,7 @@ def sample_ddim(
         direction = (x - s * x0) / n
         added = eta * n_next / n * jnp.sqrt(jnp.maximum(1 - jnp.square(s / s_next), 0))
         x = s_next * x0 + jnp.sqrt(jnp.maximum(jnp.square(n_next) - jnp.square(added), 0)) * direction
-        if eta != 0 and key is not None:
+        if noisy and key is not None:
             x = x + added * jax.random.normal(jax.random.fold_in(key, t), x.shape, x.dtype)
         return x, None
 

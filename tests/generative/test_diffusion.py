@@ -228,3 +228,15 @@ def test_there_may_be_no_examples_and_integers_have_a_bound():
     assert generative.flow_log_likelihood(np.zeros((0, 2, 3)), np.zeros(0)).shape == (0,)
     levels = generative.sample_pixels(key, lambda x: jnp.zeros((*x.shape, 3)), np.zeros((0, 2, 2), int))
     assert levels.shape == (0, 2, 2)
+
+
+def test_the_amount_of_noise_may_be_traced():
+    schedule, key, x = generative.linear_schedule(6), jax.random.key(0), jnp.ones((2, 3))
+
+    def draw(eta):
+        return generative.sample_ddim(lambda x, t: x / 2, schedule, x, 4, eta=eta, key=key)
+
+    for eta in (0.0, 0.5, 1.0):
+        np.testing.assert_allclose(jax.jit(draw)(eta), draw(eta), rtol=1e-5)
+    with pytest.raises(ValueError, match="expected a key"):
+        jax.jit(lambda eta: generative.sample_ddim(lambda x, t: x, schedule, x, 4, eta=eta))(0.5)
