@@ -1,5 +1,7 @@
 """Arithmetic in at least float32, and the alignment of masks and parameters to the dimensions of an array."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,6 +69,15 @@ def square_modulus(x: Array) -> Array:
     return jnp.square(x)
 
 
+def square_root(x: Array) -> Array:
+    """Compute ``sqrt(x)``, with the gradient 0 at 0, where that of a norm is undefined.
+
+    >>> jax.grad(square_root)(0.0).item()
+    0.0
+    """
+    return jnp.where(x == 0, 0, jnp.sqrt(jnp.where(x == 0, 1, x)))
+
+
 def fit_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Align a mask with leading dimensions: append dimensions of 1 up to the rank of ``shape``, widened.
 
@@ -118,6 +129,15 @@ def expand_leading(x: ArrayLike, ndim: int) -> Array:
     """
     x = jnp.asarray(x)
     return jnp.expand_dims(x, tuple(range(ndim - x.ndim)))
+
+
+def flatten_examples(x: Array) -> Array:
+    """Reshape examples ``[B, ...]`` to vectors ``[B, N]``, also where ``B`` is 0, of which -1 is no size.
+
+    >>> flatten_examples(jnp.ones((0, 2, 3))).shape
+    (0, 6)
+    """
+    return x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 def vary_alike(arrays: PyTree) -> PyTree:

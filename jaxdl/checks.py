@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
@@ -122,7 +123,7 @@ def check_indices(name: str, indices: object, size: int) -> None:
     Traceback (most recent call last):
     ValueError: expected tokens in 0 .. 4, got -1
     """
-    known = known_value(indices)
+    known = known_value(jnp.asarray(indices) if isinstance(indices, list | tuple) else indices)
     if known is not None and known.size and not (known.min() >= 0 and known.max() < size):
         outside = known.min() if known.min() < 0 else known.max()
         raise ValueError(f"expected {name} in 0 .. {size - 1}, got {outside}")

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.arrays import widen
+from jaxdl.arrays import square_root, widen
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 
@@ -89,12 +89,12 @@ def dot(a: PyTree, b: PyTree) -> Array:
 
 
 def norm(tree: PyTree) -> Array:
-    """Return the Euclidean norm over all leaves, ``sqrt(sum_i |x_i|^2)``, a real number.
+    """Return the Euclidean norm over all leaves, ``sqrt(sum_i |x_i|^2)``, a real number, with the gradient 0 at 0.
 
     >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array(4.0)}))
     5.0
     """
-    return jnp.sqrt(dot(tree, tree))
+    return square_root(dot(tree, tree))
 
 
 def size(tree: PyTree) -> int:

@@ -247,3 +247,10 @@ def test_a_confusion_matrix_of_scores_is_a_type_error(position):
     pair[position] = np.array([0.7, np.nan])
     with pytest.raises(TypeError, match="got float32"):
         metrics.confusion_matrix(*pair, 2)
+
+
+def test_a_running_area_of_logits_is_nan():
+    labels = np.array([0, 1, 0, 1])
+    assert np.isnan(metrics.running_auc(np.array([-3.0, 2.0, 0.5, 0.9]), labels).value)
+    masked = metrics.running_auc(np.array([-3.0, 2.0, 0.5, 0.9]), labels, mask=np.array([0, 0, 1, 1]))
+    assert masked.value == 1

@@ -131,3 +131,19 @@ def test_masks_that_do_not_fit_are_errors(shapes):
     with pytest.raises(ValueError, match="got") as error:
         metrics.generalized_energy_distance(*(jnp.zeros(shape, int) for shape in shapes))
     assert all(str(shape) in str(error.value) for shape in shapes)
+
+
+def test_counts_beyond_int32_do_not_wrap():
+    matrix = np.array([[3_000_000_000, 1_500_000_000], [700_000_000, 2_000_000_000]])
+    (a, b), (c, d) = matrix.tolist()
+    np.testing.assert_allclose(metrics.f1(matrix), [2 * a / (2 * a + b + c), 2 * d / (2 * d + b + c)], rtol=1e-6)
+    np.testing.assert_allclose(metrics.mean_iou(matrix), (a / (a + b + c) + d / (b + c + d)) / 2, rtol=1e-6)
+    np.testing.assert_allclose(metrics.pixel_accuracy(matrix), (a + d) / (a + b + c + d), rtol=1e-6)
+    small = jnp.asarray(matrix // 2, jnp.int32)  # whose sums and doubles exceed int32
+    np.testing.assert_allclose(metrics.f1(small), metrics.f1(matrix), rtol=1e-6)
+    np.testing.assert_allclose(metrics.precision(small, "micro"), (a + d) / (a + b + c + d), rtol=1e-6)
+
+
+@pytest.mark.parametrize("average", ["weighted", "macro", "micro"])
+def test_an_average_without_examples_is_zero(average):
+    assert metrics.f1(np.zeros((3, 3)), average) == 0

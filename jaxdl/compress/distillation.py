@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl import losses
-from jaxdl.arrays import widen_floating
+from jaxdl.arrays import to_floating, widen_floating
 from jaxdl.checks import check_in_range
 from jaxdl.typing import Array, ArrayLike
 
@@ -38,7 +38,7 @@ def soft_target_loss(
     0.0
     """
     check_in_range("temperature", temperature, includes_low=False)
-    z, v = widen_floating(logits), widen_floating(teacher_logits)
+    z, v, temperature = widen_floating(logits), widen_floating(teacher_logits), to_floating(temperature)
     if z.shape != v.shape:
         raise ValueError(f"expected logits and teacher_logits of one shape, got {z.shape} and {v.shape}")
     targets = jax.nn.softmax(v / temperature)

@@ -47,7 +47,7 @@ def calibrate(model: linen.Module, variables: PyTree, x: ArrayLike, **options: A
         **options: of the model, such as ``train=False``.
 
     Raises:
-        ValueError: the model has no layer that can be quantized.
+        ValueError: there are no examples, or the model has no layer that can be quantized.
 
     >>> from jaxdl import models
     >>> model = models.MLP(hidden_sizes=(), num_classes=2)
@@ -55,6 +55,9 @@ def calibrate(model: linen.Module, variables: PyTree, x: ArrayLike, **options: A
     >>> [each.item() for each in calibrate(model, variables, jnp.array([[0.0, -1.0, 2.0]]))["output"]]
     [-1.0, 2.0]
     """
+
+    if not jnp.size(x):
+        raise ValueError(f"expected typical inputs, got none, an array {jnp.shape(x)}")
 
     @jax.jit
     def measure(variables: PyTree, x: Array) -> Ranges:

@@ -11,7 +11,7 @@ import optax
 from jaxdl import tree
 from jaxdl.arrays import widen
 from jaxdl.checks import check_in_range, shorten
-from jaxdl.optim.numerics import transformation
+from jaxdl.optim.numerics import check_inexact
 from jaxdl.typing import Array, PyTree
 
 KERNELS = "kernel$"
@@ -89,17 +89,21 @@ def keep_zeros(optimizer: optax.GradientTransformation, *, pattern: str = KERNEL
     >>> updates["kernel"].tolist()
     [0.0, -1.0]
     """
-    search = re.compile(pattern).search
+    search, optimizer = re.compile(pattern).search, optax.with_extra_args_support(optimizer)
 
     def init(params: PyTree) -> KeepZerosState:
+        check_inexact("parameters", params)
         masks = tree.map_with_path(lambda path, p: (p != 0) if search(path) else jnp.ones(jnp.shape(p), bool), params)
         return KeepZerosState(masks, optimizer.init(params))
 
-    def update(updates: PyTree, state: KeepZerosState, params: PyTree | None = None) -> tuple[PyTree, KeepZerosState]:
-        updates, inner = optimizer.update(updates, state.inner, params)
+    def update(
+        updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, KeepZerosState]:
+        check_inexact("gradients", updates)
+        updates, inner = optimizer.update(updates, state.inner, params, **extra)
         return apply_masks(updates, state.masks), KeepZerosState(state.masks, inner)
 
-    return transformation(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def sparsity(params: PyTree, *, pattern: str = KERNELS) -> Array:

@@ -41,7 +41,7 @@ def symmetric_scale(x: ArrayLike, *, bits: int = 8, axis: int | Sequence[int] | 
             for one scale. The result has the rank of ``x``, or none.
 
     Raises:
-        ValueError: ``bits`` is not from 2 to 8.
+        ValueError: ``bits`` is not from 2 to 8, or a number is known not to be finite.
 
     >>> symmetric_scale(jnp.array([[127.0, 1.0], [-3.0, 254.0]]), axis=-1).tolist()
     [[1.0, 2.0]]
@@ -52,7 +52,8 @@ def symmetric_scale(x: ArrayLike, *, bits: int = 8, axis: int | Sequence[int] | 
     else:
         kept = {each % x.ndim for each in ((axis,) if is_integer(axis) else axis)}
         largest = jnp.max(x, axis=tuple(set(range(x.ndim)) - kept), keepdims=True, initial=0)
-    return jnp.where(largest > 0, largest / highest, 1)
+    _check_finite("x", largest)
+    return jnp.where(largest == 0, 1, largest / highest)
 
 
 def affine_scale(low: ArrayLike, high: ArrayLike, *, bits: int = 8) -> tuple[Array, Array]:
@@ -61,14 +62,16 @@ def affine_scale(low: ArrayLike, high: ArrayLike, *, bits: int = 8) -> tuple[Arr
     ``s = (high - low) / (2^bits - 1)`` and ``z = -2^(bits - 1) - round(low / s)``, of the range extended to 0.
 
     Raises:
-        ValueError: ``bits`` is not from 2 to 8.
+        ValueError: ``bits`` is not from 2 to 8, or a number is known not to be finite.
 
     >>> [each.item() for each in affine_scale(0.0, 255.0)]
     [1.0, -128]
     """
     lowest, highest = _limits(bits)
     low, high = jnp.minimum(widen_floating(low), 0), jnp.maximum(widen_floating(high), 0)
-    scale = jnp.where(high > low, (high - low) / (highest - lowest), 1)
+    _check_finite("low", low)
+    _check_finite("high", high)
+    scale = jnp.where(high == low, 1, (high - low) / (highest - lowest))
     return scale, jnp.clip(lowest - jnp.round(low / scale), lowest, highest).astype(jnp.int32)
 
 
@@ -196,6 +199,13 @@ def _rescale(sums: Array, x: Quantized, kernel: Quantized, bias: ArrayLike | Non
 
 def _round(x: Array, scale: ArrayLike, zero_point: ArrayLike) -> Array:
     return jnp.round(x / scale) + zero_point
+
+
+def _check_finite(name: str, x: Array) -> None:
+    """Check that numbers to be quantized are finite; traced ones pass unchecked, and make the scale NaN or infinite."""
+    known = known_value(x)
+    if known is not None and not np.isfinite(known).all():
+        raise ValueError(f"expected {name} to be finite, got {known[~np.isfinite(known)].ravel()[0]}")
 
 
 def _limits(bits: Any) -> tuple[int, int]:

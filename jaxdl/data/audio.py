@@ -5,8 +5,10 @@ Samples are floating-point numbers in [-1, 1], or the integers of a sound file: 
 """
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.arrays import to_floating, widen
+from jaxdl.checks import check_indices, known_value
 from jaxdl.typing import Array, ArrayLike
 
 LEVELS = 256
@@ -63,7 +65,11 @@ def mu_law_encode(x: ArrayLike, num_levels: int = LEVELS) -> Array:
     [0, 122, 128, 157, 255]
     """
     mu = _mu(num_levels)
-    y = mu_law_compress(jnp.clip(widen(_samples(x)), -1, 1), mu)
+    samples = widen(_samples(x))
+    known = known_value(samples)
+    if known is not None and np.isnan(known).any():
+        raise ValueError("expected samples that are numbers, got nan")
+    y = mu_law_compress(jnp.clip(samples, -1, 1), mu)
     return jnp.floor((y + 1) * (mu / 2) + 0.5).astype(jnp.int32)
 
 
@@ -71,7 +77,7 @@ def mu_law_decode(codes: ArrayLike, num_levels: int = LEVELS, dtype: jnp.dtype |
     """Reconstruct audio from its codes: ``mu_law_expand(2 codes / mu - 1)`` with ``mu = num_levels - 1``.
 
     Args:
-        codes: integers in [0, num_levels), ``[...]``.
+        codes: integers in [0, num_levels), ``[...]``; others give nan where they are traced.
         num_levels: number of levels of the encoding.
         dtype: type of the result.
 
@@ -79,14 +85,17 @@ def mu_law_decode(codes: ArrayLike, num_levels: int = LEVELS, dtype: jnp.dtype |
         Samples in [-1, 1], ``[...]``.
 
     Raises:
-        ValueError: there are fewer than two levels.
+        ValueError: there are fewer than two levels, or a code is known to be outside of them.
 
     >>> [round(x, 4) for x in mu_law_decode(jnp.array([0, 127, 128, 157, 255])).tolist()]
     [-1.0, -0.0001, 0.0001, 0.0102, 1.0]
     """
     mu = _mu(num_levels)
     wide = jnp.promote_types(dtype, jnp.float32)
-    return mu_law_expand(2 * jnp.asarray(codes, wide) / mu - 1, mu).astype(dtype)
+    check_indices("codes", codes, num_levels)
+    codes = jnp.asarray(codes, wide)
+    codes = jnp.where((codes >= 0) & (codes <= mu), codes, jnp.nan)
+    return mu_law_expand(2 * codes / mu - 1, mu).astype(dtype)
 
 
 def _widen_both(x: ArrayLike, mu: float) -> tuple[Array, Array, jnp.dtype]:

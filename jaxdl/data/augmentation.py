@@ -85,7 +85,7 @@ def rotate(key: Key, images: Array, degrees: Range = 15, *, mode: str = "constan
 
 def scale(key: Key, images: Array, factor: Range = (0.9, 1.1), *, mode: str = "constant", fill: float = 0.0) -> Array:
     """Scale each image about its centre without changing its shape; a factor above 1 magnifies."""
-    if not isinstance(factor, tuple):
+    if not isinstance(factor, tuple | list):
         raise ValueError(f"expected factor to be a pair (low, high) of positive numbers, got {factor!r}")
     size = check_images(images)
     check_in_range("factor[0]", factor[0], includes_low=False)
@@ -128,7 +128,7 @@ def blur(key: Key, images: Array, sigma: Range = (0.0, 1.0), *, radius: int | No
         mode: padding mode.
     """
     size = check_images(images)
-    largest = sigma[1] if isinstance(sigma, tuple) else sigma
+    largest = sigma[1] if isinstance(sigma, tuple | list) else sigma
     radius = _radius(largest) if radius is None else radius
     sigmas = jnp.abs(sample_uniform(key, size, "sigma", sigma))
     return _smooth(images, sigmas, radius, mode).astype(images.dtype)
@@ -204,7 +204,7 @@ def _radius(sigma: ArrayLike) -> int:
 
 
 def _limits(name: str, value: Range) -> tuple[ArrayLike, ArrayLike]:
-    low, high = value if isinstance(value, tuple) else (-value, value)
+    low, high = value if isinstance(value, tuple | list) else (-value, value)
     known_low, known_high = known_value(low), known_value(high)
     if known_low is not None and known_high is not None and not np.all(known_low <= known_high):
         raise ValueError(f"expected {name} to be a pair (low, high), or a number m >= 0 for (-m, m), got {value!r}")

@@ -90,7 +90,7 @@ def scale_objects(
     Raises:
         ValueError: the factor is no pair of positive numbers.
     """
-    if not isinstance(factor, tuple):
+    if not isinstance(factor, tuple | list):
         raise ValueError(f"expected factor to be a pair (low, high) of positive numbers, got {factor!r}")
     check_in_range("factor[0]", factor[0], includes_low=False)
     inverse = 1 / sample_uniform(key, len(batch["image"]), "factor", factor)

@@ -134,7 +134,8 @@ def pad_pictures(
         ``[B, N, H, W]``.
 
     Raises:
-        ValueError: there are no pictures, or a picture is larger or has more objects than the batch.
+        ValueError: there are no pictures, their channels differ, some alone have masks, or a picture is larger or has
+            more objects than the batch.
 
     >>> small = {"image": np.ones((2, 3, 1)), "boxes": np.array([[0, 0, 1, 1]]), "label": np.array([4])}
     >>> batch = pad_pictures([small], size=(4, 4), max_objects=2)
@@ -144,7 +145,12 @@ def pad_pictures(
     check_positive_integer("multiple", multiple)
     if not examples:
         raise ValueError("expected at least one picture, got none")
-    sizes = np.array([example["image"].shape[:2] for example in examples])
+    shapes = [np.shape(example["image"]) for example in examples]
+    if any(len(shape) != 3 or shape[-1] != shapes[0][-1] for shape in shapes):
+        raise ValueError(f"expected images [H, W, C] with as many channels in all pictures, got {shapes}")
+    if len({"masks" in example for example in examples}) > 1:
+        raise ValueError("expected masks of all pictures or of none, got those of some; leave them out, or add them")
+    sizes = np.array([shape[:2] for shape in shapes])
     counts = [len(example["boxes"]) for example in examples]
     height, width = (-(-sizes.max(axis=0) // multiple) * multiple).tolist() if size is None else size
     objects = max(counts) if max_objects is None else max_objects

@@ -22,7 +22,8 @@ def box_average_precision(truth: Sequence[Objects], found: Sequence[Objects], nu
 
     Args:
         truth: for each picture ``boxes`` ``[N, 4]``, ``label`` ``[N]``, and where there are some ``crowd`` ``[N]`` and
-            ``area`` ``[N]``, which decides what is small or large.
+            ``area`` ``[N]``, which decides what is small or large. An object of which ``box_mask`` ``[N]`` is 0 is
+            padding, unless it is a crowd, as in the batches of `pad_pictures`.
         found: for each picture ``boxes`` ``[D, 4]``, ``scores`` ``[D]``, ``labels`` ``[D]``, and ``mask`` ``[D]``, 0
             for padding: the fields of `jaxdl.nn.Detections`.
         num_classes: labels count from 0.
@@ -33,7 +34,7 @@ def box_average_precision(truth: Sequence[Objects], found: Sequence[Objects], nu
 
     Raises:
         ImportError: pycocotools is not installed.
-        ValueError: the pictures differ in number, or a score or a box is not finite.
+        ValueError: the pictures differ in number, a score or a box is not finite, or a label is no class.
     """
     return _evaluate(truth, found, num_classes, "bbox")
 
@@ -51,7 +52,7 @@ def mask_average_precision(truth: Sequence[Objects], found: Sequence[Objects], n
 
     Raises:
         ImportError: pycocotools is not installed.
-        ValueError: the pictures differ in number, or a score or a box is not finite.
+        ValueError: the pictures differ in number, a score or a box is not finite, or a label is no class.
     """
     return _evaluate(truth, found, num_classes, "segm")
 
@@ -61,8 +62,14 @@ def _evaluate(truth: Sequence[Objects], found: Sequence[Objects], num_classes: i
     check_positive_integer("num_classes", num_classes)
     if len(truth) != len(found):
         raise ValueError(f"expected detections of every picture, got {len(truth)} pictures and {len(found)}")
+    truth = [_without_padding(picture) for picture in truth]
     annotations = [each for number, picture in enumerate(truth) for each in _truth(number, picture, kind)]
     results = [each for number, picture in enumerate(found) for each in _found(number, picture, kind)]
+    for each in (*annotations, *results):
+        if not 0 <= each["category_id"] < num_classes:
+            raise ValueError(
+                f"picture {each['image_id']}: expected labels in 0 .. {num_classes - 1}, got {each['category_id']}"
+            )
     for number, each in enumerate(annotations, 1):  # an id of 0 counts as no match
         each["id"] = number
     if not any(not each["iscrowd"] for each in annotations):
@@ -85,6 +92,16 @@ def _evaluate(truth: Sequence[Objects], found: Sequence[Objects], num_classes: i
     return {
         name: float(value) if value >= 0 else float("nan") for name, value in zip(NAMES, run.stats[:6], strict=True)
     }
+
+
+def _without_padding(picture: Objects) -> Objects:
+    """Return the objects of a picture that are no padding."""
+    if "box_mask" not in picture:
+        return picture
+    kept = np.asarray(picture["box_mask"]) != 0
+    kept = kept | np.asarray(picture.get("crowd", np.zeros(len(kept)))).astype(bool)
+    names = ("boxes", "label", "crowd", "area", "masks")
+    return {name: np.asarray(picture[name])[kept] for name in names if name in picture}
 
 
 def _without_results(annotations: list[dict[str, Any]]) -> dict[str, float]:

@@ -114,7 +114,10 @@ def augment_pixels(*functions: Callable[[Key, Array], Array], num_classes: int) 
         for function, subkey in zip(functions, jax.random.split(key, max(1, len(functions))), strict=False):
             stacked = function(subkey, stacked)
         image, known, mask = jnp.split(stacked, [image.shape[-1], stacked.shape[-1] - 1], axis=-1)
-        return {**batch, "image": image, "label": jnp.argmax(known, axis=-1).astype(label.dtype), "mask": mask[..., 0]}
+        # A label that counts and is no class stays none, so that the loss refuses it.
+        is_none = (jnp.max(known, axis=-1) == 0) & (mask[..., 0] > 0)
+        found = jnp.where(is_none, -1, jnp.argmax(known, axis=-1)).astype(label.dtype)
+        return {**batch, "image": image, "label": found, "mask": mask[..., 0]}
 
     return augment
 

@@ -24,6 +24,8 @@ INNER = "".join(
 )
 """Characters within a word: apostrophes, Catalan's dot, hyphenation, Hebrew's quotation marks."""
 MAX_TOKEN = 2**31 - 1
+INVISIBLE = "\ufeff\u200b\u200e\u200f\u061c\u202a-\u202e\u2060-\u2064\u2066-\u2069"
+"""Byte-order mark, zero-width space, and marks of the direction of writing: no tokens."""
 JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 SKIN_TONES = "\N{EMOJI MODIFIER FITZPATRICK TYPE-1-2}-\N{EMOJI MODIFIER FITZPATRICK TYPE-6}"
 
@@ -52,7 +54,8 @@ def words(text: str, *, newlines: bool = False) -> list[str]:
     apostrophes between them, straight or curly. The text is normalized first (NFC), so that a letter with an accent is
     one word whether it was written as one character or two. Scripts without spaces (Chinese, Japanese, Thai, Lao,
     Khmer, Burmese) are not segmented: all letters up to a space or a punctuation mark are one word. Take
-    characters there, ``list(text)``, or a segmenter.
+    characters there, ``list(text)``, or a segmenter. Marks that are not seen, of the byte order or the direction of
+    writing, are no words.
 
     >>> words("Don't panic, 42.")
     ["Don't", 'panic', ',', '42', '.']
@@ -76,7 +79,7 @@ def _is_mark(character: str) -> bool:
 @functools.cache
 def _word(newlines: bool) -> re.Pattern[str]:
     letters = rf"\w[\w{combining_marks()}{JOINERS}]*"
-    symbol = rf"[^\w\s][{combining_marks()}{SKIN_TONES}]*"
+    symbol = rf"[^\w\s{INVISIBLE}][{combining_marks()}{SKIN_TONES}]*"
     emoji = rf"{symbol}(?:\u200d{symbol})*"  # joined by ZERO WIDTH JOINER
     return re.compile(rf"{letters}(?:[{INNER}]{letters})*|{emoji}" + (r"|\n" if newlines else ""))
 

@@ -103,12 +103,15 @@ def end_tokens(eos_id: int | Sequence[int] | None, vocab_size: int) -> Array:
     """Mark the end tokens of a vocabulary, ``[V]`` Booleans.
 
     Raises:
-        ValueError: an end token is outside of the vocabulary.
+        ValueError: an end token is outside of the vocabulary, or no integer.
 
     >>> end_tokens((0, 2), 3).tolist()
     [True, False, True]
     """
-    ids = np.zeros(0, int) if eos_id is None else np.atleast_1d(np.asarray(eos_id))
+    ids = np.atleast_1d(np.asarray([] if eos_id is None else eos_id))
+    if ids.size and not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(f"expected eos_id to be integers, got {eos_id!r}")
+    ids = ids.astype(int)
     check_indices("eos_id", ids, vocab_size)
     marks = np.zeros(vocab_size, bool)
     marks[ids] = True

@@ -122,6 +122,7 @@ def evaluate_analogies(
         for (*asked, answer), (a, b, c) in zip(rows, places.reshape(-1, 3), strict=True):
             scores = score(cosines[a], cosines[b], cosines[c])
             scores[[row for word in asked for row in same[spelling[word]]]] = -np.inf
+            scores[np.isnan(scores)] = -np.inf  # a vector with NaN is near nothing
             hits.append(spelling[int(np.argmax(scores))] == spelling[answer])
     return _by_section(questions, known, hits)
 
@@ -138,6 +139,8 @@ def analogy_coverage(vectors: Vectors, path: str | Path, *, ignore_case: bool = 
 def choose_synonym(vectors: Vectors, word: str, choices: Sequence[str]) -> str | None:
     """Choose the word with the largest cosine among the known choices; None if the word or all choices are unknown.
 
+    A choice whose vector has NaN is not chosen.
+
     >>> vectors = Vectors(["big", "large", "red"], np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]))
     >>> choose_synonym(vectors, "big", ["red", "large", "huge"])
     'large'
@@ -145,7 +148,8 @@ def choose_synonym(vectors: Vectors, word: str, choices: Sequence[str]) -> str |
     known = [choice for choice in choices if choice in vectors]
     if word not in vectors or not known:
         return None
-    return max(known, key=lambda choice: vectors.similarity(word, choice))
+    cosines = [vectors.similarity(word, choice) for choice in known]
+    return None if np.isnan(cosines).all() else known[int(np.nanargmax(cosines))]
 
 
 def evaluate_synonyms(vectors: Vectors, questions: Iterable[tuple[str, Sequence[str], str]]) -> tuple[float, float]:

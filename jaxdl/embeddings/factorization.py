@@ -30,7 +30,7 @@ def truncated_svd(matrix: Matrix, size: int, *, power: float = 0.5) -> tuple[np.
 
     Raises:
         ValueError: the matrix is not one, or has fewer than ``D`` rows or columns (a sparse one, ``D + 1``), or ``p``
-            is not in [0, 1].
+            is not in [0, 1], or a number is not finite, as in `pmi`.
 
     >>> words, contexts = truncated_svd(np.array([[2.0, 0.0], [0.0, 1.0]]), 1, power=1.0)
     >>> words.tolist(), contexts.tolist()
@@ -44,6 +44,8 @@ def truncated_svd(matrix: Matrix, size: int, *, power: float = 0.5) -> tuple[np.
         raise ValueError(
             f"expected a matrix [V, C] with more than {size - 1 + sparse} rows and columns, got shape {matrix.shape}"
         )
+    if not np.isfinite(matrix.data if sparse else matrix).all():
+        raise ValueError("expected finite numbers, got NaN or infinite ones; see pmi0 and ppmi")
     if sparse:
         start = np.random.default_rng(0).standard_normal(min(matrix.shape))
         factors: Any = scipy.sparse.linalg.svds(matrix, size, v0=start)

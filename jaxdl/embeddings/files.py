@@ -13,6 +13,7 @@ The first three are those of gensim's ``KeyedVectors``, in both directions. File
 allocated for a header that promises more than the file can hold. Damaged files are errors that name the line.
 """
 
+import codecs
 import gzip
 import os
 from collections.abc import Callable, Iterator
@@ -68,6 +69,7 @@ def load(path: str | Path, format: str | None = None, *, limit: int | None = Non
         with open_regular(path) as opened:
             file = decompressed(opened) if path.suffix == ".gz" else opened
             format = format or _detect(file)
+            _skip_mark(file)
             read = _read_binary if format == "word2vec_binary" else _read_text
             return Vectors(*read(file, _room(path), format == "glove", limit, errors))
     except ValueError as error:
@@ -135,7 +137,7 @@ def _room(path: Path) -> int:
 
 def _detect(file: IO[bytes]) -> str:
     """Detect the format by the first two lines, and rewind."""
-    first = file.readline(LONGEST_WORD)
+    first = file.readline(LONGEST_WORD).removeprefix(codecs.BOM_UTF8)
     second = file.readline(BLOCK)
     file.seek(0)
     fields = first.split()
@@ -144,6 +146,12 @@ def _detect(file: IO[bytes]) -> str:
     numbers = second.rstrip(b"\r\n").rstrip(b" ").split(b" ")[1:]
     is_text = second.endswith(b"\n") or len(second) < BLOCK
     return "word2vec" if is_text and len(numbers) == int(fields[1]) and _are_floats(numbers) else "word2vec_binary"
+
+
+def _skip_mark(file: IO[bytes]) -> None:
+    """Skip a byte-order mark, which some editors write."""
+    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        file.seek(0)
 
 
 def _read_header(file: IO[bytes], room: int, least: Callable[[int, int], int]) -> tuple[int, int]:

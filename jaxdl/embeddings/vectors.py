@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import to_floating, widen_floating
+from jaxdl.arrays import square_root, to_floating, widen_floating
 from jaxdl.checks import check_indices
 from jaxdl.typing import Array, ArrayLike
 
@@ -47,20 +47,24 @@ def lookup(table: ArrayLike, tokens: ArrayLike) -> Array:
 
 
 def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Array:
-    """Compute ``a . b / (|a| |b|)`` over the last dimension; 0 if one of them is the zero vector.
+    """Compute ``a . b / (|a| |b|)`` over the last dimension; 0, as its gradient, if one of them is the zero vector.
 
     >>> round(float(cosine_similarity(jnp.array([1.0, 1.0]), jnp.array([2.0, 0.0]))), 4)
     0.7071
     """
     a, b = widen_floating(a), widen_floating(b)
-    norms = jnp.linalg.norm(a, axis=-1) * jnp.linalg.norm(b, axis=-1)
-    return jnp.sum(a * b, axis=-1) / jnp.where(norms == 0, 1, norms)
+    norms = _norm(a) * _norm(b)
+    return jnp.where(norms == 0, 0, jnp.sum(a * b, axis=-1) / jnp.where(norms == 0, 1, norms))
 
 
 def euclidean_distance(a: ArrayLike, b: ArrayLike) -> Array:
-    """Compute ``|a - b|`` over the last dimension.
+    """Compute ``|a - b|`` over the last dimension; the gradient of equal vectors is 0.
 
     >>> float(euclidean_distance(jnp.array([3.0, 0.0]), jnp.array([0.0, 4.0])))
     5.0
     """
-    return jnp.linalg.norm(widen_floating(a) - widen_floating(b), axis=-1)
+    return _norm(widen_floating(a) - widen_floating(b))
+
+
+def _norm(x: Array) -> Array:
+    return square_root(jnp.sum(jnp.square(x), axis=-1))

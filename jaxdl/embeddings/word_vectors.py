@@ -113,7 +113,7 @@ class Vectors:
         """``1 / |v|`` of each vector, 0 for the zero vector, ``[V]``."""
         parts = [_widen(self.vectors[first : first + ROWS]) for first in range(0, len(self), ROWS)]
         norms = np.concatenate([np.empty(0, np.float32), *(np.linalg.norm(part, axis=1) for part in parts)])
-        return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+        return np.divide(1, norms, out=np.zeros_like(norms), where=norms != 0)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     """
     vectors = _widen(np.asarray(vectors))
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms != 0)
 
 
 def _first_duplicate(words: Sequence[str]) -> str | None:

@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl import losses, metrics
-from jaxdl.arrays import fit_mask, widen_floating
+from jaxdl.arrays import fit_mask, square_root, widen_floating
 from jaxdl.checks import check_in_range
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -157,9 +157,7 @@ def gradient_penalty(
     between = share * real + (1 - share) * fake
     slopes = jax.grad(lambda x: jnp.sum(critic(x)))(between)
     squares = jnp.sum(jnp.square(slopes), axis=tuple(range(1, slopes.ndim)))
-    # The derivative of the root at 0 is infinite: a critic that is flat there has none.
-    norms = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
-    return _mean(jnp.square(norms - target), mask)
+    return _mean(jnp.square(square_root(squares) - target), mask)  # a critic that is flat has no derivative of it
 
 
 def optimal_discriminator(log_p_data: ArrayLike, log_p_model: ArrayLike, real_label: float = 1.0) -> Array:

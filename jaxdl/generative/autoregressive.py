@@ -1,5 +1,6 @@
 """Autoregressive models of images: exact likelihood, and sampling pixel by pixel in one compiled program."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -57,7 +58,7 @@ def sample_pixels(
     [1, 2, 2, 2]
     """
     x = jnp.asarray(x)
-    pixels = x[0].size if x.ndim > 1 else 0
+    pixels = math.prod(x.shape[1:]) if x.ndim > 1 else 0
     if not jnp.issubdtype(x.dtype, jnp.integer) or x.ndim < 2:
         raise ValueError(f"expected images [B, H, W] of integers, got {x.shape} of {x.dtype}")
     if not is_integer(start) or not 0 <= start <= pixels:

@@ -123,11 +123,14 @@ def marginal_log_likelihood(model: LinearGaussian, x: ArrayLike) -> Array:
     (size, rank), s2 = model.loadings.shape, model.noise_variance
     centred = x - expand_leading(model.mean, x.ndim)
     factor = jnp.linalg.cholesky(_inner(model))
-    # Woodbury's identity and the determinant lemma
-    whitened = jax.scipy.linalg.solve_triangular(factor, model.loadings.T, lower=True) @ centred[..., None]
-    distance = (jnp.sum(jnp.square(centred), axis=-1) - jnp.sum(jnp.square(whitened[..., 0]), axis=-1)) / s2
+    # Woodbury's identity as a sum of squares, |c - W z|^2 / s^2 + |z|^2 of the posterior mean z, in which nothing
+    # cancels, and the determinant lemma
+    flat = centred.reshape(-1, size)
+    z = jax.scipy.linalg.cho_solve((factor, True), model.loadings.T @ flat.T).T  # [N, K]
+    residual = flat - z @ model.loadings.T
+    distance = jnp.sum(jnp.square(residual), axis=-1) / s2 + jnp.sum(jnp.square(z), axis=-1)
     log_determinant = 2 * jnp.sum(jnp.log(jnp.diagonal(factor))) + (size - rank) * jnp.log(s2)
-    return -(distance + log_determinant + size * jnp.log(2 * jnp.pi)) / 2
+    return -(distance.reshape(x.shape[:-1]) + log_determinant + size * jnp.log(2 * jnp.pi)) / 2
 
 
 def exact_posterior(model: LinearGaussian, x: ArrayLike) -> tuple[Array, Array]:

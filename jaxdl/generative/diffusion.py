@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.arrays import to_floating
+from jaxdl.checks import check_in_range, check_positive_integer, is_zero
 from jaxdl.generative.noise_schedule import NoiseSchedule, diffuse, factors_at, posterior_mean
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -73,7 +74,7 @@ def diffusion_loss(
     >>> diffusion_loss(lambda x, t: jnp.zeros_like(x), linear_schedule(10), x0, t, noise).tolist()
     [0.25, 0.25]
     """
-    x0, noise = jnp.asarray(x0), jnp.asarray(noise)
+    x0, noise = to_floating(x0), to_floating(noise)
     t = jnp.asarray(t)
     output = predict(diffuse(schedule, x0, t, noise), t)
     s, n = factors_at(schedule.signal, t, x0), factors_at(schedule.noise, t, x0)
@@ -162,7 +163,7 @@ def sample_ddpm(
         variance: of every step ``[T]``, by default ``schedule.default_variance``; ``schedule.betas`` is the other usual
             choice.
     """
-    x = jnp.asarray(x)
+    x = to_floating(x)
     variance = schedule.default_variance if variance is None else jnp.asarray(variance)
 
     def step(x: Array, t: Array) -> tuple[Array, None]:
@@ -201,12 +202,13 @@ def sample_ddim(
     Raises:
         ValueError: there are more steps than in the schedule, or noise without a key.
     """
-    x, total = jnp.asarray(x), schedule.num_steps
+    x, total = to_floating(x), schedule.num_steps
     check_positive_integer("num_steps", num_steps)
     check_in_range("eta", eta, 0.0, 1.0)
     if num_steps > total:
         raise ValueError(f"expected num_steps of at most {total}, the steps of the schedule, got {num_steps}")
-    if eta != 0 and key is None:
+    noisy = not is_zero(eta)
+    if noisy and key is None:
         raise ValueError(f"expected a key with eta={eta}, got None; pass key=jax.random.key(seed)")
     times = np.round(np.linspace(total - 1, 0, num_steps) if num_steps > 1 else [total - 1]).astype(np.int32)
     signal, noise = (jnp.append(each[times], end) for each, end in ((schedule.signal, 1.0), (schedule.noise, 0.0)))
@@ -221,7 +223,7 @@ def sample_ddim(
         direction = (x - s * x0) / n
         added = eta * n_next / n * jnp.sqrt(jnp.maximum(1 - jnp.square(s / s_next), 0))
         x = s_next * x0 + jnp.sqrt(jnp.maximum(jnp.square(n_next) - jnp.square(added), 0)) * direction
-        if eta != 0 and key is not None:
+        if noisy and key is not None:
             x = x + added * jax.random.normal(jax.random.fold_in(key, t), x.shape, x.dtype)
         return x, None
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl import losses
+from jaxdl.arrays import flatten_examples, to_floating
 from jaxdl.generative.diffusion import Predict
 from jaxdl.generative.levels import check_levels
 from jaxdl.generative.noise_schedule import NoiseSchedule, diffuse, posterior_mean
@@ -53,7 +54,7 @@ def variational_bound(
         levels: number of levels.
         variance: of the reverse steps ``[T]``, as in `sample_ddpm`.
     """
-    x0 = jnp.asarray(x0)
+    x0 = to_floating(x0)
     variance = schedule.default_variance if variance is None else jnp.asarray(variance)
 
     def estimate(t: Array) -> tuple[Array, Array, Array]:
@@ -95,7 +96,7 @@ def binned_gaussian_log_likelihood(x: ArrayLike, mean: ArrayLike, std: ArrayLike
     [0.1587, 0.6827, 0.1587]
     """
     check_levels(levels)
-    x = jnp.asarray(x)
+    x = to_floating(x)
     half = 1 / (levels - 1)
     upper, lower = ((x - mean + side) / std for side in (half, -half))
     # Mirrored where both ends are above the mean, so that no difference of numbers near 1 is taken.
@@ -112,7 +113,7 @@ def _gaussian_kl(mean: ArrayLike, log_std: ArrayLike, other_mean: ArrayLike, oth
     """Compute the divergence of Gaussians ``[B, ...]`` of common deviations, ``[B]``."""
     shape = jnp.shape(mean)
     full = [
-        jnp.broadcast_to(jnp.asarray(each), shape).reshape(shape[0], -1)
+        flatten_examples(jnp.broadcast_to(jnp.asarray(each), shape))
         for each in (mean, log_std, other_mean, other_log_std)
     ]
     return losses.gaussian_kl(*full, reduction="none")

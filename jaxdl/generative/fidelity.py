@@ -31,11 +31,12 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> Array:
     6.0
     """
     real, generated = _check(real, generated, 2)
-    means, covariances = zip(*((jnp.mean(x, axis=0), _covariance(x)) for x in (real, generated)), strict=True)
-    root = _root(covariances[0])
-    product = root @ covariances[1] @ root
-    cross = jnp.sum(jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh((product + product.T) / 2), 0)))
-    return jnp.sum(jnp.square(means[0] - means[1])) + jnp.trace(covariances[0] + covariances[1]) - 2 * cross
+    means = [jnp.mean(x, axis=0) for x in (real, generated)]
+    roots = [_root(x - mean[None]) for x, mean in zip((real, generated), means, strict=True)]
+    # Singular values of R_r R_g^T are the roots of the eigenvalues of S_r S_g, without the square of rounding errors.
+    cross = jnp.sum(jnp.linalg.svd(roots[0] @ roots[1].T, compute_uv=False))
+    variances = sum(jnp.sum(jnp.square(root)) for root in roots)
+    return jnp.sum(jnp.square(means[0] - means[1])) + variances - 2 * cross
 
 
 class PrecisionRecall(NamedTuple):
@@ -83,16 +84,9 @@ def _check(real: ArrayLike, generated: ArrayLike, least: int) -> tuple[Array, Ar
     return real, generated
 
 
-def _covariance(x: Array) -> Array:
-    """Compute the unbiased covariance ``[D, D]`` of ``[N, D]``."""
-    centred = x - jnp.mean(x, axis=0, keepdims=True)
-    return centred.T @ centred / (len(x) - 1)
-
-
-def _root(matrix: Array) -> Array:
-    """Compute the square root of a symmetric matrix without negative eigenvalues."""
-    values, vectors = jnp.linalg.eigh(matrix)
-    return (vectors * jnp.sqrt(jnp.maximum(values, 0))[None]) @ vectors.T
+def _root(centred: Array) -> Array:
+    """Compute a matrix ``R`` with ``R^T R`` the unbiased covariance ``[D, D]`` of centred ``[N, D]``."""
+    return jnp.linalg.qr(centred, mode="r") / jnp.sqrt(jnp.asarray(len(centred) - 1, centred.dtype))
 
 
 def _distances(a: Array, b: Array) -> Array:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import widen_floating
+from jaxdl.arrays import flatten_examples, widen_floating
 from jaxdl.checks import check_in_range
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -17,8 +17,7 @@ def standard_normal_log_density(z: ArrayLike) -> Array:
     >>> standard_normal_log_density(jnp.zeros((2, 3))).shape
     (2,)
     """
-    z = widen_floating(z)
-    z = z.reshape(len(z), -1)
+    z = flatten_examples(widen_floating(z))
     return -(jnp.sum(jnp.square(z), axis=1) + z.shape[1] * math.log(2 * math.pi)) / 2
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxdl.arrays import to_floating
 from jaxdl.checks import check_positive_integer
 from jaxdl.typing import Array, Key
 
@@ -17,7 +18,7 @@ class ImagePool(NamedTuple):
 
 
 def init_image_pool(size: int, image: Array) -> ImagePool:
-    """Make an empty pool for ``size`` images of the shape and dtype of ``image [H, W, C]``.
+    """Make an empty pool for ``size`` images of the shape and dtype of ``image [H, W, C]``; integers become floating.
 
     Raises:
         ValueError: the size is below one.
@@ -27,7 +28,7 @@ def init_image_pool(size: int, image: Array) -> ImagePool:
     ((50, 8, 8, 3), 0)
     """
     check_positive_integer("size", size)
-    image = jnp.asarray(image)
+    image = to_floating(image)
     return ImagePool(jnp.zeros((size, *image.shape), image.dtype), jnp.zeros((), jnp.int32))
 
 

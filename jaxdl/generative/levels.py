@@ -4,9 +4,10 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.arrays import to_floating, widen_floating
-from jaxdl.checks import is_integer
+from jaxdl.checks import is_integer, known_value
 from jaxdl.typing import Array, ArrayLike, Key
 
 
@@ -14,12 +15,15 @@ def quantize(x: ArrayLike, levels: int) -> Array:
     """Round numbers from 0 to 1 to the nearest of ``0, 1 / (levels - 1), ..., 1`` and return its number.
 
     Raises:
-        ValueError: there are less than two levels.
+        ValueError: there are less than two levels, or ``x`` are integers known to exceed 1, such as bytes.
 
     >>> quantize(jnp.array([0.0, 0.49, 1.0]), 3).tolist()
     [0, 1, 2]
     """
     check_levels(levels)
+    known = known_value(x)
+    if known is not None and np.issubdtype(known.dtype, np.integer) and known.max(initial=0) > 1:
+        raise ValueError(f"expected numbers from 0 to 1, got {known.max()} of {known.dtype}; divide by the largest")
     return jnp.clip(jnp.round(widen_floating(x) * (levels - 1)), 0, levels - 1).astype(jnp.int32)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import expand_leading
+from jaxdl.arrays import expand_leading, to_floating
 from jaxdl.checks import check_in_range, check_positive_integer
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -32,7 +32,7 @@ def denoising_score_matching(score: Field, x: ArrayLike, std: ArrayLike, noise: 
     >>> denoising_score_matching(true, jnp.zeros((1, 2)), jnp.ones(1), jnp.ones((1, 2))).item()
     0.25
     """
-    x, noise, std = jnp.asarray(x), jnp.asarray(noise), jnp.asarray(std)
+    x, noise, std = to_floating(x), to_floating(noise), to_floating(std)
     spread = _like(std, x)
     return _mean_square(spread * score(x + spread * noise, std) + noise)
 
@@ -77,7 +77,7 @@ def sample_langevin(
         num_steps: steps for each.
         step_size: of a step relative to the variance.
     """
-    x, stds = jnp.asarray(x), jnp.asarray(stds)
+    x, stds = to_floating(x), to_floating(stds)
     check_positive_integer("num_steps", num_steps)
     check_in_range("step_size", step_size, includes_low=False)
 
@@ -112,7 +112,7 @@ def flow_matching(velocity: Field, x: ArrayLike, t: ArrayLike, noise: ArrayLike)
     >>> flow_matching(lambda x, t: x / t[:, None], x, jnp.array([0.5]), noise).item()
     0.0
     """
-    x, noise, t = jnp.asarray(x), jnp.asarray(noise), jnp.asarray(t)
+    x, noise, t = to_floating(x), to_floating(noise), to_floating(t)
     share = _like(t, x)
     return _mean_square(velocity((1 - share) * noise + share * x, t) - (x - noise))
 
@@ -156,7 +156,7 @@ def integrate_heun(velocity: Field, x: ArrayLike, num_steps: int) -> Array:
 
 def _integrate(step: Callable[[Array, Array, float], Array], x: ArrayLike, num_steps: int) -> Array:
     check_positive_integer("num_steps", num_steps)
-    x, h = jnp.asarray(x), 1 / num_steps
+    x, h = to_floating(x), 1 / num_steps
     dtype = jnp.promote_types(x.dtype, jnp.float32)
 
     def body(x: Array, number: Array) -> tuple[Array, None]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.arrays import to_floating
 from jaxdl.checks import check_indices, check_positive_integer
 from jaxdl.typing import Array, ArrayLike
 
@@ -115,7 +116,7 @@ def diffuse(schedule: NoiseSchedule, x0: ArrayLike, t: ArrayLike, noise: ArrayLi
         ValueError: a step is known to be outside of the schedule.
     """
     check_indices("t", t, schedule.num_steps)
-    x0 = jnp.asarray(x0)
+    x0 = to_floating(x0)
     return factors_at(schedule.signal, t, x0) * x0 + factors_at(schedule.noise, t, x0) * noise
 
 
@@ -128,7 +129,7 @@ def posterior_mean(schedule: NoiseSchedule, x0: ArrayLike, x: ArrayLike, t: Arra
         x: noisy examples ``x_t``, ``[B, ...]``.
         t: steps ``[B]``.
     """
-    x0, x = jnp.asarray(x0), jnp.asarray(x)
+    x0, x = to_floating(x0), to_floating(x)
     return factors_at(schedule.posterior_x0, t, x) * x0 + factors_at(schedule.posterior_x, t, x) * x
 
 

@@ -15,14 +15,12 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxdl import losses, metrics
-from jaxdl.arrays import to_floating, widen
+from jaxdl.arrays import widen
 from jaxdl.checks import check_in_range, check_one_of, check_positive_integer
-from jaxdl.interpret.scores import check_scores
+from jaxdl.interpret.scores import Bounds, check_images, check_scores
 from jaxdl.typing import Array, ArrayLike, Key
 
 Function = Callable[[Array], Array]
-Bounds = tuple[float, float] | None
-"""The lowest and the highest value of a pixel; None for no limits."""
 
 
 def fgsm(loss: Function, x: ArrayLike, epsilon: ArrayLike, *, bounds: Bounds = (0.0, 1.0)) -> Array:
@@ -85,7 +83,7 @@ def pgd(
     check_in_range("epsilon", epsilon, 0.0, includes_high=False)
     check_in_range("step_size", step_size, 0.0, includes_high=False)
     check_positive_integer("steps", steps)
-    x = _as_images(x, bounds)
+    x = check_images(x, bounds)
     loss, x, restore = check_scores(loss, x)
     direction, project, draw = (jnp.sign, _to_cube, _in_cube) if norm == "linf" else (_unit, _to_sphere, _in_sphere)
     epsilon, step_size = jnp.asarray(epsilon, x.dtype), jnp.asarray(step_size, x.dtype)
@@ -127,7 +125,7 @@ def fooling_images(
     check_in_range("step_size", step_size, 0.0, includes_high=False)
     check_positive_integer("steps", steps)
     low, high = bounds
-    start = _as_images(jax.random.uniform(key, (len(jnp.asarray(targets)), *shape), minval=low, maxval=high), bounds)
+    start = check_images(jax.random.uniform(key, (len(jnp.asarray(targets)), *shape), minval=low, maxval=high), bounds)
     loss = targeted_loss(logits, targets)
     check_scores(loss, start)
     step_size = jnp.asarray(step_size, start.dtype)
@@ -197,29 +195,6 @@ def confidence(logits: ArrayLike) -> Array:
     Array([0.75], dtype=float32)
     """
     return jnp.max(jax.nn.softmax(widen(logits)), axis=-1)
-
-
-def _as_images(x: ArrayLike, bounds: Bounds) -> Array:
-    """Convert examples ``[B, ...]`` to floating-point numbers; a traced array is not compared with the bounds.
-
-    Raises:
-        ValueError: the bounds are not increasing, or a value lies outside of them.
-    """
-    x = to_floating(x)
-    if bounds is None:
-        return x
-    low, high = bounds
-    if not low < high:
-        raise ValueError(f"expected bounds (low, high) with low < high, got {bounds}")
-    if isinstance(x, Tracer):
-        return x
-    values = np.asarray(x)
-    if not np.all((values >= low) & (values <= high)):
-        raise ValueError(
-            f"expected x within {bounds}, got values from {values.min():g} to {values.max():g}; scale x or give the "
-            "range of the pixels as bounds=(low, high)"
-        )
-    return x
 
 
 def _cross_entropy(scores: Array, labels: ArrayLike) -> Array:

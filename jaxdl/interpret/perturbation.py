@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.arrays import flatten_examples, to_floating
 from jaxdl.checks import check_in_range, check_positive_integer
 from jaxdl.interpret.scores import Scores, check_scores, fill_baseline, map_chunks, spatial_sizes, sum_chunks
 from jaxdl.typing import Array, ArrayLike, Key
@@ -181,9 +182,9 @@ def _curve(
         raise ValueError(f"expected attributions of the shape of x, {jnp.shape(x)}, got {jnp.shape(attributions)}")
     single = jnp.asarray(x)
     f, x, _ = check_scores(f, x)
-    importance = jnp.asarray(attributions).reshape(x.shape)
+    importance = to_floating(attributions).reshape(x.shape)
     importance = jnp.sum(importance, axis=-1, keepdims=True) if x.ndim > 2 else importance
-    flat = importance.reshape(len(x), -1)
+    flat = flatten_examples(importance)
     ranks = jnp.argsort(jnp.argsort(-flat, axis=1), axis=1).reshape(importance.shape)
     before, after = (x, fill_baseline(baseline, x)) if deletes else (fill_baseline(baseline, x), x)
     counts = np.rint(np.linspace(0, flat.shape[1], steps + 1)).astype(np.int32)

@@ -8,11 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from jaxdl.arrays import to_floating
 from jaxdl.checks import check_positive_integer
 from jaxdl.typing import Array, ArrayLike, PyTree
 
 Scores = Callable[[Array], Array]
 """Maps a batch ``[B, ...]`` to one score per example, ``[B]``; or one example ``[...]`` to its score, ``[]``."""
+
+Bounds = tuple[float, float] | None
+"""The lowest and the highest value of a pixel; None for no limits."""
 
 
 def target_score(f: Callable[[Array], Array], target: ArrayLike) -> Scores:
@@ -72,6 +76,29 @@ def check_scores(f: Scores, x: ArrayLike) -> tuple[Scores, Array, Callable[[PyTr
     return lambda x: f(x[0])[None], x[None], lambda tree: jax.tree.map(lambda leaf: leaf[0], tree)
 
 
+def check_images(x: ArrayLike, bounds: Bounds) -> Array:
+    """Convert examples ``[B, ...]`` to floating-point numbers; a traced array is not compared with the bounds.
+
+    Raises:
+        ValueError: the bounds are not increasing, or a value lies outside of them.
+    """
+    x = to_floating(x)
+    if bounds is None:
+        return x
+    low, high = bounds
+    if not low < high:
+        raise ValueError(f"expected bounds (low, high) with low < high, got {bounds}")
+    if isinstance(x, Tracer):
+        return x
+    values = np.asarray(x)
+    if not np.all((values >= low) & (values <= high)):
+        raise ValueError(
+            f"expected x within {bounds}, got values from {values.min():g} to {values.max():g}; scale x or give the "
+            "range of the pixels as bounds=(low, high)"
+        )
+    return x
+
+
 def fill_baseline(baseline: ArrayLike | None, x: Array) -> Array:
     """Broadcast a baseline, zeros for None, to the shape of ``x``.
 
@@ -90,7 +117,7 @@ def map_chunks(function: Callable[[PyTree], PyTree], items: PyTree, chunk_size: 
     check_positive_integer("chunk_size", chunk_size)
     chunks, count, _ = _split(items, chunk_size)
     _, results = jax.lax.scan(lambda _, chunk: (None, jax.vmap(function)(chunk)), None, chunks)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], results)
+    return jax.tree.map(lambda leaf: jnp.concatenate(leaf)[:count], results)
 
 
 def sum_chunks(function: Callable[[PyTree], Array], items: PyTree, chunk_size: int) -> Array:

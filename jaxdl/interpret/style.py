@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from jaxdl.arrays import to_floating, widen_floating
 from jaxdl.checks import check_in_range, check_positive_integer, did_you_mean, shorten
+from jaxdl.interpret.scores import check_images
 from jaxdl.interpret.synthesis import jitter, total_variation
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -169,12 +170,12 @@ def deep_dream(
         ``[B, H, W, C]``.
 
     Raises:
-        ValueError: an argument is outside of its range.
+        ValueError: an argument is outside of its range, or the image of the bounds.
     """
     check_positive_integer("octaves", octaves)
     check_positive_integer("steps", steps)
     check_in_range("scale", scale, 1.0, includes_low=False)
-    image = to_floating(image)
+    image = check_images(image, bounds)
     if image.ndim != 4:
         raise ValueError(f"expected images [B, H, W, C], got {image.shape}")
     height, width = image.shape[1:3]

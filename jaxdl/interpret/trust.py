@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdl import tree
-from jaxdl.arrays import to_floating, widen_floating
+from jaxdl.arrays import flatten_examples, to_floating, widen_floating
 from jaxdl.checks import check_positive_integer
 from jaxdl.typing import Array, ArrayLike, Key, PyTree
 
@@ -313,7 +313,7 @@ def _maps(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     a, b = widen_floating(a), widen_floating(b)
     if a.shape != b.shape or a.ndim < 2:
         raise ValueError(f"expected two maps [B, ...] of the same shape, got {a.shape} and {b.shape}")
-    return a.reshape(len(a), -1), b.reshape(len(b), -1)
+    return flatten_examples(a), flatten_examples(b)
 
 
 def _samples(
@@ -347,4 +347,4 @@ def _unit_range(x: Array) -> Array:
 
 
 def _sum(x: Array) -> Array:
-    return jnp.sum(x.reshape(len(x), -1), axis=-1)
+    return jnp.sum(flatten_examples(x), axis=-1)

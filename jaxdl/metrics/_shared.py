@@ -1,8 +1,9 @@
 """Checks and masks that metrics share."""
 
 import jax.numpy as jnp
+import numpy as np
 
-from jaxdl.arrays import fit_mask, widen_integers
+from jaxdl.arrays import fit_mask, widen_floating, widen_integers
 from jaxdl.typing import Array, ArrayLike
 
 
@@ -17,3 +18,8 @@ def check_pair(name: str, values: ArrayLike, labels: ArrayLike) -> tuple[Array, 
     if values.shape != labels.shape:
         raise ValueError(f"expected {name} and labels of one shape, got {values.shape} and {labels.shape}")
     return values, labels
+
+
+def to_real(matrix: ArrayLike) -> Array:
+    """Convert counts to floating-point numbers, as the sums and doubles of many pixels exceed the range of int32."""
+    return widen_floating(np.asarray(matrix, np.float64) if isinstance(matrix, np.ndarray) else matrix)

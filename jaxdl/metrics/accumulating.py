@@ -10,6 +10,9 @@ from jaxdl.metrics._shared import broadcast_mask, check_pair
 from jaxdl.metrics.confusion import confusion_matrix, f1
 from jaxdl.typing import Array, ArrayLike
 
+ROUNDING = 1e-4
+"""By which a probability may leave [0, 1]."""
+
 
 class Confusion(NamedTuple):
     """A running confusion matrix ``[K, K]``, rows true; `running_confusion` starts one.
@@ -86,7 +89,7 @@ def running_auc(
     """Start an area under the ROC curve that accumulates over batches, from probabilities of the positive class.
 
     Args:
-        probabilities: ``[...]`` in [0, 1]; a NaN makes the area NaN.
+        probabilities: ``[...]`` in [0, 1]; a NaN, or a number outside, such as a logit, makes the area NaN.
         labels: 1 positive, 0 negative, ``[...]``.
         mask: weights over the leading dimensions.
         bins: number of equal bins.
@@ -101,7 +104,8 @@ def running_auc(
     check_positive_integer("bins", bins)
     p, labels = check_pair("probabilities", widen_floating(probabilities), labels)
     weights = jnp.ones_like(p) if mask is None else broadcast_mask(mask, p.shape).astype(p.dtype)
-    weights = jnp.where((weights != 0) & jnp.isnan(p), jnp.nan, weights).reshape(-1)
+    is_probability = (p >= -ROUNDING) & (p <= 1 + ROUNDING)
+    weights = jnp.where((weights != 0) & ~is_probability, jnp.nan, weights).reshape(-1)
     index = jnp.clip(jnp.nan_to_num(p) * bins, 0, bins - 1).astype(jnp.int32).reshape(-1)
     is_positive = (labels > 0).reshape(-1)
     zeros = jnp.zeros(bins, p.dtype)

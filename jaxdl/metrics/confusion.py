@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxdl.arrays import widen, widen_integers
 from jaxdl.checks import check_one_of, check_positive_integer
-from jaxdl.metrics._shared import broadcast_mask, check_pair
+from jaxdl.metrics._shared import broadcast_mask, check_pair, to_real
 from jaxdl.typing import Array, ArrayLike
 
 AVERAGES = (None, "macro", "micro", "weighted")
@@ -103,13 +103,13 @@ def precision(matrix: ArrayLike, average: str | None = None) -> Array:
     >>> precision(jnp.array([[5, 1], [0, 4]])).round(3).tolist()
     [1.0, 0.800...]
     """
-    c = counts(matrix)
+    c = counts(to_real(matrix))
     return _ratio(c.true_positive, c.true_positive + c.false_positive, c, average)
 
 
 def recall(matrix: ArrayLike, average: str | None = None) -> Array:
     """Return ``TP / (TP + FN)``, the fraction of the positives that are predicted. Arguments as in ``precision``."""
-    c = counts(matrix)
+    c = counts(to_real(matrix))
     return _ratio(c.true_positive, c.true_positive + c.false_negative, c, average)
 
 
@@ -120,13 +120,13 @@ def sensitivity(matrix: ArrayLike, average: str | None = None) -> Array:
 
 def specificity(matrix: ArrayLike, average: str | None = None) -> Array:
     """Return ``TN / (TN + FP)``, the fraction of the negatives predicted as such. Arguments as in ``precision``."""
-    c = counts(matrix)
+    c = counts(to_real(matrix))
     return _ratio(c.true_negative, c.true_negative + c.false_positive, c, average)
 
 
 def f1(matrix: ArrayLike, average: str | None = None) -> Array:
     """Return ``2 TP / (2 TP + FP + FN)``, the harmonic mean of precision and recall. Arguments as in ``precision``."""
-    c = counts(matrix)
+    c = counts(to_real(matrix))
     return _ratio(2 * c.true_positive, 2 * c.true_positive + c.false_positive + c.false_negative, c, average)
 
 
@@ -135,7 +135,7 @@ def iou(matrix: ArrayLike, average: str | None = None) -> Array:
 
     The mean of segmentation, which does without the absent classes, is ``mean_iou``.
     """
-    c = counts(matrix)
+    c = counts(to_real(matrix))
     return _ratio(c.true_positive, c.true_positive + c.false_positive + c.false_negative, c, average)
 
 
@@ -159,4 +159,5 @@ def _ratio(numerator: Array, denominator: Array, c: Counts, average: str | None)
     if average == "macro":
         return jnp.mean(ratios, axis=-1)
     support = widen(c.true_positive + c.false_negative)
-    return jnp.sum(ratios * support, axis=-1) / jnp.sum(support, axis=-1)
+    total = jnp.sum(support, axis=-1)
+    return jnp.sum(ratios * support, axis=-1) / jnp.where(total == 0, 1, total)

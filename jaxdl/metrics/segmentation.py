@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import fit_mask, widen, widen_integers
+from jaxdl.metrics._shared import to_real
 from jaxdl.metrics.confusion import confusion_matrix, counts, dice, iou
 from jaxdl.typing import Array, ArrayLike
 
@@ -43,8 +44,8 @@ def pixel_accuracy(matrix: ArrayLike) -> Array:
     >>> pixel_accuracy(jnp.array([[5, 1], [2, 4]])).item()
     0.75
     """
-    right = jnp.sum(counts(matrix).true_positive, axis=-1)
-    return widen(right) / jnp.sum(widen_integers(matrix), axis=(-2, -1))
+    matrix = to_real(matrix)
+    return jnp.sum(counts(matrix).true_positive, axis=-1) / jnp.sum(matrix, axis=(-2, -1))
 
 
 class MeanIoU(NamedTuple):
@@ -144,6 +145,6 @@ def _iou_distances(a: Array, b: Array) -> Array:
 
 def _mean_over_present(ratios: Array, matrix: ArrayLike) -> Array:
     """Average over the classes that the labels or the predictions contain."""
-    c = counts(matrix)
+    c = counts(to_real(matrix))
     present = c.true_positive + c.false_positive + c.false_negative > 0
     return jnp.sum(jnp.where(present, ratios, 0), axis=-1) / jnp.sum(present, axis=-1)

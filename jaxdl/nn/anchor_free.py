@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.arrays import widen_floating
+from jaxdl.arrays import square_root, widen_floating
 from jaxdl.checks import check_in_range, check_positive_integer
 from jaxdl.typing import Array, ArrayLike
 
@@ -121,7 +121,7 @@ def centerness_targets(distances: ArrayLike) -> Array:
     distances = jnp.maximum(widen_floating(distances), 0)
     pairs = distances[..., :2], distances[..., 2:]
     longer = jnp.maximum(*pairs)
-    return jnp.sqrt(jnp.prod(jnp.minimum(*pairs) / jnp.where(longer == 0, 1, longer), axis=-1))
+    return square_root(jnp.prod(jnp.minimum(*pairs) / jnp.where(longer == 0, 1, longer), axis=-1))
 
 
 def assign_boxes(boxes: ArrayLike, points: Points, *, mask: ArrayLike | None = None, radius: float = 1.5) -> Array:

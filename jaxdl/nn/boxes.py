@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import widen_floating
-from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.checks import check_in_range, check_positive_integer, is_integer
 from jaxdl.typing import Array, ArrayLike
 
 
@@ -145,7 +145,10 @@ def class_offsets(boxes: ArrayLike, labels: ArrayLike) -> Array:
     boxes, labels = _check_boxes("boxes", boxes), jnp.asarray(labels)
     if not boxes.size:
         return boxes
-    extent = jnp.max(boxes, axis=(-2, -1), keepdims=True) - jnp.min(boxes, axis=(-2, -1), keepdims=True) + 1
+    finite = jnp.isfinite(boxes)  # padding may hold anything
+    high = jnp.max(boxes, axis=(-2, -1), keepdims=True, where=finite, initial=-jnp.inf)
+    low = jnp.min(boxes, axis=(-2, -1), keepdims=True, where=finite, initial=jnp.inf)
+    extent = jnp.maximum(high - low, 0) + 1
     return boxes + labels[..., None].astype(boxes.dtype) * extent
 
 
@@ -184,7 +187,7 @@ def roi_align(
     [[0.5, 2.5], [0.5, 2.5]]
     """
     x, boxes = widen_floating(x), _check_boxes("boxes", boxes)
-    height, width = (output_size, output_size) if isinstance(output_size, int) else output_size
+    height, width = (int(output_size),) * 2 if is_integer(output_size) else output_size
     for name, value in (("output_size", height), ("output_size", width), ("samples", samples)):
         check_positive_integer(name, value)
     if x.ndim < 3 or x.shape[:-3] != boxes.shape[:-2]:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxdl.arrays import to_floating
+from jaxdl.arrays import widen_floating, widen_integers
+from jaxdl.checks import check_indices
 from jaxdl.nn.recurrent.inputs import valid_steps
 from jaxdl.typing import Array, ArrayLike
 
@@ -42,11 +43,13 @@ def crf_score(chain: Chain, labels: ArrayLike, lengths: ArrayLike | None = None)
 
     Args:
         chain: the scores.
-        labels: ``[B, T]``; those in the padding may be anything.
+        labels: ``[B, T]``; those in the padding may be anything. The score of a traced label outside of ``0 .. K - 1``
+            is nan.
         lengths: ``[B]``; None for ``T``.
 
     Raises:
-        ValueError: shapes do not match.
+        ValueError: shapes do not match, or a label is known to be outside of ``0 .. K - 1``.
+        TypeError: the labels are not integers.
 
     >>> chain = Chain(jnp.array([[[1.0, 2.0], [3.0, 5.0]]]), jnp.array([[0.0, 10.0], [0.0, 0.0]]), *jnp.zeros((2, 2)))
     >>> crf_score(chain, jnp.array([[0, 1]])).tolist()
@@ -56,7 +59,12 @@ def crf_score(chain: Chain, labels: ArrayLike, lengths: ArrayLike | None = None)
     labels = jnp.asarray(labels)
     if labels.shape != valid.shape:
         raise ValueError(f"expected labels [B, T] = {valid.shape}, got {labels.shape}")
-    labels = jnp.where(valid, labels, 0)
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(f"expected integer labels, got {labels.dtype}")
+    labels = jnp.where(valid, widen_integers(labels), 0)
+    size = chain.emissions.shape[-1]
+    check_indices("labels", labels, size)
+    labels = jnp.where((labels >= 0) & (labels < size), labels, size)  # NaN, where they are traced
     emitted = jnp.take_along_axis(chain.emissions, labels[..., None], axis=-1)[..., 0]  # [B, T]
     moved = chain.transitions[labels[:, :-1], labels[:, 1:]]  # [B, T - 1]
     end = jnp.maximum(jnp.sum(valid, axis=1) - 1, 0)
@@ -88,6 +96,10 @@ def crf_log_partition(chain: Chain, lengths: ArrayLike | None = None) -> Array:
 
 def crf_log_likelihood(chain: Chain, labels: ArrayLike, lengths: ArrayLike | None = None) -> Array:
     """Compute ``log p(y|x) = s(y) - log Z`` of labels ``[B, T]``, ``[B]``; the arguments are those of `crf_score`."""
+    chain, _ = _prepare(chain, lengths)
+    # p does not change where a number is added to all scores of a step; small ones leave the difference its digits.
+    largest = jax.lax.stop_gradient(jnp.max(chain.emissions, axis=-1, keepdims=True))
+    chain = chain._replace(emissions=chain.emissions - jnp.where(jnp.isfinite(largest), largest, 0))
     return crf_score(chain, labels, lengths) - crf_log_partition(chain, lengths)
 
 
@@ -99,7 +111,7 @@ def crf_marginals(chain: Chain, lengths: ArrayLike | None = None) -> Array:
     [0.333..., 0.666...]
     """
     return jax.grad(lambda e: jnp.sum(crf_log_partition(chain._replace(emissions=e), lengths)))(
-        to_floating(chain.emissions)
+        widen_floating(chain.emissions)
     )
 
 
@@ -141,7 +153,7 @@ def viterbi(chain: Chain, lengths: ArrayLike | None = None) -> tuple[Array, Arra
 
 def _prepare(chain: Chain, lengths: ArrayLike | None) -> tuple[Chain, Array]:
     """Return the scores, those of the padding cleared, and the mask of valid steps ``[B, T]``."""
-    emissions, *rest = (to_floating(scores) for scores in chain)
+    emissions, *rest = (widen_floating(scores) for scores in chain)
     labels = emissions.shape[-1:]
     if emissions.ndim != 3 or not emissions.shape[1] or [x.shape for x in rest] != [2 * labels, labels, labels]:
         raise ValueError(

@@ -74,7 +74,7 @@ def sparse_linear(indices: ArrayLike, values: ArrayLike, kernel: ArrayLike, bias
             f"{kernel.shape}"
         )
     check_indices("indices", indices, kernel.shape[0])
-    rows = kernel.at[indices].get(mode="fill", fill_value=jnp.nan)
+    rows = kernel.at[indices].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
     y = jnp.einsum("...s,...sm->...m", values, rows)
     return y if bias is None else y + expand_leading(bias, y.ndim)
 

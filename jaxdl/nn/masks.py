@@ -46,11 +46,13 @@ def pyramid_roi_align(
     >>> pyramid_roi_align(levels, boxes, 1, strides=(8, 16)).ravel().tolist()
     [1.0, 2.0]
     """
-    if len(levels) != len(strides) or any(2 * s != t for s, t in itertools.pairwise(strides)):
+    if not len(levels) or len(levels) != len(strides) or any(2 * s != t for s, t in itertools.pairwise(strides)):
         raise ValueError(f"expected a stride for each of {len(levels)} levels, each twice the last, got {strides}")
+    for stride in strides:
+        check_positive_integer("strides", stride)
     size = jnp.sqrt(jnp.maximum(box_area(boxes), 0))
     canonical = jnp.log2(jnp.maximum(size, 1e-6) / 224) + 4 + 1e-6  # the rounding of torchvision
-    first = strides[0].bit_length() - 1
+    first = int(strides[0]).bit_length() - 1
     chosen = jnp.clip(jnp.floor(canonical).astype(int) - first, 0, len(levels) - 1)
     result = jnp.zeros(())
     for number, (x, stride) in enumerate(zip(levels, strides, strict=True)):

@@ -25,7 +25,7 @@ def spectral_normalize(
         epsilon: the least norm that is divided by.
 
     Returns:
-        The kernel divided by ``s``, and the new ``u``.
+        The kernel divided by ``s``, and the new ``u``; a kernel of zeros leaves both as they are.
 
     Raises:
         ValueError: the shapes do not match.
@@ -45,8 +45,10 @@ def spectral_normalize(
     v = _unit(fixed @ u, epsilon)
     for number in range(iterations):
         v = v if number == 0 else _unit(fixed @ u, epsilon)
-        u = _unit(v @ fixed, epsilon)
-    return kernel / (v @ matrix @ u), u
+        new = _unit(v @ fixed, epsilon)
+        u = jnp.where(jnp.any(new != 0), new, u)  # a kernel of zeros has no direction
+    sigma = v @ matrix @ u
+    return kernel / jnp.where(sigma == 0, 1, sigma), u
 
 
 def _unit(x: Array, epsilon: float) -> Array:

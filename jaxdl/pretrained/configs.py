@@ -117,7 +117,7 @@ _VIT = Format(
     },
     activation=("hidden_act", "gelu"),
     fixed={"qkv_bias": True},
-    architectures={"ViTForImageClassification": {}, "ViTModel": {}},
+    architectures={"ViTForImageClassification": {}, "ViTModel": {"num_classes": 0}},
     classes=("ViTForImageClassification",),
 )
 _LLAMA = Format(

@@ -122,6 +122,13 @@ def _settings(path: Path, reader: Any, entries: Mapping[str, np.ndarray]) -> dic
     kind = _value(path, reader, "general.architecture", "")
     found = {theirs: _value(path, reader, f"{kind}.{name}", None) for name, theirs in SETTINGS.items()}
     scaling = _value(path, reader, f"{kind}.rope.scaling.type", "none")
+    if scaling == "none" and _value(path, reader, f"{kind}.rope.scale_linear", 1.0) != 1:  # in older files
+        scaling = "linear"
+    heads = max(found["num_attention_heads"] or 1, 1)
+    width = found["head_dim"] or (found["hidden_size"] or 0) // heads
+    rotated = _value(path, reader, f"{kind}.rope.dimension_count", width)
+    if rotated != width:
+        raise ValueError(f"{path}: expected {width} rotated dimensions, all of a head, got {rotated}")
     return {
         "model_type": kind,
         "vocab_size": len(entries["token_embd.weight"]) if "token_embd.weight" in entries else 0,

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import tree
+from jaxdl.arrays import to_floating
 from jaxdl.checks import check_in_range, check_positive_integer
-from jaxdl.rl.environments.environment import Environment, Episode
+from jaxdl.rl.environments.environment import Environment, Episode, _as_arrays
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 Policy = Callable[[Array, Key], Array]
@@ -94,6 +95,7 @@ def play_episode(environment: Environment, policy: Policy, key: Key, max_steps: 
         state, observation, running = carry
         action = policy(observation, key)
         after, time_step = environment.step(state, action)
+        time_step = _as_arrays(time_step)
 
         def stay(new: PyTree, old: PyTree) -> PyTree:
             return jax.tree.map(lambda new, old: jnp.where(running, new, old), new, old)
@@ -141,10 +143,10 @@ def n_step_transitions(experience: Batch, n: int, discount: ArrayLike) -> dict[s
     """
     check_positive_integer("n", n)
     check_in_range("discount", discount, 0, 1)
-    reward = experience["reward"]
+    reward, terminated = to_floating(experience["reward"]), jnp.asarray(experience["terminated"], bool)
     length = reward.shape[0]
-    factor = jnp.asarray(discount, reward.dtype) * (1 - experience["terminated"].astype(reward.dtype))
-    ended = experience["terminated"] | experience["truncated"]
+    factor = jnp.asarray(discount, reward.dtype) * (1 - terminated.astype(reward.dtype))
+    ended = terminated | jnp.asarray(experience["truncated"], bool)
     place = jnp.arange(length)
     total, product, last, running = reward, factor, place, ~ended
     for k in range(1, min(n, length)):

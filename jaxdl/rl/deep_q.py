@@ -151,7 +151,7 @@ class DeepQ:
         update: ``update(learner, batch) -> (learner, metrics)``, a step of ``train.make_step`` with `deep_q_loss` or
             `double_deep_q_loss`.
         buffer: replay of transitions.
-        epsilon: probability of a random action, a schedule of the step.
+        epsilon: probability of a random action, a number or a schedule of the step.
         update_target: how the target network follows: `follow_slowly` or `copy_every`.
         environments: that act side by side.
         segment: steps of each environment before an update.
@@ -178,7 +178,7 @@ class DeepQ:
     apply: QFunction
     update: Update
     buffer: Buffer
-    epsilon: Schedule
+    epsilon: float | Schedule
     update_target: UpdateTarget
     environments: int = 8
     segment: int = 1
@@ -189,6 +189,7 @@ class DeepQ:
     def __post_init__(self) -> None:
         for name in ("environments", "segment", "n", "batch_size"):
             check_positive_integer(name, getattr(self, name))
+        check_in_range("epsilon", self.epsilon, 0, 1)
 
     @property
     def frames(self) -> int:
@@ -223,7 +224,7 @@ class DeepQ:
         """
         learner = state.learner
         act_key, sample_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(learner.key, learner.step), 1))
-        epsilon = self.epsilon(learner.step)
+        epsilon = self.epsilon(learner.step) if callable(self.epsilon) else self.epsilon
         variables = {"params": learner.params}
 
         def act(observation: Array, key: Key) -> Array:

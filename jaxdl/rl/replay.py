@@ -138,7 +138,9 @@ def prioritized_replay(capacity: int, *, exponent: float = 0.6, correction: floa
 
     def prioritize(state: PrioritizedReplay, index: Array, errors: Array) -> PrioritizedReplay:
         new = (jnp.abs(errors).astype(jnp.float32) + floor) ** exponent
-        largest = jnp.maximum(state.largest, jnp.max(new))
+        # An error that is not finite would leave no other row a share: it has the largest priority.
+        largest = jnp.maximum(state.largest, jnp.max(new, where=jnp.isfinite(new), initial=0))
+        new = jnp.where(jnp.isfinite(new), new, largest)
         return PrioritizedReplay(state.replay, state.priorities.at[index].set(new), largest)
 
     return Buffer(init, add, sample, prioritize)
@@ -191,6 +193,13 @@ def _add(state: Replay, transitions: Batch) -> tuple[Replay, Array]:
     kept = {name: rows.shape[1:] for name, rows in state.transitions.items()}
     if shapes != kept:
         raise ValueError(f"expected transitions with rows of the shapes {kept}, got {shapes}")
+    counts = {name: len(rows) for name, rows in transitions.items()}
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"expected as many rows of every array, got {counts}")
+    for name, rows in transitions.items():
+        new, old = jnp.asarray(rows).dtype, state.transitions[name].dtype
+        if jnp.issubdtype(new, jnp.inexact) and not jnp.issubdtype(old, jnp.inexact):
+            raise ValueError(f"expected {name} of {old}, that of the example, got {new}; give an example of {new}")
     capacity = len(next(iter(state.transitions.values())))
     count = len(next(iter(transitions.values())))
     if count > capacity:

@@ -146,7 +146,9 @@ def double_q_learning(
     """
     for name, array in {"next_q": next_q, "selector": selector}.items():
         check_shape(name, array, np.shape(q), "[A], as q")
-    return _error(q, action, reward, discount, jnp.asarray(next_q)[jnp.argmax(jnp.asarray(selector))])
+    next_q, selector = to_floats(next_q=next_q, selector=selector)
+    chosen = jnp.where(jnp.isnan(jnp.max(selector)), jnp.nan, next_q[jnp.argmax(selector)])  # no order with NaN
+    return _error(q, action, reward, discount, chosen)
 
 
 def q_lambda(

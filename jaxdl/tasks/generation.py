@@ -39,7 +39,7 @@ def autoregressive_pixels(model: linen.Module, *, inputs: str = "image", conditi
 
     def nats(logits: Array, batch: Batch) -> Array:
         x = jnp.asarray(batch[inputs])
-        return -generative.pixel_log_likelihood(logits, x) / x[0].size
+        return -generative.pixel_log_likelihood(logits, x) / math.prod(x.shape[1:])
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         given = options(batch)
@@ -83,7 +83,7 @@ def normalizing_flow(
     def nats(output: tuple[Array, Array], log_det: Array) -> Array:
         z = output[0]
         likelihood = generative.flow_log_likelihood(*output) + log_det
-        return math.log(levels) - likelihood / z[0].size
+        return math.log(levels) - likelihood / math.prod(z.shape[1:])
 
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         noise_key, model_key = jax.random.split(key)

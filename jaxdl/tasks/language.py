@@ -105,7 +105,7 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         weights = _without_carry(variables)
         size, length = batch["token"].shape
         mask = batch.get("mask", jnp.ones(size))
-        mask = jnp.broadcast_to(mask.reshape(size, -1), (size, length))
+        mask = jnp.broadcast_to(fit_mask(mask, (size, length)), (size, length))
         rows = {"mask": mask, "token": _tokens(batch), "target": masked_labels(batch["target"], mask)}
 
         def nats_of(logits: Array, part: Mapping[str, Array]) -> Mean:

@@ -74,7 +74,7 @@ def detection_losses(
     Args:
         predictions: at the points of ``B`` images.
         boxes: of the objects, ``[B, N, 4]``.
-        labels: their classes from 0, ``[B, N]``.
+        labels: their classes from 0, ``[B, N]``; one of ``K`` or more, or below 0, makes the loss nan.
         points: `jaxdl.nn.feature_points` of the images.
         box_mask: 0 for padding among the boxes, ``[B, N]``.
         mask: 0 for images that fill up the batch, ``[B]``.
@@ -92,6 +92,8 @@ def detection_losses(
     foreground = (assigned >= 0) & rows[:, None]  # [B, P]
     targets, classes = _targets(boxes, labels, assigned, foreground)
     one_hot = jax.nn.one_hot(classes, logits.shape[-1], dtype=logits.dtype) * foreground[..., None]
+    is_class = (classes >= 0) & (classes < logits.shape[-1])
+    one_hot = jnp.where(is_class[..., None], one_hot, jnp.nan)  # not the background
     # Constants at the points of the background: no NaN, and no gradient.
     decoded = nn.decode_distances(jnp.where(foreground[..., None], distances, 1), points)
     overlap = nn.generalized_box_iou(decoded[..., None, :], targets[..., None, :].astype(decoded.dtype))[..., 0, 0]
@@ -121,7 +123,7 @@ def mask_loss(
     Args:
         logits: ``[B, N, M, M, K]``.
         boxes: ``[B, N, 4]``.
-        labels: classes from 0, ``[B, N]``.
+        labels: classes from 0, ``[B, N]``; others make the loss nan.
         masks: of the objects in the image, 0 or 1, ``[B, N, H, W]``.
         box_mask: 0 for padding, ``[B, N]``.
         samples: points in each direction of a pixel of the target.
@@ -137,7 +139,8 @@ def mask_loss(
         )
     valid = jnp.ones(boxes.shape[:2], bool) if box_mask is None else jnp.asarray(box_mask) != 0
     boxes, labels = jnp.where(valid[..., None], boxes, 0), masked_labels(labels, valid)
-    chosen = jnp.take_along_axis(logits, labels[..., None, None, None], axis=-1)[..., 0]
+    labels = jnp.where(labels < 0, logits.shape[-1], labels)  # nan, as for all that are no class
+    chosen = jnp.take_along_axis(logits, labels[..., None, None, None], axis=-1, mode="fill")[..., 0]
     one = jax.vmap(jax.vmap(lambda mask, box: nn.roi_align(mask[..., None], box[None], logits.shape[2:4])[0, ..., 0]))
     return losses.binary_cross_entropy(chosen, jax.lax.stop_gradient(one(masks, boxes)), mask=valid)
 

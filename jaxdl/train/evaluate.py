@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 from jax.sharding import Mesh
@@ -70,7 +71,9 @@ def make_evaluation(
     check_positive_integer("batch_size", batch_size)
     mesh = parallel.automatic(mesh)
     if isinstance(arrays, Mapping):
-        named: Any = arrays
+        named: Any = {
+            name: np.asarray(array) if isinstance(array, list | tuple) else array for name, array in arrays.items()
+        }
         means_of = _in_memory(measure, named, batch_size, mesh)
     else:
         means_of = _streamed(measure, arrays, mesh)
@@ -97,7 +100,8 @@ def predict(apply: Callable[[PyTree, Any], PyTree], variables: PyTree, arrays: A
         The outputs of all examples in order, NumPy arrays ``[N, ...]``.
 
     Raises:
-        ValueError: there are no examples, the arrays differ in their number, or the variables were donated to a step.
+        ValueError: there are no examples, the arrays differ in their number, an output has not the rows of the batch,
+            or the variables were donated to a step.
 
     >>> predict(lambda variables, x: variables["w"] * x, {"w": 2.0}, np.arange(3.0), batch_size=2).tolist()
     [0.0, 2.0, 4.0]
@@ -111,6 +115,7 @@ def predict(apply: Callable[[PyTree, Any], PyTree], variables: PyTree, arrays: A
         count = count_rows(batch)
         rows = rows or count
         output = compiled(variables, _pad(batch, rows - count))
+        _check_rows(output, max(rows, count))
         kept = _kept_rows(batch, count)
         outputs.append(jax.tree.map(lambda leaf, count=count, kept=kept: np.asarray(leaf)[:count][kept], output))
     if not outputs:
@@ -208,6 +213,13 @@ def _kept_rows(batch: Any, count: int) -> np.ndarray:
     """Mark the rows of a batch that are examples, ``[B]``."""
     mask = np.asarray(batch["mask"]) if isinstance(batch, Mapping) and "mask" in batch else np.ones(count)
     return mask != 0 if mask.ndim == 1 else np.ones(count, bool)
+
+
+def _check_rows(output: PyTree, rows: int) -> None:
+    """Check that outputs have the rows of a batch."""
+    for leaf in jax.tree.leaves(output):
+        if not jnp.ndim(leaf) or len(leaf) != rows:
+            raise ValueError(f"expected outputs [{rows}, ...] with the rows of the batch, got shape {jnp.shape(leaf)}")
 
 
 def _cut(arrays: PyTree, batch_size: int) -> Iterator[PyTree]:

@@ -257,6 +257,8 @@ def _check_functions(step: Any, evaluate: Any, hooks: Any) -> None:
     for name, function in {**named, **{f"hooks[{i}]": hook for i, hook in enumerate(hooks)}}.items():
         if not callable(function):
             raise TypeError(f"expected {name} to be a function, got {type(function).__name__}")
+        if isinstance(function, type):
+            raise TypeError(f"expected {name} to be a function, got the class {function.__name__}; call it")
     needing = [type(hook).__name__ for hook in hooks if getattr(hook, "needs_evaluation", False)]
     if needing and evaluate is None:
         raise ValueError(f"expected evaluate=... for the hook {needing[0]}, got None; it decides by evaluations")

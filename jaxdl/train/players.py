@@ -36,18 +36,21 @@ def combine_optimizers(optimizers: Mapping[str, optax.GradientTransformation]) -
     """
     for optimizer in optimizers.values():
         check_optimizer(optimizer)
+    by_player = {player: optax.with_extra_args_support(optimizer) for player, optimizer in optimizers.items()}
 
     def init(params: PyTree) -> PyTree:
         return {player: optimizer.init(params[player]) for player, optimizer in optimizers.items()}
 
-    def update(updates: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, PyTree]:
+    def update(updates: PyTree, state: PyTree, params: PyTree = None, **extra: Any) -> tuple[PyTree, PyTree]:
         pairs = {
-            player: optimizer.update(updates[player], state[player], None if params is None else params[player])
-            for player, optimizer in optimizers.items()
+            player: optimizer.update(
+                updates[player], state[player], None if params is None else params[player], **extra
+            )
+            for player, optimizer in by_player.items()
         }
         return tuple({player: pair[i] for player, pair in pairs.items()} for i in (0, 1))  # pyright: ignore
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def make_alternating_step(

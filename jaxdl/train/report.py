@@ -118,6 +118,9 @@ def summarise(report: Report) -> dict[str, Any]:
         return np.exp(np.mean(np.log(values), axis=0)) if is_geometric(name) else np.mean(values, axis=0)
 
     means = {f"train/{name}": average(name, values).tolist() for name, values in report.metrics.items()}
+    if not isinstance(report.evaluation, Mapping | None):
+        got = type(report.evaluation).__name__
+        raise TypeError(f"expected evaluate to return {{name: value}}, got a {got}; see train.make_evaluation")
     tests = {f"evaluation/{name}": value for name, value in (report.evaluation or {}).items()}
     times = {"seconds": report.seconds, "compile_seconds": report.compile_seconds}
     return {"step": report.step, "epoch": report.epoch, **times, **means, **tests}

@@ -7,9 +7,11 @@ from typing import Any, Protocol, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 
+from jaxdl import tree
 from jaxdl.checks import is_integer
 from jaxdl.typing import Array, Batch, Key, PyTree
 
@@ -120,7 +122,8 @@ def start(task: TaskLike, optimizer: optax.GradientTransformation, loader: Loade
         seed: seed of the run.
 
     Raises:
-        TypeError: the optimizer is none, the loader has no batches by number, or the seed is no integer.
+        TypeError: the optimizer is none, the loader has no batches by number, a batch has texts, or the seed is no
+            integer.
         ValueError: ``task.init`` returns no parameters.
 
     >>> import numpy as np
@@ -139,12 +142,18 @@ def start(task: TaskLike, optimizer: optax.GradientTransformation, loader: Loade
             "data.from_iterable for an iterable of batches"
         )
 
+    batch = dict(loader.batch(0))
+    hosted = {name: leaf for name, leaf in tree.flatten(batch).items() if not isinstance(leaf, jax.Array)}
+    texts = [name for name, leaf in hosted.items() if np.asarray(leaf).dtype.kind in "OSUT"]
+    if texts:
+        raise TypeError(f"expected arrays of numbers, got texts or objects in {', '.join(texts)}; leave them out")
+
     @jax.jit
     def create(key: Key, batch: Batch) -> TrainState:
         init_key, run_key = jax.random.split(key)
         return TrainState.create(task.init(init_key, batch), optimizer, run_key)
 
-    return create(jax.random.key(seed), dict(loader.batch(0)))
+    return create(jax.random.key(seed), batch)
 
 
 def check_optimizer(optimizer: object) -> None:

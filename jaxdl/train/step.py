@@ -45,7 +45,9 @@ def make_step(
 
     Args:
         loss: the loss of a task.
-        optimizer: one of ``jaxdl.optim`` or any optax transformation; its update also receives ``value=loss``.
+        optimizer: one of ``jaxdl.optim`` or any optax transformation; its update also receives ``value=loss``, and
+            without ``accumulate`` and ``axis_name`` the ``grad`` and ``value_fn`` of a line search, as of
+            ``optax.lbfgs``.
         accumulate: number ``k`` of equal microbatches of a batch, each of every ``k``-th row; scalars go to all. Their
             gradients are averaged before the one update, weighted by ``count`` and summed in at least float32, so that
             the result is that of the full batch in a ``k``-th of the memory. Metrics are averaged likewise,
@@ -119,8 +121,12 @@ def make_step(
         if count is None and (accumulate > 1 or axis_name is not None):
             _check_counted_by_rows(batch)
         state = prepare(state)
-        value, (collections, metrics), grads = gradient(state, batch, jax.random.fold_in(state.key, state.step))
-        updates, opt_state = update(grads, state.opt_state, state.params, value=value)
+        key = jax.random.fold_in(state.key, state.step)
+        value, (collections, metrics), grads = gradient(state, batch, key)
+        extra: dict[str, Any] = {"value": value}
+        if accumulate == 1 and axis_name is None:
+            extra |= {"grad": grads, "value_fn": lambda params: of_params(params, state.collections, batch, key)[0]}
+        updates, opt_state = update(grads, state.opt_state, state.params, **extra)
         params = optax.apply_updates(state.params, updates)
         metrics = {
             **metrics,

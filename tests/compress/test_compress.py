@@ -262,3 +262,42 @@ def ones(*shape, zero_point=0):
 def test_bad_arguments_are_errors(call, got):
     with pytest.raises(ValueError, match=got):
         call()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: compress.symmetric_scale(jnp.array([[1.0, x]])),
+        lambda x: compress.symmetric_scale(jnp.array([[1.0, -x]]), axis=-1),
+        lambda x: compress.affine_scale(-x, 1.0)[0],
+        lambda x: compress.affine_scale(-1.0, x)[0],
+    ],
+)
+def test_scales_of_numbers_that_are_not_finite_are_refused(make, bad):
+    with pytest.raises(ValueError, match="finite, got"):
+        make(bad)
+    assert not np.isfinite(jax.jit(make)(bad)).all()
+
+
+def test_an_optimizer_that_keeps_zeros_passes_on_the_value_of_the_loss():
+    def chain():
+        return optax.chain(optax.sgd(1.0), optax.contrib.reduce_on_plateau(patience=1, factor=0.5))
+
+    params, gradients = {"kernel": jnp.array([0.0, 2.0])}, {"kernel": jnp.ones(2)}
+    optimizer, inner = compress.keep_zeros(chain()), chain()
+    state, inner_state = optimizer.init(params), inner.init(params)
+    for value in (1.0, 1.0, 1.0, 1.0):
+        updates, state = optimizer.update(gradients, state, params, value=value)
+        expected, inner_state = inner.update(gradients, inner_state, params, value=value)
+    assert updates["kernel"].tolist() == [0, expected["kernel"][1]]
+    assert expected["kernel"][1] > -1
+    with pytest.raises(TypeError, match="floating-point gradients, got int32"):
+        optimizer.update({"kernel": jnp.ones(2, jnp.int32)}, state, params, value=1.0)
+
+
+def test_a_calibration_without_examples_is_refused():
+    model = models.MLP(hidden_sizes=(), num_classes=2)
+    variables = model.init(jax.random.key(0), jnp.zeros((1, 3)))
+    with pytest.raises(ValueError, match=r"got none, an array \(0, 3\)"):
+        compress.calibrate(model, variables, jnp.zeros((0, 3)))

@@ -111,3 +111,12 @@ def test_the_integers_of_a_sound_file_are_samples():
     for dtype in (np.int32, np.uint16, bool):
         with pytest.raises(TypeError, match=f"got {np.dtype(dtype)}"):
             audio.mu_law_encode(np.ones(1, dtype))
+
+
+def test_codes_that_are_none_are_no_amplitude():
+    for code in (-1, 256):
+        with pytest.raises(ValueError, match=f"got {code}"):
+            audio.mu_law_decode(np.array([0, code]))
+        assert np.isnan(jax.jit(audio.mu_law_decode)(np.array([0, code]))).tolist() == [False, True]
+    with pytest.raises(ValueError, match="got nan"):
+        audio.mu_law_encode(np.array([0.0, np.nan]))

@@ -251,3 +251,14 @@ def test_sigma_may_be_a_number_of_any_kind(key):
         )
     with pytest.raises(ValueError, match="low, high"):
         augmentation.blur(key, images, (np.float32(1), np.float32(0)), radius=1)
+
+
+def test_a_range_may_be_a_list():
+    images = jnp.asarray(np.random.default_rng(0).uniform(size=(2, 6, 6, 1)), jnp.float32)
+    for function, value in (
+        (augmentation.rotate, (-10, 10)),
+        (augmentation.scale, (0.8, 1.2)),
+        (augmentation.blur, (0.1, 1.0)),
+    ):
+        found, expected = (function(jax.random.key(0), images, kind(value)) for kind in (list, tuple))
+        np.testing.assert_array_equal(found, expected)

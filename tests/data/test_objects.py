@@ -120,3 +120,15 @@ def test_affine_maps_move_boxes_as_pixels():
 def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(call, make_batch())
+
+
+def test_pictures_that_do_not_belong_together_are_refused():
+    colour, grey = make_example(8, 8, [[0, 0, 2, 2]]), make_example(8, 8, [[0, 0, 2, 2]])
+    colour["image"], grey["image"] = np.ones((8, 8, 3)), np.ones((8, 8, 1))
+    for first, second in ((colour, grey), (grey, colour), ({**grey, "image": grey["image"][..., 0]},) * 2):
+        with pytest.raises(ValueError, match="as many channels"):
+            data.pad_pictures([first, second])
+    bare = {name: array for name, array in colour.items() if name != "masks"}
+    for examples in ([colour, bare], [bare, colour]):
+        with pytest.raises(ValueError, match="masks of all pictures or of none"):
+            data.pad_pictures(examples)

@@ -58,3 +58,24 @@ def test_invalid_arguments_raise(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pycocotools.coco", None)
     with pytest.raises(ImportError, match=r"pip install -e '\.\[experiments\]'"):
         data.box_average_precision([truth], [found], 2)
+
+
+def test_a_padded_batch_counts_as_its_pictures():
+    pytest.importorskip("pycocotools", reason="average precision")
+    truth, found = make()
+    batch = data.pad_pictures([{"image": np.ones((64, 64, 3)), **truth}], max_objects=6)
+    padded = {name: batch[name][0] for name in ("boxes", "label", "crowd", "box_mask", "masks")}
+    for average_precision in (data.box_average_precision, data.mask_average_precision):
+        assert average_precision([padded], [found], 2) == pytest.approx(
+            average_precision([truth], [found], 2), nan_ok=True
+        )
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_a_label_that_is_no_class_is_refused(label):
+    pytest.importorskip("pycocotools", reason="average precision")
+    truth, found = make()
+    with pytest.raises(ValueError, match=f"picture 0: expected labels in 0 .. 1, got {label}"):
+        data.box_average_precision([{**truth, "label": np.array([0, 1, label])}], [found], 2)
+    with pytest.raises(ValueError, match=f"picture 0: expected labels in 0 .. 1, got {label}"):
+        data.box_average_precision([truth], [{**found, "labels": np.array([0, 1, label])}], 2)

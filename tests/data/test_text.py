@@ -124,3 +124,19 @@ def test_overlapping_rows_predict_every_token_once(n):
 def test_overlapping_rows_have_an_even_length(length):
     with pytest.raises(ValueError, match=f"got {length}"):
         text.overlapping_rows(np.arange(9), length)
+
+
+@pytest.mark.parametrize(
+    ("text_", "expected"),
+    [
+        ("\ufeffDas Wort", ["Das", "Wort"]),
+        ("\u200f\u05e9\u05dc\u05d5\u05dd\u200f, \u202babc\u202c", ["\u05e9\u05dc\u05d5\u05dd", ",", "abc"]),
+        ("a\u200bb", ["a", "b"]),
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"],
+        ),  # Persian
+    ],
+)
+def test_marks_that_are_not_seen_are_no_words(text_, expected):
+    assert text.words(text_) == expected

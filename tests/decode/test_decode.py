@@ -346,3 +346,16 @@ def test_logits_of_bytes_are_ranked_as_numbers():
     logits = np.array([200, 100, 0], np.uint8)
     assert decode.keep_top_p(logits, 0.9).tolist() == [200, -np.inf, -np.inf]
     assert decode.keep_top_k(logits, 2).tolist() == [200, 100, -np.inf]
+
+
+def test_no_end_token_may_be_an_empty_list_and_a_fraction_is_none():
+    def count_up(carry, token):
+        return carry, 9.0 * jax.nn.one_hot((token + 1) % 5, 5)
+
+    first = jnp.array([1, 3])
+    expected = decode.greedy(count_up, None, first, max_length=4)
+    np.testing.assert_array_equal(decode.greedy(count_up, None, first, max_length=4, eos_id=[]).tokens, expected.tokens)
+    found = decode.beam_search(count_up, None, first, num_beams=1, max_length=4, eos_id=())
+    np.testing.assert_array_equal(found.tokens[:, 0], expected.tokens)
+    with pytest.raises(ValueError, match=r"eos_id to be integers, got 2\.5"):
+        decode.greedy(count_up, None, first, max_length=4, eos_id=2.5)

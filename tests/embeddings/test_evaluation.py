@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -111,3 +113,22 @@ def test_synonyms_are_chosen_among_known_words():
     questions = [("big", ["red", "large"], "large"), ("big", ["red", "large"], "red"), ("big", ["huge", "red"], "huge")]
     assert embeddings.evaluate_synonyms(vectors, questions) == (0.5, pytest.approx(2 / 3))
     assert embeddings.choose_synonym(vectors, "big", ["huge"]) is None
+
+
+def test_a_vector_of_nan_is_no_answer(tmp_path):
+    words = ["big", "broken", "large", "red", "huge"]
+    vectors = Vectors(words, np.array([[1.0, 0], [np.nan, 0], [0.9, 0.1], [0, 1], [1, 0.2]]))
+    for choices in (["broken", "red", "large"], ["red", "large", "broken"]):
+        assert embeddings.choose_synonym(vectors, "big", choices) == "large"
+    assert embeddings.choose_synonym(vectors, "big", ["broken"]) is None
+    (tmp_path / "questions.txt").write_text(": some\nbig large big huge\nred large red broken\n")
+    found = embeddings.evaluate_analogies(vectors, tmp_path / "questions.txt")
+    assert found["total"] == 0.5
+
+
+def test_distances_of_zero_vectors_have_a_gradient():
+    zero, one = jnp.zeros(2), jnp.ones(2)
+    assert jax.grad(embeddings.cosine_similarity)(zero, one).tolist() == [0, 0]
+    assert jax.grad(embeddings.euclidean_distance)(one, one).tolist() == [0, 0]
+    found, expected = jax.grad(embeddings.euclidean_distance)(3 * one, zero), np.full(2, 0.5**0.5)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -78,3 +78,11 @@ def test_weights_depend_on_the_distance(weights, tmp_path):
 def test_arguments_are_checked(call, got):
     with pytest.raises(ValueError, match=f"got {got}"):
         call()
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_matrix_with_nan_is_refused(sparse):
+    matrix = np.eye(4)
+    matrix[0, 0] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        embeddings.truncated_svd(scipy.sparse.csr_array(matrix) if sparse else matrix, 2)

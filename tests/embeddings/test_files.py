@@ -194,3 +194,12 @@ def test_unknown_words_and_zero_vectors():
         vectors.most_similar(np.ones(3))
     with pytest.raises(FileNotFoundError):
         embeddings.load("no/such/file")
+
+
+@pytest.mark.parametrize("format", [None, "glove", "word2vec"])
+def test_a_byte_order_mark_belongs_to_no_word(format, tmp_path):
+    header = b"" if format == "glove" else b"2 3\n"
+    (tmp_path / "vectors.txt").write_bytes(b"\xef\xbb\xbf" + header + "das 1 2 3\nGr\u00fc\u00dfe 4 5 6\n".encode())
+    found = embeddings.load(tmp_path / "vectors.txt", format)
+    assert found.words == ["das", "Gr\u00fc\u00dfe"]
+    assert found.vectors.tolist() == [[1, 2, 3], [4, 5, 6]]

@@ -190,3 +190,9 @@ def test_a_pool_passes_no_gradient_and_has_a_size():
     assert not np.any(jax.grad(lambda x: generative.query_image_pool(pool, x, jax.random.key(0))[0].sum())(x))
     with pytest.raises(ValueError, match="got 0"):
         generative.init_image_pool(0, x[0])
+
+
+def test_a_pool_of_bytes_holds_real_numbers():
+    pool = generative.init_image_pool(2, np.zeros((1, 1, 1), np.uint8))
+    shown, _ = generative.query_image_pool(pool, jnp.full((1, 1, 1, 1), 0.5), jax.random.key(0))
+    assert shown.tolist() == [[[[0.5]]]]

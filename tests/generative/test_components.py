@@ -142,3 +142,16 @@ def test_the_error_of_a_factorized_kernel_is_that_of_the_discarded_singular_valu
         assert generative.smallest_rank(kernel, error + 1e-9) == rank
     with pytest.raises(ValueError, match="7"):
         generative.factorize_kernel(kernel, 7)
+
+
+@pytest.mark.parametrize("variance", [1.0, 1e-3])
+def test_the_marginal_likelihood_does_not_cancel_where_the_noise_is_small(variance):
+    rng = np.random.default_rng(0)
+    loadings = 30 * rng.normal(size=(20, 3)).astype(np.float32)
+    x = rng.normal(size=(5, 3)) @ loadings.T + np.sqrt(variance) * rng.normal(size=(5, 20))
+    x, variance = x.astype(np.float32), np.float32(variance)
+    covariance = loadings.astype(np.float64) @ loadings.T + variance * np.eye(20)
+    solved, log_determinant = np.linalg.solve(covariance, x.T.astype(np.float64)), np.linalg.slogdet(covariance)[1]
+    expected = -(np.sum(x.T * solved, axis=0) + log_determinant + 20 * np.log(2 * np.pi)) / 2
+    model = generative.LinearGaussian(jnp.asarray(loadings), jnp.zeros(20), jnp.asarray(variance))
+    np.testing.assert_allclose(generative.marginal_log_likelihood(model, x), expected, atol=1e-3, rtol=1e-4)

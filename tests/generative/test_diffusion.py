@@ -193,3 +193,50 @@ def test_guidance_extrapolates_from_no_class_in_one_call():
 def test_invalid_arguments_raise(call, got):
     with pytest.raises(ValueError, match=got):
         call(generative.make_schedule([0.1, 0.2, 0.3]))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_integers_are_diffused_as_numbers(dtype):
+    schedule, t, noise = generative.linear_schedule(10), np.array([5]), np.full((1, 2), 0.5, np.float32)
+    x = np.array([[200, 3]], dtype)
+    real = x.astype(np.float32)
+    np.testing.assert_array_equal(
+        generative.diffuse(schedule, x, t, noise), generative.diffuse(schedule, real, t, noise)
+    )
+    np.testing.assert_array_equal(
+        generative.posterior_mean(schedule, x, x, t), generative.posterior_mean(schedule, real, real, t)
+    )
+    for parametrization in generative.PARAMETRIZATIONS.values():
+        found, expected = (
+            generative.diffusion_loss(lambda x, t: 0 * x, schedule, each, t, noise, parametrization)
+            for each in (x, real)
+        )
+        np.testing.assert_array_equal(found, expected)
+    ddim, expected = (
+        generative.sample_ddim(lambda x, t: x / 2, schedule, each, 4) for each in (x.astype(np.int32), real)
+    )
+    np.testing.assert_array_equal(ddim, expected)
+
+
+def test_there_may_be_no_examples_and_integers_have_a_bound():
+    schedule, key, x = generative.linear_schedule(4), jax.random.key(0), np.array([[1, -1]])
+    bounds = [
+        generative.variational_bound(key, lambda x, t: x, schedule, each, 2) for each in (x, x.astype(np.float32))
+    ]
+    np.testing.assert_array_equal(bounds[0].total, bounds[1].total)
+    assert generative.variational_bound(key, lambda x, t: x, schedule, np.zeros((0, 2)), 2).total.shape == (0,)
+    assert generative.flow_log_likelihood(np.zeros((0, 2, 3)), np.zeros(0)).shape == (0,)
+    levels = generative.sample_pixels(key, lambda x: jnp.zeros((*x.shape, 3)), np.zeros((0, 2, 2), int))
+    assert levels.shape == (0, 2, 2)
+
+
+def test_the_amount_of_noise_may_be_traced():
+    schedule, key, x = generative.linear_schedule(6), jax.random.key(0), jnp.ones((2, 3))
+
+    def draw(eta):
+        return generative.sample_ddim(lambda x, t: x / 2, schedule, x, 4, eta=eta, key=key)
+
+    for eta in (0.0, 0.5, 1.0):
+        np.testing.assert_allclose(jax.jit(draw)(eta), draw(eta), rtol=1e-5)
+    with pytest.raises(ValueError, match="expected a key"):
+        jax.jit(lambda eta: generative.sample_ddim(lambda x, t: x, schedule, x, 4, eta=eta))(0.5)

@@ -72,3 +72,11 @@ def test_the_perplexity_counts_the_vectors_in_use():
     assert generative.codebook_perplexity(indices, 9) == pytest.approx(np.exp(stats.entropy([1, 1, 2])), rel=1e-5)
     assert generative.codebook_perplexity(indices, 9, mask=mask) == pytest.approx(2.0)
     assert np.isfinite(generative.codebook_perplexity(indices, 9, mask=0 * mask))
+
+
+def test_the_nearest_vector_is_found_far_from_the_origin():
+    rng = np.random.default_rng(0)
+    codebook, z = rng.normal(size=(6, 3)) + 3000, rng.normal(size=(50, 3)) + 3000
+    codebook, z = codebook.astype(np.float32), z.astype(np.float32)
+    distances = np.square(z[:, None].astype(np.float64) - codebook[None]).sum(axis=-1)
+    np.testing.assert_array_equal(generative.quantize_vectors(z, codebook).indices, distances.argmin(axis=1))

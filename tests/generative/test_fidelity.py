@@ -54,3 +54,15 @@ def test_precision_and_recall_match_the_neighbours_of_scikit_learn():
 def test_invalid_features_raise(call, got):
     with pytest.raises(ValueError, match=got):
         call()
+
+
+@pytest.mark.parametrize("count", [20, 200])
+def test_the_frechet_distance_is_exact_in_float32(count):
+    rng = np.random.default_rng(0)
+    real, generated = (rng.normal(size=(count, 128)) * rng.uniform(0.1, 3, size=128) + 50 for _ in range(2))
+    covariances = np.cov(real.T), np.cov(generated.T)
+    cross = np.sqrt(np.maximum(np.linalg.eigvals(covariances[0] @ covariances[1]).real, 0)).sum()
+    expected = np.sum((real.mean(0) - generated.mean(0)) ** 2) + np.trace(sum(covariances)) - 2 * cross
+    found = generative.frechet_distance(real.astype(np.float32), generated.astype(np.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert abs(generative.frechet_distance(real, real)) < 1e-3

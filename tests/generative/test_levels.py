@@ -69,3 +69,9 @@ def test_samples_of_a_flow_pass_through_its_inverse():
 def test_invalid_arguments_raise(call, got):
     with pytest.raises(ValueError, match=got):
         call()
+
+
+def test_bytes_are_no_numbers_from_0_to_1():
+    with pytest.raises(ValueError, match="got 200 of uint8"):
+        generative.quantize(np.array([0, 200], np.uint8), 256)
+    assert generative.quantize(np.array([0, 1], np.uint8), 2).tolist() == [0, 1]

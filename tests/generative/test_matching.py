@@ -110,3 +110,16 @@ def test_flow_matching_equals_a_plain_loop_and_prefers_the_exact_velocity():
 def test_invalid_arguments_raise(call, got):
     with pytest.raises(ValueError, match=got):
         call()
+
+
+def test_integers_are_followed_as_numbers():
+    def velocity(x, t):
+        return 0.25 + 0 * x
+
+    assert generative.integrate_euler(velocity, np.array([[1]]), 4).tolist() == [[1.25]]
+    assert generative.integrate_heun(velocity, np.array([[1]], np.uint8), 4).tolist() == [[1.25]]
+    key, stds = jax.random.key(0), np.array([2, 1])
+    found, expected = (
+        generative.sample_langevin(key, lambda x, std: -x, x, stds, num_steps=3) for x in ([[1, 2]], [[1.0, 2.0]])
+    )
+    np.testing.assert_array_equal(found, expected)

@@ -315,3 +315,10 @@ def test_bad_input_is_one_error_each():
     for match, call in cases:
         with pytest.raises(ValueError, match=match):
             call()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool, np.int32])
+def test_importance_may_be_integers(dtype):
+    x = np.array([[1.0, 4.0, 2.0]], np.float32)
+    found = interpret.deletion_curve(lambda x: jnp.sum(x, axis=1), x, np.array([[0, 1, 1]], dtype), steps=3)
+    assert found[:, 0].tolist() == [7, 3, 1, 0]

@@ -101,3 +101,8 @@ def test_a_dream_strengthens_the_activations_at_every_size_and_stays_in_range():
 def test_bad_input(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_a_dream_refuses_an_image_outside_of_the_bounds():
+    with pytest.raises(ValueError, match=r"within \(0.0, 1.0\), got values from 200 to 200"):
+        interpret.deep_dream(lambda x: x, np.full((1, 4, 4, 1), 200, np.uint8), jax.random.key(0), octaves=1)

@@ -140,3 +140,12 @@ def test_cascading_replaces_more_and_more_and_independent_one():
 def test_bad_input(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_there_may_be_no_examples():
+    x, total = jnp.zeros((0, 4)), lambda x: jnp.sum(x, axis=1)
+    assert interpret.rank_correlation(x, x).shape == (0,)
+    assert interpret.infidelity(total, x, x, jnp.zeros((2, 0, 4))).shape == (0,)
+    assert interpret.max_sensitivity(lambda x: x, x, jnp.zeros((2, 0, 4))).shape == (0,)
+    assert interpret.sensitivity_n(total, x, x, np.eye(4) > 0).shape == (0,)
+    assert interpret.deletion_curve(total, x, x, steps=2).shape == (3, 0)

@@ -126,3 +126,10 @@ def test_the_maxout_units_are_convex_and_their_error_falls_by_the_square():
     assert largest(32) < largest(8) / 12
     for slopes in np.split(neurons.maxout_pair(jnp.sin, -2.0, 3.0, 8)["kernel"][0], 2):
         assert np.all(np.diff(slopes) >= 0)
+
+
+def test_a_field_of_nan_is_no_state_and_an_unknown_unit_is_refused():
+    weights, states = np.array([[0.0, np.nan], [1.0, 0.0]]), np.array([1.0, -1.0])
+    assert np.isnan(neurons.update_synchronously(weights, states)).any()
+    with pytest.raises(ValueError, match=r"order in 0 \.\. 1, got 2"):
+        neurons.update_asynchronously(np.eye(2), states, [0, 2])

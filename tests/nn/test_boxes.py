@@ -138,3 +138,19 @@ def test_roi_align_is_a_loop_over_points_also_outside_of_the_image():
 def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("padding", [np.nan, np.inf, -np.inf])
+def test_padding_does_not_move_the_boxes_of_classes(padding):
+    boxes = draw_boxes(0, 6)
+    labels, scores = np.array([0, 1, 0, 1, 0, 1]), np.linspace(0.9, 0.4, 6)
+    expected = nn.non_maximum_suppression(nn.class_offsets(boxes, labels), scores, 0.1, 6).indices
+    padded = nn.class_offsets(np.concatenate([boxes, np.full((1, 4), padding)]), np.append(labels, 0))
+    found = nn.non_maximum_suppression(padded, np.append(scores, -np.inf), 0.1, 6).indices
+    assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("size", [np.int64(2), np.array(2), (2, np.int32(2))])
+def test_sizes_may_be_numbers_of_numpy(size):
+    x, boxes = np.arange(64.0).reshape(8, 8, 1), draw_boxes(0, 3, size=8.0)
+    np.testing.assert_array_equal(nn.roi_align(x, boxes, size), nn.roi_align(x, boxes, 2))

@@ -104,3 +104,33 @@ def test_the_task_learns_transitions_and_ignores_padding():
 def test_invalid_shapes_raise(call, got):
     with pytest.raises(ValueError, match=got):
         call(random_chain())
+
+
+@pytest.mark.parametrize("label", [-1, K, -100])
+def test_a_label_that_is_none_is_refused_or_nan(label):
+    chain, labels = random_chain(), np.zeros((4, T), int)
+    labels[0, 1] = label
+    with pytest.raises(ValueError, match=f"got {label}"):
+        nn.crf_log_likelihood(chain, labels, LENGTHS)
+    found = jax.jit(nn.crf_log_likelihood)(chain, labels, LENGTHS)
+    assert np.isnan(found).tolist() == [True, False, False, False]
+    labels[0, 1], labels[1, 3] = 0, label  # in the padding
+    assert np.isfinite(nn.crf_log_likelihood(chain, labels, LENGTHS)).all()
+    with pytest.raises(TypeError, match="float"):
+        nn.crf_score(chain, labels.astype(np.float32), LENGTHS)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_likelihoods_of_long_sequences_do_not_cancel(dtype):
+    rng = np.random.default_rng(0)
+    chain = nn.Chain(rng.normal(size=(2, 300, 5)), rng.normal(size=(5, 5)), *rng.normal(size=(2, 5)))
+    chain = nn.Chain(*(jnp.asarray(scores, dtype) for scores in chain))
+    labels = rng.integers(0, 5, (2, 300))
+    with jax.enable_x64(True):
+        exact = nn.crf_log_likelihood(nn.Chain(*(jnp.asarray(scores, "float64") for scores in chain)), labels)
+    found = nn.crf_log_likelihood(chain, labels)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, exact, rtol=1e-5)
+    near = chain._replace(emissions=jnp.round(chain.emissions.astype("float32") * 256) / 256)
+    far = near._replace(emissions=near.emissions + 4096)  # exactly
+    np.testing.assert_allclose(nn.crf_log_likelihood(far, labels), nn.crf_log_likelihood(near, labels), rtol=1e-6)

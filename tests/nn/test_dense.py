@@ -102,3 +102,9 @@ def test_the_quadratic_model_is_a_sum_over_pairs():
     assert quadratic(np.array([1, 2]), np.eye(2, dtype=int)) == 5
     with pytest.raises(ValueError, match=r"got \(3, 2\)"):
         quadratic(x, kernel[:, :2])
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_a_traced_index_outside_of_the_kernel_gives_nan(index):
+    kernel = np.array([[1.0], [10.0], [100.0]], np.float32)
+    assert np.isnan(jax.jit(sparse_linear)(np.array([0, index]), np.ones(2, np.float32), kernel)).all()

@@ -76,3 +76,13 @@ def test_boxes_outside_of_the_image_leave_nothing_there():
 def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_strides_may_be_an_array_of_numpy():
+    levels, boxes = [np.ones((32, 32, 1)), np.full((16, 16, 1), 2.0)], np.array([[0.0, 0, 60, 60], [0, 0, 240, 240]])
+    assert nn.pyramid_roi_align(levels, boxes, 1, strides=np.array([8, 16])).ravel().tolist() == [1, 2]
+    for bad, got in (((8.0, 16.0), "got 8.0"), ((), "of 2 levels")):
+        with pytest.raises(ValueError, match=got):
+            nn.pyramid_roi_align(levels, boxes, 1, strides=bad)
+    with pytest.raises(ValueError, match="of 0 levels"):
+        nn.pyramid_roi_align([], boxes, 1, strides=())

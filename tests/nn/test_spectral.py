@@ -74,3 +74,14 @@ def test_shapes_that_do_not_match_are_an_error():
         nn.spectral_normalize(np.ones((2, 3)), np.ones(2))
     with pytest.raises(ValueError, match="got 0"):
         nn.SpectralNorm(linen.Dense(3), iterations=0).init(jax.random.key(0), np.ones((1, 2), np.float32))
+
+
+def test_a_kernel_of_zeros_stays_and_keeps_the_direction():
+    u = jnp.array([0.6, 0.8])
+    kernel, new = nn.spectral_normalize(jnp.zeros((3, 2)), u)
+    assert not kernel.any()
+    np.testing.assert_array_equal(new, u)
+    slope = jax.grad(lambda kernel: jnp.sum(nn.spectral_normalize(kernel, u)[0]))(jnp.zeros((3, 2)))
+    assert np.isfinite(slope).all()
+    later, _ = nn.spectral_normalize(jnp.diag(jnp.array([4.0, 2.0])), new, iterations=50)
+    np.testing.assert_allclose(later, jnp.diag(jnp.array([1.0, 0.5])), atol=1e-6)

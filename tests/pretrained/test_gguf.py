@@ -61,6 +61,10 @@ def write(library, path, variables, kind="llama", **settings):
     writer.add_eos_token_id(7)
     if "scaling" in settings:
         writer.add_string(f"{kind}.rope.scaling.type", settings["scaling"])
+    if "scale_linear" in settings:
+        writer.add_float32(f"{kind}.rope.scale_linear", settings["scale_linear"])
+    if "rotated" in settings:
+        writer.add_rope_dimension_count(settings["rotated"])
     quantized = library.GGMLQuantizationType.Q8_0
     for name, array in pretrained.export("llama_tiny", variables, "gguf", **FIELDS).items():
         if array.ndim == 2:
@@ -130,3 +134,14 @@ def test_other_models_scaled_positions_and_damaged_files_are_refused(library, va
         pretrained.load_gguf(tmp_path / "text.gguf")
     with pytest.raises(FileNotFoundError):
         pretrained.load_gguf(tmp_path / "none.gguf")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"), [({"scale_linear": 4.0}, "'linear'"), ({"rotated": 4}, "expected 8 rotated dimensions")]
+)
+def test_positions_that_are_rotated_otherwise_are_refused(settings, message, library, variables, tmp_path):
+    path = write(library, tmp_path / "tiny.gguf", variables, **settings)
+    with pytest.raises(ValueError, match=message):
+        pretrained.load_gguf(path)
+    found, _ = pretrained.load_gguf(write(library, tmp_path / "all.gguf", variables, rotated=8, scale_linear=1.0))
+    assert found.num_heads == 4

@@ -256,3 +256,52 @@ def test_a_stranger_state_is_an_error():
     environment = environments.cart_pole()
     with pytest.raises(TypeError, match="got Limited"):
         rl.collect(environment, None, environment.reset(jax.random.key(0))[0], jax.random.key(0), 2)
+
+
+@pytest.mark.parametrize("error", [np.nan, np.inf])
+def test_an_error_that_is_not_finite_leaves_the_other_rows_their_share(error):
+    buffer = rl.prioritized_replay(4, exponent=1.0, floor=1e-3)
+    state = buffer.add(buffer.init({"x": 0.0}), {"x": jnp.arange(3.0)})
+    state = buffer.prioritize(state, jnp.arange(3), jnp.array([1.0, error, 3.0]))
+    np.testing.assert_allclose(state.priorities, [1.001, 3.001, 3.001, 0], rtol=1e-6)
+    drawn = buffer.sample(state, jax.random.key(0), 7)
+    assert set(drawn["index"].tolist()) == {0, 1, 2}
+    assert np.isfinite(drawn["weight"]).all()
+
+
+def test_a_buffer_of_integers_refuses_fractions_and_rows_that_differ_in_number():
+    buffer = rl.uniform_replay(4)
+    state = buffer.init({"reward": 0, "action": 0})
+    with pytest.raises(ValueError, match="reward of int32, that of the example, got float32"):
+        buffer.add(state, {"reward": jnp.array([0.5]), "action": jnp.array([1])})
+    with pytest.raises(ValueError, match="'reward': 1, 'action': 2"):
+        buffer.add(state, {"reward": jnp.array([1]), "action": jnp.array([1, 2])})
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8, np.float32])
+def test_transitions_of_integer_rewards_are_those_of_their_numbers(dtype):
+    experience = {name: np.arange(4) for name in ("observation", "action", "next_observation")}
+    experience |= {"reward": np.array([1, 0, 2, 1], dtype), "truncated": np.zeros(4, bool)}
+    found = rl.n_step_transitions({**experience, "terminated": np.array([0, 0, 1, 0], bool)}, n=2, discount=0.9)
+    np.testing.assert_allclose(found["reward"], [1, 1.8, 2, 1], rtol=1e-6)
+    np.testing.assert_allclose(found["discount"], [0.81, 0, 0, 0.9], rtol=1e-6)
+
+
+def test_the_probability_of_a_random_action_may_be_a_number():
+    model, optimizer = models.MLP((4,), num_classes=3), optim.sgd(0.1)
+    environment = environments.auto_reset(environments.catch(3, 3))
+
+    def apply(variables, x):
+        return model.apply(variables, x.reshape(len(x), -1))
+
+    update = train.make_step(rl.deep_q_loss(apply), optimizer)
+    params = model.init(jax.random.key(0), jnp.zeros((1, 9)))["params"]
+    learner = train.TrainState.create({"params": params, "target": params}, optimizer, jax.random.key(1))
+    results = []
+    for epsilon in (0.25, np.float32(0.25), lambda step: 0.25):
+        agent = rl.DeepQ(environment, apply, update, rl.uniform_replay(64), epsilon, rl.follow_slowly(0.1))
+        results.append(jax.jit(agent.step)(agent.init(learner, jax.random.key(2), frames=16))[1])
+    assert results[0] == results[1] == results[2]
+    assert results[0]["epsilon"] == 0.25
+    with pytest.raises(ValueError, match=r"epsilon in \[0, 1\], got 1\.5"):
+        rl.DeepQ(environment, apply, update, rl.uniform_replay(64), 1.5, rl.follow_slowly(0.1))

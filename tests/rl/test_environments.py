@@ -265,3 +265,17 @@ def test_games_of_gymnasium_are_played_side_by_side():
 def test_bad_arguments_are_errors(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_an_environment_may_return_numbers_of_python():
+    def step(state, action):
+        return state + 1, environments.TimeStep(jnp.zeros(2), 1, False, state >= 2)
+
+    environment = environments.Environment(lambda key: (jnp.zeros((), jnp.int32), jnp.zeros(2)), step, 2)
+    played = play_episode(environment, lambda observation, key: 0, jax.random.key(0), max_steps=5)
+    assert played["reward"].tolist() == [1, 1, 1, 0, 0]
+    endless = environments.auto_reset(environment)
+    episode, _ = endless.reset(jax.random.key(0))
+    episode, experience = collect(endless, lambda observation, key: 0, episode, jax.random.key(1), steps=4)
+    assert experience["truncated"].tolist() == [False, False, True, False]
+    assert float(episode.last_return) == 3

@@ -229,3 +229,15 @@ def test_target_networks_are_those_of_optax():
     for step in (3, 4):
         copied = rl.copy_every(2)(old, new, jnp.array(step))
         np.testing.assert_array_equal(copied["w"], optax.periodic_update(new, old, jnp.array(step), 2)["w"])
+
+
+def test_a_selector_of_nan_chooses_no_value():
+    error = rl.double_q_learning([1.0, 0.0], 0, 1.0, 0.5, next_q=[2.0, 4.0], selector=[1.0, np.nan])
+    assert np.isnan(error)
+
+
+def test_actions_in_a_list_are_checked():
+    with pytest.raises(ValueError, match=r"actions in 0 \.\. 1, got 2"):
+        rl.policy_gradient_loss(np.zeros((2, 2)), [0, 2], [1.0, 1.0])
+    with pytest.raises(ValueError, match=r"actions in 0 \.\. 1, got -1"):
+        rl.q_lambda(np.zeros((1, 2)), [-1], [1.0], [0.5], np.zeros((1, 2)), 0.5)

@@ -150,3 +150,13 @@ def test_touching_objects_are_separated():
         data.separate_touching(np.zeros((2, 2)))
     with pytest.raises(ValueError, match="got -1"):
         data.separate_touching(np.array([[0, -1]]))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8])
+def test_augmentation_does_not_make_a_class_of_a_label_that_is_none(dtype):
+    label, image = np.array([[[0, 1, 255]]], dtype), np.ones((1, 1, 3, 1), np.float32)
+    augment = data.augment_pixels(num_classes=2)
+    made = augment(jax.random.key(0), {"image": image, "label": label})
+    assert made["label"].tolist() == [[[0, 1, 255 if dtype == np.uint8 else -1]]]
+    made = augment(jax.random.key(0), {"image": image, "label": label, "mask": np.array([[[1.0, 1, 0]]])})
+    assert made["label"].tolist() == [[[0, 1, 0]]]

@@ -230,3 +230,17 @@ def test_masks_are_learned_beside_boxes_and_made_of_detections():
 def test_shapes_that_do_not_match_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_an_object_of_no_class_is_no_background(label):
+    boxes, labels, points = np.array([[[8.0, 8, 40, 40]]]), np.array([[label]]), nn.feature_points(SIZE, MODEL.strides)
+    sizes = nn.anchor_free.level_sizes(SIZE, MODEL.strides)
+    maps = [[np.zeros((1, *size, *last), np.float32) for size in sizes] for last in ((3,), (4,), ())]
+    predictions = nn.DensePredictions(*map(tuple, maps))
+    compute = jax.jit(lambda labels, mask: tasks.detection_losses(predictions, boxes, labels, points, box_mask=mask))
+    assert np.isnan(compute(labels, np.ones((1, 1))).classification)
+    assert np.isfinite(compute(labels, np.zeros((1, 1))).classification)
+    logits, masks = np.zeros((1, 1, 4, 4, 3), np.float32), np.ones((1, 1, *SIZE), np.float32)
+    assert np.isnan(jax.jit(tasks.mask_loss)(logits, boxes, labels, masks))
+    assert jax.jit(tasks.mask_loss)(logits, boxes, labels, masks, box_mask=np.zeros((1, 1))) == 0

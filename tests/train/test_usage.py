@@ -260,3 +260,42 @@ def test_the_progress_bar_shows_the_mean_loss_of_the_epoch_and_says_that_it_comp
             shown.append(bar.progress.tasks[0].fields["numbers"])
     assert shown[0] == "compiling"
     assert [text.split("loss ")[1].split()[0] for text in shown[1:]] == ["3", "2", "0.5"]
+
+
+def test_a_step_gives_a_line_search_what_it_needs():
+    def loss(variables, batch, key):
+        return jnp.mean((batch["x"] @ variables["params"]["w"] - batch["y"]) ** 2), ({}, {})
+
+    rng = np.random.default_rng(0)
+    batch = {"x": rng.normal(size=(20, 3)).astype(np.float32), "y": rng.normal(size=20).astype(np.float32)}
+    optimizer = optax.lbfgs()
+    state = train.TrainState.create({"params": {"w": jnp.zeros(3)}}, optimizer, jax.random.key(0))
+    step = jax.jit(train.make_step(loss, optimizer))
+    for _ in range(12):
+        state, metrics = step(state, batch)
+    best = np.linalg.lstsq(batch["x"], batch["y"], rcond=None)[0]
+    np.testing.assert_allclose(state.params["w"], best, atol=1e-4)
+    assert np.isfinite(metrics["loss"])
+
+
+def test_combined_optimizers_receive_the_value_of_the_loss():
+    parts = {name: optax.chain(optax.sgd(1.0), optax.contrib.reduce_on_plateau()) for name in ("a", "b")}
+    optimizer = train.combine_optimizers(parts)
+    params = {"a": jnp.ones(1), "b": jnp.zeros(2)}
+    updates, _ = optimizer.update(params, optimizer.init(params), params, value=1.0)
+    assert {name: update.tolist() for name, update in updates.items()} == {"a": [-1], "b": [0, 0]}
+
+
+def test_arrays_may_be_lists_and_outputs_must_have_rows():
+    def measure(variables, batch):
+        return {"mean": metrics.mean(batch["x"], batch["mask"])}
+
+    assert train.make_evaluation(measure, {"x": [0.0, 1.0, 5.0]}, batch_size=2)({})["mean"] == 2
+    with pytest.raises(ValueError, match=r"rows of the batch, got shape \(\)"):
+        train.predict(lambda variables, x: jnp.sum(x), {}, np.arange(4.0), batch_size=2)
+
+
+def test_texts_in_a_batch_are_named():
+    loader = data.Loader({"image": np.zeros((4, 8, 8, 1), np.float32), "name": np.array(list("abcd"))}, 2)
+    with pytest.raises(TypeError, match="texts or objects in name"):
+        train.start(tasks.classification(models.create("mlp")), optim.sgd(0.1), loader)

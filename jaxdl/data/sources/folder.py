@@ -145,18 +145,19 @@ def _suffixes() -> str:
     return ", ".join(sorted(SUFFIXES))
 
 
-def read_image(path: str | Path, *, size: tuple[int, int] | None = None, channels: int = 3) -> np.ndarray:
+def read_image(path: str | Path, *, size: int | tuple[int, int] | None = None, channels: int = 3) -> np.ndarray:
     """Read one image, uint8 ``[H, W, C]``, upright and without transparency, as `image_folder` does.
 
     Args:
         path: the file.
-        size: height and width to which it is resized; None for its own.
+        size: height and width, or one number for both, to which it is resized; None for its own.
         channels: 3 (colour) or 1 (grey).
 
     Raises:
         ValueError: the file is not an image of a format that is read, or has too many pixels.
         ImportError: pillow is not installed.
     """
+    size = None if size is None else as_size(size)
     pillow, operations = (require(f"PIL.{part}", "reading images") for part in ("Image", "ImageOps"))
     try:
         with open_regular(path) as file, _open_verified(file, pillow) as image:

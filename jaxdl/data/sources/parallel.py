@@ -10,7 +10,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxdl.checks import shorten
+import numpy as np
+
+from jaxdl.checks import is_integer, shorten
 from jaxdl.data.files.opening import read_plain_text
 
 Pair = tuple[str, str]
@@ -33,9 +35,11 @@ def read_parallel_table(
 
     Raises:
         FileNotFoundError: there is no file.
-        ValueError: a row has another number of columns than the first one, a column is missing, a quote has no end, the
-            file has another encoding, or no pair.
+        ValueError: the columns are not two integers, a row has another number of columns than the first one, a column
+            is missing, a quote has no end, the file has another encoding, or no pair.
     """
+    if len(np.shape(columns)) != 1 or len(columns) != 2 or not all(map(is_integer, columns)):
+        raise ValueError(f"expected columns to be two integers, counted from 0, got {columns!r}")
     text = read_plain_text(path, newline="")
     rows = _quoted_rows(text, path) if quoted else [(n, row) for n, row in enumerate(_lines(text), 1)]
     table = [(n, row if isinstance(row, list) else row.split("\t")) for n, row in rows]

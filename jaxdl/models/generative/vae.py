@@ -207,7 +207,9 @@ def nearest_vectors(z: Array, codebook: Array) -> Array:
     >>> nearest_vectors(jnp.array([[0.9], [-3.0]]), jnp.array([[0.0], [1.0]])).tolist()
     [1, 0]
     """
-    # |z|^2 is the same for all vectors
+    # |z|^2 is the same for all vectors; about their mean, so that no large squares cancel
+    mean = jnp.mean(codebook, axis=0)
+    z, codebook = z - mean[(None,) * (z.ndim - 1)], codebook - mean[None]
     distances = jnp.sum(jnp.square(codebook), axis=-1)[(None,) * (z.ndim - 1)] - 2 * z @ codebook.T
     return jnp.argmin(distances, axis=-1)
 

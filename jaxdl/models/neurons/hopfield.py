@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.arrays import to_floating, widen_floating
-from jaxdl.checks import check_in_range, check_positive_integer
+from jaxdl.checks import check_in_range, check_indices, check_positive_integer
 from jaxdl.nn.attention.dot_product import dot_product_attention
 from jaxdl.typing import Array, ArrayLike, Key
 
@@ -99,13 +99,14 @@ def update_asynchronously(weights: ArrayLike, states: ArrayLike, order: ArrayLik
         The states ``[..., N]``, and the energy before the first and after each update, ``[U + 1, ...]``.
 
     Raises:
-        ValueError: the shapes do not fit.
+        ValueError: the shapes do not fit, or the order is known to have a unit outside of ``0 .. N - 1``.
 
     >>> states, energies = update_asynchronously(jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.array([1.0, -1.0]), [0, 1])
     >>> states.tolist(), energies.tolist()
     ([-1.0, -1.0], [1.0, -1.0, -1.0])
     """
     weights, states = _check_network(weights, states)
+    check_indices("order", order, states.shape[-1])
     first = hopfield_energy(weights, states)
 
     def update(carry: tuple[Array, Array], unit: Array) -> tuple[tuple[Array, Array], Array]:
@@ -192,7 +193,7 @@ def continuous_energy(memories: ArrayLike, states: ArrayLike, beta: float = 1.0)
 
 
 def _signs(field: Array, states: Array) -> Array:
-    return jnp.where(field == 0, states, jnp.where(field > 0, 1, -1).astype(states.dtype))
+    return jnp.where(field == 0, states, jnp.sign(field).astype(states.dtype))  # NaN stays
 
 
 def _check_patterns(patterns: ArrayLike) -> Array:

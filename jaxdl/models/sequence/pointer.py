@@ -79,7 +79,7 @@ class PointerEncoder(Encoder):
             ValueError: they are no integers ``[B, S]``, or the lengths do not fit them.
         """
         source = check_tokens("source", source)
-        memory = super().__call__(_without_extra(source, self.vocab_size, self.unk_id), lengths, train)
+        memory = super().__call__(_without_extra(source, self), lengths, train)
         return PointerMemory(*memory, tokens=jnp.where(memory.mask, source, 0))
 
 
@@ -211,7 +211,7 @@ class PointerDecoder(linen.Module):
         ``generating`` probabilities ``g`` ``[B, T]``, and the ``carry`` after the last token.
         """
         out: dict[str, Any] = {}
-        x = collect(out, "embedding", self.embed(_without_extra(tokens, self.vocab_size, self.unk_id)))
+        x = collect(out, "embedding", self.embed(_without_extra(tokens, self)))
         x = self.dropout(x, train=train)
         width = carry.source.values.shape[-1]
         cell = PointerCell(self.cell, self.attention(width), carry.source)
@@ -272,7 +272,8 @@ class PointerGenerator(SequenceToSequence):
         self.decoder = PointerDecoder(self.vocab_size, coverage=self.coverage, **shared)
 
 
-def _without_extra(tokens: Array, vocab_size: int | None, unk_id: int) -> Array:
-    """Replace the tokens beyond the vocabulary by that of unknown words."""
-    assert vocab_size is not None
-    return jnp.where(tokens >= vocab_size, unk_id, tokens)
+def _without_extra(tokens: Array, network: PointerEncoder | PointerDecoder) -> Array:
+    """Replace the tokens of words that can be copied alone by that of unknown words; others stay, for the embedding."""
+    size = network.vocab_size
+    assert size is not None
+    return jnp.where((tokens >= size) & (tokens < size + network.extra_size), network.unk_id, tokens)

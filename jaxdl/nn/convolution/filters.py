@@ -155,7 +155,7 @@ def gaussian(sigma: float, *, truncate: float = 4.0) -> np.ndarray:
     >>> gaussian(0.5).round(4).tolist()
     [0.0003, 0.1065, 0.7866, 0.1065, 0.0003]
     """
-    if sigma <= 0 or truncate <= 0:
+    if not (sigma > 0 and truncate > 0):
         raise ValueError(f"expected sigma > 0 and truncate > 0, got {sigma} and {truncate}")
     radius = int(truncate * sigma + 0.5)
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)

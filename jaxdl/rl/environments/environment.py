@@ -47,6 +47,15 @@ class Environment(NamedTuple):
     num_actions: int
 
 
+def _as_arrays(time_step: TimeStep) -> TimeStep:
+    """Convert the reward and the ends of a time step, which may be numbers of Python, to arrays."""
+    return time_step._replace(
+        reward=jnp.asarray(time_step.reward),
+        terminated=jnp.asarray(time_step.terminated, bool),
+        truncated=jnp.asarray(time_step.truncated, bool),
+    )
+
+
 class Limited(NamedTuple):
     """The state of an environment with `limit_time`.
 
@@ -121,6 +130,7 @@ def auto_reset(environment: Environment) -> Environment:
 
     def step(episode: Episode, action: ArrayLike) -> tuple[Episode, TimeStep]:
         state, time_step = environment.step(episode.state, action)
+        time_step = _as_arrays(time_step)
         reset_key, key = jax.random.split(episode.key)
         begun = environment.reset(reset_key)
         ended = time_step.ended

@@ -178,3 +178,9 @@ def test_transparent_deep_and_indexed_images_are_read_as_they_look(tmp_path):
     (tmp_path / "b" / "a" / "2.pgm").write_bytes(b"P5 3 1 65535\n" + np.array([0, 65535, 257 * 7], ">u2").tobytes())
     images = data.image_folder(tmp_path / "b", channels=1, held_out=1).train["image"]
     np.testing.assert_allclose(images[:, 0, :, 0] * 255, [[0, 255, 7]] * 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [4, np.int64(4), np.array([4, 4]), [4, 4]])
+def test_the_size_of_one_image_may_be_one_number(size, tmp_path):
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
+    assert data.read_image(tmp_path / "a.png", size=size).shape == (4, 4, 3)

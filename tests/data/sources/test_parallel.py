@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,3 +66,11 @@ def test_files_of_different_lengths_are_an_error(tmp_path):
         read_parallel_files(source, target)
     with pytest.raises(FileNotFoundError):
         read_parallel_files(source, tmp_path / "c")
+
+
+@pytest.mark.parametrize("columns", [0, (0,), ("a", "b"), (0, 1, 2), (0.0, 1.0)])
+def test_columns_that_are_not_two_numbers_are_refused(columns, tmp_path):
+    (tmp_path / "pairs.tsv").write_text("a\tb\n")
+    with pytest.raises(ValueError, match="two integers"):
+        read_parallel_table(tmp_path / "pairs.tsv", columns=columns)
+    assert read_parallel_table(tmp_path / "pairs.tsv", columns=np.array([1, 0])) == [("b", "a")]

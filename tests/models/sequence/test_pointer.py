@@ -174,3 +174,17 @@ def test_unknown_words_of_a_source_extend_the_vocabulary():
 def test_invalid_arguments_raise(call, got):
     with pytest.raises(ValueError, match=got):
         call()
+
+
+@pytest.mark.parametrize("token", [12, -1])
+def test_a_token_that_is_no_word_of_the_source_makes_nan(token):
+    model = PointerGenerator(vocab_size=9, extra_size=3, cell=cells.LSTM(5), embedding_dim=4)
+    source, target_in = np.array([[1, 2, 11, 4]]), np.array([[1, 9]])
+    variables = model.init(jax.random.key(0), source, target_in)
+    apply = jax.jit(model.apply)
+    assert np.isfinite(apply(variables, source, target_in)).all()
+    source[0, 3] = token
+    assert np.isnan(apply(variables, source, target_in)).all()
+    assert np.isfinite(apply(variables, source, target_in, np.array([3]))).all()  # in the padding
+    with pytest.raises(ValueError, match=f"got {token}"):
+        model.apply(variables, source, target_in)

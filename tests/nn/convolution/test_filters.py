@@ -123,3 +123,9 @@ def test_dtypes_stay_and_integers_become_floating():
 def test_invalid_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, np.nan])
+def test_a_width_that_is_not_positive_is_refused(sigma):
+    with pytest.raises(ValueError, match="expected sigma > 0"):
+        filters.gaussian(sigma)
