@@ -11,6 +11,7 @@ number of digits with at least 3 % of 1,000 images. ``progress.png`` has a row o
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -79,6 +80,7 @@ def make_generator(config: Config) -> models.DCGANGenerator:
     return models.DCGANGenerator(1, (2 * config.width, config.width))
 
 
+@partial(jax.jit, static_argnums=(0, 2))
 def generate(config: Config, variables: PyTree, count: int, key: Key) -> Array:
     """Generate images ``[count, H, W, 1]`` from -1 to 1, with batch norms by the moments of these images."""
     z = jax.random.normal(key, (count, config.latent_size))
@@ -89,7 +91,7 @@ def generate(config: Config, variables: PyTree, count: int, key: Key) -> Array:
 
 def make_sampler(config: Config, count: int) -> Callable[[PyTree, Key], Array]:
     """Make ``sample(variables, key)``, which generates images from 0 to 1."""
-    return jax.jit(lambda variables, key: generate(config, variables, count, key) / 2 + 0.5)
+    return lambda variables, key: generate(config, variables, count, key) / 2 + 0.5
 
 
 def measure(images: np.ndarray, digits: data.Dataset) -> dict[str, Any]:
