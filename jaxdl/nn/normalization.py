@@ -399,7 +399,7 @@ def _normalize_over(
     x: Array,
     scale: ArrayLike | None,
     bias: ArrayLike | None,
-    epsilon: ArrayLike,
+    epsilon: float,
     mask: ArrayLike | None = None,
     *,
     fast_variance: bool = False,
@@ -411,7 +411,7 @@ def _normalize_over(
 
 
 @partial(jax.jit, static_argnums=0)
-def _divide_by_root_mean_square(axes: tuple[int, ...], x: Array, scale: ArrayLike | None, epsilon: ArrayLike) -> Array:
+def _divide_by_root_mean_square(axes: tuple[int, ...], x: Array, scale: ArrayLike | None, epsilon: float) -> Array:
     wide = widen(x)
     y = wide * jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=axes, keepdims=True) + epsilon)
     return (y if scale is None else y * expand_leading(scale, x.ndim)).astype(x.dtype)
