@@ -104,11 +104,11 @@ def train_seeds(config: Config, name: str, task: tasks.Task, arrays: dict[str, n
     """Train with every seed by one compiled step; return the variables."""
     optimizer = optim.adam(cosine_decay(config.learning_rate, config.steps))
     step = jax.jit(train.make_step(task.loss, optimizer), donate_argnums=0)
-    init, found = jax.jit(task.init), []
+    found = []
     for seed in range(config.seed, config.seed + config.seeds):
         loader = data.Loader(arrays, config.batch_size, seed=seed)
         init_key, run_key = jax.random.split(jax.random.key(seed))
-        state = train.TrainState.create(init(init_key, loader.batch(0)), optimizer, run_key)
+        state = train.TrainState.create(task.init(init_key, loader.batch(0)), optimizer, run_key)
         for number in track(range(config.steps), f"{name}, seed {seed}", console=Console(stderr=True)):
             state, _ = step(state, loader.batch(number))
         found.append(state.variables)
