@@ -84,8 +84,12 @@ def dot(a: PyTree, b: PyTree) -> Array:
     >>> float(dot(jnp.array([3.0 + 4.0j]), jnp.array([1.0j])))
     4.0
     """
-    products = jax.tree.map(lambda x, y: jnp.sum(jnp.real(jnp.conj(widen(x)) * widen(y))), a, b)
-    return jax.tree.reduce(jnp.add, products, jnp.zeros(()))
+    return jax.tree.reduce(jnp.add, jax.tree.map(_dot, a, b), jnp.zeros(()))
+
+
+@jax.jit  # traced once for all leaves of a shape
+def _dot(x: Array, y: Array) -> Array:
+    return jnp.sum(jnp.real(jnp.conj(widen(x)) * widen(y)))
 
 
 def norm(tree: PyTree) -> Array:

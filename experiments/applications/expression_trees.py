@@ -100,9 +100,10 @@ def run(config: Config, run: Run) -> dict[str, float]:
 
 
 def draw_test(config: Config, count: int) -> dict[str, np.ndarray]:
-    """Draw the test of expressions with ``count`` operators, as one batch."""
-    room = (count + 1, (count + 1) * config.tested, 2)
-    return tree.take(draw_batches(config.seed + 1 + count, 1, config.tested, (count, count), room), 0)
+    """Draw the test of expressions with ``count`` operators, as one batch; all have one shape, so one program."""
+    room, longest = (TESTED + 1, (TESTED + 1) * config.tested, 2), 4 * TESTED + 1
+    part = tree.take(draw_batches(config.seed + 1 + count, 1, config.tested, (count, count), room), 0)
+    return {**part, "text": np.pad(part["text"], ((0, 0), (0, longest - part["text"].shape[1])))}
 
 
 def learn(

@@ -45,8 +45,9 @@ def run(config: Config, run: Run) -> dict[str, int]:
     learn = jax.vmap(lambda table: neurons.learn_perceptron(inputs, table, max_mistakes=config.max_mistakes))
     learned = jax.jit(learn)(tables)
     run.figure("lines", drawings.draw_gates(np.asarray(tables), learned, NAMES))
-    counts = {f"perceptron_of_{n}": int(jnp.sum(neurons.separable(neurons.truth_tables(n)))) for n in config.counted}
-    network = jax.vmap(lambda table: neurons.apply_boolean_network(neurons.boolean_network(table), inputs))
+    separable = jax.jit(neurons.separable)
+    counts = {f"perceptron_of_{n}": int(jnp.sum(separable(neurons.truth_tables(n)))) for n in config.counted}
+    network = jax.jit(jax.vmap(lambda table: neurons.apply_boolean_network(neurons.boolean_network(table), inputs)))
     return {
         **counts,
         "perceptron_of_2": int(jnp.sum(learned.converged)),

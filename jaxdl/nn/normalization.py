@@ -18,6 +18,7 @@ Moments are computed in at least float32; the result has the dtype of ``x``, or 
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import jax
@@ -69,8 +70,7 @@ def batch_norm(
     if mask is not None:
         x = jnp.where(fit_mask(mask, x.shape) != 0, x, jnp.zeros((), x.dtype))
     axes = tuple(range(x.ndim - 1))
-    batch = moments(x, axes, mask=mask, fast_variance=fast_variance, axis_name=axis_name)
-    y = normalize(x, batch.mean, batch.variance, scale, bias, epsilon=epsilon)
+    y, batch = _normalize_over(axes, x, scale, bias, epsilon, mask, fast_variance=fast_variance, axis_name=axis_name)
     return y, Moments(batch.mean.reshape(-1), batch.variance.reshape(-1), batch.count.reshape(-1)[:1])
 
 
@@ -97,8 +97,8 @@ def layer_norm(
     [-1.0, 1.0]
     """
     x = _check_rank(x, dimensions, "[..., C]")
-    mean, variance, _ = moments(x, tuple(range(x.ndim - dimensions, x.ndim)), fast_variance=fast_variance)
-    return normalize(x, mean, variance, scale, bias, epsilon=epsilon)
+    axes = tuple(range(x.ndim - dimensions, x.ndim))
+    return _normalize_over(axes, x, scale, bias, epsilon, fast_variance=fast_variance)[0]
 
 
 def instance_norm(
@@ -117,8 +117,7 @@ def instance_norm(
         ValueError: ``x`` has no dimension of positions.
     """
     x = _check_rank(x, 3, "[B, ..., C] with positions between")
-    mean, variance, _ = moments(x, tuple(range(1, x.ndim - 1)), fast_variance=fast_variance)
-    return normalize(x, mean, variance, scale, bias, epsilon=epsilon)
+    return _normalize_over(tuple(range(1, x.ndim - 1)), x, scale, bias, epsilon, fast_variance=fast_variance)[0]
 
 
 def group_norm(
@@ -152,9 +151,9 @@ def group_norm(
     if groups < 1 or x.shape[-1] % groups:
         raise ValueError(f"expected groups to divide the {x.shape[-1]} channels, got {groups}")
     grouped = rearrange(x, "... (g c) -> ... g c", g=groups)
-    mean, variance, _ = moments(grouped, (*range(1, x.ndim - 1), x.ndim), fast_variance=fast_variance)
+    axes = (*range(1, x.ndim - 1), x.ndim)
     scale, bias = (None if a is None else rearrange(jnp.asarray(a), "(g c) -> g c", g=groups) for a in (scale, bias))
-    y = normalize(grouped, mean, variance, scale, bias, epsilon=epsilon)
+    y, _ = _normalize_over(axes, grouped, scale, bias, epsilon, fast_variance=fast_variance)
     return rearrange(y, "... g c -> ... (g c)")
 
 
@@ -173,10 +172,7 @@ def rms_norm(x: ArrayLike, scale: ArrayLike | None = None, *, dimensions: int = 
     [0.2..., 1.4...]
     """
     x = _check_rank(x, dimensions, "[..., C]")
-    wide = widen(x)
-    squares = jnp.mean(jnp.square(wide), axis=tuple(range(x.ndim - dimensions, x.ndim)), keepdims=True)
-    y = wide * jax.lax.rsqrt(squares + epsilon)
-    return (y if scale is None else y * expand_leading(scale, x.ndim)).astype(x.dtype)
+    return _divide_by_root_mean_square(tuple(range(x.ndim - dimensions, x.ndim)), x, scale, epsilon)
 
 
 def local_response_norm(
@@ -255,11 +251,11 @@ class BatchNorm(_Affine):
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape, self.param_dtype)
         var = self.variable("batch_stats", "var", jnp.ones, shape, self.param_dtype)
         if not train:
-            return normalize(x, mean.value, var.value, scale, bias, epsilon=self.epsilon)
+            return _normalize(x, mean.value, var.value, scale, bias, epsilon=self.epsilon)
         axis_name = None if self.is_initializing() else self.axis_name
         y, batch = batch_norm(x, scale, bias, mask=mask, axis_name=axis_name, **self.options())
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
-            mean.value, var.value = update_running(
+            mean.value, var.value = _update_running(
                 mean.value, var.value, batch, momentum=self.momentum, unbiased=self.unbiased
             )
         return y
@@ -390,6 +386,35 @@ def running_momentum(momentum: ArrayLike) -> Iterator[None]:
 
     with linen.intercept_methods(give_momentum):
         yield
+
+
+# Compiled, the functions are one program where arrays are concrete, and traced once for all equal layers of a network.
+_normalize = jax.jit(normalize)
+_update_running = jax.jit(update_running, static_argnames="unbiased")
+
+
+@partial(jax.jit, static_argnums=0, static_argnames=("fast_variance", "axis_name"))
+def _normalize_over(
+    axes: tuple[int, ...],
+    x: Array,
+    scale: ArrayLike | None,
+    bias: ArrayLike | None,
+    epsilon: float,
+    mask: ArrayLike | None = None,
+    *,
+    fast_variance: bool = False,
+    axis_name: str | None = None,
+) -> tuple[Array, Moments]:
+    """Normalize by the moments over some dimensions; return these too."""
+    found = moments(x, axes, mask=mask, fast_variance=fast_variance, axis_name=axis_name)
+    return normalize(x, found.mean, found.variance, scale, bias, epsilon=epsilon), found
+
+
+@partial(jax.jit, static_argnums=0)
+def _divide_by_root_mean_square(axes: tuple[int, ...], x: Array, scale: ArrayLike | None, epsilon: float) -> Array:
+    wide = widen(x)
+    y = wide * jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=axes, keepdims=True) + epsilon)
+    return (y if scale is None else y * expand_leading(scale, x.ndim)).astype(x.dtype)
 
 
 def _check_rank(x: ArrayLike, least: int, form: str) -> Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import jax
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -10,17 +11,22 @@ from matplotlib.figure import Figure
 from experiments.harness.figures import COLOURS, show_images
 from jaxdl import metrics
 from jaxdl.data.files.downloads import require
+from jaxdl.typing import Array
 
 
 def plot_roc(axis: Axes, scores: Mapping[str, np.ndarray], labels: np.ndarray) -> None:
     """Plot the ROC curve of each named score ``[N]`` of binary labels ``[N]``, with the area below it."""
     for (name, values), colour in zip(scores.items(), COLOURS, strict=False):
-        curve = metrics.roc_curve(values, labels)
-        area = float(metrics.auc(values, labels))
+        curve, area = _measure_roc(values, labels)
         axis.plot(*map(np.asarray, curve[:2]), color=colour, label=f"{name}, area {area:.3f}")
     axis.plot([0, 1], [0, 1], ":", color="gray")
     axis.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
     axis.legend(frameon=False, loc="lower right", fontsize=8)
+
+
+@jax.jit
+def _measure_roc(scores: Array, labels: Array) -> tuple[metrics.RocCurve, Array]:
+    return metrics.roc_curve(scores, labels), metrics.auc(scores, labels)
 
 
 def pca(vectors: np.ndarray) -> np.ndarray:
