@@ -49,7 +49,7 @@ def draw_lengths(lengths: Sequence[int], right: Arrays, guess: Sequence[float]) 
     """Draw the share of correct words over the length, with intervals over the runs."""
     figure, ((axis,),) = panels(1, size=(6.4, 4))
     for (context, shares), colour in zip(right.items(), COLOURS, strict=False):
-        plot_interval(axis, lengths, shares, colour, highest=1, style="o-", label=context)
+        plot_interval(axis, lengths, shares, colour, highest=1, style="o-", label=context.replace("_", " "))
     axis.plot(lengths, guess, color="black", linewidth=0.8, linestyle=":", label="guessed words, correct end")
     axis.set(xlabel="words in the sentence", ylabel="share of correct words", ylim=(0, 1.02), xticks=lengths)
     legend(axis, title="context of the decoder", loc="upper right", bbox_to_anchor=(1, 0.97))

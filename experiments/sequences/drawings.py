@@ -181,7 +181,7 @@ def draw_clipping(
     for (name, i), style in zip(chosen.items(), ("--", "-."), strict=True):
         axis.axvline(rates[i], color="black", linewidth=0.8, linestyle=style, label=f"{name} rate")
     axis.set(xscale="log", yscale="log", xlabel="learning rate", title="Last loss; at the top: beyond, or NaN")
-    legend(axis, fontsize=8, loc="center left")
+    legend(axis, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
