@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters import partial_eval
@@ -86,13 +87,34 @@ def masked_labels(labels: ArrayLike, mask: ArrayLike | None) -> Array:
     return labels if mask is None else jnp.where(fit_mask(mask, labels.shape) != 0, labels, 0)
 
 
+def masked_inputs(x: ArrayLike, mask: ArrayLike | None) -> Array:
+    """Replace negative integers, NaN and infinity by 0 where the mask is 0; all other numbers stay.
+
+    These would be no tokens, or make the gradient nan, although what they lead to does not count.
+
+    >>> masked_inputs(jnp.array([[2, -1], [-100, 1]]), jnp.array([[1, 0], [0, 1]])).tolist()
+    [[2, 0], [0, 1]]
+    """
+    x = jnp.asarray(x)
+    if mask is None:
+        return x
+    if jnp.issubdtype(x.dtype, jnp.inexact):
+        valid = jnp.isfinite(x)
+    elif jnp.issubdtype(x.dtype, jnp.signedinteger):
+        valid = x >= 0
+    else:
+        return x
+    return jnp.where(valid | (fit_mask(mask, x.shape) != 0), x, 0)
+
+
 def apply_in_training(
     model: linen.Module, variables: Variables, x: Array, key: Key, *, rows: Array | None = None, **options: Any
 ) -> tuple[Any, Variables]:
     """Apply a model with ``train=True``; return its output and its collections (batch statistics) after the pass.
 
     Rows that fill up a batch are copies of examples: with the mask of a batch as ``rows`` they do not count in the
-    moments of any batch norm, so that these are those of the batch without them.
+    moments of any batch norm, so that these are those of the batch without them, and may hold anything: see
+    `masked_inputs`.
 
     Args:
         model: a module.
@@ -106,6 +128,12 @@ def apply_in_training(
     rngs = {"dropout": key}
     if rows is not None:
         rows = jnp.any(rows != 0, axis=tuple(range(1, rows.ndim)))
+
+        def clear(leaf: Any) -> Any:
+            of_rows = isinstance(leaf, jax.Array | np.ndarray) and leaf.shape[:1] == rows.shape
+            return masked_inputs(leaf, rows) if of_rows else leaf
+
+        x, options = jax.tree.map(clear, (x, options))
     with row_mask(rows):
         output, updated = model.apply(variables, x, train=True, mutable=collections, rngs=rngs, **options)
     return output, dict(updated)
