@@ -113,8 +113,7 @@ def apply_in_training(
     """Apply a model with ``train=True``; return its output and its collections (batch statistics) after the pass.
 
     Rows that fill up a batch are copies of examples: with the mask of a batch as ``rows`` they do not count in the
-    moments of any batch norm, so that these are those of the batch without them, and may hold anything: see
-    `masked_inputs`.
+    moments of any batch norm, so that these are those of the batch without them, and may hold anything.
 
     Args:
         model: a module.
@@ -128,15 +127,23 @@ def apply_in_training(
     rngs = {"dropout": key}
     if rows is not None:
         rows = jnp.any(rows != 0, axis=tuple(range(1, rows.ndim)))
-
-        def clear(leaf: Any) -> Any:
-            of_rows = isinstance(leaf, jax.Array | np.ndarray) and leaf.shape[:1] == rows.shape
-            return masked_inputs(leaf, rows) if of_rows else leaf
-
-        x, options = jax.tree.map(clear, (x, options))
+        x, options = _clear_rows((x, options), rows)
     with row_mask(rows):
         output, updated = model.apply(variables, x, train=True, mutable=collections, rngs=rngs, **options)
     return output, dict(updated)
+
+
+def _clear_rows(inputs: PyTree, rows: Array) -> PyTree:
+    """Replace tokens, NaN and infinity by 0 in the rows whose mask is 0, of all arrays of as many rows."""
+
+    def clear(leaf: Any) -> Any:
+        if not isinstance(leaf, jax.Array | np.ndarray) or leaf.shape[:1] != rows.shape:
+            return leaf
+        if leaf.ndim > 1 and jnp.issubdtype(leaf.dtype, jnp.integer):  # no lengths
+            return jnp.where(fit_mask(rows, leaf.shape) != 0, leaf, 0)
+        return masked_inputs(leaf, rows)
+
+    return jax.tree.map(clear, inputs)
 
 
 def apply_in_evaluation(model: linen.Module, variables: Variables, x: Array, **options: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxdl import losses, train
-from jaxdl.models import LinearChainCRF, Tagger
+from jaxdl.models import LinearChainCRF, RecurrentClassifier, Tagger
 from jaxdl.nn.recurrent.cells import GRU
 from jaxdl.tasks.sequences import crf_tagging, sequence_classification, tagging
 
@@ -131,4 +131,21 @@ def test_a_mask_of_steps_hides_what_is_no_token(key):
         )
 
     found = gradient(batch["token"]), gradient(np.where(VALID, TOKENS, -100))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-7), *found)
+
+
+@pytest.mark.parametrize("filler", [-100, 9999])
+def test_tokens_of_rows_that_fill_up_a_batch_may_be_any(filler, key):
+    task = sequence_classification(RecurrentClassifier(vocab_size=4, num_classes=3, embedding_dim=2, cell=GRU(2)))
+    rows = np.array([1.0, 1.0, 0.0])
+    batch = {"token": TOKENS, "label": np.array([0, 2, 1]), "length": LENGTHS, "mask": rows}
+    variables = task.init(key, batch)
+
+    @jax.jit
+    def gradient(tokens):
+        return jax.grad(lambda params: task.loss({"params": params}, batch | {"token": tokens}, key)[0])(
+            variables["params"]
+        )
+
+    found = gradient(TOKENS), gradient(np.where(rows[:, None] != 0, TOKENS, filler))
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-7), *found)
