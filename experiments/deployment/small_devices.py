@@ -85,7 +85,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     result: dict[str, float] = {}
     if students:
         sizes["student"] = 4 * tree.size(student_form())
-        gain, low, high = interval(students["distilled"] - students["alone"])
+        gain, low, high = interval(students["distilled"] - students["alone"], (-1, 1))
         run.console.print(f"distillation gains {gain:.3f} [{low:.3f}, {high:.3f}] of the test digits")
         result = {"distillation_gain": gain, "distillation_gain_low": low}
     sizes |= {f"{bits}_bits": each.size for bits, each in quantized.items()}

@@ -90,14 +90,15 @@ def represent(config: Config, corpus: Corpus, stop: np.ndarray, sentences: list[
 def assess(run: Run, found: Found) -> None:
     """Judge both parts of the claim."""
     measure = "share of the squared length of content words in stop words"
-    run.claim(judge(25, "stop words dominate raw counts", measure, found["share"]["counts"], above=0.5))
+    run.claim(judge(25, "stop words dominate raw counts", measure, found["share"]["counts"], above=0.5, within=(0, 1)))
     less = found["share"]["counts"] - found["share"]["PPMI"]
-    run.claim(judge(25, "PPMI repairs it", "the same share, raw counts minus PPMI", less))
+    run.claim(judge(25, "PPMI repairs it", "the same share, raw counts minus PPMI", less, within=(-1, 1)))
     for kind, base in (("PPMI", "counts"), ("SVD of PPMI", "SVD of counts")):
         statement = f"random words are more distinct with {kind} than with {base}"
         run.claim(judge(25, statement, "mean cosine, difference", found["cosine"][base] - found["cosine"][kind]))
         statement = f"a word is found again more often with {kind} than with {base}"
-        run.claim(judge(25, statement, "share of words, difference", found["found"][kind] - found["found"][base]))
+        more = found["found"][kind] - found["found"][base]
+        run.claim(judge(25, statement, "share of words, difference", more, within=(-1, 1)))
 
 
 def draw(found: Found) -> Figure:

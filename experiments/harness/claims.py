@@ -93,13 +93,13 @@ def interval(samples: np.ndarray, within: tuple[float, float] = (-np.inf, np.inf
     return mean, float(low), float(high)
 
 
-def with_interval(name: str, samples: np.ndarray) -> dict[str, float]:
+def with_interval(name: str, samples: np.ndarray, within: tuple[float, float] = (-np.inf, np.inf)) -> dict[str, float]:
     """Return the results ``name``, ``name_low`` and ``name_high``: the `interval` of samples.
 
-    >>> list(with_interval("gain", np.array([1.0, 2.0])))
-    ['gain', 'gain_low', 'gain_high']
+    >>> with_interval("gain", np.array([0.0, 0.5]), within=(-1, 1))
+    {'gain': 0.25, 'gain_low': -1.0, 'gain_high': 1.0}
     """
-    return dict(zip((name, f"{name}_low", f"{name}_high"), interval(samples), strict=True))
+    return dict(zip((name, f"{name}_low", f"{name}_high"), interval(samples, within), strict=True))
 
 
 def share(samples: np.ndarray) -> tuple[float, float, float]:

@@ -143,7 +143,7 @@ def draw(similar: dict[str, dict[str, np.ndarray]]) -> Figure:
     places = np.arange(1 + len(LAYERS))
     for axis, (kind, title) in zip(axes, {"rank": "rank correlation", "ssim": "SSIM"}.items(), strict=True):
         for (name, found), colour in zip(similar.items(), COLOURS, strict=False):
-            mean, low, high = np.transpose([(1, 1, 1), *(interval(values) for values in found[kind].T)])
+            mean, low, high = np.transpose([(1, 1, 1), *(interval(values, (-1, 1)) for values in found[kind].T)])
             plot_band(axis, places, mean, low, high, colour, label=name)
         axis.set_xticks(places, ["none", *(f"+ {layer}" for layer in LAYERS)], rotation=20)
         axis.set(title=f"{title} of absolute maps", xlabel="layers replaced by a new initialization")

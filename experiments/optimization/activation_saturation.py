@@ -128,15 +128,17 @@ def statements(found: Found, best: dict[str, int], high: int) -> Iterator[Statem
     at_best = {name: tree.take(values, best[name]) for name, values in found.items()}
     relu, leaky = (tree.take(found[name], high) for name in ("relu", "leaky"))
     grown = np.mean(at_best["sigmoid"]["saturated"] - at_best["sigmoid"]["saturated_before"], axis=1)
-    yield Statement(7, "sigmoid units saturate", "share of saturated activations gained in training", grown)
+    yield Statement(
+        7, "sigmoid units saturate", "share of saturated activations gained in training", grown, within=(-1, 1)
+    )
     loss = {name: np.mean(values["loss"], axis=1) for name, values in at_best.items()}
     for slower in ("sigmoid", "tanh"):
         measure = f"mean loss over the run, {slower} minus ReLU"
         yield Statement(7, f"ReLU trains faster than {slower}", measure, loss[slower] - loss["relu"])
     measure = "dead share at ten times the best rate minus at the best"
-    yield Statement(7, "ReLU units die at high rates", measure, relu["dead"] - at_best["relu"]["dead"])
+    yield Statement(7, "ReLU units die at high rates", measure, relu["dead"] - at_best["relu"]["dead"], within=(-1, 1))
     measure = "dead share at that rate, ReLU minus leaky"
-    yield Statement(7, "leaky ReLU units do not die", measure, relu["dead"] - leaky["dead"])
+    yield Statement(7, "leaky ReLU units do not die", measure, relu["dead"] - leaky["dead"], within=(-1, 1))
     measure = "training accuracy at that rate, leaky minus ReLU"
     gained = leaky["accuracy"] - relu["accuracy"]
-    yield Statement(7, "leaky ReLU still learns where ReLU died", measure, gained)
+    yield Statement(7, "leaky ReLU still learns where ReLU died", measure, gained, within=(-1, 1))

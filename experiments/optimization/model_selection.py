@@ -68,7 +68,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     result = {}
     for name, (validation, test) in curves.items():
         word = name.replace(" ", "_")
-        result |= with_interval(f"{word}_test_loss", test[:, -1])
+        result |= with_interval(f"{word}_test_loss", test[:, -1], (0, np.inf))
         result[f"{word}_optimism"] = float(np.mean(test[:, -1] - validation[:, -1]))
     gain = curves["rate alone"][1][:, -1] - curves["random search"][1][:, -1]
     return result | with_interval("random_search_gain", gain)

@@ -72,7 +72,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("ensembles", drawings.draw_ensembles(errors, by_count))
     result = means(error=errors)
     for name in ("snapshots", "independent"):
-        result |= with_interval(f"gain_{name}", errors["single"] - errors[name])
+        result |= with_interval(f"gain_{name}", errors["single"] - errors[name], (-1, 1))
     return result
 
 

@@ -139,9 +139,9 @@ def statements(found: dict[str, dict[str, np.ndarray]]) -> Iterator[Statement]:
         own, shared = (found[places][network][:, ~seen].mean(axis=1) for network in (OWN, SHARED))
         lost = found[places][OWN][:, seen].mean(axis=1) - own
         measure = "right dates, seen minus unseen places"
-        yield Statement(31, f"{name}: position-specific weights fail at unseen places", measure, lost, 0.5)
+        yield Statement(31, f"{name}: position-specific weights fail at unseen places", measure, lost, 0.5, (-1, 1))
         measure = "right dates at unseen places, more than position-specific"
-        yield Statement(31, f"{name}: recurrence is better at unseen places", measure, shared - own, 0.25)
+        yield Statement(31, f"{name}: recurrence is better at unseen places", measure, shared - own, 0.25, (-1, 1))
         measure = "right dates at unseen places"
         yield Statement(31, f"{name}: recurrence generalizes", measure, shared, 0.9, (0, 1))
     all_places = found["everywhere"][OWN].mean(axis=1)

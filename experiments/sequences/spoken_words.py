@@ -109,7 +109,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     run.figure("words", sounds.draw_spectrograms(shown, RATE))
     result = means(accuracy=accuracy) | {"words": len(words)}
     if len(accuracy) > 1:
-        gain, low, high = interval(accuracy["masked"] - accuracy["plain"])
+        gain, low, high = interval(accuracy["masked"] - accuracy["plain"], (-1, 1))
         run.console.print(f"SpecAugment gains {gain:.3f} [{low:.3f}, {high:.3f}]")
         result |= {"gain": gain, "gain_low": low}
     return result

@@ -90,7 +90,7 @@ def run(config: Config, run: Run) -> dict[str, float]:
     result: dict[str, float] = {"dense_operations": 2.0 * HIDDEN * len(polarity)}
     for cutoff in config.cutoffs:
         result |= {f"accuracy_{cutoff:g}": float(accuracy[cutoff].mean()), f"operations_{cutoff:g}": operations[cutoff]}
-        result |= with_interval(f"gain_{cutoff:g}", accuracy[cutoff] - accuracy[config.cutoffs[0]])
+        result |= with_interval(f"gain_{cutoff:g}", accuracy[cutoff] - accuracy[config.cutoffs[0]], (-1, 1))
     return result
 
 

@@ -131,6 +131,5 @@ def statements(found: dict[str, np.ndarray]) -> Iterator[Statement]:
     for fixed in ("designed, fixed", "random, fixed"):
         for learned in ("learned", "learned from designed"):
             statement = f"filters {learned} beat {fixed.replace(',', ' and')} ones"
-            yield Statement(
-                35, statement, f"accuracy more, of {found[fixed].mean():.3f}", found[learned] - found[fixed]
-            )
+            measure, gained = f"accuracy more, of {found[fixed].mean():.3f}", found[learned] - found[fixed]
+            yield Statement(35, statement, measure, gained, within=(-1, 1))

@@ -93,10 +93,10 @@ def statements(error: dict[tuple[str, int], np.ndarray], shallow: int, deep: int
     """State the parts of the claim by the errors of every seed."""
     statement = f"a plain network of {deep} layers has a higher training error than one of {shallow}"
     measure = f"training error, {deep} layers minus {shallow}"
-    yield Statement(12, statement, measure, error["plain", deep] - error["plain", shallow])
+    yield Statement(12, statement, measure, error["plain", deep] - error["plain", shallow], within=(-1, 1))
     statement = f"a residual network of {deep} layers has no higher training error than one of {shallow}"
     measure = f"training error, {shallow} layers plus {MARGIN} minus {deep}"
     yield Statement(12, statement, measure, error["residual", shallow] + MARGIN - error["residual", deep])
     statement = f"shortcuts are what lowers the training error of {deep} layers"
     measure = "training error, plain minus residual"
-    yield Statement(12, statement, measure, error["plain", deep] - error["residual", deep])
+    yield Statement(12, statement, measure, error["plain", deep] - error["residual", deep], within=(-1, 1))

@@ -115,7 +115,7 @@ def run(config: Config, run: Run) -> dict[str, float | str]:
             )
     accuracies = {case: tested for case, (tested, _) in found.items()}
     gains = {
-        (*case, better, worse): interval(accuracies[case][better] - accuracies[case][worse])
+        (*case, better, worse): interval(accuracies[case][better] - accuracies[case][worse], (-1, 1))
         for case, pairs in ADVICE.items()
         for better, worse in pairs
     }

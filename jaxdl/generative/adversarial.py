@@ -155,7 +155,12 @@ def gradient_penalty(
         real, fake = jnp.where(valid, real, 0), jnp.where(valid, fake, 0)
     share = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1), real.dtype)
     between = share * real + (1 - share) * fake
-    slopes = jax.grad(lambda x: jnp.sum(critic(x)))(between)
+
+    def total(x: Array) -> Array:
+        logits = critic(x)  # with batch norm those of the padding depend on the other rows
+        return jnp.sum(logits if mask is None else jnp.where(fit_mask(mask, logits.shape) != 0, logits, 0))
+
+    slopes = jax.grad(total)(between)
     squares = jnp.sum(jnp.square(slopes), axis=tuple(range(1, slopes.ndim)))
     return _mean(jnp.square(square_root(squares) - target), mask)  # a critic that is flat has no derivative of it
 

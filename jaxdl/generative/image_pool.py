@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxdl.arrays import to_floating
 from jaxdl.checks import check_positive_integer
-from jaxdl.typing import Array, Key
+from jaxdl.typing import Array, ArrayLike, Key
 
 
 class ImagePool(NamedTuple):
@@ -32,7 +32,9 @@ def init_image_pool(size: int, image: Array) -> ImagePool:
     return ImagePool(jnp.zeros((size, *image.shape), image.dtype), jnp.zeros((), jnp.int32))
 
 
-def query_image_pool(pool: ImagePool, images: Array, key: Key) -> tuple[Array, ImagePool]:
+def query_image_pool(
+    pool: ImagePool, images: Array, key: Key, *, mask: ArrayLike | None = None
+) -> tuple[Array, ImagePool]:
     """Exchange images with a pool, one after the other; return those to show the discriminator, and the new pool.
 
     While the pool is not full an image is stored and returned. Then, with probability 1/2, it takes the place of a
@@ -42,6 +44,7 @@ def query_image_pool(pool: ImagePool, images: Array, key: Key) -> tuple[Array, I
         pool: from `init_image_pool`, or the last query.
         images: ``[B, H, W, C]``; no gradient passes.
         key: for the coins and the places.
+        mask: ``[B]``; an image whose mask is 0 is returned and not stored.
 
     Returns:
         ``[B, H, W, C]``, and the pool.
@@ -60,14 +63,15 @@ def query_image_pool(pool: ImagePool, images: Array, key: Key) -> tuple[Array, I
     coins = jax.random.bernoulli(coin_key, 0.5, (batch,))
     places = jax.random.randint(place_key, (batch,), 0, size)
 
-    def exchange(pool: ImagePool, one: tuple[Array, Array, Array]) -> tuple[ImagePool, Array]:
-        image, coin, place = one
+    def exchange(pool: ImagePool, one: tuple[Array, Array, Array, Array]) -> tuple[ImagePool, Array]:
+        image, coin, place, counts = one
         filling = pool.count < size
         place = jnp.where(filling, pool.count, place)
         old = pool.images[place]
-        stored = jnp.where(filling | coin, image, old)
-        shown = jnp.where(~filling & coin, old, image)
-        return ImagePool(pool.images.at[place].set(stored), jnp.minimum(pool.count + 1, size)), shown
+        stored = jnp.where(counts & (filling | coin), image, old)
+        shown = jnp.where(counts & ~filling & coin, old, image)
+        return ImagePool(pool.images.at[place].set(stored), jnp.minimum(pool.count + counts, size)), shown
 
-    pool, shown = jax.lax.scan(exchange, pool, (images.astype(pool.images.dtype), coins, places))
+    counts = jnp.ones(batch, bool) if mask is None else jnp.asarray(mask) != 0
+    pool, shown = jax.lax.scan(exchange, pool, (images.astype(pool.images.dtype), coins, places, counts))
     return shown.astype(images.dtype), pool

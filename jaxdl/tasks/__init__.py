@@ -12,7 +12,7 @@
 - `reconstruction`: `autoencoding`, `variational_autoencoding`, `importance_weighted_autoencoding`,
   `categorical_autoencoding`, `quantized_autoencoding`.
 - `task`: `Task`, and the parts of new tasks: `init_model`, `apply_in_training`, `apply_in_evaluation`, `CountedLoss`,
-  `check_names`, `masked_labels`.
+  `check_names`, `masked_inputs`, `masked_labels`.
 - `adversarial`: `Game`, several models, each with a loss; `gan`; `player_variables`, `join_players`, `replace_player`
   and `other_collections`, the parts of new games.
 - `image_translation`: `pix2pix` of pairs, `cycle_gan` of two sets of images.
@@ -50,6 +50,7 @@ from jaxdl.tasks.task import (
     apply_in_training,
     check_names,
     init_model,
+    masked_inputs,
     masked_labels,
 )
 
@@ -82,6 +83,7 @@ __all__ = [
     "language_model",
     "mask_loss",
     "mask_tokens",
+    "masked_inputs",
     "masked_labels",
     "masked_language_model",
     "measure_pixels",

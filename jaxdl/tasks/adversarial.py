@@ -10,6 +10,7 @@ from flax import linen
 from jaxdl.arrays import to_floating
 from jaxdl.checks import check_in_range, check_positive_integer, is_zero
 from jaxdl.generative.adversarial import AdversarialObjective, gradient_penalty, non_saturating
+from jaxdl.metrics import mean
 from jaxdl.tasks.task import Variables, apply_in_training, check_names, init_model
 from jaxdl.typing import Array, Batch, Key
 
@@ -137,7 +138,7 @@ def gan(
         real_logits, variables = discriminate(variables, real, batch, real_key)
         fake_logits, variables = discriminate(variables, fake, batch, fake_key)
         loss = objective.discriminator(real_logits, fake_logits, mask)
-        metrics = {"real": real_logits.mean(), "fake": fake_logits.mean()}
+        metrics = {"real": mean(real_logits, mask).value, "fake": mean(fake_logits, mask).value}
         if not is_zero(penalty_weight):
 
             def critic(x: Array) -> Array:
@@ -150,7 +151,7 @@ def gan(
     def generator_loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict]]:
         fake, updated = generate(variables, batch, key)
         logits, variables = discriminate(variables, fake, batch, jax.random.fold_in(key, 2))
-        variables = replace_player(variables, GENERATOR, updated)
-        return objective.generator(logits, batch.get("mask")), (other_collections(variables), {"fake": logits.mean()})
+        variables, mask = replace_player(variables, GENERATOR, updated), batch.get("mask")
+        return objective.generator(logits, mask), (other_collections(variables), {"fake": mean(logits, mask).value})
 
     return Game(init, {DISCRIMINATOR: discriminator_loss, GENERATOR: generator_loss})

@@ -1,5 +1,7 @@
 """Games that translate images: of pairs (pix2pix), and of two sets without pairs (CycleGAN)."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import linen
@@ -8,6 +10,7 @@ from jaxdl import losses
 from jaxdl.checks import check_in_range, is_zero
 from jaxdl.generative.adversarial import AdversarialObjective, least_squares, non_saturating
 from jaxdl.generative.image_pool import ImagePool, init_image_pool, query_image_pool
+from jaxdl.metrics import mean
 from jaxdl.tasks.adversarial import (
     DISCRIMINATOR,
     GENERATOR,
@@ -76,17 +79,18 @@ def pix2pix(
         # Generated pairs first, as published: the order shows in the running moments.
         fake_logits, variables = discriminate(variables, fake, batch, fake_key)
         real_logits, variables = discriminate(variables, batch["b"], batch, real_key)
-        loss = objective.discriminator(real_logits, fake_logits, batch.get("mask")) / 2
-        metrics = {"real": real_logits.mean(), "fake": fake_logits.mean()}
+        mask = batch.get("mask")
+        loss = objective.discriminator(real_logits, fake_logits, mask) / 2
+        metrics = {"real": mean(real_logits, mask).value, "fake": mean(fake_logits, mask).value}
         return loss, (other_collections(variables), metrics)
 
     def generator_loss(variables: Variables, batch: Batch, key: Key) -> Lossed:
         fake, updated = translate(variables, batch, key)
         logits, variables = discriminate(variables, fake, batch, jax.random.fold_in(key, 2))
-        variables = replace_player(variables, GENERATOR, updated)
-        l1 = losses.mean_absolute_error(fake, batch["b"], mask=batch.get("mask"))
-        loss = objective.generator(logits, batch.get("mask")) + l1_weight * l1
-        return loss, (other_collections(variables), {"fake": logits.mean(), "l1": l1})
+        variables, mask = replace_player(variables, GENERATOR, updated), batch.get("mask")
+        l1 = losses.mean_absolute_error(fake, batch["b"], mask=mask)
+        loss = objective.generator(logits, mask) + l1_weight * l1
+        return loss, (other_collections(variables), {"fake": mean(logits, mask).value, "l1": l1})
 
     return Game(init, {DISCRIMINATOR: discriminator_loss, GENERATOR: generator_loss})
 
@@ -107,7 +111,8 @@ def cycle_gan(
         discriminator = L_D(D_B(b), D_B(old G(a))) / 2 + L_D(D_A(a), D_A(old F(b))) / 2
 
     ``w`` is the cycle weight, ``v`` the identity weight, and ``old`` images are from a pool. Batches have ``"a"`` and
-    ``"b"`` (``[B, H, W, C]``, from -1 to 1), which belong to each other in nothing but their number. The players are
+    ``"b"`` (``[B, H, W, C]``, from -1 to 1), which belong to each other in nothing but their number, and may have
+    ``"mask"`` (``[B]``): rows whose mask is 0 count in no loss and do not enter the pools. The players are
     ``generator``, the first, with parameters ``{"a_to_b": ..., "b_to_a": ...}``, and ``discriminator``, with ``{"a":
     ..., "b": ...}``; published is a simultaneous step. The pools are the collection ``"pools"``.
 
@@ -145,51 +150,50 @@ def cycle_gan(
         variables = join_players({player: join_players(networks) for player, networks in each.items()})
         return {**variables, "pools": {name: init_image_pool(pool_size, batch[name][0])._asdict() for name in "ab"}}
 
-    def apply(variables: Variables, player: str, name: str, x: Array, key: Key) -> tuple[Array, Variables]:
+    def apply(
+        variables: Variables, player: str, name: str, x: Array, key: Key, mask: Array | None
+    ) -> tuple[Array, Variables]:
         """Apply one network; return its output and the variables with its new collections."""
         own = player_variables(variables, player)
-        output, updated = apply_in_training(models[player], player_variables(own, name), x, key)
+        output, updated = apply_in_training(models[player], player_variables(own, name), x, key, rows=mask)
         collections = other_collections(replace_player(own, name, updated))
         return output, replace_player(variables, player, collections)
 
     def translate(variables: Variables, batch: Batch, key: Key) -> tuple[Array, Array, Variables]:
         check_names(batch, ["a", "b"])
-        b_key, a_key = jax.random.split(key)
-        fake_b, variables = apply(variables, GENERATOR, "a_to_b", batch["a"], b_key)
-        fake_a, variables = apply(variables, GENERATOR, "b_to_a", batch["b"], a_key)
+        (b_key, a_key), mask = jax.random.split(key), batch.get("mask")
+        fake_b, variables = apply(variables, GENERATOR, "a_to_b", batch["a"], b_key, mask)
+        fake_a, variables = apply(variables, GENERATOR, "b_to_a", batch["b"], a_key, mask)
         return fake_a, fake_b, variables
 
     def generator_loss(variables: Variables, batch: Batch, key: Key) -> Lossed:
         fake_a, fake_b, variables = translate(variables, batch, key)
-        keys = iter(jax.random.split(jax.random.fold_in(key, 1), 6))
-        logits_a, variables = apply(variables, DISCRIMINATOR, "a", fake_a, next(keys))
-        logits_b, variables = apply(variables, DISCRIMINATOR, "b", fake_b, next(keys))
-        adversarial = objective.generator(logits_a) + objective.generator(logits_b)
-        cycled_a, variables = apply(variables, GENERATOR, "b_to_a", fake_b, next(keys))
-        cycled_b, variables = apply(variables, GENERATOR, "a_to_b", fake_a, next(keys))
-        cycle = _l1(cycled_a, batch["a"]) + _l1(cycled_b, batch["b"])
+        keys, mask = iter(jax.random.split(jax.random.fold_in(key, 1), 6)), batch.get("mask")
+        l1 = partial(losses.mean_absolute_error, mask=mask)
+        logits_a, variables = apply(variables, DISCRIMINATOR, "a", fake_a, next(keys), mask)
+        logits_b, variables = apply(variables, DISCRIMINATOR, "b", fake_b, next(keys), mask)
+        adversarial = objective.generator(logits_a, mask) + objective.generator(logits_b, mask)
+        cycled_a, variables = apply(variables, GENERATOR, "b_to_a", fake_b, next(keys), mask)
+        cycled_b, variables = apply(variables, GENERATOR, "a_to_b", fake_a, next(keys), mask)
+        cycle = l1(cycled_a, batch["a"]) + l1(cycled_b, batch["b"])
         loss, metrics = adversarial + cycle_weight * cycle, {"adversarial": adversarial, "cycle": cycle}
         if not is_zero(identity_weight):
-            same_b, variables = apply(variables, GENERATOR, "a_to_b", batch["b"], next(keys))
-            same_a, variables = apply(variables, GENERATOR, "b_to_a", batch["a"], next(keys))
-            metrics["identity"] = _l1(same_a, batch["a"]) + _l1(same_b, batch["b"])
+            same_b, variables = apply(variables, GENERATOR, "a_to_b", batch["b"], next(keys), mask)
+            same_a, variables = apply(variables, GENERATOR, "b_to_a", batch["a"], next(keys), mask)
+            metrics["identity"] = l1(same_a, batch["a"]) + l1(same_b, batch["b"])
             loss += cycle_weight * identity_weight * metrics["identity"]
         return loss, (other_collections(variables), metrics)
 
     def discriminator_loss(variables: Variables, batch: Batch, key: Key) -> Lossed:
         fake_a, fake_b, _ = translate(variables, batch, key)
-        loss, pools, metrics = jnp.zeros(()), {}, {}
+        loss, pools, metrics, mask = jnp.zeros(()), {}, {}, batch.get("mask")
         for number, (name, fake) in enumerate((("a", fake_a), ("b", fake_b))):
             keys = jax.random.split(jax.random.fold_in(key, 2 + number), 3)
-            old, pool = query_image_pool(ImagePool(**variables["pools"][name]), fake, keys[0])
-            real, variables = apply(variables, DISCRIMINATOR, name, batch[name], keys[1])
-            found, variables = apply(variables, DISCRIMINATOR, name, old, keys[2])
-            loss, pools[name] = loss + objective.discriminator(real, found) / 2, pool._asdict()
-            metrics |= {f"real_{name}": real.mean(), f"fake_{name}": found.mean()}
+            old, pool = query_image_pool(ImagePool(**variables["pools"][name]), fake, keys[0], mask=mask)
+            real, variables = apply(variables, DISCRIMINATOR, name, batch[name], keys[1], mask)
+            found, variables = apply(variables, DISCRIMINATOR, name, old, keys[2], mask)
+            loss, pools[name] = loss + objective.discriminator(real, found, mask) / 2, pool._asdict()
+            metrics |= {f"real_{name}": mean(real, mask).value, f"fake_{name}": mean(found, mask).value}
         return loss, (other_collections({**variables, "pools": pools}), metrics)
 
     return Game(init, {GENERATOR: generator_loss, DISCRIMINATOR: discriminator_loss})
-
-
-def _l1(a: Array, b: Array) -> Array:
-    return losses.mean_absolute_error(a, b)

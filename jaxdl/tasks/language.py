@@ -20,6 +20,7 @@ from jaxdl.tasks.task import (
     apply_in_training,
     check_names,
     init_model,
+    masked_inputs,
     masked_labels,
 )
 from jaxdl.typing import Array, Batch, Key, PyTree
@@ -88,7 +89,14 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         check_names(batch, ["token", "target"])
         mask = batch.get("mask")
         more = {"carry": _continued_carry(variables, batch), "return_intermediates": True} if "start" in batch else {}
-        apply = partial(apply_in_training, model, _without_carry(variables), _tokens(batch), key, rows=mask)
+        apply = partial(
+            apply_in_training,
+            model,
+            _without_carry(variables),
+            masked_inputs(batch["token"], batch.get("mask")),
+            key,
+            rows=mask,
+        )
         if not more and hasattr(model, "token_losses"):
             nats, collections = apply(targets=masked_labels(batch["target"], mask), method="token_losses")
             value = _mean(nats, mask)
@@ -106,7 +114,11 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         size, length = batch["token"].shape
         mask = batch.get("mask", jnp.ones(size))
         mask = jnp.broadcast_to(fit_mask(mask, (size, length)), (size, length))
-        rows = {"mask": mask, "token": _tokens(batch), "target": masked_labels(batch["target"], mask)}
+        rows = {
+            "mask": mask,
+            "token": masked_inputs(batch["token"], batch.get("mask")),
+            "target": masked_labels(batch["target"], mask),
+        }
 
         def nats_of(logits: Array, part: Mapping[str, Array]) -> Mean:
             return metrics.mean(losses.cross_entropy(logits, part["target"], reduction="none"), part["mask"])
@@ -133,14 +145,6 @@ def _mean(nats: Array, mask: Array | None) -> Array:
     """Return the mean over the tokens whose mask is 1; 0 where there is none."""
     total, count = metrics.mean(nats, mask)
     return total / jnp.where(count == 0, 1, count)
-
-
-def _tokens(batch: Batch) -> Array:
-    """Return the tokens, with 0 for negative numbers such as -1 or -100 in the padding."""
-    token = batch["token"]
-    if "mask" not in batch:
-        return token
-    return jnp.where((token < 0) & (fit_mask(batch["mask"], token.shape) == 0), 0, token)
 
 
 def _without_carry(variables: Variables) -> Variables:

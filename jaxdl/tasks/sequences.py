@@ -23,6 +23,7 @@ from jaxdl.tasks.task import (
     apply_in_training,
     check_names,
     init_model,
+    masked_inputs,
     masked_labels,
 )
 from jaxdl.typing import Array, Batch, Key
@@ -102,12 +103,14 @@ def crf_tagging(model: linen.Module, *, inputs: str = "token", tags: Sequence[st
     def loss(variables: Variables, batch: Batch, key: Key) -> tuple[Array, tuple[Variables, dict[str, Array]]]:
         check_names(batch, [inputs, "label"])
         options = {"rows": batch.get("mask"), "lengths": batch.get("length")}
-        chain, collections = apply_in_training(model, variables, batch[inputs], key, **options)
+        x = masked_inputs(batch[inputs], batch.get("mask"))
+        chain, collections = apply_in_training(model, variables, x, key, **options)
         return nats(chain, batch).value, (collections, {})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
         check_names(batch, [inputs, "label"])
-        chain = apply_in_evaluation(model, variables, batch[inputs], lengths=batch.get("length"))
+        x = masked_inputs(batch[inputs], batch.get("mask"))
+        chain = apply_in_evaluation(model, variables, x, lengths=batch.get("length"))
         predicted, _ = viterbi(chain, batch.get("length"))
         mask = steps_of(batch)
         labels = masked_labels(batch["label"], mask)
@@ -144,7 +147,9 @@ def _step_weights(batch: Batch) -> Array | None:
 def _options(batch: Batch) -> dict[str, Array | None]:
     """Return what a model reads beside the sequences."""
     options = {"lengths": batch.get("length")}
-    return options | {"segment": batch["segment"]} if "segment" in batch else options
+    if "segment" in batch:
+        options["segment"] = masked_inputs(batch["segment"], batch.get("mask"))
+    return options
 
 
 def _labeling(
@@ -165,15 +170,15 @@ def _labeling(
         check_names(batch, [inputs, "label"])
         mask = mask_of(batch)
         labels = masked_labels(batch["label"], mask)
-        logits, collections = apply_in_training(
-            model, variables, batch[inputs], key, rows=batch.get("mask"), **_options(batch)
-        )
+        x, rows = masked_inputs(batch[inputs], batch.get("mask")), batch.get("mask")
+        logits, collections = apply_in_training(model, variables, x, key, rows=rows, **_options(batch))
         value = losses.cross_entropy(logits, labels, mask=mask, label_smoothing=label_smoothing)
         return value, (collections, {"accuracy": metrics.mean(metrics.correct(logits, labels), mask).value})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
         check_names(batch, [inputs, "label"])
-        logits = apply_in_evaluation(model, variables, batch[inputs], **_options(batch))
+        x = masked_inputs(batch[inputs], batch.get("mask"))
+        logits = apply_in_evaluation(model, variables, x, **_options(batch))
         mask = mask_of(batch)
         labels = masked_labels(batch["label"], mask)
         return {

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters import partial_eval
@@ -86,13 +87,33 @@ def masked_labels(labels: ArrayLike, mask: ArrayLike | None) -> Array:
     return labels if mask is None else jnp.where(fit_mask(mask, labels.shape) != 0, labels, 0)
 
 
+def masked_inputs(x: ArrayLike, mask: ArrayLike | None) -> Array:
+    """Replace negative integers, NaN and infinity by 0 where the mask is 0; all other numbers stay.
+
+    These would be no tokens, or make the gradient nan, although what they lead to does not count.
+
+    >>> masked_inputs(jnp.array([[2, -1], [-100, 1]]), jnp.array([[1, 0], [0, 1]])).tolist()
+    [[2, 0], [0, 1]]
+    """
+    x = jnp.asarray(x)
+    if mask is None:
+        return x
+    if jnp.issubdtype(x.dtype, jnp.inexact):
+        valid = jnp.isfinite(x)
+    elif jnp.issubdtype(x.dtype, jnp.signedinteger):
+        valid = x >= 0
+    else:
+        return x
+    return jnp.where(valid | (fit_mask(mask, x.shape) != 0), x, 0)
+
+
 def apply_in_training(
     model: linen.Module, variables: Variables, x: Array, key: Key, *, rows: Array | None = None, **options: Any
 ) -> tuple[Any, Variables]:
     """Apply a model with ``train=True``; return its output and its collections (batch statistics) after the pass.
 
     Rows that fill up a batch are copies of examples: with the mask of a batch as ``rows`` they do not count in the
-    moments of any batch norm, so that these are those of the batch without them.
+    moments of any batch norm, so that these are those of the batch without them, and may hold anything.
 
     Args:
         model: a module.
@@ -106,9 +127,23 @@ def apply_in_training(
     rngs = {"dropout": key}
     if rows is not None:
         rows = jnp.any(rows != 0, axis=tuple(range(1, rows.ndim)))
+        x, options = _clear_rows((x, options), rows)
     with row_mask(rows):
         output, updated = model.apply(variables, x, train=True, mutable=collections, rngs=rngs, **options)
     return output, dict(updated)
+
+
+def _clear_rows(inputs: PyTree, rows: Array) -> PyTree:
+    """Replace tokens, NaN and infinity by 0 in the rows whose mask is 0, of all arrays of as many rows."""
+
+    def clear(leaf: Any) -> Any:
+        if not isinstance(leaf, jax.Array | np.ndarray) or leaf.shape[:1] != rows.shape:
+            return leaf
+        if leaf.ndim > 1 and jnp.issubdtype(leaf.dtype, jnp.integer):  # no lengths
+            return jnp.where(fit_mask(rows, leaf.shape) != 0, leaf, 0)
+        return masked_inputs(leaf, rows)
+
+    return jax.tree.map(clear, inputs)
 
 
 def apply_in_evaluation(model: linen.Module, variables: Variables, x: Array, **options: Any) -> Any:

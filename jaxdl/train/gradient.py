@@ -52,6 +52,7 @@ def mean_gradient(loss: ParamsLoss, axis_name: str | None = None, count: Count |
         varying = jax.tree.map(lambda leaf: jax.lax.pcast(leaf, axis_name, to="varying"), params)
         (value, (updated, metrics)), grads = jax.value_and_grad(local_loss, has_aux=True)(varying)
         metrics = jax.tree.map(lambda leaf: _weighted(share, leaf), to_additive(metrics))
+        grads = jax.tree.map(lambda leaf: jnp.where(share > 0, leaf, 0), grads)  # of a mean over no examples: nan
         value, metrics, grads = jax.lax.psum((value, metrics, grads), axis_name)
         metrics = from_additive(metrics)
         return (value, (jax.tree.map(lambda leaf: _mean_over(leaf, axis_name), updated), metrics)), grads

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from experiments.harness import catalogue
-from experiments.harness.claims import interval, judge
+from experiments.harness.claims import interval, judge, with_interval
 from experiments.harness.command_line import main
 
 
@@ -39,6 +39,16 @@ def test_the_interval_of_a_share_is_clopper_pearson(true, verdict):
     assert high == 1 if true == 8 else stats.binom.cdf(true, 8, high) == pytest.approx(1 / 40)
     assert low == 0 if true == 0 else stats.binom.sf(true - 1, 8, low) == pytest.approx(1 / 40)
     assert claim.verdict == verdict
+
+
+@pytest.mark.parametrize("within", [(0.0, 1.0), (-1.0, 1.0), (0.0, np.inf)])
+def test_no_interval_has_impossible_values(within):
+    samples = np.array([0.1, 0.9])  # Student's interval is from -4.6 to 5.6
+    peer = stats.ttest_1samp(samples, 0).confidence_interval(0.95)
+    low, high = max(peer.low, within[0]), min(peer.high, within[1])
+    found = with_interval("share", samples, within)
+    assert found == {"share": 0.5, "share_low": pytest.approx(low), "share_high": pytest.approx(high)}
+    assert judge(1, "a claim", "a share", samples, within=within).interval == pytest.approx((low, high))
 
 
 def test_the_command_writes_all_claims(tmp_path, monkeypatch, capsys):

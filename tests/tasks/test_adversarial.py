@@ -231,6 +231,45 @@ def test_padding_changes_neither_loss_nor_gradient():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), gradient(x), gradient(other))
 
 
+class NormalizedPixels(linen.Module):
+    """A linear map of every pixel after batch norm."""
+
+    features: int
+
+    @linen.compact
+    def __call__(self, x, train=False):
+        return linen.Dense(self.features, name="map")(BatchNorm(name="norm")(x, train))
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (functools.partial(tasks.gan, latent_size=3, penalty_weight=2.0), ("image",)),
+        (tasks.pix2pix, ("a", "b")),
+        (functools.partial(tasks.cycle_gan, pool_size=2), ("a", "b")),
+    ],
+)
+def test_rows_that_fill_up_a_batch_change_nothing(make, names):
+    rng, key = np.random.default_rng(3), jax.random.key(7)
+    game = make(NormalizedPixels(3), NormalizedPixels(1))
+    ragged = {name: rng.uniform(-1, 1, (3, 3)).astype(np.float32) for name in names}
+    padded = {name: np.concatenate([x, np.full((2, 3), 9, np.float32)]) for name, x in ragged.items()}
+    padded["mask"] = np.float32([1, 1, 1, 0, 0])
+    variables = draw(functools.partial(game.init, jax.random.key(0)), ragged)
+    variables |= {name: jax.tree.map(jnp.zeros_like, variables[name]) for name in variables if name == "pools"}
+
+    def both(batch):
+        found = {}
+        for player, loss in game.losses.items():
+            found[player] = jax.value_and_grad(
+                lambda params, loss=loss: loss({**variables, "params": params}, batch, key), has_aux=True
+            )(variables["params"])
+        return found
+
+    expected, got = (jax.jit(both)(batch) for batch in (ragged, padded))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), expected, got)
+
+
 def test_a_batch_without_examples_and_impossible_options_are_an_error():
     game = tasks.gan(Pointwise(3), Pointwise(1))
     with pytest.raises(ValueError, match="'image'"):

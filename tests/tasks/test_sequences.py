@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from jaxdl import losses, train
-from jaxdl.tasks.sequences import sequence_classification, tagging
+from jaxdl.models import LinearChainCRF, RecurrentClassifier, Tagger
+from jaxdl.nn.recurrent.cells import GRU
+from jaxdl.tasks.sequences import crf_tagging, sequence_classification, tagging
 
 close = partial(np.testing.assert_allclose, rtol=1e-6)
 cross_entropy = jax.jit(losses.cross_entropy, static_argnames=("label_smoothing", "reduction"))
@@ -95,3 +97,55 @@ def test_tag_metrics_over_batches_match_scikit_learn(table):
         close(found[f"f1_{tag}"], f1[number])
     close(found["accuracy"], peer.accuracy_score(labels, predicted))
     assert set(found) == {"loss", "accuracy"} | {f"{m}_{t}" for m in ("precision", "recall", "f1") for t in "AC"}
+
+
+@pytest.mark.parametrize("make", [tagging, lambda model: crf_tagging(LinearChainCRF(model))])
+@pytest.mark.parametrize("filler", [np.nan, np.inf])
+def test_padding_and_rows_that_fill_up_a_batch_may_hold_anything(make, filler, key):
+    task = make(Tagger(vocab_size=None, num_classes=3, cell=GRU(2)))
+    rows = np.array([1.0, 1.0, 0.0])
+    x = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
+    batch = {"token": x, "label": TAGS, "length": LENGTHS, "mask": rows}
+    variables = task.init(key, batch)
+    counted = (VALID & (rows[:, None] != 0))[..., None]
+
+    @jax.jit
+    def results(x):
+        given = batch | {"token": x}
+        value = jax.value_and_grad(lambda params: task.loss({"params": params}, given, key)[0])(variables["params"])
+        return value, {name: mean.value for name, mean in task.measure(variables, given).items()}
+
+    found = (results(x), results(np.where(counted, x, np.float32(filler))))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7), *found)
+
+
+def test_a_mask_of_steps_hides_what_is_no_token(key):
+    task = tagging(Tagger(vocab_size=4, num_classes=3, embedding_dim=2, cell=GRU(2)))
+    batch = {"token": np.where(VALID, TOKENS, 0), "label": TAGS, "mask": 1.0 * VALID}
+    variables = task.init(key, batch)
+
+    @jax.jit
+    def gradient(tokens):
+        return jax.grad(lambda params: task.loss({"params": params}, batch | {"token": tokens}, key)[0])(
+            variables["params"]
+        )
+
+    found = gradient(batch["token"]), gradient(np.where(VALID, TOKENS, -100))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-7), *found)
+
+
+@pytest.mark.parametrize("filler", [-100, 9999])
+def test_tokens_of_rows_that_fill_up_a_batch_may_be_any(filler, key):
+    task = sequence_classification(RecurrentClassifier(vocab_size=4, num_classes=3, embedding_dim=2, cell=GRU(2)))
+    rows = np.array([1.0, 1.0, 0.0])
+    batch = {"token": TOKENS, "label": np.array([0, 2, 1]), "length": LENGTHS, "mask": rows}
+    variables = task.init(key, batch)
+
+    @jax.jit
+    def gradient(tokens):
+        return jax.grad(lambda params: task.loss({"params": params}, batch | {"token": tokens}, key)[0])(
+            variables["params"]
+        )
+
+    found = gradient(TOKENS), gradient(np.where(rows[:, None] != 0, TOKENS, filler))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-7), *found)

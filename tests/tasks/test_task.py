@@ -139,3 +139,18 @@ def test_every_batch_norm_of_every_family_gets_the_mask(model, monkeypatch):
     jax.eval_shape(task.loss, variables, batch, jax.random.key(0))
     assert masks
     assert all(mask is not None for mask in masks)
+
+
+def test_rows_that_fill_up_a_batch_may_hold_anything(key):
+    batch = examples(5) | {"mask": np.float32([1, 1, 1, 0, 0])}
+    task = tasks.classification(Normalized())
+    variables = task.init(key, batch)
+
+    @jax.jit
+    def results(image):
+        return jax.value_and_grad(
+            lambda params: task.loss({**variables, "params": params}, batch | {"image": image}, key), has_aux=True
+        )(variables["params"])
+
+    spoiled = np.where(batch["mask"][:, None] != 0, batch["image"], np.float32(np.nan))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), results(batch["image"]), results(spoiled))

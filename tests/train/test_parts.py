@@ -116,6 +116,18 @@ def test_scalars_go_to_every_part_and_a_given_count_weights_the_parts():
     assert placed["scale"].sharding.is_fully_replicated
 
 
+def test_a_device_without_examples_adds_nothing_to_the_gradient():
+    length = np.float32([3, 1, 0, 0, 2, 2, 4, 1])  # none on the second device: its loss is 0 / 0
+    batch = {"x": np.arange(8, dtype=np.float32) * (length > 0), "length": length, "scale": np.float32(0.5)}
+    count = lambda batch: jnp.sum(batch["length"])  # noqa: E731
+    step = train.make_step(weighted_loss, optim.sgd(1.0), count=count, axis_name="data")
+    expected = 1 - 0.5 * batch["x"].sum() / length.sum()
+    for form in (explicit.with_shard_map, explicit.with_pmap):
+        state, metrics = form(step, make_mesh())(make_state(), batch)
+        assert float(state.params["w"]) == pytest.approx(expected, rel=1e-6)
+        assert float(metrics["loss"]) == pytest.approx(1 - expected, rel=1e-6)
+
+
 def test_what_cannot_be_cut_by_rows_is_refused():
     batch = {"x": np.zeros(8, np.float32), "matrix": np.zeros((4, 4), np.float32)}
 

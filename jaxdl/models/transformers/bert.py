@@ -119,7 +119,7 @@ class BERT(linen.Module):
         drop = partial(Dropout(self.dropout_rate), train=train)
         mask = token_mask(mask, lengths, x.shape)
         x = x if mask is None else clear_padding(x, mask, self.vocab_size)
-        z, embedding = self._embed(x, segment)
+        z, embedding = self._embed(x, segment, mask)
         z = nan_if_additive(z, mask)
         out: dict[str, Any] = {}
         z = collect(out, "embedded", drop(norm(name="embedding_norm")(z)))
@@ -161,7 +161,7 @@ class BERT(linen.Module):
             y = output_layer(drop(out["pooled"]), self.num_classes, kernel_init=normal(0.02), dtype=self.dtype)
         return (y, out) if return_intermediates else y
 
-    def _embed(self, x: Array, segment: ArrayLike | None) -> tuple[Array, Embed]:
+    def _embed(self, x: Array, segment: ArrayLike | None, mask: Array | None) -> tuple[Array, Embed]:
         """Return the sum of the three embeddings, ``[B, T, D]``, and the embedding of tokens."""
         embed = partial(Embed, features=self.d_model, embedding_init=normal(0.02), dtype=self.dtype)
         embedding = embed(self.vocab_size, name="embedding")
@@ -169,6 +169,7 @@ class BERT(linen.Module):
         segment = jnp.zeros_like(x) if segment is None else check_tokens("segment", segment)
         if segment.shape != x.shape:
             raise ValueError(f"expected a segment for each token, {x.shape}, got {segment.shape}")
+        segment = segment if mask is None else clear_padding(segment, mask, self.num_segments)
         return embedding(x) + positions[None] + embed(self.num_segments, name="segments")(segment), embedding
 
 

@@ -3,6 +3,7 @@
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -127,3 +128,17 @@ def test_published_files_of_pretraining_load_into_two_heads():
 def test_invalid_arguments_raise(model, inputs, message):
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(model.init, jax.random.key(0), *inputs)
+
+
+def test_segments_in_the_padding_may_hold_anything(key):
+    variables = MODEL.init(key, TOKENS)
+
+    @jax.jit
+    def gradient(segment):
+        def total(variables):
+            return jnp.sum(jnp.square(MODEL.apply(variables, TOKENS, segment=segment, mask=MASK)[MASK != 0]))
+
+        return jax.value_and_grad(total)(variables)
+
+    found = gradient(SEGMENT), gradient(np.where(MASK != 0, SEGMENT, -100))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7), *found)
