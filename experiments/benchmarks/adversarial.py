@@ -46,9 +46,10 @@ def dcgan(title: str) -> Case | Missing:
     for name, leaf in mine.items():
         if "running" in name or "num_batches" in name:
             continue
-        change, error = (np.linalg.norm(leaf - other) for other in (start[name], others[name]))
-        if error > 0.1 * change + 1e-6:
-            raise AssertionError(f"{name} changed by {change:g}, with a difference of {error:g}")
+        # The first step of Adam is the sign of the gradient, which rounding errors turn where it is nearly 0.
+        turned = np.mean(np.abs(leaf - others[name]) > RATE / 2)
+        if turned > 0.02 or np.array_equal(leaf, start[name]):
+            raise AssertionError(f"{name}: expected the step of torch, got another one for {turned:.1%} of the numbers")
     return Case(title, "torch", ours.train, theirs.train, 1.3, ROUNDS)
 
 
