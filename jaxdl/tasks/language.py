@@ -89,14 +89,8 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         check_names(batch, ["token", "target"])
         mask = batch.get("mask")
         more = {"carry": _continued_carry(variables, batch), "return_intermediates": True} if "start" in batch else {}
-        apply = partial(
-            apply_in_training,
-            model,
-            _without_carry(variables),
-            masked_inputs(batch["token"], batch.get("mask")),
-            key,
-            rows=mask,
-        )
+        token = masked_inputs(batch["token"], mask)
+        apply = partial(apply_in_training, model, _without_carry(variables), token, key, rows=mask)
         if not more and hasattr(model, "token_losses"):
             nats, collections = apply(targets=masked_labels(batch["target"], mask), method="token_losses")
             value = _mean(nats, mask)
@@ -116,7 +110,7 @@ def language_model(model: linen.Module, *, window: int | None = 256, unit: str =
         mask = jnp.broadcast_to(fit_mask(mask, (size, length)), (size, length))
         rows = {
             "mask": mask,
-            "token": masked_inputs(batch["token"], batch.get("mask")),
+            "token": masked_inputs(batch["token"], mask),
             "target": masked_labels(batch["target"], mask),
         }
 
