@@ -10,7 +10,7 @@ import numpy as np
 from jaxdl import tree
 from jaxdl.arrays import to_floating
 from jaxdl.checks import check_in_range, check_positive_integer
-from jaxdl.rl.environments.environment import Environment, Episode, _as_arrays
+from jaxdl.rl.environments.environment import Environment, Episode
 from jaxdl.typing import Array, ArrayLike, Batch, Key, PyTree
 
 Policy = Callable[[Array, Key], Array]
@@ -95,7 +95,7 @@ def play_episode(environment: Environment, policy: Policy, key: Key, max_steps: 
         state, observation, running = carry
         action = policy(observation, key)
         after, time_step = environment.step(state, action)
-        time_step = _as_arrays(time_step)
+        time_step = time_step.as_arrays()
 
         def stay(new: PyTree, old: PyTree) -> PyTree:
             return jax.tree.map(lambda new, old: jnp.where(running, new, old), new, old)

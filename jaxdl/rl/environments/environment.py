@@ -30,6 +30,11 @@ class TimeStep(NamedTuple):
         """Whether the episode has ended, for either reason."""
         return self.terminated | self.truncated
 
+    def as_arrays(self) -> "TimeStep":
+        """Convert the reward and the ends, which may be numbers of Python, to arrays."""
+        terminated, truncated = jnp.asarray(self.terminated, bool), jnp.asarray(self.truncated, bool)
+        return self._replace(reward=jnp.asarray(self.reward), terminated=terminated, truncated=truncated)
+
 
 class Environment(NamedTuple):
     """A Markov decision process with discrete actions, as two pure functions of one state.
@@ -45,15 +50,6 @@ class Environment(NamedTuple):
     reset: Callable[[Key], tuple[Any, Array]]
     step: Callable[[Any, ArrayLike], tuple[Any, TimeStep]]
     num_actions: int
-
-
-def _as_arrays(time_step: TimeStep) -> TimeStep:
-    """Convert the reward and the ends of a time step, which may be numbers of Python, to arrays."""
-    return time_step._replace(
-        reward=jnp.asarray(time_step.reward),
-        terminated=jnp.asarray(time_step.terminated, bool),
-        truncated=jnp.asarray(time_step.truncated, bool),
-    )
 
 
 class Limited(NamedTuple):
@@ -130,7 +126,7 @@ def auto_reset(environment: Environment) -> Environment:
 
     def step(episode: Episode, action: ArrayLike) -> tuple[Episode, TimeStep]:
         state, time_step = environment.step(episode.state, action)
-        time_step = _as_arrays(time_step)
+        time_step = time_step.as_arrays()
         reset_key, key = jax.random.split(episode.key)
         begun = environment.reset(reset_key)
         ended = time_step.ended
