@@ -44,6 +44,7 @@ class Setting:
     length: int | None
     precision: str
     rule: str
+    quick: bool
     changes: dict[str, Any]
 
 
@@ -88,7 +89,7 @@ def examine(setting: Setting) -> dict[str, Any]:
         wrap=functools.partial(parallel.gather_by_block, mesh=mesh) if setting.rule == "fully_sharded" else None,
         **setting.changes,
     )
-    report = aot.examine_step(work.step, work.state, work.batch, mesh, chip, RULES[setting.rule])
+    report = aot.examine_step(work.step, work.state, work.batch, mesh, chip, RULES[setting.rule], quick=setting.quick)
     is_sharded = setting.rule != "replicated"
     return {
         **dataclasses.asdict(setting),
@@ -118,7 +119,7 @@ def table_of(report: dict[str, Any]) -> Table:
     """Make the table of a report."""
     table = Table(title=f"{report['model']} for {report['topology']}, mesh {report['mesh']}", show_header=False)
     rows, chips = report["batch_size"] / report["chips"], report["chips"]
-    for name in ("batch_size", "length", "precision", "rule", "changes"):
+    for name in ("batch_size", "length", "precision", "rule", "quick", "changes"):
         if report[name]:
             table.add_row(name.replace("_", " "), str(report[name]))
     table.add_row("rows a chip", f"{rows:g}")
@@ -161,7 +162,7 @@ def markdown(lines: Sequence[str]) -> str:
             temporaries,
             f"{report['operations'] / report['chips']:.3g}",
             sent,
-            f"{report['seconds']:.0f}",
+            f"{report['seconds']:.0f}" + " (quick)" * report["quick"],
             "" if report["fits"] else report["verdict"],
         )
         rows.append("| " + " | ".join(cells) + " |")
@@ -199,7 +200,9 @@ def _setting(flags: argparse.Namespace, name: str, batch_size: int) -> Setting:
     changes = dict(_field(text) for text in flags.set)
     if flags.remat is not None:
         changes["remat"] = flags.remat
-    return Setting(name, flags.topology, flags.mesh, batch_size, flags.length, flags.precision, flags.rule, changes)
+    return Setting(
+        name, flags.topology, flags.mesh, batch_size, flags.length, flags.precision, flags.rule, flags.quick, changes
+    )
 
 
 def _field(text: str) -> tuple[str, Any]:
@@ -232,6 +235,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--rule", default="replicated", choices=tuple(RULES), help="layout of the parameters")
     parser.add_argument("--remat", help="the field remat of the model: what is computed again backward")
+    parser.add_argument("--quick", action="store_true", help="with the compiler's least effort: bounds, in seconds")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of the model")
     parser.add_argument("--json", metavar="FILE", help="append the report to FILE, one line")
     flags = parser.parse_args(arguments)

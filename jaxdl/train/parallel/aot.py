@@ -47,6 +47,8 @@ CHIPS = {
 }
 """By the first part of a topology's name; https://docs.cloud.google.com/tpu/docs/v5e and v6e. The memory is the
 compiler's limit, a little less than that of the chip."""
+LEAST_EFFORT = {"exec_time_optimization_effort": -1.0}
+"""The compiler's option for the fewest optimizations."""
 
 
 class Report(NamedTuple):
@@ -142,13 +144,27 @@ def place_shapes(state: PyTree, batch: PyTree, mesh: Mesh, rule: Rule = replicat
     return jax.tree.map(add, state, shardings(state, mesh, rule)), jax.tree.map(add, batch, rows)
 
 
-def compile_step(step: Callable[..., Any], state: PyTree, batch: PyTree) -> jax.stages.Compiled:
-    """Compile a step whose state is donated, from shapes with shardings; see `place_shapes`."""
-    return jax.jit(step, donate_argnums=0).lower(state, batch).compile()
+def compile_step(step: Callable[..., Any], state: PyTree, batch: PyTree, *, quick: bool = False) -> jax.stages.Compiled:
+    """Compile a step whose state is donated, from shapes with shardings; see `place_shapes`.
+
+    Args:
+        step: ``step(state, batch) -> (state, metrics)``.
+        state: shapes with shardings.
+        batch: likewise.
+        quick: optimize as little as possible.
+    """
+    return jax.jit(step, donate_argnums=0).lower(state, batch).compile(LEAST_EFFORT if quick else None)
 
 
 def examine_step(
-    step: Callable[..., Any], state: PyTree, batch: PyTree, mesh: Mesh, chip: Chip, rule: Rule = replicated
+    step: Callable[..., Any],
+    state: PyTree,
+    batch: PyTree,
+    mesh: Mesh,
+    chip: Chip,
+    rule: Rule = replicated,
+    *,
+    quick: bool = False,
 ) -> Report:
     """Compile a training step for the chips of a mesh, and report its memory, operations and communication.
 
@@ -159,13 +175,15 @@ def examine_step(
         mesh: from `topology_mesh`, or of devices that are there.
         chip: its limits.
         rule: the layout of the parameters.
+        quick: compile with the least effort, in a tenth of the time or less. Fewer operations are fused and fewer sums
+            moved out of loops, so memory and communication are upper bounds.
     """
     placed = place_shapes(state, batch, mesh, rule)
     operations = count_operations(step, state, batch, platform=mesh.devices.flat[0].platform)
     arguments = float(sum(map(_shard_bytes, jax.tree.leaves(placed))))
     started = time.perf_counter()
     try:
-        compiled = compile_step(step, *placed)
+        compiled = compile_step(step, *placed, quick=quick)
     except jax.errors.JaxRuntimeError as error:
         peak = used_memory(str(error))
         if peak is None:

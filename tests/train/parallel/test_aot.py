@@ -59,9 +59,10 @@ def test_a_step_is_examined_on_the_devices_of_this_machine():
     _, step, state, loader = make_run()
     mesh = parallel.make_mesh({"data": 8})
     shapes = jax.eval_shape(lambda: (state, loader.batch(0)))
-    report = aot.examine_step(step, *shapes, mesh, aot.CHIPS["v5e"])
-    assert report.fits
-    assert [found.kind for found in report.collectives] == ["all-reduce"]
+    reports = [aot.examine_step(step, *shapes, mesh, aot.CHIPS["v5e"], quick=quick) for quick in (False, True)]
+    for report in reports:
+        assert report.fits
+        assert [found.kind for found in report.collectives] == ["all-reduce"]
     sharded = aot.place_shapes(*shapes, mesh, parallel.fully_sharded)[0]
     parts = {leaf.sharding.spec for leaf in jax.tree.leaves(sharded.params)}
     assert len(parts) > 1
