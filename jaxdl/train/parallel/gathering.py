@@ -21,6 +21,8 @@ from jaxdl.typing import Array, PyTree
 
 BLOCK = re.compile(r"_block(s|\d+)$")
 """The names of the blocks of a stack, see `jaxdl.models.scanning`; those of ``NAME_blocks`` are stacked."""
+LOSSES = "token_losses"
+"""The method of language models whose loop over the vocabulary's logits needs the output matrix in every pass."""
 
 
 def gather_by_block(
@@ -31,7 +33,8 @@ def gather_by_block(
     In the program there is an all-gather of a block forward, one backward, and one sum of its gradient, of which each
     device keeps its shard (a reduce-scatter where the compiler has one). Give the model ``remat="block"``, or the
     gathered parameters of all blocks are kept for the backward pass. With ``make_step(..., precision="bfloat16")``
-    parameters are gathered in 16 bits.
+    parameters are gathered in 16 bits. What a language model has outside of its blocks, such as the matrix of its
+    outputs, is gathered once.
 
     Args:
         loss: of a task; it may be a function of any arguments that applies linen modules.
@@ -66,18 +69,25 @@ def _in_block(
     kwargs: Mapping[str, Any],
     context: linen.module.InterceptorContext,
 ) -> Any:
-    """Call a method; if it is a block's, with gathered parameters. ``running`` are the blocks that have them."""
-    module, path = context.module, "/".join(context.module.path)
-    is_block = bool(BLOCK.search(path)) and context.method_name == "__call__"
-    if not is_block or path in running or module.is_initializing():
+    """Call a method; if it is a block's, or a model's losses, with gathered parameters.
+
+    ``running`` are the modules that have them; those of blocks in a model are left to the blocks.
+    """
+    module, path, method = context.module, "/".join(context.module.path), context.method_name
+    is_block = bool(BLOCK.search(path)) and method == "__call__"
+    if not (is_block or method == LOSSES) or path in running or module.is_initializing():
         return function(*args, **kwargs)
 
     def gather(variables: Mapping[str, PyTree]) -> Mapping[str, PyTree]:
-        stacked = path.endswith("s")
-        return tree.map_with_path(lambda name, leaf: _gathered(mesh, rule, name, path, leaf, stacked), variables)
+        return tree.map_with_path(gather_leaf, variables)
+
+    def gather_leaf(name: str, leaf: Array) -> Array:
+        if not is_block and any(map(BLOCK.search, name.split("/"))):
+            return leaf
+        return _gathered(mesh, rule, name, path, leaf, is_block and path.endswith("s"))
 
     def call(module: linen.Module, *args: Any) -> Any:
-        return module(*args, **kwargs)  # pyright: ignore[reportCallIssue]
+        return getattr(module, method)(*args, **kwargs)
 
     lay_out = functools.partial(_constrain_first, mesh, activations)
     running.append(path)
@@ -90,7 +100,7 @@ def _in_block(
 def _gathered(mesh: Mesh, rule: Rule, name: str, path: str, leaf: Array, stacked: bool) -> Array:
     """Gather a parameter; of stacked ones the rule has the shape of all, whose number does not change its layout."""
     name = name.removeprefix("params/")
-    spec = rule(f"{path}/{name}", (1, *leaf.shape) if stacked else leaf.shape, mesh)
+    spec = rule(f"{path}/{name}".lstrip("/"), (1, *leaf.shape) if stacked else leaf.shape, mesh)
     if stacked:
         spec = PartitionSpec(*spec[1:])
     whole = PartitionSpec(*(_without_data(entry) for entry in spec))

@@ -10,6 +10,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxdl import optim, tasks, train
+from jaxdl.losses import linear
 from jaxdl.models.transformers.gpt import GPT
 from jaxdl.train import parallel
 from tests.variables import draw
@@ -97,3 +98,12 @@ def test_the_count_of_a_loss_stays():
     loss = partial(TASK.loss)
     loss.count = lambda batch: jnp.sum(batch["mask"])
     assert parallel.gather_by_block(loss, parallel.make_mesh({"data": 1})).count(BATCH) == BATCH["mask"].sum()
+
+
+def test_the_output_matrix_is_gathered_once_for_all_pieces_of_the_loss(monkeypatch, state):
+    gathered = []
+    for limit in (linear.SMALL, 1):  # the loss in one piece, and in eight
+        monkeypatch.setattr(linear, "SMALL", limit)
+        step, *_ = compile_on(state, *FORMS["fully sharded"])
+        gathered.append([found for found in parallel.executed_collectives(step) if found.kind == "all-gather"])
+    assert gathered[0] == gathered[1]
