@@ -63,15 +63,21 @@ def query_image_pool(
     coins = jax.random.bernoulli(coin_key, 0.5, (batch,))
     places = jax.random.randint(place_key, (batch,), 0, size)
 
-    def exchange(pool: ImagePool, one: tuple[Array, Array, Array, Array]) -> tuple[ImagePool, Array]:
-        image, coin, place, counts = one
-        filling = pool.count < size
-        place = jnp.where(filling, pool.count, place)
-        old = pool.images[place]
-        stored = jnp.where(counts & (filling | coin), image, old)
-        shown = jnp.where(counts & ~filling & coin, old, image)
-        return ImagePool(pool.images.at[place].set(stored), jnp.minimum(pool.count + counts, size)), shown
-
     counts = jnp.ones(batch, bool) if mask is None else jnp.asarray(mask) != 0
-    pool, shown = jax.lax.scan(exchange, pool, (images.astype(pool.images.dtype), coins, places, counts))
-    return shown.astype(images.dtype), pool
+
+    def exchange(carry: tuple[Array, Array], one: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
+        stored, count = carry
+        image, coin, place, counts = one
+        filling = count < size
+        place = jnp.where(filling, count, place)
+        old = stored[place]
+        shown = jnp.where(counts & ~filling & coin, old, image)
+        stored = stored.at[place].set(jnp.where(counts & (filling | coin), image, old))
+        return (stored, jnp.minimum(count + counts, size)), shown
+
+    # The loop exchanges numbers of images. The images are taken once: devices that share a batch send them once.
+    numbers = jnp.arange(size + batch)
+    choices = numbers[size:], coins, places, counts
+    (stored, count), shown = jax.lax.scan(exchange, (numbers[:size], pool.count), choices)
+    known = jnp.concatenate([pool.images, images.astype(pool.images.dtype)])
+    return known[shown].astype(images.dtype), ImagePool(known[stored], count)

@@ -196,3 +196,11 @@ def test_a_pool_of_bytes_holds_real_numbers():
     pool = generative.init_image_pool(2, np.zeros((1, 1, 1), np.uint8))
     shown, _ = generative.query_image_pool(pool, jnp.full((1, 1, 1, 1), 0.5), jax.random.key(0))
     assert shown.tolist() == [[[[0.5]]]]
+
+
+def test_the_loop_of_a_pool_holds_no_images():
+    images = jnp.zeros((16, 8, 8, 3))  # in a loop, devices that share the batch would send all of them for each
+    pool = generative.init_image_pool(4, images[0])
+    program = jax.make_jaxpr(generative.query_image_pool)(pool, images, jax.random.key(0))
+    (loop,) = [equation for equation in program.eqns if equation.primitive.name == "scan"]
+    assert sum(value.aval.size for value in loop.invars) < images[0].size

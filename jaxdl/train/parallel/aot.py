@@ -209,11 +209,18 @@ def examine_step(
 def used_memory(message: str) -> float | None:
     """Parse the bytes that a program would use from the compiler's error; None if it is another error.
 
+    Of a program that needs too much for temporaries alone, the compiler says no more than these.
+
     >>> used_memory("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 16.80G of 15.75G hbm.") / 2**30
     16.8
     """
-    found = re.search(r"Used ([\d.]+)([KMGT]?) of [\d.]+[KMGT]? hbm", message)
-    return None if found is None else float(found[1]) * 2.0 ** (10 * " KMGT".index(found[2] or " "))
+    found = re.search(
+        r"Used ([\d.]+)([KMGT]?) of [\d.]+[KMGT]? hbm|HLO temporaries \(([\d.]+)([KMGT]?)\) exceeds", message
+    )
+    if found is None:
+        return None
+    number, unit = (first or second for first, second in (found.group(1, 3), found.group(2, 4)))
+    return float(number) * 2.0 ** (10 * " KMGT".index(unit or " "))
 
 
 def advise(report: Report, chip: Chip, rows: int, *, is_sharded: bool) -> str:

@@ -179,7 +179,12 @@ def test_weak_scaling_of_a_replicated_and_of_a_sharded_step():
 
 
 @pytest.mark.parametrize(
-    ("message", "expected"), [("Used 16.80G of 15.75G hbm", 16.8 * 2**30), ("Used 3.5M of 1.0M hbm", 3.5 * 2**20)]
+    ("message", "expected"),
+    [
+        ("Used 16.80G of 15.75G hbm", 16.8 * 2**30),
+        ("Used 3.5M of 1.0M hbm", 3.5 * 2**20),
+        ("the total memory required for HLO temporaries (30.53G) exceeds available HBM (15.75G).", 30.53 * 2**30),
+    ],
 )
 def test_the_memory_of_a_program_that_does_not_fit(message, expected):
     assert aot.used_memory(message) == pytest.approx(expected)
