@@ -66,7 +66,7 @@ class Config(OnDigits):
     """How often the question attends to the picture."""
     blind: bool = True
     """Train on the questions alone, too, for a quarter of the passes."""
-    epochs: float = 14.0
+    epochs: float = 42.0
     """Passes over the questions."""
     batch_size: int = 64
     """Questions in an update."""
