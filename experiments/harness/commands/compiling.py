@@ -44,8 +44,8 @@ class Setting:
     length: int | None
     precision: str
     rule: str
-    quick: bool
     changes: dict[str, Any]
+    quick: bool = False
 
 
 def main(arguments: list[str]) -> int:
@@ -162,7 +162,7 @@ def markdown(lines: Sequence[str]) -> str:
             temporaries,
             f"{report['operations'] / report['chips']:.3g}",
             sent,
-            f"{report['seconds']:.0f}" + " (quick)" * report["quick"],
+            f"{report['seconds']:.0f}" + " (quick)" * report.get("quick", False),
             "" if report["fits"] else report["verdict"],
         )
         rows.append("| " + " | ".join(cells) + " |")
@@ -201,7 +201,7 @@ def _setting(flags: argparse.Namespace, name: str, batch_size: int) -> Setting:
     if flags.remat is not None:
         changes["remat"] = flags.remat
     return Setting(
-        name, flags.topology, flags.mesh, batch_size, flags.length, flags.precision, flags.rule, flags.quick, changes
+        name, flags.topology, flags.mesh, batch_size, flags.length, flags.precision, flags.rule, changes, flags.quick
     )
 
 
@@ -235,7 +235,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--rule", default="replicated", choices=tuple(RULES), help="layout of the parameters")
     parser.add_argument("--remat", help="the field remat of the model: what is computed again backward")
-    parser.add_argument("--quick", action="store_true", help="with the compiler's least effort: bounds, in seconds")
+    parser.add_argument("--quick", action="store_true", help="with the compiler's least effort: estimates, in seconds")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of the model")
     parser.add_argument("--json", metavar="FILE", help="append the report to FILE, one line")
     flags = parser.parse_args(arguments)

@@ -175,8 +175,8 @@ def examine_step(
         mesh: from `topology_mesh`, or of devices that are there.
         chip: its limits.
         rule: the layout of the parameters.
-        quick: compile with the least effort, in a tenth of the time or less. Fewer operations are fused and fewer sums
-            moved out of loops, so memory and communication are upper bounds.
+        quick: compile with the least effort, in a half to a tenth of the time. Fewer operations are fused, so memory is
+            an estimate, and fewer sums are moved out of loops, so communication is an upper bound.
     """
     placed = place_shapes(state, batch, mesh, rule)
     operations = count_operations(step, state, batch, platform=mesh.devices.flat[0].platform)

@@ -56,13 +56,13 @@ def test_all_models_are_compiled_once_and_a_failure_is_a_line(monkeypatch, tmp_p
 
     monkeypatch.setattr(compiling, "examine", examine)
     path = tmp_path / "compiled.jsonl"
-    for _ in range(2):
-        assert main(["compile", "vgg1?", "--all", "--json", str(path)]) == 0
+    for flags in (["--quick"], []):
+        assert main(["compile", "vgg1?", "--all", "--json", str(path), *flags]) == 0
     assert asked == list(models.list("vgg1?"))
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["model"] for line in lines] == asked
     table = capsys.readouterr().out
-    assert "| `vgg11` | 8 | 2.00 | 1.00 | 1e+12 | all-reduce 4.0 | 12 | |" in table.replace("|  |", "| |")
+    assert "| `vgg11` | 8 | 2.00 | 1.00 | 1e+12 | all-reduce 4.0 | 12 (quick) | |" in table.replace("|  |", "| |")
     assert "RuntimeError: an operation that TPUs lack |" in table
 
 
