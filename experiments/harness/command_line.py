@@ -9,7 +9,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +155,7 @@ def conduct(experiment: catalogue.Experiment, config: Config, run: Run, goal: di
     try:
         result = execute(experiment, config, run)
         check_result(config, result)
-        finish(run, result, goal)
+        finish(run, result, goal, changed_settings(config, experiment.default))
     except Interrupted as interrupted:
         run.write_manifest("interrupted")
         run.console.print(str(interrupted))
@@ -166,14 +166,20 @@ def conduct(experiment: catalogue.Experiment, config: Config, run: Run, goal: di
     return 0
 
 
-def finish(run: Run, result: dict[str, Any], goal: dict[str, float]) -> None:
-    """Write the result of a run and print it with its goal."""
+def changed_settings(config: Config, default: Config) -> list[str]:
+    """Return the names of the settings that are not the default ones; the seed is none of them."""
+    values = as_dict(default)
+    return [name for name, value in as_dict(config).items() if name != "seed" and value != values[name]]
+
+
+def finish(run: Run, result: dict[str, Any], goal: dict[str, float], changed: Sequence[str] = ()) -> None:
+    """Write the result of a run and print it with its goal; ``changed`` are the settings that are not the default."""
     if run.mesh and not run.uses_mesh:
         run.console.print("note: this experiment runs on one device; --devices, --mesh and --coordinator had no effect")
     if run.precision != "float32" and not run.uses_precision:
         run.console.print("note: this experiment computes in float32; --precision had no effect")
     run.write_manifest("finished", result)
-    run.console.print(result_table(run.name, result, goal))
+    run.console.print(result_table(run.name, result, goal, changed))
     run.console.print(f"run folder: {run.directory}")
 
 
@@ -251,9 +257,11 @@ def bench(arguments: list[str]) -> int:
     return 0
 
 
-def result_table(name: str, result: dict[str, Any], goal: dict[str, float]) -> Table:
-    """Make a table of the values of a result and their goals."""
+def result_table(name: str, result: dict[str, Any], goal: dict[str, float], changed: Sequence[str] = ()) -> Table:
+    """Make a table of the values of a result and their goals, which hold for the default settings."""
     table = Table(title=name)
+    if changed and goal.keys() & result.keys():
+        table.caption = f"goals are set for the default settings, not for this {', '.join(changed)}"
     for column in ("measure", "result", "goal", ""):
         table.add_column(column, justify="left" if column == "measure" else "right")
     for measure, value in result.items():

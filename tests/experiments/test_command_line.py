@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from experiments.harness import catalogue
+from experiments.harness import catalogue, command_line
 from experiments.harness.command_line import main
 
 
@@ -30,6 +30,17 @@ def test_presets_change_settings_and_goal(preset, model, goal):
     assert (experiment.default.model, experiment.goal) == (model, {"accuracy": goal})
     assert not experiment.default.standardize
     assert catalogue.load("image_classification").default.standardize
+
+
+def test_a_table_of_results_says_where_goals_are_not_of_its_settings():
+    default = catalogue.load("xor").default
+    assert command_line.changed_settings(dataclasses.replace(default, seed=default.seed + 1), default) == []
+    changed = command_line.changed_settings(dataclasses.replace(default, learning_rate=7.0), default)
+    assert changed == ["learning_rate"]
+    result, goal = {"accuracy": 1.0}, {"accuracy": 0.9}
+    assert "not for this learning_rate" in command_line.result_table("xor", result, goal, changed).caption
+    assert command_line.result_table("xor", result, goal).caption is None
+    assert command_line.result_table("xor", result, {}, changed).caption is None
 
 
 def test_flags_keep_their_values_under_smoke_settings():
