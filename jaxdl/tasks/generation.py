@@ -48,7 +48,7 @@ def autoregressive_pixels(model: linen.Module, *, inputs: str = "image", conditi
         return value, (collections, {"bits_per_dimension": value / math.log(2)})
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
-        logits = apply_in_evaluation(model, variables, batch[inputs], **options(batch))
+        logits = apply_in_evaluation(model, variables, batch[inputs], rows=batch.get("mask"), **options(batch))
         each = nats(logits, batch)
         return _likelihood(each, batch)
 

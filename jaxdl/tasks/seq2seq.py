@@ -89,7 +89,7 @@ def translation(
 
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
         rest = options(batch)
-        logits = apply_in_evaluation(model, variables, batch["source"], **rest)
+        logits = apply_in_evaluation(model, variables, batch["source"], rows=batch.get("mask"), **rest)
         mask = target_mask(batch)
         target = masked_labels(batch["target"], mask)
         right = metrics.correct(logits, target)

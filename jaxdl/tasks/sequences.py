@@ -178,7 +178,7 @@ def _labeling(
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
         check_names(batch, [inputs, "label"])
         x = masked_inputs(batch[inputs], batch.get("mask"))
-        logits = apply_in_evaluation(model, variables, x, **_options(batch))
+        logits = apply_in_evaluation(model, variables, x, rows=batch.get("mask"), **_options(batch))
         mask = mask_of(batch)
         labels = masked_labels(batch["label"], mask)
         return {

@@ -83,7 +83,7 @@ def classification(
     def measure(variables: Variables, batch: Batch) -> dict[str, Mean]:
         check_names(batch, [inputs, "label"])
         batch = prepare(batch)
-        logits = apply_in_evaluation(model, variables, batch[inputs])
+        logits = apply_in_evaluation(model, variables, batch[inputs], rows=batch.get("mask"))
         mask = batch.get("mask")
         labels = masked_labels(batch["label"], mask)
         return {
@@ -169,7 +169,7 @@ def supervised(
         check_names(batch, names)
         batch = prepare(batch)
         own, given = _without_extra(variables)
-        output = apply_in_evaluation(model, own, batch[inputs], **options(batch))
+        output = apply_in_evaluation(model, own, batch[inputs], rows=batch.get("mask"), **options(batch))
         value, values = _loss_and_metrics(compare(loss, output, batch, **given))
         found = {name: compare(function, output, batch) for name, function in functions.items()}
         count = _count_rows(batch, inputs)

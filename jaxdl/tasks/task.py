@@ -126,11 +126,16 @@ def apply_in_training(
     collections = [name for name in variables if name != "params"]
     rngs = {"dropout": key}
     if rows is not None:
-        rows = jnp.any(rows != 0, axis=tuple(range(1, rows.ndim)))
+        rows = _any_step(rows)
         x, options = _clear_rows((x, options), rows)
     with row_mask(rows):
         output, updated = model.apply(variables, x, train=True, mutable=collections, rngs=rngs, **options)
     return output, dict(updated)
+
+
+def _any_step(mask: Array) -> Array:
+    """Return which rows of a mask ``[B, ...]`` count in any step."""
+    return jnp.any(jnp.asarray(mask) != 0, axis=tuple(range(1, jnp.ndim(mask))))
 
 
 def _clear_rows(inputs: PyTree, rows: Array) -> PyTree:
@@ -146,8 +151,12 @@ def _clear_rows(inputs: PyTree, rows: Array) -> PyTree:
     return jax.tree.map(clear, inputs)
 
 
-def apply_in_evaluation(model: linen.Module, variables: Variables, x: Array, **options: Any) -> Any:
-    """Apply a model with ``train=False``; return its output."""
+def apply_in_evaluation(
+    model: linen.Module, variables: Variables, x: Array, *, rows: Array | None = None, **options: Any
+) -> Any:
+    """Apply a model with ``train=False``; return its output. Rows that fill up a batch may hold anything, see above."""
+    if rows is not None:
+        x, options = _clear_rows((x, options), _any_step(rows))
     return model.apply(variables, x, train=False, **options)
 
 

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import decode, losses, train
+from jaxdl.models.sequence.encoder_decoder import EncoderDecoder
+from jaxdl.nn.recurrent.cells import GRU
 from jaxdl.tasks.seq2seq import shift_right, translation
 
 close = partial(np.testing.assert_allclose, rtol=1e-5)
@@ -83,3 +85,14 @@ def test_exact_match_agrees_with_greedy_decoding(key):
 def test_the_decoder_input_is_the_target_shifted_right():
     np.testing.assert_array_equal(shift_right(TARGET, BOS)[:, 1:], TARGET[:, :-1])
     assert (shift_right(TARGET, BOS)[:, 0] == BOS).all()
+
+
+def test_rows_that_fill_up_a_batch_may_hold_anything_in_evaluation_too():
+    model = EncoderDecoder(V, V, GRU(4), embedding_dim=4)
+    task = translation(model, bos_id=BOS)
+    batch = {name: np.concatenate([array, array[:1]]) for name, array in BATCH.items()}
+    batch |= {"source": batch["source"].copy(), "mask": np.array([1, 1, 1, 0])}
+    batch["source"][-1] = -100
+    variables = task.init(jax.random.key(0), BATCH)
+    found, expected = (jax.tree.map(float, task.measure(variables, part)) for part in (batch, BATCH))
+    assert found["loss"].value == expected["loss"].value
