@@ -47,7 +47,7 @@ CHIPS = {
 }
 """By the first part of a topology's name; https://docs.cloud.google.com/tpu/docs/v5e and v6e. The memory is the
 compiler's limit, a little less than that of the chip."""
-LEAST_EFFORT = {"exec_time_optimization_effort": -1.0}
+LEAST_EFFORT: dict[str, Any] = {"exec_time_optimization_effort": -1.0}
 """The compiler's option for the fewest optimizations."""
 
 
@@ -214,13 +214,8 @@ def used_memory(message: str) -> float | None:
     >>> used_memory("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 16.80G of 15.75G hbm.") / 2**30
     16.8
     """
-    found = re.search(
-        r"Used ([\d.]+)([KMGT]?) of [\d.]+[KMGT]? hbm|HLO temporaries \(([\d.]+)([KMGT]?)\) exceeds", message
-    )
-    if found is None:
-        return None
-    number, unit = (first or second for first, second in (found.group(1, 3), found.group(2, 4)))
-    return float(number) * 2.0 ** (10 * " KMGT".index(unit or " "))
+    found = re.search(r"(?:Used |temporaries \()([\d.]+)([KMGT]?)(?: of [\d.]+[KMGT]? hbm|\) exceeds)", message)
+    return None if found is None else float(found[1]) * 2.0 ** (10 * " KMGT".index(found[2] or " "))
 
 
 def advise(report: Report, chip: Chip, rows: int, *, is_sharded: bool) -> str:
