@@ -71,7 +71,7 @@ class Config(SequenceGeneration):
     """Channels of the features."""
     attention_weight: float = 0.1
     """Weight of the penalty that makes attention doubly stochastic."""
-    epochs: float = 14.0
+    epochs: float = 42.0
     batch_size: int = 64
     optimizer: Optimizer = field(default_factory=lambda: Optimizer("adam", 4e-3, warmup=0.05, clip_norm=1.0))
 
