@@ -167,9 +167,10 @@ def conduct(experiment: catalogue.Experiment, config: Config, run: Run, goal: di
 
 
 def changed_settings(config: Config, default: Config) -> list[str]:
-    """Return the names of the settings that are not the default ones; the seed is none of them."""
+    """Return the names of the settings that are not the default ones, but for the seed and the place of named data."""
     values = as_dict(default)
-    return [name for name, value in as_dict(config).items() if name != "seed" and value != values[name]]
+    same = {"seed", "data_dir"} if "data" in values else {"seed"}
+    return [name for name, value in as_dict(config).items() if name not in same and value != values[name]]
 
 
 def finish(run: Run, result: dict[str, Any], goal: dict[str, float], changed: Sequence[str] = ()) -> None:

@@ -154,7 +154,7 @@ def _clear_rows(inputs: PyTree, rows: Array) -> PyTree:
 def apply_in_evaluation(
     model: linen.Module, variables: Variables, x: Array, *, rows: Array | None = None, **options: Any
 ) -> Any:
-    """Apply a model with ``train=False``; return its output. Rows that fill up a batch may hold anything, see above."""
+    """Apply a model with ``train=False``; return its output. Rows whose mask ``rows`` is 0 may hold anything."""
     if rows is not None:
         x, options = _clear_rows((x, options), _any_step(rows))
     return model.apply(variables, x, train=False, **options)

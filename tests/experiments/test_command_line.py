@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,9 @@ def test_a_table_of_results_says_where_goals_are_not_of_its_settings():
     assert command_line.changed_settings(dataclasses.replace(default, seed=default.seed + 1), default) == []
     changed = command_line.changed_settings(dataclasses.replace(default, learning_rate=7.0), default)
     assert changed == ["learning_rate"]
+    for name, expected in (("lenet_mnist", []), ("translation", ["data_dir"])):  # the place of data, and other data
+        default = catalogue.load(name).default
+        assert command_line.changed_settings(dataclasses.replace(default, data_dir=Path("own")), default) == expected
     result, goal = {"accuracy": 1.0}, {"accuracy": 0.9}
     assert "not for this learning_rate" in command_line.result_table("xor", result, goal, changed).caption
     assert command_line.result_table("xor", result, goal).caption is None
